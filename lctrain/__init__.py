@@ -1,0 +1,21 @@
+"""lctrain: declarative training of locally connected networks on Keras 3.
+
+Importing this package loads neither Keras nor TensorFlow. Once Keras is loaded too, in whichever order, its saved models
+with lctrain's layers can be loaded.
+"""
+
+import importlib
+
+from wrapt import register_post_import_hook
+
+__version__ = "0.1.0"
+
+
+def __getattr__(name: str):
+    if name == "layers":
+        return importlib.import_module("lctrain.layers")
+    raise AttributeError(f"module 'lctrain' has no attribute {name!r}")
+
+
+# Keras finds the classes of a saved model in its registry only, and lctrain.layers fills that when imported.
+register_post_import_hook(lambda keras: importlib.import_module("lctrain.layers"), "keras")

@@ -1,0 +1,7 @@
+"""`python -m lctrain`."""
+
+import sys
+
+from lctrain.cli import main
+
+sys.exit(main())

@@ -1,0 +1,98 @@
+"""From a validated configuration to a keras.Model."""
+
+import re
+from collections.abc import Mapping
+from typing import Any
+
+import keras
+
+from lctrain import layers as own_layers
+from lctrain.config import Config
+from lctrain.config.allowlist import find_class
+from lctrain.errors import ConfigError, Problem
+
+ARGUMENT_AT_START = re.compile(r"`(\w+)` ")
+
+
+def build_model(config: Config) -> keras.Model:
+    """The model that `config.model` declares: its layers stacked in order on an input of the data's shape.
+
+    Raises:
+        ConfigError: a layer that can't be built on the shape that reaches it, with its path; a last layer whose output
+            is not one score per class.
+    """
+    shape = tuple(config.data.input_shape)
+    if config.data_format == "channels_first":
+        shape = (shape[-1], *shape[:-1])
+    inputs = keras.Input(shape, dtype="float64" if config.precision == "float64" else "float32")
+    outputs = inputs
+    for name, spec in config.model.layers.items():
+        try:
+            outputs = _make_layer(name, spec)(outputs)
+        except (ValueError, TypeError, ZeroDivisionError) as error:
+            raise ConfigError([_as_problem(name, spec, outputs.shape, error)]) from error
+    if outputs.shape != (None, config.data.num_classes):
+        expected = f"must give one score per class, an output of shape (None, {config.data.num_classes})"
+        fix = 'End with a Dense layer of `units: "${data.num_classes}"`, after a Flatten.'
+        raise ConfigError([Problem(f"model.layers.{name}", f"{expected}; got {outputs.shape}. {fix}")])
+    return keras.Model(inputs, outputs, name=config.model.name)
+
+
+def describe_layers(model: keras.Model) -> dict[str, list]:
+    """A table of the model's layers, one list per column; `implementation` is null where a layer has none."""
+    layers = [layer for layer in model.layers if not isinstance(layer, keras.layers.InputLayer)]
+    return {
+        "name": [layer.name for layer in layers],
+        "type": [type(layer).__name__ for layer in layers],
+        "output_shape": [str(layer.output.shape) for layer in layers],
+        "parameters": [layer.count_params() for layer in layers],
+        "implementation": [_as_text(getattr(layer, "resolved_implementation", None)) for layer in layers],
+    }
+
+
+def _as_text(value: Any) -> str | None:
+    return None if value is None else str(value)
+
+
+def build_optimizer(spec: Mapping[str, Any]) -> keras.optimizers.Optimizer:
+    """The optimizer that a validated spec declares."""
+    return _make_object("optimizers", spec)
+
+
+def _make_layer(name: str, spec: Mapping[str, Any]) -> keras.layers.Layer:
+    module = own_layers if hasattr(own_layers, spec["type"]) else keras.layers
+    return getattr(module, spec["type"])(name=name, **_arguments(spec))
+
+
+def _make_object(group: str, spec: Mapping[str, Any]) -> Any:
+    """An object of Keras from its spec: `group` is both the allowlist's and Keras' module's name."""
+    entry = find_class(group, spec["type"])
+    return getattr(getattr(keras, group), entry.name)(**_arguments(spec))
+
+
+def _arguments(spec: Mapping[str, Any]) -> dict[str, Any]:
+    """The constructor's arguments: nested specs made into objects, lists into tuples."""
+    arguments = {}
+    for name, value in spec.items():
+        if name == "type":
+            continue
+        kind = name.rpartition("_")[2] + "s"
+        if isinstance(value, Mapping):
+            value = _make_object(kind, value)
+        elif isinstance(value, str) and kind in ("initializers", "regularizers", "constraints"):
+            value = _make_object(kind, {"type": value})
+        arguments[name] = _as_tuple(value)
+    return arguments
+
+
+def _as_tuple(value: Any) -> Any:
+    return tuple(map(_as_tuple, value)) if isinstance(value, list) else value
+
+
+def _as_problem(name: str, spec: Mapping[str, Any], input_shape: tuple, error: Exception) -> Problem:
+    message = str(error).split("\n\nArguments received")[0]
+    path = f"model.layers.{name}"
+    argument = ARGUMENT_AT_START.match(message)
+    if argument and argument[1] in find_class("layers", spec["type"]).arguments:
+        return Problem(f"{path}.{argument[1]}", message[argument.end() :])
+    return Problem(path, f"({spec['type']}) can't be built on an input of shape {input_shape}: {message}")

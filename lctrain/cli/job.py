@@ -1,0 +1,130 @@
+"""One training job from a validated configuration to a finished run."""
+
+import os
+import platform
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from importlib.metadata import version
+
+import lctrain
+import yaml
+from lctrain.cli.quiet import without_chatter
+from lctrain.config import Config
+from lctrain.tracking import Run, check_writable, start_run, ui_command
+
+MEBIBYTE = 2**20
+
+
+def run_job(config: Config, overrides: Sequence[str]) -> None:
+    """Trains, measures and tracks one model; prints what was reached.
+
+    Args:
+        config: validated, complete.
+        overrides: the command line's, as the user wrote them.
+
+    Raises:
+        UserError: what only building shows (a window larger than its input, an unwritable store).
+    """
+    check_writable(config.tracking)
+    _load_libraries()
+    name = f"{config.model.name}-{config.implementation}"
+    with start_run(config.tracking, name, _tags(config)) as run:
+        run.log_params(config.model_dump())
+        run.log_text(yaml.safe_dump(config.model_dump(), sort_keys=False), "config/config.yaml")
+        run.log_text(yaml.safe_dump(list(overrides)), "config/overrides.yaml")
+        metrics = _train(config, run)
+    _print_summary(config, metrics)
+
+
+def _train(config: Config, run: Run) -> dict[str, float]:
+    from lctrain import data, profiling, training
+    from lctrain.builder import build_model, describe_layers
+    from lctrain.report import draw_loss_curve
+
+    training.seed_everything(config.seed)
+    splits = data.load_splits(config.data, config.data_format)
+    memory_before = profiling.resident_memory_bytes()
+    start = time.perf_counter()
+    model = build_model(config)
+    metrics = {
+        "build_seconds": time.perf_counter() - start,
+        "params_total": model.count_params(),
+        "params_trainable": sum(int(variable.value.shape.num_elements()) for variable in model.trainable_variables),
+    }
+    run.log_metrics(metrics)
+    run.log_table(describe_layers(model), "model/layers.json")
+    training.compile_model(model, config)
+    first_step = profiling.FirstStepTimer()
+    history = training.fit(model, splits, config, [first_step, training.EpochMetrics(run.log_metrics)])
+    tested = training.evaluate(model, splits.test, config)
+    measured = {f"test_{name}": value for name, value in tested.items()}
+    measured["first_step_seconds"] = first_step.seconds
+    measured["peak_memory_mb"] = (profiling.peak_memory_bytes() - memory_before) / MEBIBYTE
+    batch_size = config.training.batch_size
+    measured |= profiling.measure_steps(model, splits.train.inputs[:batch_size], splits.train.labels[:batch_size])
+    run.log_metrics(measured)
+    run.log_figure(draw_loss_curve(history), "loss_curve.png")
+    run.log_model(model, _requirements())
+    return metrics | measured
+
+
+def _load_libraries() -> None:
+    """Loads what takes seconds, in one place, so that what follows measures the job alone."""
+    with without_chatter():
+        import tensorflow as tf
+
+        tf.config.set_visible_devices([], "GPU")  # the cpu is the only device so far; this also starts the runtime
+        tf.config.list_logical_devices()
+
+        import lctrain.report
+        import lctrain.training  # noqa: F401
+
+
+def _tags(config: Config) -> dict[str, str]:
+    import keras
+    import tensorflow as tf
+
+    from lctrain.profiling import cpu_model
+
+    tags = {
+        "model": config.model.name,
+        "data": config.data.name,
+        "implementation": str(config.implementation),
+        "device": config.device.name,
+        "python_version": platform.python_version(),
+        "tensorflow_version": tf.__version__,
+        "keras_version": keras.__version__,
+        "lctrain_version": lctrain.__version__,
+        "cpu_model": cpu_model(),
+        "cpu_cores": str(os.cpu_count()),
+        "platform": platform.platform(),
+        "onednn_opts": os.environ.get("TF_ENABLE_ONEDNN_OPTS", "default"),
+    }
+    commit = _git_commit()
+    return tags if commit is None else {**tags, "git_commit": commit}
+
+
+def _git_commit() -> str | None:
+    """The commit checked out in the working folder, if that is in a git repository."""
+    try:
+        found = subprocess.run(["git", "rev-parse", "HEAD"], capture_output=True, text=True, timeout=10)
+    except (OSError, subprocess.TimeoutExpired):
+        return None
+    return found.stdout.strip() if found.returncode == 0 else None
+
+
+def _requirements() -> list[str]:
+    """What loads a logged model again."""
+    return [f"{package}=={version(package)}" for package in ("lctrain", "keras", "tensorflow")]
+
+
+def _print_summary(config: Config, metrics: dict[str, float]) -> None:
+    from rich.console import Console
+
+    from lctrain.report import summary_table
+
+    console = Console(file=sys.stdout)
+    console.print(summary_table(f"{config.model.name}, implementation {config.implementation}", metrics))
+    print(f"Browse it: {ui_command(config.tracking)}")

@@ -1,0 +1,83 @@
+"""The schema of a configuration: its groups, their keys and allowed values. Layer and optimizer specs: arguments.py."""
+
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+PositiveInt = Annotated[int, Field(gt=0)]
+Seed = Annotated[int, Field(ge=0, lt=2**32)]
+Fraction = Annotated[float, Field(gt=0, lt=1)]
+Name = Annotated[str, Field(min_length=1, max_length=200)]
+
+
+class Group(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
+
+
+class ModelConfig(Group):
+    """A stack of layers: each key is a layer's name, each value its spec, in order."""
+
+    name: Name
+    layers: dict[str, Any] = Field(min_length=1)
+
+
+class DataConfig(Group):
+    """What every data set states; `input_shape` is channels_last whatever the run's `data_format`."""
+
+    input_shape: list[PositiveInt] = Field(min_length=1)
+    num_classes: Annotated[int, Field(ge=2)]
+    validation_fraction: Fraction
+    test_fraction: Fraction
+    split_seed: Seed
+
+
+class DigitsConfig(DataConfig):
+    name: Literal["digits"]
+
+
+class DigitsRowsConfig(DataConfig):
+    name: Literal["digits_rows"]
+
+
+class SyntheticConfig(DataConfig):
+    name: Literal["synthetic"]
+    num_examples: PositiveInt
+
+
+class TrainingConfig(Group):
+    name: Name
+    epochs: PositiveInt
+    batch_size: PositiveInt
+    progress: Literal["auto", "bar", "lines", "none"]
+
+
+class DeviceConfig(Group):
+    name: Literal["cpu"]
+
+
+class TrackingConfig(Group):
+    """An MLflow store: SQLite and artifacts in `folder`, relative to the working folder."""
+
+    name: Literal["local"]
+    folder: Name
+    experiment: Name
+
+
+class Config(Group):
+    """One training job, complete."""
+
+    model: ModelConfig
+    data: DigitsConfig | DigitsRowsConfig | SyntheticConfig = Field(discriminator="name")
+    optimizer: dict[str, Any]
+    training: TrainingConfig
+    device: DeviceConfig
+    tracking: TrackingConfig
+    implementation: Literal[1, 2, 3, "batched", "auto"]
+    data_format: Literal["channels_last", "channels_first"]
+    precision: Literal["float32", "float64", "mixed_float16", "mixed_bfloat16"]
+    jit_compile: bool
+    seed: Seed
+
+    @property
+    def num_layers(self) -> int:
+        return len(self.model.layers)

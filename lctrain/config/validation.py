@@ -1,0 +1,160 @@
+"""From a plain mapping to a validated, complete `Config`; everything wrong is told at once."""
+
+import re
+from collections.abc import Mapping
+from typing import Any, get_args
+
+from pydantic import BaseModel, ValidationError
+
+from lctrain.config.allowlist import find_class
+from lctrain.config.arguments import check_spec
+from lctrain.config.schema import Config
+from lctrain.errors import ConfigError, Problem, suggest
+
+LAYER_NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]*")
+NORMALIZED_CHANNELS = ("BatchNormalization", "GroupNormalization", "LayerNormalization")  # their `axis` is the channels
+
+
+def validate(raw: Mapping[str, Any]) -> Config:
+    """The validated configuration, with what its layers inherit from the top level written into each of them.
+
+    Args:
+        raw: the composed and resolved configuration as plain mappings, lists and scalars.
+
+    Raises:
+        ConfigError: holds every problem found, each with its dotted path.
+    """
+    problems = []
+    try:
+        config = Config.model_validate(raw)
+    except ValidationError as error:
+        problems = [_as_problem(details, raw) for details in error.errors()]
+    problems += _check_specs(raw)
+    if problems:
+        raise ConfigError(problems)
+    layers = {name: _inherit(spec, config) for name, spec in config.model.layers.items()}
+    if config.precision.startswith("mixed") and raw["model"]["layers"][name := list(layers)[-1]].get("dtype") is None:
+        layers[name]["dtype"] = "float32"  # a softmax and its logarithm in half precision lose the small scores
+    return config.model_copy(update={"model": config.model.model_copy(update={"layers": layers})})
+
+
+def suggest_key(path: str) -> str:
+    """A closing sentence for a dotted key that is not known: which one is nearest, at the level where it goes wrong.
+
+    >>> suggest_key("training.epoch")
+    'Did you mean `training.epochs`?'
+    """
+    group: dict[str, Any] = _key_tree(Config)
+    right: list[str] = []
+    for part in path.split("."):
+        if part not in group:
+            prefix = "".join(f"{key}." for key in right)
+            return suggest(prefix + part, [prefix + key for key in group])
+        right.append(part)
+        group = group[part]
+    return f"`{path}` takes no keys of its own."
+
+
+def _key_tree(group: type[BaseModel]) -> dict[str, Any]:
+    """Every key of the schema, nested; those of all variants where a group has several."""
+    tree = {}
+    for name, field in group.model_fields.items():
+        models = [kind for kind in _models(field.annotation) if isinstance(kind, type) and issubclass(kind, BaseModel)]
+        tree[name] = {key: branch for model in models for key, branch in _key_tree(model).items()}
+    return tree
+
+
+def _check_specs(raw: Mapping[str, Any]) -> list[Problem]:
+    """Problems in the specs of the layers and of the optimizer, which the schema leaves open."""
+    problems = []
+    model = raw.get("model")
+    layers = model.get("layers") if isinstance(model, Mapping) else None
+    for name, spec in layers.items() if isinstance(layers, Mapping) else ():
+        path = f"model.layers.{name}"
+        if not isinstance(name, str) or not LAYER_NAME.fullmatch(name):
+            expected = "must be a layer name of letters, digits and underscores that starts with a letter"
+            problems.append(Problem(path, f"{expected}; got {name!r}."))
+        found = check_spec(spec, path, "layers")
+        if isinstance(spec, Mapping) and "type" not in spec and len(layers) > 1:
+            others = suggest(str(name), [str(other) for other in layers if other != name])
+            found = [Problem(path, f"has no `type`: name its class, or one of the model's other layers. {others}")]
+        problems += found
+        if raw.get("jit_compile") is True and _uses_sparse(spec, raw):
+            expected = "must be false with implementation 3, whose sparse matmul XLA can't compile"
+            problems.append(Problem("jit_compile", f"{expected}; got true (`{path}`)."))
+    if isinstance(raw.get("optimizer"), Mapping):
+        problems += check_spec(raw["optimizer"], "optimizer", "optimizers")
+    return problems
+
+
+def _uses_sparse(spec: Any, raw: Mapping[str, Any]) -> bool:
+    entry = find_class("layers", str(spec.get("type"))) if isinstance(spec, Mapping) else None
+    if entry is None or "implementation" not in entry.arguments:
+        return False
+    return (raw.get("implementation") if spec.get("implementation") is None else spec["implementation"]) == 3
+
+
+def _inherit(spec: Mapping[str, Any], config: Config) -> dict[str, Any]:
+    """The spec with the top-level choices that it does not make itself: a complete, explicit one."""
+    entry = find_class("layers", spec["type"])
+    complete = {**spec, "type": entry.name}
+    for name in ("implementation", "data_format"):
+        if name in entry.arguments and complete.get(name) is None:
+            complete[name] = getattr(config, name)
+    if complete.get("dtype") is None:
+        complete["dtype"] = config.precision
+    if entry.name in NORMALIZED_CHANNELS and config.data_format == "channels_first":
+        complete.setdefault("axis", 1)
+    return complete
+
+
+def _as_problem(details: Any, raw: Mapping[str, Any]) -> Problem:
+    """One of pydantic's errors in our words."""
+    location = _location_as_written(details["loc"])
+    path, got, context = ".".join(map(str, location)), details["input"], details.get("ctx", {})
+    match details["type"]:
+        case "extra_forbidden":
+            return Problem(path, f"is not a known key. {suggest(str(location[-1]), _known_keys(location[:-1], raw))}")
+        case "missing":
+            return Problem(path, "is missing.")
+        case "literal_error":
+            hint = f" {suggest(got, _quoted_names(context['expected']))}" if isinstance(got, str) else ""
+            return Problem(path, f"must be one of {_comma_separated(context['expected'])}; got {got!r}.{hint}")
+        case "union_tag_invalid":
+            hint = suggest(str(context["tag"]), _quoted_names(context["expected_tags"]))
+            return Problem(f"{path}.name", f"must be one of {context['expected_tags']}; got {context['tag']}. {hint}")
+        case "union_tag_not_found":
+            return Problem(f"{path}.name", "is missing.")
+        case "model_type" | "dict_type" | "model_attributes_type":
+            return Problem(path, f"must be a mapping; got {got!r}.")
+        case "too_short":
+            return Problem(path, "must not be empty.")
+    expected = details["msg"].replace("Input should", "must")
+    return Problem(path, f"{expected}; got {got!r}.")
+
+
+def _location_as_written(location: tuple) -> tuple:
+    """Pydantic's location without the tag that it adds behind `data`."""
+    return (location[0], *location[2:]) if location[0] == "data" and len(location) > 2 else location
+
+
+def _comma_separated(expected: str) -> str:
+    return expected.replace(" or ", ", ")
+
+
+def _quoted_names(text: str) -> list[str]:
+    return re.findall(r"'([^']*)'", text)
+
+
+def _known_keys(location: tuple, raw: Mapping[str, Any]) -> list[str]:
+    """The keys of the group at this location."""
+    group = Config
+    for key in location:
+        candidates = [kind for kind in _models(group.model_fields[key].annotation)]
+        by_name = {get_args(kind.model_fields["name"].annotation): kind for kind in candidates}
+        group = candidates[0] if len(candidates) == 1 else by_name[(raw[key]["name"],)]
+    return list(group.model_fields)
+
+
+def _models(annotation: Any) -> list[type[BaseModel]]:
+    return list(get_args(annotation)) or [annotation]

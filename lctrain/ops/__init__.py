@@ -1,0 +1,19 @@
+"""The ways to compute a locally connected layer: one file each, one shared signature, one table.
+
+Every operation takes `(inputs, kernel, window, data_format)`:
+
+    inputs: `(batch, *input_spatial, in_channels)`, or `(batch, in_channels, *input_spatial)` if channels_first
+    kernel: `(num_positions, num_taps * in_channels, filters)`, whatever the data_format
+    returns `(batch, *output_spatial, filters)`, or `(batch, filters, *output_spatial)` if channels_first
+"""
+
+from lctrain.ops import batched, dense, sparse, unrolled
+
+IMPLEMENTATIONS = {
+    1: unrolled.locally_connected,
+    2: dense.locally_connected,
+    3: sparse.locally_connected,
+    "batched": batched.locally_connected,
+}
+
+NOT_COMPILABLE = frozenset({3})  # tf.sparse has no XLA kernels

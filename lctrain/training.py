@@ -1,0 +1,68 @@
+"""Compile, fit and evaluate a model as a configuration says; knows nothing of tracking."""
+
+import sys
+from collections.abc import Callable, Iterable
+
+import keras
+
+from lctrain.builder import build_optimizer
+from lctrain.config import Config
+from lctrain.data import Split, Splits
+
+
+def seed_everything(seed: int) -> None:
+    """Seeds Python, NumPy and Keras: initial weights, shuffling and dropout follow from it."""
+    keras.utils.set_random_seed(seed)
+
+
+def compile_model(model: keras.Model, config: Config) -> None:
+    optimizer = build_optimizer(config.optimizer)
+    if config.precision == "mixed_float16":
+        optimizer = keras.optimizers.LossScaleOptimizer(optimizer)
+    model.compile(
+        optimizer=optimizer,
+        loss="sparse_categorical_crossentropy",
+        metrics=["accuracy"],
+        jit_compile=config.jit_compile,
+    )
+
+
+class EpochMetrics(keras.callbacks.Callback):
+    """Hands each epoch's metrics to `log(metrics, epoch)`; the first epoch is 0."""
+
+    def __init__(self, log: Callable[[dict[str, float], int], None]):
+        super().__init__()
+        self._log = log
+
+    def on_epoch_end(self, epoch, logs=None):
+        self._log(dict(logs), epoch)
+
+
+def fit(
+    model: keras.Model, splits: Splits, config: Config, callbacks: Iterable[keras.callbacks.Callback]
+) -> dict[str, list[float]]:
+    """Trains on the training split, watching the validation split.
+
+    Returns:
+        `loss`, `accuracy`, `val_loss` and `val_accuracy`, one value per epoch each.
+    """
+    history = model.fit(
+        *splits.train,
+        validation_data=splits.validation,
+        epochs=config.training.epochs,
+        batch_size=config.training.batch_size,
+        verbose=_verbosity(config.training.progress),
+        callbacks=list(callbacks),
+    )
+    return history.history
+
+
+def evaluate(model: keras.Model, split: Split, config: Config) -> dict[str, float]:
+    """`loss` and `accuracy` on a split."""
+    return model.evaluate(*split, batch_size=config.training.batch_size, verbose=0, return_dict=True)
+
+
+def _verbosity(progress: str) -> int:
+    if progress == "auto":
+        progress = "bar" if sys.stdout.isatty() else "lines"
+    return {"none": 0, "bar": 1, "lines": 2}[progress]
