@@ -1,6 +1,6 @@
 """lctrain: declarative training of locally connected networks on Keras 3.
 
-Importing this package loads neither Keras nor TensorFlow. Once Keras is loaded too, in whichever order, its saved models
+Importing this package loads neither Keras nor TensorFlow. Once Keras is loaded too, in whichever order, saved models
 with lctrain's layers can be loaded.
 """
 
@@ -18,4 +18,4 @@ def __getattr__(name: str):
 
 
 # Keras finds the classes of a saved model in its registry only, and lctrain.layers fills that when imported.
-register_post_import_hook(lambda keras: importlib.import_module("lctrain.layers"), "keras")
+register_post_import_hook(lambda _keras: importlib.import_module("lctrain.layers"), "keras")

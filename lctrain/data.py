@@ -49,7 +49,9 @@ def load_splits(data: DataConfig, data_format: str) -> Splits:
     if data.validation_fraction + data.test_fraction >= 1:
         got = f"{data.validation_fraction} + {data.test_fraction}"
         problems.append(
-            Problem("data.validation_fraction", f"and `data.test_fraction` must leave something to train on; got {got}.")
+            Problem(
+                "data.validation_fraction", f"and `data.test_fraction` must leave something to train on; got {got}."
+            )
         )
     if problems:
         raise ConfigError(problems)

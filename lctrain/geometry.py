@@ -17,12 +17,19 @@ def standardize_sizes(value: int | Sequence[int], rank: int, name: str) -> tuple
     Raises:
         ValueError: names the argument and the value received.
     """
-    sizes = (value,) * rank if isinstance(value, int) else value
+    sizes = (value,) * rank if isinstance(value, int | np.integer) else value
     is_sequence = isinstance(sizes, Sequence) and not isinstance(sizes, str)
     if not is_sequence or len(sizes) != rank or not all(_is_positive_integer(size) for size in sizes):
         either = "a positive integer" if rank == 1 else f"a positive integer or {rank} positive integers"
         raise ValueError(f"`{name}` must be {either}; got {value!r}.")
     return tuple(int(size) for size in sizes)
+
+
+def standardize_count(value: int, name: str) -> int:
+    """One positive integer; else a ValueError that names the argument and the value received."""
+    if not _is_positive_integer(value):
+        raise ValueError(f"`{name}` must be a positive integer; got {value!r}.")
+    return int(value)
 
 
 def _is_positive_integer(value: object) -> bool:

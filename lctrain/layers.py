@@ -7,7 +7,7 @@ from keras import activations, constraints, initializers, ops, regularizers
 
 from lctrain.cost import choose_implementation
 from lctrain.errors import suggest
-from lctrain.geometry import Window, standardize_sizes
+from lctrain.geometry import Window, standardize_count, standardize_sizes
 from lctrain.ops import IMPLEMENTATIONS, NOT_COMPILABLE
 
 IMPLEMENTATION_NAMES = (*IMPLEMENTATIONS, "auto")
@@ -85,7 +85,7 @@ class BaseLocallyConnected(keras.layers.Layer):
     ):
         super().__init__(activity_regularizer=regularizers.get(activity_regularizer), **kwargs)
         rank = self.rank
-        (self.filters,) = standardize_sizes(filters, rank=1, name="filters")
+        self.filters = standardize_count(filters, name="filters")
         self.kernel_size = standardize_sizes(kernel_size, rank, name="kernel_size")
         self.strides = standardize_sizes(strides, rank, name="strides")
         self.padding = _standardize_padding(padding)
@@ -205,7 +205,7 @@ class LocallyConnected1D(BaseLocallyConnected):
     >>> layer.build((None, 10, 32))
     >>> layer.compute_output_shape((None, 10, 32))
     (None, 8, 64)
-    >>> layer.kernel.shape, layer.bias.shape
+    >>> tuple(layer.kernel.shape), tuple(layer.bias.shape)
     ((8, 96, 64), (8, 64))
     """
 
@@ -223,7 +223,7 @@ class LocallyConnected2D(BaseLocallyConnected):
     >>> layer.build((None, 32, 32, 3))
     >>> layer.compute_output_shape((None, 32, 32, 3))
     (None, 30, 30, 64)
-    >>> layer.kernel.shape, layer.bias.shape
+    >>> tuple(layer.kernel.shape), tuple(layer.bias.shape)
     ((900, 27, 64), (30, 30, 64))
     >>> layer.count_params() == (30 * 30) * (3 * 3 * 3 * 64) + (30 * 30) * 64
     True

@@ -1,7 +1,8 @@
 """Writes lctrain/config/classes.json from Keras' and lctrain's own signatures: `python tests/generate_classes.py`.
 
-The lists below are what a configuration may name: positive lists, so that what is not here cannot be named. Nothing here
-runs code given in a configuration or opens a path. tests/test_classes.py compares the file with what this would write.
+The lists below are what a configuration may name: positive lists, so that what is not here cannot be named. Nothing
+here runs code given in a configuration or opens a path. tests/test_classes.py compares the file with what this would
+write.
 """
 
 import inspect
@@ -10,33 +11,120 @@ from pathlib import Path
 
 CLASSES_FILE = Path(__file__).parent.parent / "lctrain" / "config" / "classes.json"
 
-LAYERS = """
-    Activation ActivityRegularization AlphaDropout AveragePooling1D AveragePooling2D AveragePooling3D BatchNormalization
-    Conv1D Conv2D Conv3D Cropping1D Cropping2D Cropping3D Dense DepthwiseConv1D DepthwiseConv2D Dropout ELU Flatten
-    GaussianDropout GaussianNoise GlobalAveragePooling1D GlobalAveragePooling2D GlobalAveragePooling3D
-    GlobalMaxPooling1D GlobalMaxPooling2D GlobalMaxPooling3D GroupNormalization Identity LayerNormalization LeakyReLU
-    MaxPooling1D MaxPooling2D MaxPooling3D PReLU Permute ReLU RepeatVector Rescaling Reshape SeparableConv1D
-    SeparableConv2D Softmax SpatialDropout1D SpatialDropout2D SpatialDropout3D UnitNormalization UpSampling1D
-    UpSampling2D UpSampling3D ZeroPadding1D ZeroPadding2D ZeroPadding3D
-""".split()
+LAYERS = [
+    "Activation",
+    "ActivityRegularization",
+    "AlphaDropout",
+    "AveragePooling1D",
+    "AveragePooling2D",
+    "AveragePooling3D",
+    "BatchNormalization",
+    "Conv1D",
+    "Conv2D",
+    "Conv3D",
+    "Cropping1D",
+    "Cropping2D",
+    "Cropping3D",
+    "Dense",
+    "DepthwiseConv1D",
+    "DepthwiseConv2D",
+    "Dropout",
+    "ELU",
+    "Flatten",
+    "GaussianDropout",
+    "GaussianNoise",
+    "GlobalAveragePooling1D",
+    "GlobalAveragePooling2D",
+    "GlobalAveragePooling3D",
+    "GlobalMaxPooling1D",
+    "GlobalMaxPooling2D",
+    "GlobalMaxPooling3D",
+    "GroupNormalization",
+    "Identity",
+    "LayerNormalization",
+    "LeakyReLU",
+    "MaxPooling1D",
+    "MaxPooling2D",
+    "MaxPooling3D",
+    "PReLU",
+    "Permute",
+    "ReLU",
+    "RepeatVector",
+    "Rescaling",
+    "Reshape",
+    "SeparableConv1D",
+    "SeparableConv2D",
+    "Softmax",
+    "SpatialDropout1D",
+    "SpatialDropout2D",
+    "SpatialDropout3D",
+    "UnitNormalization",
+    "UpSampling1D",
+    "UpSampling2D",
+    "UpSampling3D",
+    "ZeroPadding1D",
+    "ZeroPadding2D",
+    "ZeroPadding3D",
+]
 OWN_LAYERS = ["LocallyConnected1D", "LocallyConnected2D"]
-OPTIMIZERS = "Adadelta Adagrad Adam AdamW Adamax Lamb Lion Nadam RMSprop SGD".split()
-INITIALIZERS = """
-    Constant GlorotNormal GlorotUniform HeNormal HeUniform Identity LecunNormal LecunUniform Ones Orthogonal
-    RandomNormal RandomUniform TruncatedNormal VarianceScaling Zeros
-""".split()
-REGULARIZERS = "L1 L1L2 L2 OrthogonalRegularizer".split()
-CONSTRAINTS = "MaxNorm MinMaxNorm NonNeg UnitNorm".split()
-ACTIVATIONS = """
-    celu elu exponential gelu glu hard_shrink hard_sigmoid hard_silu hard_swish hard_tanh leaky_relu linear log_sigmoid
-    log_softmax mish relu relu6 selu sigmoid silu soft_shrink softmax softplus softsign sparse_plus sparsemax
-    squareplus swish tanh tanh_shrink threshold
-""".split()
+OPTIMIZERS = ["Adadelta", "Adagrad", "Adam", "AdamW", "Adamax", "Lamb", "Lion", "Nadam", "RMSprop", "SGD"]
+INITIALIZERS = [
+    "Constant",
+    "GlorotNormal",
+    "GlorotUniform",
+    "HeNormal",
+    "HeUniform",
+    "Identity",
+    "LecunNormal",
+    "LecunUniform",
+    "Ones",
+    "Orthogonal",
+    "RandomNormal",
+    "RandomUniform",
+    "TruncatedNormal",
+    "VarianceScaling",
+    "Zeros",
+]
+REGULARIZERS = ["L1", "L1L2", "L2", "OrthogonalRegularizer"]
+CONSTRAINTS = ["MaxNorm", "MinMaxNorm", "NonNeg", "UnitNorm"]
+ACTIVATIONS = [
+    "celu",
+    "elu",
+    "exponential",
+    "gelu",
+    "glu",
+    "hard_shrink",
+    "hard_sigmoid",
+    "hard_silu",
+    "hard_swish",
+    "hard_tanh",
+    "leaky_relu",
+    "linear",
+    "log_sigmoid",
+    "log_softmax",
+    "mish",
+    "relu",
+    "relu6",
+    "selu",
+    "sigmoid",
+    "silu",
+    "soft_shrink",
+    "softmax",
+    "softplus",
+    "softsign",
+    "sparse_plus",
+    "sparsemax",
+    "squareplus",
+    "swish",
+    "tanh",
+    "tanh_shrink",
+    "threshold",
+]
 
 LAYER_ARGUMENTS = {"trainable": True, "dtype": None}  # which every layer takes; `name` is the mapping's key
 EXCLUDED_ARGUMENTS = {
-    *"lora_rank lora_alpha quantization_config name loss_scale_factor synchronized".split(),
-    *"renorm renorm_clipping renorm_momentum input_axes output_axes gain_initializer".split(),
+    *["lora_rank", "lora_alpha", "quantization_config", "name", "loss_scale_factor", "synchronized"],
+    *["renorm", "renorm_clipping", "renorm_momentum", "input_axes", "output_axes", "gain_initializer"],
 }
 
 

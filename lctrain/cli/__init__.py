@@ -110,7 +110,9 @@ def _tell(error: Exception, exit_code: int, debug: bool) -> int:
         print(f"Error: {error}", file=sys.stderr)
     else:
         first_lines = "\n".join(str(error).splitlines()[:3])
-        print(f"Error: {type(error).__name__}: {first_lines}\nRun again with --debug for the traceback.", file=sys.stderr)
+        print(
+            f"Error: {type(error).__name__}: {first_lines}\nRun again with --debug for the traceback.", file=sys.stderr
+        )
     return exit_code
 
 

@@ -9,19 +9,19 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import hydra
-import lctrain
 from hydra.core.hydra_config import HydraConfig
-from hydra.errors import ConfigCompositionException, HydraException, MissingConfigException, OverrideParseException
-from lctrain.config import Config, validate
-from lctrain.config.validation import suggest_key
-from lctrain.errors import EXIT_DONE, EXIT_FAILED, UserError, suggest
+from hydra.errors import MissingConfigException, OverrideParseException
 from hydra.types import RunMode
 from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 from yaml import MarkedYAMLError
 
-OPEN_MAPPINGS = ("model.layers.", "optimizer.")  # whose keys our own check knows, not the file
-NOT_STRUCTURED = re.compile(r"Could not override '([^']+)'")
+import lctrain
+from lctrain.config import Config, validate
+from lctrain.errors import EXIT_DONE, EXIT_FAILED, UserError, suggest
+
+PLAIN_KEY = re.compile(r"[A-Za-z_][\w.]*")
+FORCED = "++"  # Hydra's prefix of an override that may set a new key or an old one
 
 Job = Callable[[Config, list[str]], None]
 
@@ -57,7 +57,7 @@ def run_jobs(run_job: Job, arguments: Sequence[str]) -> int:
         num_jobs += 1
         try:
             config = validate(_resolve(composed))
-            run_job(config, list(HydraConfig.get().overrides.task))
+            run_job(config, [override.removeprefix(FORCED) for override in HydraConfig.get().overrides.task])
         except Exception as error:
             errors.append(error)
             if HydraConfig.get().mode is RunMode.MULTIRUN:
@@ -78,13 +78,17 @@ def _resolve(composed) -> dict:
         return OmegaConf.to_container(composed, resolve=True, throw_on_missing=True)
 
 
-def allow_new_arguments(argument: str) -> str:
-    """Lets an override set an argument that the file does not mention, where our own check knows the names.
+def leave_keys_to_validation(argument: str) -> str:
+    """Lets an override set any key, known to the files or not: our own validation then tells of all the wrong ones.
 
-    >>> allow_new_arguments("model.layers.lc1.strides=2"), allow_new_arguments("seed=1")
-    ('++model.layers.lc1.strides=2', 'seed=1')
+    Hydra by itself stops at the first, and asks for a `+` that would not help. Choices of a group stay as they are.
+
+    >>> leave_keys_to_validation("model.layers.lc1.strides=2"), leave_keys_to_validation("model=lc2d")
+    ('++model.layers.lc1.strides=2', 'model=lc2d')
     """
-    return f"++{argument}" if argument.startswith(OPEN_MAPPINGS) and "=" in argument else argument
+    key, equals, _ = argument.partition("=")
+    is_plain_key = PLAIN_KEY.fullmatch(key) and not key.startswith("hydra.") and key not in list_choices()
+    return FORCED + argument if equals and is_plain_key else argument
 
 
 @contextmanager
@@ -92,7 +96,7 @@ def _hydra_environment(arguments: Sequence[str]) -> Iterator[None]:
     """Hydra reads its arguments from sys.argv, and raises instead of printing if an environment variable says so."""
     OmegaConf.register_new_resolver("unique_suffix", lambda: secrets.token_hex(3), use_cache=True, replace=True)
     argv, full_error = sys.argv, os.environ.get("HYDRA_FULL_ERROR")
-    sys.argv = ["lctrain", *map(allow_new_arguments, arguments)]
+    sys.argv = ["lctrain", *map(leave_keys_to_validation, arguments)]
     os.environ["HYDRA_FULL_ERROR"] = "1"
     try:
         yield
@@ -111,16 +115,14 @@ def _errors_as_user_errors() -> Iterator[None]:
         raise UserError(_missing_choice(error)) from error
     except OverrideParseException as error:
         reason = str(error).splitlines()[0]
-        raise UserError(f"`{error.override}` must have the form KEY=VALUE. {reason}") from error
-    except ConfigCompositionException as error:
-        raise UserError(_composition_error(error)) from error
+        raise UserError(f"`{error.override.removeprefix(FORCED)}` must have the form KEY=VALUE. {reason}") from error
     except MarkedYAMLError as error:
         raise UserError(_yaml_error(error)) from error
     except OmegaConfBaseException as error:
         where = f"`{error.full_key}`: " if error.full_key else ""
         raise UserError(f"{where}{str(error).splitlines()[0]}.") from error
-    except HydraException as error:
-        raise UserError(str(error)) from error
+    except Exception as error:  # jobs keep theirs to themselves, so this is what Hydra could not make sense of
+        raise UserError(_composition_error(error)) from error
 
 
 def _missing_choice(error: MissingConfigException) -> str:
@@ -130,13 +132,11 @@ def _missing_choice(error: MissingConfigException) -> str:
     return f"`{group}` has no choice {choice!r}. {suggest(choice, error.options)}"
 
 
-def _composition_error(error: ConfigCompositionException) -> str:
-    unknown = NOT_STRUCTURED.search(str(error))
-    if unknown:
-        return f"`{unknown[1]}` is not a known key. {suggest_key(unknown[1])}"
+def _composition_error(error: Exception) -> str:
     if isinstance(error.__cause__, MarkedYAMLError):
         return _yaml_error(error.__cause__)
-    return str(error).splitlines()[0]
+    lines = str(error).replace(FORCED, "").splitlines()
+    return "\n".join(line for line in lines[:4] if line.strip())
 
 
 def _yaml_error(error: MarkedYAMLError) -> str:

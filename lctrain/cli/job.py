@@ -8,8 +8,9 @@ import time
 from collections.abc import Sequence
 from importlib.metadata import version
 
-import lctrain
 import yaml
+
+import lctrain
 from lctrain.cli.quiet import without_chatter
 from lctrain.config import Config
 from lctrain.tracking import Run, check_writable, start_run, ui_command

@@ -45,7 +45,11 @@ def _check_argument(entry: ClassEntry, group: str, name: Any, value: Any, path: 
         return [Problem(path, f"is not an argument of {entry.name}. {suggest(str(name), entry.arguments)}")]
     if name in entry.optional and value is None and entry.optional[name] is None:
         return []
-    for suffix, kind in (("_initializer", "initializers"), ("_regularizer", "regularizers"), ("_constraint", "constraints")):
+    for suffix, kind in (
+        ("_initializer", "initializers"),
+        ("_regularizer", "regularizers"),
+        ("_constraint", "constraints"),
+    ):
         if name.endswith(suffix):
             return _check_named_object(value, path, kind)
     expected = find_check(entry.name, group, name)(value)

@@ -17,7 +17,7 @@ class Group(BaseModel):
 class ModelConfig(Group):
     """A stack of layers: each key is a layer's name, each value its spec, in order."""
 
-    name: Name
+    name: Annotated[str, Field(pattern=r"^[A-Za-z][\w.-]*$", max_length=200)]
     layers: dict[str, Any] = Field(min_length=1)
 
 

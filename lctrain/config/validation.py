@@ -38,32 +38,6 @@ def validate(raw: Mapping[str, Any]) -> Config:
     return config.model_copy(update={"model": config.model.model_copy(update={"layers": layers})})
 
 
-def suggest_key(path: str) -> str:
-    """A closing sentence for a dotted key that is not known: which one is nearest, at the level where it goes wrong.
-
-    >>> suggest_key("training.epoch")
-    'Did you mean `training.epochs`?'
-    """
-    group: dict[str, Any] = _key_tree(Config)
-    right: list[str] = []
-    for part in path.split("."):
-        if part not in group:
-            prefix = "".join(f"{key}." for key in right)
-            return suggest(prefix + part, [prefix + key for key in group])
-        right.append(part)
-        group = group[part]
-    return f"`{path}` takes no keys of its own."
-
-
-def _key_tree(group: type[BaseModel]) -> dict[str, Any]:
-    """Every key of the schema, nested; those of all variants where a group has several."""
-    tree = {}
-    for name, field in group.model_fields.items():
-        models = [kind for kind in _models(field.annotation) if isinstance(kind, type) and issubclass(kind, BaseModel)]
-        tree[name] = {key: branch for model in models for key, branch in _key_tree(model).items()}
-    return tree
-
-
 def _check_specs(raw: Mapping[str, Any]) -> list[Problem]:
     """Problems in the specs of the layers and of the optimizer, which the schema leaves open."""
     problems = []
@@ -114,7 +88,9 @@ def _as_problem(details: Any, raw: Mapping[str, Any]) -> Problem:
     path, got, context = ".".join(map(str, location)), details["input"], details.get("ctx", {})
     match details["type"]:
         case "extra_forbidden":
-            return Problem(path, f"is not a known key. {suggest(str(location[-1]), _known_keys(location[:-1], raw))}")
+            prefix = path.removesuffix(str(location[-1]))
+            known = [prefix + key for key in _known_keys(location[:-1], raw)]
+            return Problem(path, f"is not a known key. {suggest(path, known)}")
         case "missing":
             return Problem(path, "is missing.")
         case "literal_error":
@@ -127,9 +103,12 @@ def _as_problem(details: Any, raw: Mapping[str, Any]) -> Problem:
             return Problem(f"{path}.name", "is missing.")
         case "model_type" | "dict_type" | "model_attributes_type":
             return Problem(path, f"must be a mapping; got {got!r}.")
-        case "too_short":
+        case "too_short" | "string_too_short":
             return Problem(path, "must not be empty.")
-    expected = details["msg"].replace("Input should", "must")
+        case "string_pattern_mismatch":
+            expected = "must start with a letter and hold letters, digits, `_`, `-` and `.` alone"
+            return Problem(path, f"{expected}; got {got!r}.")
+    expected = re.sub(r"^\w+ should", "must", details["msg"])
     return Problem(path, f"{expected}; got {got!r}.")
 
 
@@ -150,7 +129,7 @@ def _known_keys(location: tuple, raw: Mapping[str, Any]) -> list[str]:
     """The keys of the group at this location."""
     group = Config
     for key in location:
-        candidates = [kind for kind in _models(group.model_fields[key].annotation)]
+        candidates = _models(group.model_fields[key].annotation)
         by_name = {get_args(kind.model_fields["name"].annotation): kind for kind in candidates}
         group = candidates[0] if len(candidates) == 1 else by_name[(raw[key]["name"],)]
     return list(group.model_fields)

@@ -15,9 +15,7 @@ def locally_connected(inputs, kernel, window: Window, data_format: str):
     rows = input_rows(window, in_channels)
     blocks = rows * num_positions + np.arange(num_positions)[:, None]  # (num_positions, patch_size)
     num_rows = window.num_inputs * in_channels
-    matrix = ops.scatter(
-        blocks.reshape(-1, 1), ops.reshape(kernel, (-1, filters)), (num_rows * num_positions, filters)
-    )
+    matrix = ops.scatter(blocks.reshape(-1, 1), ops.reshape(kernel, (-1, filters)), (num_rows * num_positions, filters))
     matrix = ops.reshape(matrix, (num_rows, num_positions * filters))
     outputs = ops.matmul(ops.reshape(inputs, (-1, num_rows)), matrix)
     return from_positions_last(ops.reshape(outputs, (-1, num_positions, filters)), window, data_format)

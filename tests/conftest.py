@@ -1,0 +1,67 @@
+"""What several test files share."""
+
+import os
+import subprocess
+import sys
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+os.environ.setdefault("KERAS_BACKEND", "tensorflow")
+
+import pytest
+
+
+@pytest.fixture(scope="session")
+def run_lctrain():
+    """Runs `python -m lctrain ARGUMENTS` in a folder; returns the finished process with its text."""
+
+    def run(folder, *arguments, timeout=240):
+        command = [sys.executable, "-m", "lctrain", *arguments]
+        return subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=timeout, check=False)
+
+    return run
+
+
+@pytest.fixture(scope="session")
+def run_python():
+    """Runs a piece of Python in a new process; fails with its error output if it fails."""
+
+    def run(code, folder=None, timeout=240):
+        command = [sys.executable, "-c", code]
+        finished = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=timeout, check=False)
+        assert finished.returncode == 0, finished.stderr
+        return finished.stdout
+
+    return run
+
+
+def make_config(**changes):
+    """A small, valid configuration as plain mappings; `changes` replace whole top-level keys."""
+    config = {
+        "model": {
+            "name": "small",
+            "layers": {
+                "lc1": {"type": "LocallyConnected2D", "filters": 3, "kernel_size": [3, 2], "activation": "relu"},
+                "flatten": {"type": "Flatten"},
+                "head": {"type": "Dense", "units": 4, "activation": "softmax"},
+            },
+        },
+        "data": {
+            "name": "synthetic",
+            "input_shape": [5, 7, 2],
+            "num_classes": 4,
+            "num_examples": 120,
+            "validation_fraction": 0.2,
+            "test_fraction": 0.2,
+            "split_seed": 0,
+        },
+        "optimizer": {"type": "Adam", "learning_rate": 0.01},
+        "training": {"name": "test", "epochs": 2, "batch_size": 16, "progress": "none"},
+        "device": {"name": "cpu"},
+        "tracking": {"name": "local", "folder": ".", "experiment": "test"},
+        "implementation": "auto",
+        "data_format": "channels_last",
+        "precision": "float32",
+        "jit_compile": False,
+        "seed": 0,
+    }
+    return config | changes

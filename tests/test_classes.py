@@ -1,0 +1,115 @@
+"""The allowlist: equal to the real signatures, and every argument of it has a check that accepts its default."""
+
+import json
+
+import pytest
+from generate_classes import CLASSES_FILE, make_table
+
+from lctrain.config.allowlist import activations, classes, find_class
+from lctrain.config.arguments import IMPLEMENTATIONS, check_spec, find_check
+
+GROUPS = ("layers", "optimizers", "initializers", "regularizers", "constraints")
+OBJECTS = ("_initializer", "_regularizer", "_constraint")
+
+
+def test_the_stored_table_is_what_the_signatures_say():
+    stored = json.loads(CLASSES_FILE.read_text())
+    assert stored == json.loads(json.dumps(make_table())), "run: python tests/generate_classes.py"
+    assert set(stored) == {*GROUPS, "activations"}
+
+
+def test_every_argument_has_a_check_that_accepts_its_default():
+    num_checked = 0
+    for group in GROUPS:
+        for entry in classes(group).values():
+            for name in entry.arguments:
+                if not name.endswith(OBJECTS):
+                    check = find_check(entry.name, group, name)
+                    default = entry.optional.get(name)
+                    assert default is None or check(default) is None, (group, entry.name, name, default)
+                    num_checked += 1
+    assert num_checked > 300
+
+
+def test_nothing_on_the_list_runs_code_or_opens_paths():
+    names = {name for group in GROUPS for name in classes(group)}
+    dangerous = {
+        "Lambda",
+        "TFSMLayer",
+        "JaxLayer",
+        "FlaxLayer",
+        "TorchModuleWrapper",
+        "StringLookup",
+        "TextVectorization",
+    }
+    assert not names & dangerous
+    arguments = {name for group in GROUPS for entry in classes(group).values() for name in entry.arguments}
+    assert not arguments & {"function", "filepath", "vocabulary", "weights", "name", "_target_"}
+
+
+def test_names_are_found_in_keras_own_spellings():
+    import keras
+
+    for group in ("initializers", "regularizers", "constraints", "optimizers"):
+        for name in classes(group):
+            if name not in ("Constant", "Lamb"):  # which Keras does not find by its bare name
+                found = getattr(keras, group).get(name.lower() if group == "optimizers" else name)
+                assert type(found).__name__ == name
+    for spelling, name in {
+        "glorot_uniform": "GlorotUniform",
+        "l1_l2": "L1L2",
+        "max_norm": "MaxNorm",
+        "zeros": "Zeros",
+    }.items():
+        assert any(find_class(group, spelling) is classes(group).get(name) is not None for group in GROUPS)
+    assert all(callable(keras.activations.get(name)) for name in activations())
+
+
+def test_implementations_are_those_of_the_layers():
+    from lctrain.layers import IMPLEMENTATION_NAMES
+
+    assert set(IMPLEMENTATIONS) == set(IMPLEMENTATION_NAMES)
+
+
+@pytest.mark.parametrize(
+    ("class_name", "argument", "right", "wrong"),
+    [
+        ("Conv2D", "kernel_size", [3, [3, 2]], [0, [3], [3, 0], "3", True, 2.0, None]),
+        ("LocallyConnected1D", "strides", [1, [2]], [0, [1, 2], -1]),
+        ("LocallyConnected2D", "padding", ["valid", "VALID"], ["same", 3]),
+        ("Conv1D", "padding", ["causal", "same"], ["full"]),
+        ("ZeroPadding2D", "padding", [1, [1, 2], [[1, 2], [0, 3]]], [-1, [1, 2, 3], "same", [[1, 2, 3], 1]]),
+        ("ZeroPadding1D", "padding", [1, [1, 2]], [[1], [-1, 1]]),
+        ("Dropout", "rate", [0, 0.5, 0.0], [1, -0.1, "0.5", True]),
+        ("Dense", "units", [1, 10], [0, 1.0, False, "10"]),
+        ("Dense", "use_bias", [True, False], [0, 1, "true"]),
+        ("Dense", "activation", ["relu"], ["rely", 3, ["relu"]]),
+        ("BatchNormalization", "axis", [-1, 1, [1, 2]], [1.5, [], "1", True]),
+        ("BatchNormalization", "scale", [True], [2.0]),
+        ("Rescaling", "scale", [0.5, [0.5, 1]], ["a", [], True]),
+        ("Reshape", "target_shape", [[3, -1]], [3, [0], []]),
+        ("Dense", "dtype", ["float32", "mixed_bfloat16"], ["int8"]),
+        ("LocallyConnected1D", "implementation", [1, "auto"], [1.0, True, 4, "1"]),
+        ("Dropout", "noise_shape", [[None, 1]], [3]),
+    ],
+)
+def test_checks_accept_what_is_right_and_refuse_what_is_wrong(class_name, argument, right, wrong):
+    check = find_check(class_name, "layers", argument)
+    for value in right:
+        assert check(value) is None, value
+    for value in wrong:
+        assert isinstance(check(value), str), value
+
+
+def test_nested_objects_are_checked_like_layers():
+    spec = {
+        "type": "Dense",
+        "units": 3,
+        "kernel_regularizer": {"type": "L2", "l22": 1},
+        "bias_initializer": {"seed": 1},
+    }
+    problems = {problem.path: problem.message for problem in check_spec(spec, "head", "layers")}
+    assert problems == {
+        "head.kernel_regularizer.l22": "is not an argument of L2. Did you mean `l2`?",
+        "head.bias_initializer": "has no `type`. Name the class, as in `type: Constant`.",
+    }

@@ -1,0 +1,94 @@
+"""Tracking: what is logged is read back from a real store."""
+
+import json
+from pathlib import Path
+
+import mlflow
+import pytest
+from conftest import make_config
+
+from lctrain.config.schema import TrackingConfig
+from lctrain.errors import UserError
+from lctrain.tracking import check_writable, start_run, store_uri, ui_command
+
+
+@pytest.fixture
+def tracking(tmp_path):
+    return TrackingConfig(name="local", folder=str(tmp_path / "my store"), experiment="test")
+
+
+def read(tracking, run_id):
+    return mlflow.MlflowClient(store_uri(tracking)).get_run(run_id)
+
+
+def test_what_is_logged_can_be_read_back(tracking):
+    check_writable(tracking)
+    with start_run(tracking, "a-run", {"model": "small"}) as run:
+        run.log_params(make_config())
+        run.log_metrics({"loss": 2.0}, step=0)
+        run.log_metrics({"loss": 1.0}, step=1)
+        run.log_text("seed: 0\n", "config/config.yaml")
+        run.log_table({"name": ["lc1"], "parameters": [3]}, "model/layers.json")
+    stored = read(tracking, run.run_id)
+    assert (stored.info.status, stored.info.run_name) == ("FINISHED", "a-run")
+    assert stored.data.tags["model"] == "small"
+    assert stored.data.params["model.layers.lc1.kernel_size"] == "[3, 2]"
+    assert stored.data.params["jit_compile"] == "false"
+    assert stored.data.params["data.name"] == "synthetic"
+    client = mlflow.MlflowClient(store_uri(tracking))
+    history = client.get_metric_history(run.run_id, "loss")
+    assert [(point.step, point.value) for point in history] == [(0, 2.0), (1, 1.0)]
+    table = json.loads(Path(client.download_artifacts(run.run_id, "model/layers.json")).read_text())
+    assert table == {"columns": ["name", "parameters"], "data": [["lc1", 3]]}
+
+
+def test_more_params_than_one_call_takes(tracking):
+    check_writable(tracking)
+    with start_run(tracking, "a-run", {}) as run:
+        run.log_params({f"key{i}": i for i in range(250)})
+    assert len(read(tracking, run.run_id).data.params) == 250
+
+
+@pytest.mark.parametrize(
+    ("error", "status"),
+    [(ValueError("bad"), "FAILED"), (KeyboardInterrupt("by hand"), "KILLED"), (SystemExit(143), "KILLED")],
+)
+def test_a_run_ends_as_its_job_did(tracking, error, status):
+    check_writable(tracking)
+    with pytest.raises(type(error), match=str(error)), start_run(tracking, "a-run", {}) as run:
+        raise error
+    stored = read(tracking, run.run_id)
+    assert stored.info.status == status
+    assert stored.data.tags["error"] == f"{type(error).__name__}: {error}"
+
+
+def test_a_folder_that_cannot_be_written_to_is_refused(tmp_path):
+    (tmp_path / "file").write_text("")
+    for folder in (tmp_path / "file", tmp_path / "file" / "below"):
+        with pytest.raises(UserError, match=r"`tracking.folder` must be a folder that can be written to; got '.*file"):
+            check_writable(TrackingConfig(name="local", folder=str(folder), experiment="test"))
+
+
+def test_a_store_that_is_none_is_refused(tracking, tmp_path):
+    check_writable(tracking)
+    (tmp_path / "my store" / "mlflow.db").write_text("not a database")
+    with (
+        pytest.raises(UserError, match=r"`tracking.folder` must hold a usable MLflow store"),
+        start_run(tracking, "a", {}),
+    ):
+        pass
+    assert (tmp_path / "my store" / "mlflow.db").read_text() == "not a database"
+
+
+def test_a_deleted_experiment_is_refused(tracking):
+    check_writable(tracking)
+    with start_run(tracking, "a-run", {}):
+        pass
+    client = mlflow.MlflowClient(store_uri(tracking))
+    client.delete_experiment(client.get_experiment_by_name("test").experiment_id)
+    with pytest.raises(UserError, match="must not be a deleted experiment; got 'test'"), start_run(tracking, "b", {}):
+        pass
+
+
+def test_the_ui_command_quotes_the_store(tracking):
+    assert ui_command(tracking) == f"mlflow ui --backend-store-uri '{store_uri(tracking)}'"

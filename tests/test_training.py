@@ -1,0 +1,87 @@
+"""Training: reproducible, the same under every implementation, and left as it was by the measurements."""
+
+import numpy as np
+import pytest
+from conftest import make_config
+
+from lctrain import profiling, training
+from lctrain.builder import build_model
+from lctrain.config import validate
+from lctrain.data import load_splits
+
+
+def train(**changes):
+    config = validate(make_config(**changes))
+    training.seed_everything(config.seed)
+    splits = load_splits(config.data, config.data_format)
+    model = build_model(config)
+    training.compile_model(model, config)
+    timer = profiling.FirstStepTimer()
+    logged = []
+    callbacks = [timer, training.EpochMetrics(lambda metrics, epoch: logged.append((epoch, metrics)))]
+    history = training.fit(model, splits, config, callbacks)
+    return model, splits, config, history, logged, timer
+
+
+def test_the_same_seed_gives_the_same_numbers():
+    first, _, _, history, logged, timer = train()
+    again, _, _, history_again, _, _ = train()
+    history_other = train(seed=1)[3]
+    assert history == history_again
+    for one, two in zip(first.get_weights(), again.get_weights(), strict=True):
+        np.testing.assert_array_equal(one, two)
+    assert history["loss"] != history_other["loss"]
+    assert [epoch for epoch, _ in logged] == [0, 1]
+    assert logged[1][1] == {name: values[1] for name, values in history.items()}
+    assert set(history) == {"loss", "accuracy", "val_loss", "val_accuracy"}
+    assert timer.seconds > 0
+
+
+@pytest.mark.parametrize("data_format", ["channels_last", "channels_first"])
+def test_implementations_train_alike(data_format):
+    training_config = make_config()["training"] | {"epochs": 5}
+    losses = {
+        implementation: train(implementation=implementation, data_format=data_format, training=training_config)[3][
+            "loss"
+        ]
+        for implementation in (1, 2, 3, "batched", "auto")
+    }
+    for implementation, loss in losses.items():
+        np.testing.assert_allclose(loss, losses[1], rtol=1e-3, err_msg=str(implementation))
+
+
+@pytest.mark.parametrize("precision", ["float64", "mixed_float16", "mixed_bfloat16"])
+def test_every_precision_trains(precision):
+    history = train(precision=precision, training=make_config()["training"] | {"epochs": 6})[3]
+    assert history["loss"][-1] < history["loss"][0]
+
+
+def test_compiled_training_gives_the_same_losses():
+    losses = [train(implementation="batched", jit_compile=compiled)[3]["loss"] for compiled in (False, True)]
+    np.testing.assert_allclose(losses[0], losses[1], rtol=1e-3)
+
+
+def test_measuring_leaves_the_model_as_it_was():
+    model, splits, config, *_ = train()
+    before = [np.asarray(variable) for variable in (*model.variables, *model.optimizer.variables)]
+    measured = profiling.measure_steps(model, splits.train.inputs[:16], splits.train.labels[:16])
+    after = [np.asarray(variable) for variable in (*model.variables, *model.optimizer.variables)]
+    for one, two in zip(before, after, strict=True):
+        np.testing.assert_array_equal(one, two)
+    assert set(measured) == {"train_step_ms", "train_step_ms_p90", "inference_ms", "examples_per_second"}
+    assert 0 < measured["train_step_ms"] <= measured["train_step_ms_p90"]
+    assert measured["examples_per_second"] == pytest.approx(16 / measured["train_step_ms"] * 1e3)
+    tested = training.evaluate(model, splits.test, config)
+    assert set(tested) == {"loss", "accuracy"}
+
+
+def test_peak_memory_sees_an_allocation():
+    before = profiling.peak_memory_bytes()
+    block = np.ones(max(0, before - profiling.resident_memory_bytes()) + 2**26, dtype=np.uint8)
+    assert profiling.peak_memory_bytes() >= before + 2**25
+    assert block[-1] == 1
+    assert profiling.resident_memory_bytes() > block.nbytes
+
+
+def test_the_processor_has_a_name():
+    assert profiling.cpu_model()
