@@ -7,11 +7,11 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from reference import check_against_reference, locally_connected
 
-from lctrain.layers import LocallyConnected1D, LocallyConnected2D
+from lctrain.layers import LocallyConnected1D, LocallyConnected2D, LocallyConnected3D
 from lctrain.ops import IMPLEMENTATIONS
 
 IMPLEMENTATION_NAMES = [*IMPLEMENTATIONS, "auto"]
@@ -91,29 +91,50 @@ def test_the_check_against_the_reference_notices_a_flipped_kernel():
         check_against_reference(flipped, *random_case(input_spatial, kernel_size, strides), kernel_size, strides)
 
 
-@settings(max_examples=15, deadline=None)
-@given(data=st.data(), implementation=st.sampled_from(IMPLEMENTATION_NAMES))
-def test_any_legal_arguments_give_the_reference(data, implementation):
-    rank = data.draw(st.integers(1, 2))
-    kernel_size = tuple(data.draw(st.integers(1, 3)) for _ in range(rank))
-    strides = tuple(data.draw(st.integers(1, 3)) for _ in range(rank))
-    input_spatial = tuple(kernel + data.draw(st.integers(0, 4)) for kernel in kernel_size)
-    data_format = data.draw(st.sampled_from(["channels_last", "channels_first"]))
-    sizes = {name: data.draw(st.integers(1, 3), label=name) for name in ("batch", "in_channels", "filters")}
-    layer_class = (LocallyConnected1D, LocallyConnected2D)[rank - 1]
+@st.composite
+def legal_arguments(draw):
+    """A layer class, legal arguments and input sizes; most sizes differ."""
+    rank = draw(st.integers(1, 3))
+    spatial = lambda low, high: tuple(draw(st.integers(low, high)) for _ in range(rank))  # noqa: E731
+    kernel_size, strides, dilation_rate = spatial(1, 3), spatial(1, 3), spatial(1, 2)
+    extent = [(k - 1) * d + 1 for k, d in zip(kernel_size, dilation_rate, strict=True)]
+    paddings = ["valid", "same", "circular", "reflect", "explicit"] + ["causal"] * (rank == 1)
+    padding = draw(st.sampled_from(paddings))
+    input_spatial = tuple(e + draw(st.integers(0, 3 if rank < 3 else 1)) for e in extent)
+    if padding == "explicit":
+        padding = tuple((draw(st.integers(0, 2)), draw(st.integers(0, 2))) for _ in range(rank))
+    groups = draw(st.integers(1, 3))
+    arguments = {
+        "filters": groups * draw(st.integers(1, 2)),
+        "kernel_size": kernel_size,
+        "strides": strides,
+        "padding": padding,
+        "dilation_rate": dilation_rate,
+        "groups": groups,
+        "use_bias": draw(st.sampled_from([True, "shared"])),
+        "data_format": draw(st.sampled_from(["channels_last", "channels_first"])),
+    }
+    layer_class = (LocallyConnected1D, LocallyConnected2D, LocallyConnected3D)[rank - 1]
+    shape = (draw(st.integers(1, 3)), *input_spatial, groups * draw(st.integers(1, 2)))
+    return layer_class, arguments, shape
 
-    def compute(*arrays):
-        layer = layer_class(
-            sizes["filters"],
-            kernel_size,
-            strides,
-            data_format=data_format,
-            implementation=implementation,
-            dtype="float64",
-        )
-        return run_layer(layer, *arrays)
 
-    check_against_reference(compute, *random_case(input_spatial, kernel_size, strides, **sizes), kernel_size, strides)
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(legal_arguments())
+def test_any_legal_arguments_give_the_reference_under_every_implementation(case):
+    layer_class, arguments, shape = case
+    generator = np.random.default_rng(0)
+    template = layer_class(**(arguments | {"data_format": "channels_last"}))
+    template.build((None, *shape[1:]))
+    kernel = generator.standard_normal(template.kernel.shape)
+    bias = generator.standard_normal(template.bias.shape)
+    oracle = {name: arguments[name] for name in ("kernel_size", "strides", "dilation_rate", "padding", "groups")}
+    for implementation in IMPLEMENTATION_NAMES:
+
+        def compute(*arrays, implementation=implementation):
+            return run_layer(layer_class(**arguments, implementation=implementation, dtype="float64"), *arrays)
+
+        check_against_reference(compute, generator.standard_normal(shape), kernel, bias, **oracle)
 
 
 @pytest.mark.parametrize("implementation", [1, 2, "batched"])
@@ -200,8 +221,9 @@ def test_defaults_are_those_of_tf_keras_but_for_implementation():
     for layer_class in (LocallyConnected1D, LocallyConnected2D):
         ours = inspect.signature(layer_class).parameters
         theirs = inspect.signature(getattr(tf_keras.layers, layer_class.__name__)).parameters
-        assert list(ours) == list(theirs)
-        different = {name for name in ours if ours[name].default not in (theirs[name].default, 1, (1, 1))}
+        assert [name for name in ours if name in theirs] == list(theirs)
+        assert list(ours)[len(theirs) - 1 : -1] == ["dilation_rate", "groups", "kernel_fans", "weights"]
+        different = {name for name in theirs if ours[name].default not in (theirs[name].default, 1, (1, 1))}
         assert different == {"implementation"}
         assert ours["implementation"].default == "auto"
         assert ours["strides"].default == 1
@@ -237,6 +259,13 @@ def test_penalties_see_the_stored_weights_alone(implementation):
     assert float(sum(layer.losses)) == pytest.approx(penalty, rel=1e-5)
 
 
+@pytest.mark.parametrize("data_format", ["channels_last", "channels_first"])
+def test_a_shared_bias_is_added_per_filter_where_positions_and_filters_are_as_many(data_format):
+    layer = LocallyConnected1D(2, 1, use_bias="shared", data_format=data_format, weights=[np.zeros((2, 1, 2)), [3, 5]])
+    outputs = layer(np.zeros((1, 2, 1) if data_format == "channels_last" else (1, 1, 2)))
+    np.testing.assert_array_equal(to_channels_last(np.asarray(outputs), data_format), [[[3, 5], [3, 5]]])
+
+
 def test_without_bias_there_is_none():
     layer = LocallyConnected2D(3, 2, use_bias=False, implementation="batched", dtype="float64")
     inputs, kernel, bias = random_case((4, 5), (2, 2), (1, 1), filters=3)
@@ -250,7 +279,7 @@ def test_config_round_trip_keeps_every_argument():
         "filters": 3,
         "kernel_size": (3, 2),
         "strides": (1, 2),
-        "padding": "valid",
+        "padding": ((1, 0), (0, 2)),
         "data_format": "channels_first",
         "activation": "tanh",
         "use_bias": False,
@@ -262,6 +291,9 @@ def test_config_round_trip_keeps_every_argument():
         "kernel_constraint": "non_neg",
         "bias_constraint": "unit_norm",
         "implementation": 3,
+        "dilation_rate": (2, 1),
+        "groups": 3,
+        "kernel_fans": "legacy",
         "name": "local",
         "trainable": False,
         "dtype": "float64",
@@ -271,10 +303,10 @@ def test_config_round_trip_keeps_every_argument():
     assert set(arguments) == set(config)
     again = LocallyConnected2D.from_config(json.loads(json.dumps(config)))
     assert again.get_config() == config
+    assert again.padding == ((1, 0), (0, 2))
     assert (again.kernel_initializer.seed, float(again.kernel_regularizer.l2)) == (3, 0.5)
-    assert [
-        name for name in inspect.signature(LocallyConnected2D).parameters if name != "kwargs" and name not in config
-    ] == []
+    missing = [name for name in inspect.signature(LocallyConnected2D).parameters if name not in config]
+    assert missing == ["weights", "kwargs"]
 
 
 def test_saved_under_one_implementation_loads_under_another_in_a_new_process(tmp_path, run_python):
@@ -314,8 +346,18 @@ for other in (1, 3, "batched", "auto"):
         ({"filters": 0}, "`filters` must be a positive integer; got 0"),
         ({"kernel_size": (3, 0)}, r"`kernel_size` must be a positive integer or 2 positive integers; got \(3, 0\)"),
         ({"strides": -1}, "`strides` must be .*; got -1"),
-        ({"padding": "same"}, "`padding` must be 'valid', the only padding .*; got 'same'"),
-        ({"padding": None}, "`padding` must be 'valid'.*; got None"),
+        ({"padding": "full"}, "`padding` must be one of 'valid', 'same', 'circular', 'reflect' or 2 .*; got 'full'"),
+        ({"padding": "causal"}, "`padding` must be one of .*; got 'causal'"),
+        ({"padding": None}, "`padding` must be one of .*; got None"),
+        ({"padding": ((1, 2),)}, r"`padding` must be one of .* 2 \(before, after\) pairs .*; got \(\(1, 2\),\)"),
+        ({"padding": ((1, 2), (0, -1))}, "`padding` must be one of .* non-negative integers; got .*-1"),
+        ({"dilation_rate": 0}, "`dilation_rate` must be .*; got 0"),
+        ({"dilation_rate": (1, 2, 3)}, r"`dilation_rate` must be .*; got \(1, 2, 3\)"),
+        ({"groups": 0}, "`groups` must be a positive integer; got 0"),
+        ({"groups": 2}, "`groups` must divide the filters, 3; got 2"),
+        ({"use_bias": "sharde"}, "`use_bias` must be one of True, False, 'shared'; got 'sharde'"),
+        ({"use_bias": 1}, "`use_bias` must be one of True, False, 'shared'; got 1"),
+        ({"kernel_fans": "keras"}, "`kernel_fans` must be one of 'position', 'legacy'; got 'keras'"),
         ({"data_format": "channel_last"}, "`data_format` must be .*; got 'channel_last'"),
         ({"implementation": 7}, "`implementation` must be one of 1, 2, 3, 'batched', 'auto'; got 7"),
         ({"implementation": True}, "`implementation` must be one of .*; got True"),
@@ -334,7 +376,7 @@ def test_wrong_arguments_are_refused_by_name_and_value(arguments, message):
         ((None, None, 7, 2), r"2 spatial sizes, all known .*\(None, None, 7, 2\)"),
         ((None, 5, 7), r"2 spatial sizes, all known .*\(None, 5, 7\)"),
         ((None, 5, 7, None), r"known number of channels; got input shape \(None, 5, 7, None\)"),
-        ((None, 5, 2, 2), r"`kernel_size` must not exceed .*\(5, 2\); got \(3, 3\)"),
+        ((None, 5, 2, 2), r"`kernel_size` must not exceed .*\(5, 2\) .*; got \(3, 3\)"),
     ],
 )
 def test_wrong_input_shapes_are_refused(shape, message):
@@ -361,3 +403,118 @@ def test_graph_size_of_batched_does_not_depend_on_positions():
         return len(step.get_concrete_function(tf.TensorSpec((None, size, size, 2))).graph.get_operations())
 
     assert count_operations(4) == count_operations(40)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"dilation_rate": 3}, r"`kernel_size` must not exceed .*\(5, 7\) .*; got \(3, 3\) \(dilated to \(7, 7\)\)"),
+        ({"groups": 3}, "`groups` must divide the input's channels, 2; got 3"),
+        ({"padding": "reflect", "kernel_size": (5, 9), "dilation_rate": (3, 1)}, "`padding` 'reflect' needs .* more than 6"),
+        ({"weights": [np.zeros((2, 2))]}, r"`weights` must be arrays of shapes .*; got \[\(2, 2\)\]"),
+    ],
+)
+def test_arguments_that_do_not_fit_the_input_are_refused(arguments, message):
+    layer = LocallyConnected2D(**({"filters": 3, "kernel_size": 3} | arguments))
+    with pytest.raises(ValueError, match=message):
+        layer.build((None, 5, 7, 2))
+
+
+@pytest.mark.parametrize("padding", ["same", "valid", "causal"])
+@pytest.mark.parametrize(("kernel_size", "strides", "dilation_rate"), [(4, 1, 1), (3, 2, 1), (2, 3, 1), (3, 1, 2), (4, 1, 3)])
+@pytest.mark.parametrize("size", [10, 11])
+def test_paddings_are_exactly_those_of_conv(padding, kernel_size, strides, dilation_rate, size):
+    inputs = np.random.default_rng(0).standard_normal((2, size, 2))
+    arguments = {"strides": strides, "dilation_rate": dilation_rate, "padding": padding, "dtype": "float64"}
+    conv = keras.layers.Conv1D(3, kernel_size, **arguments)
+    expected = np.asarray(conv(inputs))
+    layer = LocallyConnected1D(3, kernel_size, **arguments, use_bias="shared")
+    assert layer.compute_output_shape(inputs.shape) == expected.shape
+    layer.build(inputs.shape)
+    layer.set_weights([np.repeat(np.reshape(conv.kernel, (1, -1, 3)), expected.shape[1], axis=0), conv.bias])
+    np.testing.assert_allclose(layer(inputs), expected, rtol=1e-10, atol=1e-12)
+
+
+@pytest.mark.parametrize("implementation", IMPLEMENTATION_NAMES)
+def test_taps_on_zero_padding_are_born_zero_and_stay_so(implementation):
+    layer = LocallyConnected1D(3, 3, padding="same", kernel_initializer="ones", implementation=implementation)
+    model = keras.Sequential([keras.Input((5, 2)), layer, keras.layers.Flatten(), keras.layers.Dense(1)])
+    assert np.sum(layer.kernel) == (3 * 5 - 2) * 2 * 3
+    model.compile("adam", "mse")
+    inputs = np.random.default_rng(0).standard_normal((8, 5, 2))
+    model.fit(inputs, np.ones((8, 1)), epochs=2, verbose=0)
+    dead = np.asarray(layer.kernel)[0, :2], np.asarray(layer.kernel)[-1, -2:]
+    np.testing.assert_array_equal(dead, 0)
+    assert np.abs(layer.kernel).max() > 1
+
+
+def test_legacy_fans_are_those_of_implementation_1_of_tf_keras():
+    tf_keras = pytest.importorskip("tf_keras")
+    theirs = tf_keras.layers.LocallyConnected1D(8, 3, implementation=1)
+    theirs.build((None, 100, 5))
+    ours = LocallyConnected1D(8, 3, kernel_fans="legacy")
+    ours.build((None, 100, 5))
+    assert np.std(ours.kernel) == pytest.approx(np.std(theirs.kernel.numpy()), rel=0.03)
+    position = LocallyConnected1D(8, 3)
+    position.build((None, 100, 5))
+    assert np.std(position.kernel) / np.std(ours.kernel) > 2
+
+
+@pytest.mark.parametrize(("channels", "filters"), [(2, 3), (1, 7)])
+def test_orthogonal_kernels_are_orthogonal_at_each_position(channels, filters):
+    layer = LocallyConnected1D(filters, 2, kernel_initializer=keras.initializers.Orthogonal(gain=2.0, seed=1))
+    layer.build((None, 5, channels))
+    kernel = np.asarray(layer.kernel)
+    for matrix in kernel:
+        small = matrix @ matrix.T if matrix.shape[0] < filters else matrix.T @ matrix
+        np.testing.assert_allclose(small, 4 * np.eye(len(small)), atol=1e-5)
+    assert not np.allclose(kernel[0], kernel[1])
+
+
+def test_identity_kernels_are_the_identity_at_each_position():
+    layer = LocallyConnected1D(4, 2, kernel_initializer="identity")
+    layer.build((None, 5, 2))
+    np.testing.assert_array_equal(layer.kernel, np.broadcast_to(np.eye(4), (4, 4, 4)))
+
+
+def test_norm_constraints_act_per_position_and_filter():
+    layer = LocallyConnected1D(3, 2, kernel_constraint=keras.constraints.UnitNorm())
+    layer.build((None, 5, 2))
+    constrained = layer.kernel.constraint(layer.kernel.value)
+    np.testing.assert_allclose(np.linalg.norm(constrained, axis=1), 1, rtol=1e-5)
+    assert layer.get_config()["kernel_constraint"]["config"]["axis"] == 0
+
+
+def test_initial_arrays_become_the_weights():
+    inputs, kernel, bias = random_case((5, 7), (3, 2), (1, 1))
+    layer = LocallyConnected2D(5, (3, 2), weights=[kernel, bias], dtype="float64")
+    np.testing.assert_allclose(layer(inputs), locally_connected(inputs, kernel, bias, (3, 2), (1, 1)), rtol=1e-9)
+
+
+@pytest.mark.parametrize("size", [3, 7])
+@pytest.mark.parametrize("policy", ["mixed_float16", "mixed_bfloat16"])
+@pytest.mark.parametrize("implementation", IMPLEMENTATION_NAMES)
+def test_half_precision_is_as_exact_as_conv(policy, implementation, size):
+    generator = np.random.default_rng(0)
+    rows, columns = 13 - size, 14 - size
+    inputs, upstream = generator.standard_normal((4, 12, 13, 16)), generator.standard_normal((4, rows, columns, 8))
+    shared = generator.standard_normal((size, size, 16, 8)) / (4 * size)
+    inputs, upstream, shared = (np.asarray(tf.cast(tf.cast(a, "bfloat16"), "float64")) for a in (inputs, upstream, shared))
+
+    def run(layer, kernel):
+        layer.build((None, 12, 13, 16))
+        layer.kernel.assign(kernel)
+        x = tf.constant(inputs, layer.compute_dtype)
+        with tf.GradientTape() as tape:
+            tape.watch(x)
+            outputs = layer(x)
+        return outputs, tape.gradient(outputs, x, tf.cast(upstream, outputs.dtype))
+
+    tied = np.repeat(shared.reshape(1, -1, 8), rows * columns, axis=0)
+    exact = run(keras.layers.Conv2D(8, size, dtype="float64"), shared)
+    conv = run(keras.layers.Conv2D(8, size, dtype=policy), shared)
+    local = run(LocallyConnected2D(8, size, implementation=implementation, dtype=policy), tied)
+    for name, reference, theirs, ours in zip(("outputs", "input gradient"), exact, conv, local, strict=True):
+        assert ours.dtype == theirs.dtype
+        errors = [np.sqrt(np.mean((np.asarray(tf.cast(a, "float64")) - reference) ** 2)) for a in (theirs, ours)]
+        assert errors[1] <= 2 * errors[0], (name, errors)

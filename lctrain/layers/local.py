@@ -1,13 +1,13 @@
-"""LocallyConnected1D and LocallyConnected2D for Keras 3, over one rank-generic base."""
-
-import copy
+"""LocallyConnected1D, 2D and 3D for Keras 3, over one rank-generic base."""
 
 import keras
+import numpy as np
 from keras import activations, constraints, initializers, ops, regularizers
 
 from lctrain.cost import choose_implementation
 from lctrain.errors import suggest
-from lctrain.geometry import Window, standardize_count, standardize_sizes
+from lctrain.geometry import Window, standardize_count, standardize_padding, standardize_sizes
+from lctrain.layers.weights import KERNEL_FANS, KernelInitializer, check_shapes, per_position
 from lctrain.ops import IMPLEMENTATIONS, NOT_COMPILABLE
 
 IMPLEMENTATION_NAMES = (*IMPLEMENTATIONS, "auto")
@@ -20,46 +20,59 @@ class BaseLocallyConnected(keras.layers.Layer):
     Use it where what to look for depends on the place: aligned faces, fixed sensors, genome positions, climate fields.
     With `o` an output position, `t` a tap of the window, `c` an input channel and `f` a filter:
 
-        outputs[b, o, f] = activation(bias[o, f] + sum over t, c of inputs[b, o * strides + t, c] * kernel[o, t, c, f])
+        outputs[b, o, f] = activation(bias[o, f] + sum over t, c of
+                                      inputs[b, o * strides + t * dilation_rate - before, c] * kernel[o, t, c, f])
 
-    Names and defaults are those of tf.keras 2.x, but for `implementation`. The weights do not depend on `data_format`
-    nor on `implementation`: what was saved under one loads under any other.
+    Names and defaults are those of tf.keras 2.x, but for `implementation`; the arguments behind it are new. The weights
+    do not depend on `data_format` nor on `implementation`: what was saved under one loads under any other.
 
     Args:
         filters: positive integer, output channels at each position.
         kernel_size: size of the window in elements, a positive integer or one per spatial axis.
         strides: steps of the window in elements, likewise.
-        padding: only "valid" (in any case): the window stays inside the input.
+        padding: in any case, "valid" (the window stays inside the input), "same" (zeros, exactly as Keras' Conv),
+            "causal" (zeros before, rank 1 only), "circular" (the input goes on at its other end), "reflect" (mirrored
+            at its edge elements), or explicit zeros, one (before, after) pair per spatial axis. Taps that fall on
+            zeros are stored and counted, but born 0 and without gradient.
         data_format: "channels_last" (batch, *spatial, channels), "channels_first" (batch, channels, *spatial), or
             None for Keras' own setting.
         activation: applied to the outputs; None is linear.
-        use_bias: whether each position and filter gets a bias.
-        kernel_initializer: how the kernel is born. The fans of the VarianceScaling family (Glorot, He, LeCun) are those
-            of one position (taps * in_channels in, taps * filters out), the same under every implementation.
+        use_bias: True, a bias per position and filter; "shared", one per filter, as in Conv; or False.
+        kernel_initializer: how the kernel is born. Initializers that want a matrix (Orthogonal, Identity) act on each
+            position's `(taps * in_channels // groups, filters)`.
         bias_initializer: how the bias is born.
         kernel_regularizer: penalty on the kernel.
         bias_regularizer: penalty on the bias.
         activity_regularizer: penalty on the outputs.
-        kernel_constraint: projection of the kernel after each update.
+        kernel_constraint: projection of the kernel after each update; axis 0, Keras' default for norms, is taken as
+            the norm over one position and filter.
         bias_constraint: projection of the bias after each update.
         implementation: how it is computed, never what: 1 (one small matmul per position), 2 (one dense matrix),
             3 (one sparse matrix, TensorFlow only), "batched" (one gather and one batched matmul), or "auto", which
             picks from the sizes as `lctrain.cost.choose_implementation` says.
+        dilation_rate: distance between taps in elements, a positive integer or one per spatial axis; with any strides.
+        groups: positive integer that divides channels and filters; each group of filters sees its group of channels.
+        kernel_fans: of which fans the VarianceScaling family (Glorot, He, LeCun) makes the variance: "position", those
+            of one position (taps * in_channels // groups in, taps * filters out), the same under every implementation;
+            or "legacy", those of tf.keras' implementation 1, which multiplied them by the number of positions.
+        weights: initial arrays, in the order of the layer's weights, instead of drawn ones.
         **kwargs: `name`, `dtype`, `trainable`, as for every Keras layer.
 
     Input shape: `(batch, *spatial, in_channels)`, or `(batch, in_channels, *spatial)` if channels_first. The spatial
         sizes must be known when the layer is built; the batch size need not be.
 
     Output shape: `(batch, *output_spatial, filters)`, or `(batch, filters, *output_spatial)` if channels_first, where
-        `output_spatial = (spatial - kernel_size) // strides + 1`.
+        `output_spatial = (spatial + before + after - (kernel_size - 1) * dilation_rate - 1) // strides + 1`.
 
-    Weights: `kernel`, `(prod(output_spatial), prod(kernel_size) * in_channels, filters)`, positions row-major, the
-        middle axis taps first, then channels; `bias`, `(*output_spatial, filters)`.
+    Weights: `kernel`, `(prod(output_spatial), prod(kernel_size) * in_channels // groups, filters)`, positions
+        row-major, the middle axis taps first, then channels; `bias`, `(*output_spatial, filters)`, or `(filters,)` if
+        shared.
 
     Raises:
         ValueError: an argument outside what is said above, an unknown spatial size, or a window larger than the input.
 
-    Source: the layers of tf.keras 2.x; LeCun 1989, "Generalization and network design strategies".
+    Source: the layers of tf.keras 2.x; flax' ConvLocal for the paddings; LeCun 1989, "Generalization and network design
+        strategies".
     """
 
     rank: int  # number of spatial axes, bound by the subclasses
@@ -81,6 +94,10 @@ class BaseLocallyConnected(keras.layers.Layer):
         kernel_constraint=None,
         bias_constraint=None,
         implementation="auto",
+        dilation_rate=1,
+        groups=1,
+        kernel_fans="position",
+        weights=None,
         **kwargs,
     ):
         super().__init__(activity_regularizer=regularizers.get(activity_regularizer), **kwargs)
@@ -88,17 +105,23 @@ class BaseLocallyConnected(keras.layers.Layer):
         self.filters = standardize_count(filters, name="filters")
         self.kernel_size = standardize_sizes(kernel_size, rank, name="kernel_size")
         self.strides = standardize_sizes(strides, rank, name="strides")
-        self.padding = _standardize_padding(padding)
-        self.data_format = _standardize_data_format(data_format)
+        self.padding = standardize_padding(padding, rank)
+        self.dilation_rate = standardize_sizes(dilation_rate, rank, name="dilation_rate")
+        self.groups = standardize_count(groups, name="groups")
+        if self.filters % self.groups != 0:
+            raise ValueError(f"`groups` must divide the filters, {self.filters}; got {groups!r}.")
+        self.data_format = standardize_data_format(data_format)
         self.activation = activations.get(activation)
-        self.use_bias = use_bias
+        self.use_bias = _one_of("use_bias", use_bias, (True, False, "shared"))
+        self.kernel_fans = _one_of("kernel_fans", kernel_fans, tuple(KERNEL_FANS))
+        self._initial_weights = None if weights is None else tuple(np.asarray(array) for array in weights)
         self.kernel_initializer = initializers.get(kernel_initializer)
         self.bias_initializer = initializers.get(bias_initializer)
         self.kernel_regularizer = regularizers.get(kernel_regularizer)
         self.bias_regularizer = regularizers.get(bias_regularizer)
         self.kernel_constraint = constraints.get(kernel_constraint)
         self.bias_constraint = constraints.get(bias_constraint)
-        self.implementation = _standardize_implementation(implementation)
+        self.implementation = standardize_implementation(implementation)
         self.supports_jit = self.implementation not in NOT_COMPILABLE
         self.input_spec = keras.layers.InputSpec(ndim=rank + 2)
 
@@ -106,33 +129,35 @@ class BaseLocallyConnected(keras.layers.Layer):
         in_channels = self._in_channels(input_shape)
         window = self._window(input_shape)
         self.window = window
-        self.resolved_implementation = (
-            choose_implementation(window, in_channels, self.filters)
-            if self.implementation == "auto"
-            else self.implementation
-        )
+        self.resolved_implementation = self.implementation
+        if self.implementation == "auto":
+            self.resolved_implementation = choose_implementation(window, in_channels, self.filters)
         self.kernel = self.add_weight(
             name="kernel",
-            shape=(window.num_positions, window.num_taps * in_channels, self.filters),
-            initializer=self._draw_kernel,
+            shape=(window.num_positions, window.num_taps * in_channels // self.groups, self.filters),
+            initializer=KernelInitializer(self.kernel_initializer, window, self.kernel_fans),
             regularizer=self.kernel_regularizer,
-            constraint=self.kernel_constraint,
+            constraint=per_position(self.kernel_constraint),
         )
         if self.use_bias:
             self.bias = self.add_weight(
                 name="bias",
-                shape=(*window.output_spatial, self.filters),
+                shape=(self.filters,) if self.use_bias == "shared" else (*window.output_spatial, self.filters),
                 initializer=self.bias_initializer,
                 regularizer=self.bias_regularizer,
                 constraint=self.bias_constraint,
             )
+        if self._initial_weights is not None:
+            check_shapes(self._initial_weights, self.weights)
+            self.set_weights(self._initial_weights)
+            self._initial_weights = None  # which would only hold memory from here on
         self.input_spec = keras.layers.InputSpec(shape=(None, *input_shape[1:]))
 
     def call(self, inputs):
         locally_connected = IMPLEMENTATIONS[self.resolved_implementation]
-        outputs = locally_connected(inputs, self.kernel, self.window, self.data_format)
+        outputs = locally_connected(inputs, self.kernel, self.window, self.groups, self.data_format)
         if self.use_bias:
-            outputs = ops.add(outputs, self._bias_in_data_format())
+            outputs = outputs + self._bias_in_data_format()  # keras.ops.add takes (n, 1) for (n,) on a last axis of n
         return self.activation(outputs)
 
     def compute_output_shape(self, input_shape):
@@ -159,6 +184,9 @@ class BaseLocallyConnected(keras.layers.Layer):
             kernel_constraint=constraints.serialize(self.kernel_constraint),
             bias_constraint=constraints.serialize(self.bias_constraint),
             implementation=self.implementation,
+            dilation_rate=self.dilation_rate,
+            groups=self.groups,
+            kernel_fans=self.kernel_fans,
         )
         return config
 
@@ -170,7 +198,7 @@ class BaseLocallyConnected(keras.layers.Layer):
                 f" (each position has weights of its own); got input shape {tuple(input_shape)}"
                 f" with data_format={self.data_format!r}."
             )
-        return Window(tuple(spatial), self.kernel_size, self.strides)
+        return Window(tuple(spatial), self.kernel_size, self.strides, self.dilation_rate, self.padding)
 
     def _in_channels(self, input_shape) -> int:
         in_channels = input_shape[-1] if self.data_format == "channels_last" else input_shape[1]
@@ -179,18 +207,15 @@ class BaseLocallyConnected(keras.layers.Layer):
                 f"The input of `{type(self).__name__}` must have a known number of channels;"
                 f" got input shape {tuple(input_shape)} with data_format={self.data_format!r}."
             )
+        if in_channels % self.groups != 0:
+            raise ValueError(f"`groups` must divide the input's channels, {in_channels}; got {self.groups}.")
         return in_channels
-
-    def _draw_kernel(self, shape, dtype):
-        num_positions, patch_size, filters = shape
-        taps = self.window.num_taps
-        initializer = _with_fans_of_one_position(self.kernel_initializer)
-        kernel = initializer((num_positions, taps, patch_size // taps, filters), dtype=dtype)
-        return ops.reshape(kernel, shape)
 
     def _bias_in_data_format(self):
         if self.data_format == "channels_last":
             return self.bias
+        if self.use_bias == "shared":
+            return ops.reshape(self.bias, (self.filters,) + (1,) * self.rank)
         return ops.moveaxis(self.bias, -1, 0)  # (filters, *output_spatial)
 
 
@@ -232,25 +257,31 @@ class LocallyConnected2D(BaseLocallyConnected):
     rank = 2
 
 
-def _with_fans_of_one_position(initializer):
-    """The same initializer, computing its fans on axes 1 to 3 of `(positions, taps, in_channels, filters)`."""
-    if not isinstance(initializer, initializers.VarianceScaling) or initializer.input_axes is not None:
-        return initializer
-    initializer = copy.copy(initializer)
-    initializer.input_axes, initializer.output_axes = [1, 2], [1, 3]
-    return initializer
+@keras.saving.register_keras_serializable(package="lctrain")
+class LocallyConnected3D(BaseLocallyConnected):
+    """Locally connected layer over volumes; `BaseLocallyConnected` documents the arguments.
+
+    Input shape: `(batch, depth, rows, columns, in_channels)`, or the channels second if channels_first.
+    Output shape: `(batch, output_depth, output_rows, output_columns, filters)`, or the filters second.
+
+    >>> layer = LocallyConnected3D(filters=8, kernel_size=3)
+    >>> layer.build((None, 20, 20, 20, 2))
+    >>> layer.compute_output_shape((None, 20, 20, 20, 2))
+    (None, 18, 18, 18, 8)
+    >>> tuple(layer.kernel.shape), tuple(layer.bias.shape)
+    ((5832, 54, 8), (18, 18, 18, 8))
+    """
+
+    rank = 3
 
 
-def _standardize_padding(padding):
-    if isinstance(padding, str) and padding.lower() == "valid":
-        return "valid"
-    raise ValueError(
-        f"`padding` must be 'valid', the only padding of locally connected layers so far; got {padding!r}."
-        " Put a ZeroPadding layer before it for zeros around the input."
-    )
+def _one_of(name, value, allowed):
+    if any(value is option or (isinstance(value, str) and value == option) for option in allowed):
+        return value
+    raise ValueError(f"`{name}` must be one of {', '.join(map(repr, allowed))}; got {value!r}.")
 
 
-def _standardize_data_format(data_format):
+def standardize_data_format(data_format):
     if data_format is None:
         return keras.config.image_data_format()
     if isinstance(data_format, str) and data_format.lower() in DATA_FORMATS:
@@ -258,7 +289,7 @@ def _standardize_data_format(data_format):
     raise ValueError(f"`data_format` must be 'channels_last', 'channels_first' or None; got {data_format!r}.")
 
 
-def _standardize_implementation(implementation):
+def standardize_implementation(implementation):
     is_known = implementation in IMPLEMENTATION_NAMES and not isinstance(implementation, bool | float)
     if is_known:
         return implementation

@@ -1,0 +1,22 @@
+"""Locally connected layers for Keras 3, and models turned into others by them."""
+
+from lctrain.layers.convert import conv_to_local, convert_implementation
+from lctrain.layers.local import (
+    IMPLEMENTATION_NAMES,
+    BaseLocallyConnected,
+    LocallyConnected1D,
+    LocallyConnected2D,
+    LocallyConnected3D,
+)
+from lctrain.layers.low_rank import LowRankLocallyConnected2D
+
+__all__ = [
+    "IMPLEMENTATION_NAMES",
+    "BaseLocallyConnected",
+    "LocallyConnected1D",
+    "LocallyConnected2D",
+    "LocallyConnected3D",
+    "LowRankLocallyConnected2D",
+    "conv_to_local",
+    "convert_implementation",
+]

@@ -1,0 +1,118 @@
+"""Turning models into others that compute the same function: another implementation, or local layers for Conv ones."""
+
+import inspect
+from collections.abc import Callable, Iterable
+
+import keras
+import numpy as np
+
+from lctrain.errors import suggest
+from lctrain.layers.local import (
+    BaseLocallyConnected,
+    LocallyConnected1D,
+    LocallyConnected2D,
+    LocallyConnected3D,
+    standardize_implementation,
+)
+
+LOCAL_TWINS = {
+    keras.layers.Conv1D: LocallyConnected1D,
+    keras.layers.Conv2D: LocallyConnected2D,
+    keras.layers.Conv3D: LocallyConnected3D,
+}
+
+
+def convert_implementation(model: keras.Model, to: int | str) -> keras.Model:
+    """A new model whose locally connected layers use another implementation, with the same weights.
+
+    Args:
+        model: Sequential or functional; nested models and wrapped layers (TimeDistributed) are converted too.
+        to: 1, 2, 3, "batched" or "auto".
+
+    Raises:
+        ValueError: an unknown implementation.
+    """
+    standardize_implementation(to)
+
+    def convert(layer):
+        if not isinstance(layer, BaseLocallyConnected):
+            return None
+        return type(layer).from_config({**layer.get_config(), "implementation": to})
+
+    converted = _clone(model, convert)
+    converted.set_weights(model.get_weights())
+    return converted
+
+
+def conv_to_local(model: keras.Model, layers: Iterable[str] | None = None, **arguments) -> keras.Model:
+    """A new model with locally connected layers in the place of Conv ones, which computes the same function.
+
+    Use it to start from shared weights: each position's kernel is born as a copy of the Conv's, then trains alone.
+
+    Args:
+        model: Sequential or functional; nested models are converted too.
+        layers: names of the Conv1D, Conv2D and Conv3D layers to convert; None converts them all.
+        **arguments: for every new layer, `implementation` or `use_bias` say; the bias becomes one per position and
+            filter unless `use_bias="shared"`.
+
+    Raises:
+        ValueError: a name in `layers` that is none of a Conv layer of the model.
+    """
+    convertible = {layer.name for layer in model._flatten_layers() if type(layer) in LOCAL_TWINS}
+    chosen = convertible if layers is None else set(layers)
+    for name in sorted(chosen - convertible):
+        raise ValueError(f"`layers` must name Conv layers of the model; got {name!r}. {suggest(name, convertible)}")
+
+    def convert(layer):
+        if type(layer) not in LOCAL_TWINS or layer.name not in chosen:
+            return None
+        twin = LOCAL_TWINS[type(layer)]
+        known = inspect.signature(twin).parameters
+        config = {name: value for name, value in layer.get_config().items() if name in (*known, "name", "dtype", "trainable")}
+        if layer.use_bias:
+            config |= {name: value for name, value in arguments.items() if name == "use_bias"}
+        return twin.from_config(config | {name: value for name, value in arguments.items() if name != "use_bias"})
+
+    converted = _clone(model, convert)
+    _copy_weights(model, converted)
+    return converted
+
+
+def _clone(model: keras.Model, convert: Callable) -> keras.Model:
+    """A copy of the model, layer by layer: what `convert` gives for a layer, or else its plain copy."""
+
+    def copy_layer(layer):
+        replaced = convert(layer)
+        if replaced is not None:
+            return replaced
+        if isinstance(layer, keras.layers.Wrapper):
+            wrapped = keras.saving.serialize_keras_object(copy_layer(layer.layer))
+            return type(layer).from_config({**layer.get_config(), "layer": wrapped})
+        if isinstance(layer, keras.Model):
+            return _clone(layer, convert)
+        return type(layer).from_config(layer.get_config())
+
+    return keras.models.clone_model(model, clone_function=copy_layer)
+
+
+def _copy_weights(model: keras.Model, converted: keras.Model) -> None:
+    for old, new in zip(model.layers, converted.layers, strict=True):
+        if isinstance(old, keras.Model):
+            _copy_weights(old, new)
+        elif isinstance(new, BaseLocallyConnected) and not isinstance(old, BaseLocallyConnected):
+            new.set_weights(_untie(old, new))
+        else:
+            new.set_weights(old.get_weights())
+
+
+def _untie(conv, local: BaseLocallyConnected) -> list[np.ndarray]:
+    """The canonical kernel and bias that compute what the Conv layer does."""
+    rows, filters = local.kernel.shape[1:]
+    shared = np.reshape(keras.ops.convert_to_numpy(conv.kernel), (1, rows, filters))
+    kernel = np.repeat(shared, local.kernel.shape[0], axis=0)
+    if local.window.live_taps is not None:
+        live = np.repeat(local.window.live_taps, rows // local.window.num_taps, axis=1)
+        kernel = kernel * live[..., None]
+    if not local.use_bias:
+        return [kernel]
+    return [kernel, np.broadcast_to(keras.ops.convert_to_numpy(conv.bias), local.bias.shape)]
