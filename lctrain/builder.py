@@ -5,12 +5,17 @@ from collections.abc import Mapping
 from typing import Any
 
 import keras
+import tensorflow as tf
 
 from lctrain import layers as own_layers
 from lctrain.config import Config
 from lctrain.config.allowlist import find_class
 from lctrain.errors import ConfigError, Problem
 
+FLOAT_ARGUMENTS = {
+    *("learning_rate", "momentum", "rho", "beta_1", "beta_2", "epsilon", "weight_decay", "ema_momentum"),
+    *("clipnorm", "clipvalue", "global_clipnorm", "initial_accumulator_value"),
+}
 ARGUMENT_AT_START = re.compile(r"`(\w+)` ")
 
 
@@ -25,17 +30,45 @@ def build_model(config: Config) -> keras.Model:
     if config.data_format == "channels_first":
         shape = (shape[-1], *shape[:-1])
     inputs = keras.Input(shape, dtype="float64" if config.precision == "float64" else "float32")
-    outputs = inputs
+    outputs, shape = inputs, inputs.shape
     for name, spec in config.model.layers.items():
         try:
-            outputs = _make_layer(name, spec)(outputs)
-        except (ValueError, TypeError, ZeroDivisionError) as error:
-            raise ConfigError([_as_problem(name, spec, outputs.shape, error)]) from error
-    if outputs.shape != (None, config.data.num_classes):
-        expected = f"must give one score per class, an output of shape (None, {config.data.num_classes})"
-        fix = 'End with a Dense layer of `units: "${data.num_classes}"`, after a Flatten.'
-        raise ConfigError([Problem(f"model.layers.{name}", f"{expected}; got {outputs.shape}. {fix}")])
+            layer = _make_layer(name, spec)
+            shape, outputs = outputs.shape, layer(outputs)
+            _try_penalties(layer)
+        except (MemoryError, tf.errors.ResourceExhaustedError):
+            raise
+        except Exception as error:  # whatever Keras says of the arguments is the user's to mend, with its own text
+            raise ConfigError([_as_problem(name, spec, shape, error)]) from error
+    problem = _check_head(layer, outputs.shape, config.data.num_classes)
+    if problem is not None:
+        raise ConfigError([Problem(f"model.layers.{name}", problem)])
     return keras.Model(inputs, outputs, name=config.model.name)
+
+
+def gives_probabilities(model: keras.Model) -> bool:
+    """Whether the last layer ends in a softmax; else its outputs are logits."""
+    last = model.layers[-1]
+    return isinstance(last, keras.layers.Softmax) or getattr(last, "activation", None) is keras.activations.softmax
+
+
+def _check_head(layer: keras.layers.Layer, output_shape: tuple, num_classes: int) -> str | None:
+    if output_shape != (None, num_classes):
+        fix = 'End with a Dense layer of `units: "${data.num_classes}"`, after a Flatten.'
+        return f"must give one score per class, an output of shape (None, {num_classes}); got {output_shape}. {fix}"
+    activation = getattr(layer, "activation", keras.activations.linear)
+    if activation not in (keras.activations.softmax, keras.activations.linear):
+        got = keras.activations.serialize(activation)
+        return f"must end in probabilities (activation: softmax) or logits (no activation); got activation {got!r}."
+    return None
+
+
+def _try_penalties(layer: keras.layers.Layer) -> None:
+    """Calls each weight's regularizer and constraint once: what does not fit the weight's shape shows here."""
+    for variable in layer.trainable_variables:
+        for penalty in (variable.regularizer, variable.constraint):
+            if penalty is not None:
+                penalty(variable.value)
 
 
 def describe_layers(model: keras.Model) -> dict[str, list]:
@@ -55,8 +88,15 @@ def _as_text(value: Any) -> str | None:
 
 
 def build_optimizer(spec: Mapping[str, Any]) -> keras.optimizers.Optimizer:
-    """The optimizer that a validated spec declares."""
-    return _make_object("optimizers", spec)
+    """The optimizer that a validated spec declares.
+
+    Raises:
+        ConfigError: arguments that exclude each other.
+    """
+    try:
+        return _make_object("optimizers", spec)
+    except ValueError as error:
+        raise ConfigError([Problem("optimizer", f"({spec['type']}) can't be made: {error}")]) from error
 
 
 def _make_layer(name: str, spec: Mapping[str, Any]) -> keras.layers.Layer:
@@ -81,6 +121,8 @@ def _arguments(spec: Mapping[str, Any]) -> dict[str, Any]:
             value = _make_object(kind, value)
         elif isinstance(value, str) and kind in ("initializers", "regularizers", "constraints"):
             value = _make_object(kind, {"type": value})
+        if name in FLOAT_ARGUMENTS and isinstance(value, int):
+            value = float(value)  # YAML's 1 is meant as 1.0 here, and Keras' optimizers insist on it
         arguments[name] = _as_tuple(value)
     return arguments
 

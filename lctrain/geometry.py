@@ -98,9 +98,10 @@ class Window:
             object.__setattr__(self, "dilation_rate", (1,) * self.rank)
         if min(self.output_spatial) < 1:
             dilated = "" if max(self.dilation_rate) == 1 else f" (dilated to {self.extent})"
+            padded = "" if self.padding == "valid" else f" with padding={self.padding!r}"
             raise ValueError(
-                f"`kernel_size` must not exceed the input's spatial size {self.input_spatial} with"
-                f" padding={self.padding!r}, or no output is left; got {self.kernel_size}{dilated}."
+                f"`kernel_size` must not exceed the input's spatial size {self.input_spatial}{padded};"
+                f" got {self.kernel_size}{dilated}."
                 " Use a smaller kernel or a larger input."
             )
         for size, margin in zip(self.input_spatial, self.margins, strict=True):

@@ -11,6 +11,7 @@ import numpy as np
 import psutil
 import tensorflow as tf
 
+PROC_STATUS = Path("/proc/self/status")
 MIN_STEPS, MAX_STEPS, MAX_SECONDS = 5, 50, 5.0
 
 
@@ -78,8 +79,17 @@ def resident_memory_bytes() -> int:
     return psutil.Process().memory_info().rss
 
 
+def reset_peak_memory() -> None:
+    """Lets `peak_memory_bytes` begin anew, where the system can (Linux); elsewhere it spans the process's life."""
+    if PROC_STATUS.exists():
+        (PROC_STATUS.parent / "clear_refs").write_text("5")
+
+
 def peak_memory_bytes() -> int:
-    """The most memory that this process ever had resident."""
+    """The most memory that this process had resident since `reset_peak_memory`, or ever."""
+    if PROC_STATUS.exists():
+        (peak,) = (line for line in PROC_STATUS.read_text().splitlines() if line.startswith("VmHWM"))
+        return int(peak.split()[1]) * 1024
     if sys.platform == "win32":
         return psutil.Process().memory_info().peak_wset
     import resource

@@ -4,7 +4,9 @@ import json
 import logging
 import os
 import shlex
+import signal
 import tempfile
+import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -71,11 +73,17 @@ def check_writable(tracking: TrackingConfig) -> None:
         UserError: where that can't be done.
     """
     folder = _folder(tracking)
+    if set("?#%") & set(str(folder)):
+        raise UserError(f"`tracking.folder` must not hold ?, # or %, which URIs read otherwise; got {str(folder)!r}.")
     try:
         folder.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryFile(dir=folder):
             pass
-        database = _database(folder)
+        database, artifacts = _database(folder), folder / "mlartifacts"
+        if database.exists() and not database.is_file():
+            raise IsADirectoryError(f"{database} is not a file")
+        if artifacts.exists() and not artifacts.is_dir():
+            raise NotADirectoryError(f"{artifacts} is not a folder")
         if database.exists() and not os.access(database, os.W_OK):
             raise PermissionError(f"{database} is read-only")
     except OSError as error:
@@ -107,27 +115,50 @@ def start_run(tracking: TrackingConfig, name: str, tags: Mapping[str, str]) -> I
     for logger in ("mlflow", "alembic"):  # mlflow sets its own levels when it is loaded
         logging.getLogger(logger).setLevel(logging.ERROR)
     experiment_id = _open_store(mlflow, tracking)
-    run = mlflow.start_run(experiment_id=experiment_id, run_name=name, tags=dict(tags))
     try:
+        run = mlflow.start_run(experiment_id=experiment_id, run_name=name, tags=dict(tags))
         yield Run(mlflow, run.info.run_id)
     except BaseException as error:
-        is_signal = isinstance(error, KeyboardInterrupt | SystemExit)
-        mlflow.set_tag("error", f"{type(error).__name__}: {error}"[:5000])
-        mlflow.end_run("KILLED" if is_signal else "FAILED")
+        with _signals_wait():
+            _end_badly(mlflow, error)
         raise
     mlflow.end_run("FINISHED")
+
+
+def _end_badly(mlflow, error: BaseException) -> None:
+    """Ends the open run, if there is one, by the kind of error; a tag that can't be written does not keep it open."""
+    if mlflow.active_run() is None:
+        return
+    try:
+        mlflow.set_tag("error", f"{type(error).__name__}: {error}"[:5000])
+    finally:
+        mlflow.end_run("KILLED" if isinstance(error, KeyboardInterrupt | SystemExit) else "FAILED")
+
+
+@contextmanager
+def _signals_wait() -> Iterator[None]:
+    """A second Ctrl-C must not leave a run in the wrong state."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    handlers = {number: signal.signal(number, signal.SIG_IGN) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield
+    finally:
+        for number, handler in handlers.items():
+            signal.signal(number, handler)
 
 
 def _open_store(mlflow, tracking: TrackingConfig) -> str:
     """The experiment's id, in a store that is created first where there is none."""
     folder = _folder(tracking)
+    artifacts = (folder / "mlartifacts").as_uri()
     with FileLock(folder / ".mlflow.lock"):  # several first contacts at once would break each other's migrations
         try:
             mlflow.set_tracking_uri(store_uri(tracking))
             client = mlflow.MlflowClient()
             experiment = client.get_experiment_by_name(tracking.experiment)
             if experiment is None:
-                artifacts = (folder / "mlartifacts").as_uri()
                 return client.create_experiment(tracking.experiment, artifact_location=artifacts)
         except Exception as error:
             raise UserError(
@@ -138,6 +169,11 @@ def _open_store(mlflow, tracking: TrackingConfig) -> str:
         raise UserError(
             f"`tracking.experiment` must not be a deleted experiment; got {tracking.experiment!r}."
             f" Restore it (mlflow experiments restore -x {experiment.experiment_id}) or choose another name."
+        )
+    if experiment.artifact_location.startswith("file:") and experiment.artifact_location != artifacts:
+        raise UserError(
+            f"`tracking.experiment` {tracking.experiment!r} keeps its artifacts in {experiment.artifact_location},"
+            f" as its store was elsewhere then; got folder {str(folder)!r}. Choose another name for new runs."
         )
     return experiment.experiment_id
 

@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterable
 
 import keras
 
-from lctrain.builder import build_optimizer
+from lctrain.builder import build_optimizer, gives_probabilities
 from lctrain.config import Config
 from lctrain.data import Split, Splits
 
@@ -15,13 +15,18 @@ def seed_everything(seed: int) -> None:
     keras.utils.set_random_seed(seed)
 
 
+def set_float_type(precision: str) -> None:
+    """Losses and penalties are added up in Keras' float type, which must be the weights'."""
+    keras.config.set_floatx("float64" if precision == "float64" else "float32")
+
+
 def compile_model(model: keras.Model, config: Config) -> None:
     optimizer = build_optimizer(config.optimizer)
     if config.precision == "mixed_float16":
         optimizer = keras.optimizers.LossScaleOptimizer(optimizer)
     model.compile(
         optimizer=optimizer,
-        loss="sparse_categorical_crossentropy",
+        loss=keras.losses.SparseCategoricalCrossentropy(from_logits=not gives_probabilities(model)),
         metrics=["accuracy"],
         jit_compile=config.jit_compile,
     )

@@ -66,7 +66,7 @@ LAYERS = [
     "ZeroPadding2D",
     "ZeroPadding3D",
 ]
-OWN_LAYERS = ["LocallyConnected1D", "LocallyConnected2D"]
+OWN_LAYERS = ["LocallyConnected1D", "LocallyConnected2D", "LocallyConnected3D", "LowRankLocallyConnected2D"]
 OPTIMIZERS = ["Adadelta", "Adagrad", "Adam", "AdamW", "Adamax", "Lamb", "Lion", "Nadam", "RMSprop", "SGD"]
 INITIALIZERS = [
     "Constant",
@@ -85,14 +85,17 @@ INITIALIZERS = [
     "VarianceScaling",
     "Zeros",
 ]
-REGULARIZERS = ["L1", "L1L2", "L2", "OrthogonalRegularizer"]
+REGULARIZERS = [
+    "L1",
+    "L1L2",
+    "L2",
+]
 CONSTRAINTS = ["MaxNorm", "MinMaxNorm", "NonNeg", "UnitNorm"]
 ACTIVATIONS = [
     "celu",
     "elu",
     "exponential",
     "gelu",
-    "glu",
     "hard_shrink",
     "hard_sigmoid",
     "hard_silu",
@@ -118,12 +121,11 @@ ACTIVATIONS = [
     "swish",
     "tanh",
     "tanh_shrink",
-    "threshold",
 ]
 
-LAYER_ARGUMENTS = {"trainable": True, "dtype": None}  # which every layer takes; `name` is the mapping's key
+LAYER_ARGUMENTS = {"trainable": True, "dtype": None}  # behind **kwargs; `name` is the mapping's key
 EXCLUDED_ARGUMENTS = {
-    *["lora_rank", "lora_alpha", "quantization_config", "name", "loss_scale_factor", "synchronized"],
+    *["lora_rank", "lora_alpha", "quantization_config", "name", "loss_scale_factor", "synchronized", "weights"],
     *["renorm", "renorm_clipping", "renorm_momentum", "input_axes", "output_axes", "gain_initializer"],
 }
 
@@ -136,8 +138,6 @@ def make_table() -> dict:
 
     layers = {name: _arguments(getattr(keras.layers, name)) for name in LAYERS}
     layers |= {name: _arguments(getattr(lctrain.layers, name)) for name in OWN_LAYERS}
-    for arguments in layers.values():
-        arguments["optional"] |= LAYER_ARGUMENTS
     for name in ACTIVATIONS:
         keras.activations.get(name)
     return {
@@ -151,8 +151,13 @@ def make_table() -> dict:
 
 
 def _arguments(cls) -> dict:
+    from keras.layers import Layer
+
     required, optional = [], {}
-    for name, parameter in inspect.signature(cls).parameters.items():
+    parameters = inspect.signature(cls).parameters
+    if issubclass(cls, Layer) and any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters.values()):
+        optional |= LAYER_ARGUMENTS
+    for name, parameter in parameters.items():
         if parameter.kind is parameter.VAR_KEYWORD or name in EXCLUDED_ARGUMENTS:
             continue
         if parameter.default is parameter.empty:

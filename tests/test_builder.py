@@ -3,8 +3,9 @@ import numpy as np
 import pytest
 from conftest import make_config
 
-from lctrain.builder import build_model, build_optimizer, describe_layers
+from lctrain.builder import build_model, build_optimizer, describe_layers, gives_probabilities
 from lctrain.config import validate
+from lctrain.config.allowlist import classes
 from lctrain.errors import ConfigError
 
 
@@ -17,7 +18,7 @@ def with_layers(**layers):
 
 
 FLATTEN = {"type": "Flatten"}
-HEAD = {"type": "Dense", "units": 4}
+HEAD = {"type": "Dense", "units": 4, "activation": "softmax"}
 
 
 def test_layers_are_stacked_in_order_on_the_shape_of_the_data():
@@ -73,6 +74,25 @@ def test_nested_objects_are_built_with_their_arguments():
     assert isinstance(head.kernel_constraint, keras.constraints.MaxNorm)
 
 
+@pytest.mark.parametrize(("activation", "probable"), [("softmax", True), (None, False), ("linear", False)])
+def test_the_head_gives_probabilities_or_logits(activation, probable):
+    model = build(model=with_layers(flatten=FLATTEN, head=HEAD | {"activation": activation}))
+    assert gives_probabilities(model) == probable
+    layers = with_layers(flatten=FLATTEN, head=HEAD | {"activation": None}, last={"type": "Softmax"})
+    assert gives_probabilities(build(model=layers))
+
+
+@pytest.mark.parametrize("name", sorted(classes("optimizers")))
+def test_whole_numbers_are_taken_where_optimizers_want_floats(name):
+    spec = {"type": name, "learning_rate": 1, "weight_decay": 0, "clipnorm": 2}
+    assert float(build_optimizer(spec).learning_rate) == 1.0
+
+
+def test_optimizer_arguments_that_exclude_each_other_are_told():
+    with pytest.raises(ConfigError, match=r"`optimizer` \(Adam\) can't be made: .*clip"):
+        build_optimizer({"type": "Adam", "clipnorm": 1.0, "clipvalue": 1.0})
+
+
 def test_the_optimizer_takes_its_arguments():
     optimizer = build_optimizer({"type": "adamw", "learning_rate": 0.5, "weight_decay": 0.25})
     assert isinstance(optimizer, keras.optimizers.AdamW)
@@ -99,6 +119,21 @@ def test_the_optimizer_takes_its_arguments():
         ),
         ({"head": HEAD}, "model.layers.head", r"must give one score per class.*\(None, 4\); got \(None, 5, 7, 4\)"),
         ({"flatten": FLATTEN, "head": {"type": "Dense", "units": 3}}, "model.layers.head", r"got \(None, 3\)"),
+        (
+            {"flatten": FLATTEN, "head": {"type": "Dense", "units": 4, "activation": "relu"}},
+            "model.layers.head",
+            "must end in probabilities .* or logits .*; got activation 'relu'",
+        ),
+        (
+            {"norm": {"type": "BatchNormalization", "axis": 7}, "flatten": FLATTEN, "head": HEAD},
+            "model.layers.norm",
+            r"\(BatchNormalization\) can't be built on an input of shape \(None, 5, 7, 2\)",
+        ),
+        (
+            {"flatten": FLATTEN, "head": HEAD | {"kernel_constraint": {"type": "MaxNorm", "axis": 5}}},
+            "model.layers.head",
+            r"\(Dense\) can't be built",
+        ),
     ],
 )
 def test_layers_that_do_not_fit_are_told_with_their_path(layers, path, message):

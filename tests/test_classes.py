@@ -76,7 +76,10 @@ def test_implementations_are_those_of_the_layers():
     [
         ("Conv2D", "kernel_size", [3, [3, 2]], [0, [3], [3, 0], "3", True, 2.0, None]),
         ("LocallyConnected1D", "strides", [1, [2]], [0, [1, 2], -1]),
-        ("LocallyConnected2D", "padding", ["valid", "VALID"], ["same", 3]),
+        ("LocallyConnected2D", "padding", ["valid", "SAME", [[1, 0], [0, 2]]], ["causal", 3, [1, 1], [[1, 0]]]),
+        ("LocallyConnected1D", "padding", ["causal", [[1, 0]]], [[1, 0], [[1, -1]], [[1, 0], [1, 0]]]),
+        ("LocallyConnected1D", "use_bias", [True, "shared"], ["sharde", 1]),
+        ("UpSampling1D", "size", [2], [[2], 0]),
         ("Conv1D", "padding", ["causal", "same"], ["full"]),
         ("ZeroPadding2D", "padding", [1, [1, 2], [[1, 2], [0, 3]]], [-1, [1, 2, 3], "same", [[1, 2, 3], 1]]),
         ("ZeroPadding1D", "padding", [1, [1, 2]], [[1], [-1, 1]]),

@@ -143,6 +143,7 @@ print([name for _, _, names in os.walk("{folder}/mlartifacts") for name in names
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
+        (["foo=1", "model.layers.head.units=${nope}"], "2 problems(.|\n)*head.units` can't be resolved(.|\n)*`foo`"),
         (["foo=1"], "`foo` is not a known key. Known are: data, data_format"),
         (["trainin.epochs=1"], "`trainin` is not a known key. Did you mean `training`?"),
         (["modle=lc2d"], "`modle` is not a known key. Did you mean `model`?"),
@@ -150,12 +151,15 @@ print([name for _, _, names in os.walk("{folder}/mlartifacts") for name in names
         (["implementation=7"], "`implementation` must be one of 1, 2, 3, 'batched', 'auto'; got 7."),
         (["model.layers.lc1.fliters=3"], "`model.layers.lc1.fliters` is not an argument .* Did you mean `filters`?"),
         (["model.layers.lc9.filters=3"], "`model.layers.lc9` has no `type`.*Did you mean `lc2`?"),
-        (["model.layers.head.units=${data.num_clases}"], "`model.layers.head.units`: .*'data.num_clases' not found"),
+        (["model.layers.head.units=${data.num_clases}"], "`model.layers.head.units` can't be .*'data.num_clases'"),
         (["training.epochs=1,2"], "add --multirun"),
         (["~model.layers.nope"], "'model.layers.nope' does not exist"),
         (["tracking.folder=pyproject"], "`tracking.folder` must be a folder that can be written to; got 'pyproject'"),
         (["rain", "model=lc2d"], "`rain` is not a verb. Did you mean `train`?"),
         (["data=null"], "must be a string or a list"),
+        ([""], "`` is not a verb"),
+        (["model.layers={}"], "would change nothing: mappings are merged"),
+        (["--config-dir", "nowhere"], "`--config-dir` must be a folder; got 'nowhere'"),
         (["--config-dir", "configs", "model=twice"], "twice.yaml, line 4: found duplicate key lc1"),
         (["--config-dir", "configs", "model=open"], "open.yaml, line [0-9]+: expected"),
     ],
@@ -186,6 +190,47 @@ def test_what_only_building_shows_ends_the_run_too(tmp_path, run_lctrain):
     assert "model.layers.lc1.kernel_size" in run.data.tags["error"]
 
 
+def test_what_does_not_fit_into_memory_exits_with_3(tmp_path, run_lctrain):
+    process = run_lctrain(tmp_path, "data=synthetic", "data.input_shape=[1000000,1000000,100]")
+    assert process.returncode == 3
+    assert "the job does not fit into memory" in process.stderr
+    assert [run.info.status for run in runs_in(tmp_path)] == ["FAILED"]
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "message"),
+    [
+        (
+            "model/bad.yaml",
+            "hydra: {callbacks: {a: {_target_: logging.FileHandler, filename: PWNED}}}",
+            "must not configure",
+        ),
+        (
+            "model/bad.yaml",
+            '"hy\\x64ra": {job_logging: {handlers: {a: {(): os.mkdir, path: PWNED}}}}',
+            "must not configure",
+        ),
+        ("model/bad.yaml", "# @package hydra.callbacks\na: {_target_: os.mkdir, path: PWNED}", "`@package` must be"),
+        ("model/bad.yaml", "defaults: [{override /hydra/job_logging: evil}]", "must not configure"),
+        (
+            "hydra/job_logging/lctrain.yaml",
+            "handlers: {a: {(): os.mkdir, path: PWNED}}",
+            "must not hold a group `hydra`",
+        ),
+        ("model/bad.yaml", b"name: \xff", "must be text in UTF-8"),
+    ],
+)
+def test_a_users_files_cannot_configure_hydra(tmp_path, run_lctrain, name, text, message):
+    path = tmp_path / "configs" / name
+    path.parent.mkdir(parents=True)
+    path.write_bytes(text if isinstance(text, bytes) else ("# @package _global_\n" * ("@" not in text) + text).encode())
+    process = run_lctrain(tmp_path, "--config-dir", "configs", "model=bad")
+    assert process.returncode == 2
+    assert message in process.stderr
+    assert name in process.stderr
+    assert list(tmp_path.rglob("PWNED")) == []
+
+
 def test_overrides_reach_arguments_that_the_file_does_not_mention(tmp_path, run_lctrain):
     process = run_lctrain(
         tmp_path,
@@ -209,7 +254,8 @@ def test_overrides_reach_arguments_that_the_file_does_not_mention(tmp_path, run_
 def test_several_jobs_run_whatever_happens_to_one(tmp_path, run_lctrain):
     process = run_lctrain(tmp_path, "-m", "model.layers.lc1.kernel_size=2,9,3", "model.layers.lc2.kernel_size=1", *FAST)
     assert process.returncode == 1
-    assert "1 of 3 jobs failed" in process.stderr
+    assert process.stderr.startswith("Error in job 1: `model.layers.lc1.kernel_size` must not exceed")
+    assert process.stderr.endswith("Error: 1 of 3 jobs failed.\n")
     assert [run.info.status for run in runs_in(tmp_path)] == ["FINISHED", "FAILED", "FINISHED"]
     assert len(list((tmp_path / "multirun").glob("*/*/[012]"))) == 3
 

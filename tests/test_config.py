@@ -6,7 +6,7 @@ import pytest
 from conftest import make_config
 
 from lctrain.config import validate
-from lctrain.errors import ConfigError
+from lctrain.errors import ConfigError, Problem
 
 
 def problems_of(config):
@@ -75,8 +75,8 @@ def broken(path, value):
         ("model.layers.lc1.filters", 0, "must be a positive integer; got 0."),
         ("model.layers.lc1.strides", [2, 0], "must be a positive integer or 2 positive integers; got [2, 0]."),
         ("model.layers.lc1.kernel_size", None, "must be a positive integer or 2 positive integers; got None."),
-        ("model.layers.lc1.padding", "same", "must be one of 'valid'; got 'same'. Put a ZeroPadding layer before it"),
-        ("model.layers.lc1.use_bias", 1, "must be true or false; got 1."),
+        ("model.layers.lc1.padding", "full", "must be one of 'valid', 'same', 'circular', 'reflect'; got 'full'."),
+        ("model.layers.lc1.use_bias", 1, "must be one of True, False, 'shared'; got 1."),
         ("model.layers.lc1.activation", "rely", "Did you mean `relu`?"),
         ("model.layers.lc1.kernel_initializer", "glorot", "must name a Keras initializer; got 'glorot'."),
         ("model.layers.lc1.kernel_regularizer", 3, "must be a mapping with `type` and arguments; got 3."),
@@ -87,6 +87,8 @@ def broken(path, value):
         ("optimizer.learning_rat", 1, "Did you mean `learning_rate`?"),
         ("optimizer.learning_rate", 0, "must be a positive number; got 0."),
         ("optimizer.learning_rate", float("nan"), "must be a positive number; got nan."),
+        ("optimizer.gradient_accumulation_steps", 1, "must be an integer from 2 on, or null for none; got 1."),
+        ("model.layers.lc1.padding", [[1, 0]], "must be a name or 2 (before, after) pairs of zeros; got [[1, 0]]."),
         ("optimizer", "adam", "must be a mapping; got 'adam'."),
     ],
 )
@@ -131,6 +133,56 @@ def test_layers_inherit_what_they_do_not_choose():
     assert layers["norm"]["axis"] == 1
     assert "data_format" not in layers["head"]
     assert [layers[name]["dtype"] for name in ("lc1", "head")] == ["mixed_float16", "float32"]
+
+
+@pytest.mark.parametrize(
+    ("changes", "layer", "path", "message"),
+    [
+        ({"data_format": "channels_first"}, {"type": "UpSampling1D"}, "model.layers.x", "knows no data_format"),
+        (
+            {"data_format": "channels_first"},
+            {"type": "Conv2D", "filters": 2, "kernel_size": 1, "activation": "softmax"},
+            "model.layers.x.activation",
+            "compares along the last axis",
+        ),
+        (
+            {"precision": "mixed_float16"},
+            {"type": "Dense", "units": 2, "activity_regularizer": "l1"},
+            "model.layers.x.activity_regularizer",
+            "can't be used under mixed_float16. Give the layer `dtype: float32`.",
+        ),
+        ({"precision": "mixed_bfloat16"}, {"type": "ActivityRegularization"}, "model.layers.x", "can't be used under"),
+    ],
+)
+def test_what_does_not_go_with_the_top_level_is_told(changes, layer, path, message):
+    config = make_config(**changes)
+    config["model"]["layers"]["x"] = layer
+    problems = problems_of(config)
+    assert list(problems) == [path]
+    assert message in problems[path]
+
+
+def test_layers_that_normalise_channels_follow_the_data_format():
+    config = make_config(data_format="channels_first")
+    config["model"]["layers"]["lc1"] = {"type": "Softmax"}
+    assert validate(config).model.layers["lc1"]["axis"] == 1
+
+
+def test_what_is_known_to_be_wrong_is_told_once():
+    known = [Problem("seed", "can't be resolved.")]
+    with pytest.raises(ConfigError, match=r"^`seed` can't be resolved\.$"):
+        validate(broken("seed", None), known)
+
+
+@pytest.mark.parametrize("key", [None, 1, True])
+def test_keys_that_are_not_text_are_told(key):
+    config = make_config()
+    config["model"]["layers"][key] = {"type": "Flatten"}
+    assert "must be a layer name" in problems_of(config)[f"model.layers.{key}"]
+
+
+def test_top_level_keys_that_are_not_text_are_told():
+    assert problems_of({**make_config(), 3: 4}) == {"3": "is not a known key; keys are text."}
 
 
 def test_validation_does_not_change_what_it_was_given():

@@ -36,7 +36,10 @@ def test_converted_models_predict_the_same(to):
     layers = [layer for layer in converted._flatten_layers() if isinstance(layer, LocallyConnected2D)]
     assert [layer.implementation for layer in layers] == [to, to]
     np.testing.assert_allclose(converted(INPUTS), model(INPUTS), rtol=1e-4, atol=1e-5)
-    assert [layer.implementation for layer in model._flatten_layers() if isinstance(layer, LocallyConnected2D)] != [to, to]
+    assert [layer.implementation for layer in model._flatten_layers() if isinstance(layer, LocallyConnected2D)] != [
+        to,
+        to,
+    ]
 
 
 def test_conversion_reaches_wrapped_layers():
@@ -50,7 +53,7 @@ def test_conversion_reaches_wrapped_layers():
 
 
 def test_an_unknown_implementation_is_refused():
-    with pytest.raises(ValueError, match="`implementation` must be one of .*; got 'fast'"):
+    with pytest.raises(ValueError, match=r"`implementation` must be one of .*; got 'fast'"):
         convert_implementation(nested_model(), "fast")
 
 
@@ -84,7 +87,9 @@ def test_only_the_chosen_conv_layers_are_converted():
     local = conv_to_local(model, layers=["second"])
     assert [type(layer).__name__ for layer in local.layers[:2]] == ["Conv2D", "LocallyConnected2D"]
     np.testing.assert_allclose(local(INPUTS), model(INPUTS), rtol=1e-4, atol=1e-5)
-    with pytest.raises(ValueError, match="`layers` must name Conv layers of the model; got 'secnd'. Did you mean `second`"):
+    with pytest.raises(
+        ValueError, match=r"`layers` must name Conv layers of the model; got 'secnd'. Did you mean `second`"
+    ):
         conv_to_local(model, layers=["secnd"])
 
 

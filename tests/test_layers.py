@@ -375,8 +375,8 @@ def test_wrong_arguments_are_refused_by_name_and_value(arguments, message):
     [
         ((None, None, 7, 2), r"2 spatial sizes, all known .*\(None, None, 7, 2\)"),
         ((None, 5, 7), r"2 spatial sizes, all known .*\(None, 5, 7\)"),
-        ((None, 5, 7, None), r"known number of channels; got input shape \(None, 5, 7, None\)"),
-        ((None, 5, 2, 2), r"`kernel_size` must not exceed .*\(5, 2\) .*; got \(3, 3\)"),
+        ((None, 5, 7, None), r"known number of channels, at least 1; got input shape \(None, 5, 7, None\)"),
+        ((None, 5, 2, 2), r"`kernel_size` must not exceed .*\(5, 2\); got \(3, 3\)"),
     ],
 )
 def test_wrong_input_shapes_are_refused(shape, message):
@@ -402,15 +402,18 @@ def test_graph_size_of_batched_does_not_depend_on_positions():
 
         return len(step.get_concrete_function(tf.TensorSpec((None, size, size, 2))).graph.get_operations())
 
-    assert count_operations(4) == count_operations(40)
+    assert count_operations(17) == count_operations(40)
 
 
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ({"dilation_rate": 3}, r"`kernel_size` must not exceed .*\(5, 7\) .*; got \(3, 3\) \(dilated to \(7, 7\)\)"),
+        ({"dilation_rate": 3}, r"`kernel_size` must not exceed .*\(5, 7\); got \(3, 3\) \(dilated to \(7, 7\)\)"),
         ({"groups": 3}, "`groups` must divide the input's channels, 2; got 3"),
-        ({"padding": "reflect", "kernel_size": (5, 9), "dilation_rate": (3, 1)}, "`padding` 'reflect' needs .* more than 6"),
+        (
+            {"padding": "reflect", "kernel_size": (5, 9), "dilation_rate": (3, 1)},
+            "`padding` 'reflect' needs .* more than 6",
+        ),
         ({"weights": [np.zeros((2, 2))]}, r"`weights` must be arrays of shapes .*; got \[\(2, 2\)\]"),
     ],
 )
@@ -421,7 +424,9 @@ def test_arguments_that_do_not_fit_the_input_are_refused(arguments, message):
 
 
 @pytest.mark.parametrize("padding", ["same", "valid", "causal"])
-@pytest.mark.parametrize(("kernel_size", "strides", "dilation_rate"), [(4, 1, 1), (3, 2, 1), (2, 3, 1), (3, 1, 2), (4, 1, 3)])
+@pytest.mark.parametrize(
+    ("kernel_size", "strides", "dilation_rate"), [(4, 1, 1), (3, 2, 1), (2, 3, 1), (3, 1, 2), (4, 1, 3)]
+)
 @pytest.mark.parametrize("size", [10, 11])
 def test_paddings_are_exactly_those_of_conv(padding, kernel_size, strides, dilation_rate, size):
     inputs = np.random.default_rng(0).standard_normal((2, size, 2))
@@ -499,7 +504,9 @@ def test_half_precision_is_as_exact_as_conv(policy, implementation, size):
     rows, columns = 13 - size, 14 - size
     inputs, upstream = generator.standard_normal((4, 12, 13, 16)), generator.standard_normal((4, rows, columns, 8))
     shared = generator.standard_normal((size, size, 16, 8)) / (4 * size)
-    inputs, upstream, shared = (np.asarray(tf.cast(tf.cast(a, "bfloat16"), "float64")) for a in (inputs, upstream, shared))
+    inputs, upstream, shared = (
+        np.asarray(tf.cast(tf.cast(a, "bfloat16"), "float64")) for a in (inputs, upstream, shared)
+    )
 
     def run(layer, kernel):
         layer.build((None, 12, 13, 16))

@@ -1,6 +1,7 @@
 """Tracking: what is logged is read back from a real store."""
 
 import json
+import shutil
 from pathlib import Path
 
 import mlflow
@@ -78,6 +79,49 @@ def test_a_store_that_is_none_is_refused(tracking, tmp_path):
     ):
         pass
     assert (tmp_path / "my store" / "mlflow.db").read_text() == "not a database"
+
+
+@pytest.mark.parametrize("name", ["a?b", "a#b", "100%"])
+def test_folders_that_a_uri_would_misread_are_refused(tmp_path, name):
+    with pytest.raises(UserError, match=r"`tracking.folder` must not hold \?, # or %"):
+        check_writable(TrackingConfig(name="local", folder=str(tmp_path / name), experiment="test"))
+
+
+def test_a_store_of_the_wrong_kind_of_files_is_refused(tmp_path):
+    (tmp_path / "one" / "mlflow.db").mkdir(parents=True)
+    (tmp_path / "two").mkdir()
+    (tmp_path / "two" / "mlartifacts").write_text("")
+    for folder in ("one", "two"):
+        with pytest.raises(UserError, match=r"must be a folder that can be written to; got .* is not a f"):
+            check_writable(TrackingConfig(name="local", folder=str(tmp_path / folder), experiment="test"))
+
+
+def test_a_moved_store_takes_no_runs_into_its_old_experiments(tracking, tmp_path):
+    check_writable(tracking)
+    with start_run(tracking, "a-run", {}):
+        pass
+    shutil.copytree(tmp_path / "my store", tmp_path / "moved")
+    moved = tracking.model_copy(update={"folder": str(tmp_path / "moved")})
+    with pytest.raises(UserError, match=r"keeps its artifacts in file:.*my%20store"), start_run(moved, "b", {}):
+        pass
+
+
+def test_a_run_is_not_finished_where_its_error_cannot_be_written(tracking, monkeypatch):
+    def interrupt(*arguments):
+        raise OSError("database is locked")
+
+    check_writable(tracking)
+    run = None
+
+    def fail():
+        nonlocal run
+        with start_run(tracking, "a-run", {}) as run:
+            monkeypatch.setattr(mlflow, "set_tag", interrupt)
+            raise ValueError("bad")
+
+    with pytest.raises(OSError, match="locked"):
+        fail()
+    assert read(tracking, run.run_id).info.status == "FAILED"
 
 
 def test_a_deleted_experiment_is_refused(tracking):

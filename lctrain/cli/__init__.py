@@ -6,29 +6,29 @@ import signal
 import sys
 import traceback
 from collections.abc import Callable, Sequence
+from typing import NoReturn
 
 from lctrain import __version__
 from lctrain.errors import (
     EXIT_DONE,
     EXIT_FAILED,
     EXIT_INTERRUPTED,
+    EXIT_NO_MEMORY,
     EXIT_TERMINATED,
     EXIT_USER_ERROR,
     UserError,
     suggest,
 )
 
-log = logging.getLogger(__name__)
 
-
-def train(arguments: Sequence[str]) -> int:
+def train(arguments: Sequence[str], tell: Callable[[Exception, str], None]) -> int:
     from lctrain.cli.hydra_app import run_jobs
     from lctrain.cli.job import run_job
 
-    return run_jobs(run_job, arguments)
+    return run_jobs(run_job, arguments, tell)
 
 
-VERBS: dict[str, tuple[str, Callable[[Sequence[str]], int]]] = {
+VERBS: dict[str, tuple[str, Callable]] = {
     "train": ("train one model, or several with -m; the verb may be left out", train),
 }
 
@@ -40,29 +40,30 @@ def main(arguments: Sequence[str] | None = None) -> int:
         arguments: as in `sys.argv[1:]`, which is the default.
 
     Returns:
-        The exit code: 0 done, 1 failed, 2 the user's mistake, 130 and 143 for the signals.
+        The exit code: 0 done, 1 failed, 2 the user's mistake, 3 does not fit into memory, 130 and 143 for the signals.
     """
     arguments = list(sys.argv[1:] if arguments is None else arguments)
     debug = "--debug" in arguments
     arguments = [argument for argument in arguments if argument != "--debug"]
-    if arguments[:1] in (["--help"], ["-h"], ["help"]):
+    if arguments[:1] == ["help"] or {"--help", "-h"} & set(arguments):
         print(help_text())
         return EXIT_DONE
-    if arguments[:1] == ["--version"]:
+    if "--version" in arguments:
         print(f"lctrain {__version__}")
         return EXIT_DONE
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # TensorFlow reads these when it is loaded
     os.environ.setdefault("KERAS_BACKEND", "tensorflow")
     signal.signal(signal.SIGTERM, _terminate)
     try:
-        return _find_verb(arguments)
-    except UserError as error:
-        return _tell(error, EXIT_USER_ERROR, debug)
+        return _find_verb(arguments, debug)
     except KeyboardInterrupt:
         print("Interrupted.", file=sys.stderr)
-        return EXIT_INTERRUPTED
+        return _leave_at_once(EXIT_INTERRUPTED)
+    except Terminated:
+        print("Terminated.", file=sys.stderr)
+        return _leave_at_once(EXIT_TERMINATED)
     except Exception as error:
-        return _tell(error, EXIT_FAILED, debug)
+        return _tell(error, "Error", debug)
 
 
 def help_text() -> str:
@@ -94,27 +95,50 @@ Examples:
   --debug brings tracebacks back; `python -m lctrain train --hydra-help` lists Hydra's own flags."""
 
 
-def _find_verb(arguments: list[str]) -> int:
+def _find_verb(arguments: list[str], debug: bool) -> int:
+    def tell(error: Exception, heading: str) -> None:
+        _tell(error, heading, debug)
+
     name = arguments[0] if arguments else "train"
     if name in VERBS:
-        return VERBS[name][1](arguments[1:])
-    if name[0] in "-+~" or "=" in name:
-        return train(arguments)
+        return VERBS[name][1](arguments[1:], tell)
+    if name.startswith(("-", "+", "~")) or "=" in name:
+        return train(arguments, tell)
     raise UserError(f"`{name}` is not a verb. {suggest(name, VERBS)} What is set takes the form KEY=VALUE.")
 
 
-def _tell(error: Exception, exit_code: int, debug: bool) -> int:
+def _tell(error: Exception, heading: str, debug: bool) -> int:
+    """Prints an error in one or a few lines; returns the exit code that it stands for."""
+    text = "\n".join(str(error).splitlines()[:3])
     if debug:
         traceback.print_exception(error)
     elif isinstance(error, UserError):
-        print(f"Error: {error}", file=sys.stderr)
+        print(f"{heading}: {error}", file=sys.stderr)
+    elif _is_out_of_memory(error):
+        print(f"{heading}: the job does not fit into memory: {text}", file=sys.stderr)
     else:
-        first_lines = "\n".join(str(error).splitlines()[:3])
-        print(
-            f"Error: {type(error).__name__}: {first_lines}\nRun again with --debug for the traceback.", file=sys.stderr
-        )
-    return exit_code
+        hint = "Run again with --debug for the traceback."
+        print(f"{heading}: {type(error).__name__}: {text}\n{hint}", file=sys.stderr)
+    if isinstance(error, UserError):
+        return EXIT_USER_ERROR
+    return EXIT_NO_MEMORY if _is_out_of_memory(error) else EXIT_FAILED
+
+
+def _is_out_of_memory(error: Exception) -> bool:
+    return isinstance(error, MemoryError) or type(error).__name__ == "ResourceExhaustedError"  # TensorFlow's
+
+
+class Terminated(SystemExit):
+    """SIGTERM, as an exception: what is open is closed on its way up."""
 
 
 def _terminate(signal_number, frame):
-    raise SystemExit(EXIT_TERMINATED)
+    raise Terminated(EXIT_TERMINATED)
+
+
+def _leave_at_once(exit_code: int) -> NoReturn:
+    """Ends the process without Python's own clean-up, during which busy threads of TensorFlow may abort it."""
+    logging.shutdown()
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(exit_code)

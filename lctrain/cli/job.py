@@ -13,6 +13,7 @@ import yaml
 import lctrain
 from lctrain.cli.quiet import without_chatter
 from lctrain.config import Config
+from lctrain.errors import UserError
 from lctrain.tracking import Run, check_writable, start_run, ui_command
 
 MEBIBYTE = 2**20
@@ -29,6 +30,7 @@ def run_job(config: Config, overrides: Sequence[str]) -> None:
         UserError: what only building shows (a window larger than its input, an unwritable store).
     """
     check_writable(config.tracking)
+    _check_backend()
     _load_libraries()
     name = f"{config.model.name}-{config.implementation}"
     with start_run(config.tracking, name, _tags(config)) as run:
@@ -45,6 +47,8 @@ def _train(config: Config, run: Run) -> dict[str, float]:
     from lctrain.report import draw_loss_curve
 
     training.seed_everything(config.seed)
+    training.set_float_type(config.precision)
+    profiling.reset_peak_memory()
     splits = data.load_splits(config.data, config.data_format)
     memory_before = profiling.resident_memory_bytes()
     start = time.perf_counter()
@@ -69,6 +73,12 @@ def _train(config: Config, run: Run) -> dict[str, float]:
     run.log_figure(draw_loss_curve(history), "loss_curve.png")
     run.log_model(model, _requirements())
     return metrics | measured
+
+
+def _check_backend() -> None:
+    if os.environ.get("KERAS_BACKEND") != "tensorflow":
+        got = os.environ.get("KERAS_BACKEND")
+        raise UserError(f"`KERAS_BACKEND` must be tensorflow, or not be set; got {got!r}.")
 
 
 def _load_libraries() -> None:

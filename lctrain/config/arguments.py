@@ -69,8 +69,6 @@ def _check_named_object(value: Any, path: str, group: str) -> list[Problem]:
 def _hint(name: str, value: Any) -> str:
     if name in ("strides", "dilation_rate", "groups"):
         return " Use 1 for the default."
-    if name == "padding" and isinstance(value, str) and value.lower() == "same":
-        return " Put a ZeroPadding layer before it for zeros around the input."
     if name == "activation" and isinstance(value, str):
         return " " + suggest(value, activations())
     if name == "implementation" and isinstance(value, str):
@@ -81,6 +79,8 @@ def _hint(name: str, value: Any) -> str:
 def find_check(class_name: str, group: str, argument: str) -> Check:
     """The check of one argument; a KeyError means that the tables below lack an argument of the allowlist."""
     rank = int(class_name[-2]) if class_name[-2:] in ("1D", "2D", "3D") else None
+    if (class_name, argument) in CHECKS_OF_CLASSES:
+        return CHECKS_OF_CLASSES[class_name, argument]
     if argument in ("kernel_size", "strides", "pool_size", "dilation_rate", "size"):
         return _sizes(rank)
     if argument == "padding" and class_name.startswith("ZeroPadding"):
@@ -88,8 +88,8 @@ def find_check(class_name: str, group: str, argument: str) -> Check:
     if argument == "cropping":
         return _margins(rank)
     if argument == "padding":
-        return _padding(class_name)
-    return CHECKS_OF_CLASSES.get((class_name, argument)) or CHECKS_OF_GROUPS.get((group, argument)) or CHECKS[argument]
+        return _padding(class_name, rank)
+    return CHECKS_OF_GROUPS.get((group, argument)) or CHECKS[argument]
 
 
 def one_of(*allowed: Any) -> Check:
@@ -115,7 +115,11 @@ def _positive_integer(value: Any) -> str | None:
 
 
 def _seed(value: Any) -> str | None:
-    return None if _is_integer(value, least=0) else "a non-negative integer"
+    return None if _is_integer(value, least=0) and value < 2**32 else "an integer from 0 up to 2**32 - 1"
+
+
+def _accumulation_steps(value: Any) -> str | None:
+    return None if _is_integer(value, least=2) else "an integer from 2 on, or null for none"
 
 
 def _boolean(value: Any) -> str | None:
@@ -196,15 +200,30 @@ def _margins(rank: int) -> Check:
     return check
 
 
-def _padding(class_name: str) -> Check:
-    allowed = {"LocallyConnected1D": ["valid"], "LocallyConnected2D": ["valid"], "Conv1D": ["valid", "same", "causal"]}
-    expected = one_of(*allowed.get(class_name, ["valid", "same"]))
-    return lambda value: expected(value.lower() if isinstance(value, str) else value)
+def _padding(class_name: str, rank: int) -> Check:
+    allowed = ["valid", "same"]
+    if class_name in ("Conv1D", "LocallyConnected1D"):
+        allowed.append("causal")
+    is_local = class_name.startswith("LocallyConnected")
+    if is_local:
+        allowed += ["circular", "reflect"]
+    check_name = one_of(*allowed)
+
+    def check(value: Any) -> str | None:
+        if is_local and isinstance(value, list):
+            is_right = len(value) == rank and all(isinstance(pair, list) for pair in value)
+            is_right = is_right and _margins(rank)(value if rank > 1 else value[0]) is None
+            return None if is_right else f"a name or {rank} (before, after) pair{'s' * (rank > 1)} of zeros"
+        return check_name(value.lower() if isinstance(value, str) else value)
+
+    return check
 
 
 CHECKS: dict[str, Check] = {
     **dict.fromkeys(["filters", "units", "depth_multiplier", "groups", "n"], _positive_integer),
-    **dict.fromkeys(["ema_overwrite_frequency", "gradient_accumulation_steps"], _positive_integer),
+    **dict.fromkeys(["ema_overwrite_frequency", "rank"], _positive_integer),
+    "gradient_accumulation_steps": _accumulation_steps,
+    "kernel_fans": one_of("position", "legacy"),
     **dict.fromkeys(["use_bias", "center", "scale", "keepdims", "trainable"], _boolean),
     **dict.fromkeys(["use_ema", "amsgrad", "centered", "nesterov"], _boolean),
     **dict.fromkeys(["rate", "momentum", "rho", "beta_1", "beta_2", "ema_momentum"], _fraction),
@@ -227,8 +246,13 @@ CHECKS: dict[str, Check] = {
 }
 CHECKS_OF_GROUPS: dict[tuple[str, str], Check] = {("initializers", "scale"): _positive}
 CHECKS_OF_CLASSES: dict[tuple[str, str], Check] = {
+    **{(f"LocallyConnected{rank}D", "use_bias"): one_of(True, False, "shared") for rank in (1, 2, 3)},
+    ("UpSampling1D", "size"): _positive_integer,
+    ("GaussianNoise", "stddev"): lambda value: (
+        None if _is_number(value) and 0 <= value <= 1 else "a number from 0 to 1"
+    ),
+    ("Lion", "beta_1"): lambda value: None if _is_number(value) and 0 < value < 1 else "a number between 0 and 1",
     ("Rescaling", "scale"): _number_or_numbers,
     ("VarianceScaling", "mode"): one_of("fan_in", "fan_out", "fan_avg"),
-    ("OrthogonalRegularizer", "mode"): one_of("rows", "columns"),
     ("MinMaxNorm", "rate"): lambda value: None if _is_number(value) and 0 <= value <= 1 else "a number from 0 to 1",
 }

@@ -4,7 +4,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-PositiveInt = Annotated[int, Field(gt=0)]
+PositiveInt = Annotated[int, Field(gt=0, lt=2**31)]
 Seed = Annotated[int, Field(ge=0, lt=2**32)]
 Fraction = Annotated[float, Field(gt=0, lt=1)]
 Name = Annotated[str, Field(min_length=1, max_length=200)]
@@ -18,7 +18,7 @@ class ModelConfig(Group):
     """A stack of layers: each key is a layer's name, each value its spec, in order."""
 
     name: Annotated[str, Field(pattern=r"^[A-Za-z][\w.-]*$", max_length=200)]
-    layers: dict[str, Any] = Field(min_length=1)
+    layers: dict[Any, Any] = Field(min_length=1)  # the specs and their names are checked in validation.py
 
 
 class DataConfig(Group):
@@ -77,7 +77,3 @@ class Config(Group):
     precision: Literal["float32", "float64", "mixed_float16", "mixed_bfloat16"]
     jit_compile: bool
     seed: Seed
-
-    @property
-    def num_layers(self) -> int:
-        return len(self.model.layers)

@@ -1,7 +1,7 @@
 """From a plain mapping to a validated, complete `Config`; everything wrong is told at once."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, get_args
 
 from pydantic import BaseModel, ValidationError
@@ -11,25 +11,36 @@ from lctrain.config.arguments import check_spec
 from lctrain.config.schema import Config
 from lctrain.errors import ConfigError, Problem, suggest
 
-LAYER_NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]*")
-NORMALIZED_CHANNELS = ("BatchNormalization", "GroupNormalization", "LayerNormalization")  # their `axis` is the channels
+LAYER_NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]{0,63}")
+CHANNELS_AXIS = (  # layers whose default `axis`, the last, means the channels
+    "BatchNormalization",
+    "GroupNormalization",
+    "LayerNormalization",
+    "Softmax",
+    "UnitNormalization",
+)
+CHANNELS_LAST_ONLY = ("Cropping1D", "SpatialDropout1D", "UpSampling1D")  # steps are their axis 1, without a choice
+OVER_LAST_AXIS = ("softmax", "log_softmax", "sparsemax")  # activations that compare channels
 
 
-def validate(raw: Mapping[str, Any]) -> Config:
+def validate(raw: Mapping[str, Any], problems: Sequence[Problem] = ()) -> Config:
     """The validated configuration, with what its layers inherit from the top level written into each of them.
 
     Args:
         raw: the composed and resolved configuration as plain mappings, lists and scalars.
+        problems: what is known to be wrong already; nothing more is said of those places.
 
     Raises:
         ConfigError: holds every problem found, each with its dotted path.
     """
-    problems = []
+    found = []
     try:
         config = Config.model_validate(raw)
     except ValidationError as error:
-        problems = [_as_problem(details, raw) for details in error.errors()]
-    problems += _check_specs(raw)
+        found = [_as_problem(details, raw) for details in error.errors()]
+    found += _check_specs(raw)
+    known = {problem.path for problem in problems}
+    problems = [*problems, *(problem for problem in found if problem.path not in known)]
     if problems:
         raise ConfigError(problems)
     layers = {name: _inherit(spec, config) for name, spec in config.model.layers.items()}
@@ -52,12 +63,35 @@ def _check_specs(raw: Mapping[str, Any]) -> list[Problem]:
         if isinstance(spec, Mapping) and "type" not in spec and len(layers) > 1:
             others = suggest(str(name), [str(other) for other in layers if other != name])
             found = [Problem(path, f"has no `type`: name its class, or one of the model's other layers. {others}")]
-        problems += found
-        if raw.get("jit_compile") is True and _uses_sparse(spec, raw):
+        problems += found or _check_with_top_level(spec, path, raw)
+    if raw.get("jit_compile") is True and isinstance(layers, Mapping):
+        sparse = [f"`model.layers.{name}`" for name, spec in layers.items() if _uses_sparse(spec, raw)]
+        if sparse:
             expected = "must be false with implementation 3, whose sparse matmul XLA can't compile"
-            problems.append(Problem("jit_compile", f"{expected}; got true (`{path}`)."))
+            problems.append(Problem("jit_compile", f"{expected}; got true ({', '.join(sparse)})."))
     if isinstance(raw.get("optimizer"), Mapping):
         problems += check_spec(raw["optimizer"], "optimizer", "optimizers")
+    return problems
+
+
+def _check_with_top_level(spec: Mapping[str, Any], path: str, raw: Mapping[str, Any]) -> list[Problem]:
+    """What is right in a layer by itself, but not under the run's data_format or precision."""
+    problems = []
+    name = find_class("layers", spec["type"]).name
+    if raw.get("data_format") == "channels_first":
+        if name in CHANNELS_LAST_ONLY:
+            problems.append(Problem(path, f"({name}) knows no data_format; use data_format=channels_last."))
+        if spec.get("activation") in OVER_LAST_AXIS and "data_format" in find_class("layers", name).arguments:
+            fix = (
+                "Put a Softmax layer behind it" if spec["activation"] == "softmax" else "Use data_format=channels_last"
+            )
+            expected = "compares along the last axis, which under channels_first is not the channels"
+            problems.append(Problem(f"{path}.activation", f"{expected}; got {spec['activation']!r}. {fix}."))
+    dtype = spec.get("dtype") or raw.get("precision")
+    penalized = spec.get("activity_regularizer") is not None or name == "ActivityRegularization"
+    if penalized and str(dtype).startswith("mixed"):
+        where = path if name == "ActivityRegularization" else f"{path}.activity_regularizer"
+        problems.append(Problem(where, f"can't be used under {dtype}. Give the layer `dtype: float32`."))
     return problems
 
 
@@ -72,12 +106,14 @@ def _inherit(spec: Mapping[str, Any], config: Config) -> dict[str, Any]:
     """The spec with the top-level choices that it does not make itself: a complete, explicit one."""
     entry = find_class("layers", spec["type"])
     complete = {**spec, "type": entry.name}
+    if isinstance(complete.get("padding"), str):
+        complete["padding"] = complete["padding"].lower()  # of Keras' layers some take capitals, some don't
     for name in ("implementation", "data_format"):
         if name in entry.arguments and complete.get(name) is None:
             complete[name] = getattr(config, name)
-    if complete.get("dtype") is None:
+    if "dtype" in entry.arguments and complete.get("dtype") is None:
         complete["dtype"] = config.precision
-    if entry.name in NORMALIZED_CHANNELS and config.data_format == "channels_first":
+    if entry.name in CHANNELS_AXIS and config.data_format == "channels_first":
         complete.setdefault("axis", 1)
     return complete
 
@@ -105,6 +141,8 @@ def _as_problem(details: Any, raw: Mapping[str, Any]) -> Problem:
             return Problem(path, f"must be a mapping; got {got!r}.")
         case "too_short" | "string_too_short":
             return Problem(path, "must not be empty.")
+        case "invalid_key":
+            return Problem(path, "is not a known key; keys are text.")
         case "string_pattern_mismatch":
             expected = "must start with a letter and hold letters, digits, `_`, `-` and `.` alone"
             return Problem(path, f"{expected}; got {got!r}.")

@@ -68,7 +68,9 @@ def conv_to_local(model: keras.Model, layers: Iterable[str] | None = None, **arg
             return None
         twin = LOCAL_TWINS[type(layer)]
         known = inspect.signature(twin).parameters
-        config = {name: value for name, value in layer.get_config().items() if name in (*known, "name", "dtype", "trainable")}
+        config = {
+            name: value for name, value in layer.get_config().items() if name in (*known, "name", "dtype", "trainable")
+        }
         if layer.use_bias:
             config |= {name: value for name, value in arguments.items() if name == "use_bias"}
         return twin.from_config(config | {name: value for name, value in arguments.items() if name != "use_bias"})

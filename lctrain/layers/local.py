@@ -4,7 +4,7 @@ import keras
 import numpy as np
 from keras import activations, constraints, initializers, ops, regularizers
 
-from lctrain.cost import choose_implementation
+from lctrain.cost import LayerSizes, choose_implementation
 from lctrain.errors import suggest
 from lctrain.geometry import Window, standardize_count, standardize_padding, standardize_sizes
 from lctrain.layers.weights import KERNEL_FANS, KernelInitializer, check_shapes, per_position
@@ -39,7 +39,8 @@ class BaseLocallyConnected(keras.layers.Layer):
         activation: applied to the outputs; None is linear.
         use_bias: True, a bias per position and filter; "shared", one per filter, as in Conv; or False.
         kernel_initializer: how the kernel is born. Initializers that want a matrix (Orthogonal, Identity) act on each
-            position's `(taps * in_channels // groups, filters)`.
+            position's `(taps * in_channels // groups, filters)`; all others draw `(positions, taps, in_channels //
+            groups, filters)` at once.
         bias_initializer: how the bias is born.
         kernel_regularizer: penalty on the kernel.
         bias_regularizer: penalty on the bias.
@@ -115,15 +116,17 @@ class BaseLocallyConnected(keras.layers.Layer):
         self.use_bias = _one_of("use_bias", use_bias, (True, False, "shared"))
         self.kernel_fans = _one_of("kernel_fans", kernel_fans, tuple(KERNEL_FANS))
         self._initial_weights = None if weights is None else tuple(np.asarray(array) for array in weights)
-        self.kernel_initializer = initializers.get(kernel_initializer)
-        self.bias_initializer = initializers.get(bias_initializer)
+        self.kernel_initializer = initializers.get(
+            "glorot_uniform" if kernel_initializer is None else kernel_initializer
+        )
+        self.bias_initializer = initializers.get("zeros" if bias_initializer is None else bias_initializer)
         self.kernel_regularizer = regularizers.get(kernel_regularizer)
         self.bias_regularizer = regularizers.get(bias_regularizer)
         self.kernel_constraint = constraints.get(kernel_constraint)
         self.bias_constraint = constraints.get(bias_constraint)
         self.implementation = standardize_implementation(implementation)
         self.supports_jit = self.implementation not in NOT_COMPILABLE
-        self.input_spec = keras.layers.InputSpec(ndim=rank + 2)
+        self.resolved_implementation = None  # known when the layer is built
 
     def build(self, input_shape):
         in_channels = self._in_channels(input_shape)
@@ -131,7 +134,9 @@ class BaseLocallyConnected(keras.layers.Layer):
         self.window = window
         self.resolved_implementation = self.implementation
         if self.implementation == "auto":
-            self.resolved_implementation = choose_implementation(window, in_channels, self.filters)
+            self.resolved_implementation = choose_implementation(
+                LayerSizes(window, in_channels, self.filters, self.groups)
+            )
         self.kernel = self.add_weight(
             name="kernel",
             shape=(window.num_positions, window.num_taps * in_channels // self.groups, self.filters),
@@ -202,9 +207,9 @@ class BaseLocallyConnected(keras.layers.Layer):
 
     def _in_channels(self, input_shape) -> int:
         in_channels = input_shape[-1] if self.data_format == "channels_last" else input_shape[1]
-        if in_channels is None:
+        if not in_channels:
             raise ValueError(
-                f"The input of `{type(self).__name__}` must have a known number of channels;"
+                f"The input of `{type(self).__name__}` must have a known number of channels, at least 1;"
                 f" got input shape {tuple(input_shape)} with data_format={self.data_format!r}."
             )
         if in_channels % self.groups != 0:
@@ -290,8 +295,8 @@ def standardize_data_format(data_format):
 
 
 def standardize_implementation(implementation):
-    is_known = implementation in IMPLEMENTATION_NAMES and not isinstance(implementation, bool | float)
-    if is_known:
+    is_comparable = isinstance(implementation, int | str) and not isinstance(implementation, bool)
+    if is_comparable and implementation in IMPLEMENTATION_NAMES:
         return implementation
     hint = " " + suggest(implementation, ["batched", "auto"]) if isinstance(implementation, str) else ""
     raise ValueError(f"`implementation` must be one of 1, 2, 3, 'batched', 'auto'; got {implementation!r}.{hint}")

@@ -83,4 +83,3 @@ def check_shapes(arrays, variables) -> None:
     got = [np.shape(array) for array in arrays]
     if got != expected:
         raise ValueError(f"`weights` must be arrays of shapes {expected}; got {got}.")
-

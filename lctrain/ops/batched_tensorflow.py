@@ -1,8 +1,8 @@
 """The batched product on TensorFlow, with a gradient of its own.
 
-TensorFlow's own gradient of a gather adds the patches' gradients up in the order in which they were gathered, which on a
-CPU costs more than a matmul of the layer. The indices are constants, so here their order is sorted beforehand, and each
-input element sums its patches in one go. XLA knows no sparse segment sum; what it compiles takes the plain path.
+TensorFlow's own gradient of a gather adds the patches' gradients up in the order in which they were gathered, which on
+a CPU costs more than a matmul of the layer. The indices are constants, so here their order is sorted beforehand, and
+each input element sums its patches in one go. XLA knows no sparse segment sum; what it compiles takes the plain path.
 """
 
 import numpy as np

@@ -20,9 +20,7 @@ def locally_connected(inputs, kernel, window: Window, groups: int, data_format: 
     columns = np.arange(num_positions * filters).reshape(num_positions, 1, filters)
     cells = np.stack(np.broadcast_arrays(columns, rows), axis=-1).reshape(-1, filters, 2)
     kernel, cells = live_kernel_rows(ops.reshape(kernel, (cells.shape[0], filters)), cells, window)
-    matrix = tf.SparseTensor(
-        cells.reshape(-1, 2), tf.reshape(kernel, (-1,)), (num_positions * filters, num_rows)
-    )
+    matrix = tf.SparseTensor(cells.reshape(-1, 2), tf.reshape(kernel, (-1,)), (num_positions * filters, num_rows))
     outputs = tf.sparse.sparse_dense_matmul(matrix, tf.reshape(inputs, (-1, num_rows)), adjoint_b=True)
     outputs = ops.reshape(ops.cast(ops.transpose(outputs), dtype), (-1, num_positions, filters))
     return from_positions_last(outputs, window, data_format)
