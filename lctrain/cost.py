@@ -1,38 +1,142 @@
 """What a locally connected layer costs, from its sizes alone, and the rule behind `implementation="auto"`."""
 
+from dataclasses import dataclass
+from typing import Literal
+
 from lctrain.geometry import Window
 
 DENSE_MATRIX_LIMIT = 65_536  # elements; on 2 CPU cores the dense matmul stops winning between 60,000 and 150,000
+SPARSE_INDEX_BYTES = 16  # a row and a column number, int64 each
 
 
-def count_parameters(window: Window, in_channels: int, filters: int, use_bias: bool = True) -> int:
-    """Numbers a layer stores, the same under every implementation.
+@dataclass(frozen=True)
+class LayerSizes:
+    """All sizes that the cost of one layer depends on.
 
-    The example of tf.keras' documentation, 64 filters of 3x3 on 32x32x3:
-
-    >>> count_parameters(Window((32, 32), (3, 3), (1, 1)), in_channels=3, filters=64)
-    1612800
+    Args:
+        window: where the taps of each position lie.
+        in_channels: channels of the input.
+        filters: output channels at each position.
+        groups: into how many blocks channels and filters are split.
+        use_bias: True (per position and filter), "shared" (per filter) or False.
     """
-    per_position = window.num_taps * in_channels * filters + (filters if use_bias else 0)
-    return window.num_positions * per_position
+
+    window: Window
+    in_channels: int
+    filters: int
+    groups: int = 1
+    use_bias: bool | Literal["shared"] = True
+
+    @property
+    def kernel(self) -> int:
+        """Numbers in the kernel, those of dead taps counted."""
+        return self.window.num_positions * self.window.num_taps * self.in_channels // self.groups * self.filters
+
+    @property
+    def bias(self) -> int:
+        per_filter = {True: self.window.num_positions, "shared": 1, False: 0}[self.use_bias]
+        return per_filter * self.filters
+
+    @property
+    def parameters(self) -> int:
+        """Numbers that the layer stores, the same under every implementation.
+
+        The example of tf.keras' documentation, 64 filters of 3x3 on 32x32x3:
+
+        >>> LayerSizes(Window((32, 32), (3, 3), (1, 1)), in_channels=3, filters=64).parameters
+        1612800
+        """
+        return self.kernel + self.bias
+
+    @property
+    def live_kernel(self) -> int:
+        """Numbers in the kernel whose tap does not fall on zero padding."""
+        live = self.window.live_taps
+        taps = self.window.num_positions * self.window.num_taps if live is None else int(live.sum())
+        return taps * self.in_channels // self.groups * self.filters
+
+    @property
+    def dense_matrix(self) -> int:
+        """Elements of the matrix of implementations 2 and 3: (input elements) x (output elements)."""
+        return self.window.num_inputs * self.in_channels * self.window.num_positions * self.filters
+
+    @property
+    def patch_elements(self) -> int:
+        """Elements of all patches of one example."""
+        return self.window.num_positions * self.window.num_taps * self.in_channels
 
 
-def count_dense_matrix(window: Window, in_channels: int, filters: int) -> int:
-    """Elements of the dense matrix of implementation 2: (input elements) x (output elements)."""
-    return window.num_inputs * in_channels * window.num_positions * filters
+@dataclass(frozen=True)
+class Cost:
+    """What one training step of a layer costs under one implementation; bytes, but for `flops`.
+
+    Args:
+        flops: of forward and backward pass, a multiplication and an addition counted as two.
+        weights: kernel and bias. Exact.
+        gradients: of the weights. Exact.
+        slots: the optimizer's state. Exact.
+        matrix: the dense matrix and its gradient, or the sparse one with its indices; exact for the dense one.
+        patches: copies of the input, and what the sparse matmul's gradient gathers.
+    """
+
+    flops: int
+    weights: int
+    gradients: int
+    slots: int
+    matrix: int
+    patches: int
+
+    @property
+    def total(self) -> int:
+        """Bytes of a training step, above those of the layer's input and output."""
+        return self.weights + self.gradients + self.slots + self.matrix + self.patches
 
 
-def choose_implementation(window: Window, in_channels: int, filters: int) -> int | str:
+def train_step_cost(
+    sizes: LayerSizes, implementation: int | str, batch_size: int, itemsize: int = 4, num_slots: int = 2
+) -> Cost:
+    """The cost of one training step of one layer.
+
+    Args:
+        sizes: of the layer.
+        implementation: 1, 2, 3, "batched" or "auto".
+        batch_size: examples of one step.
+        itemsize: bytes of one number.
+        num_slots: numbers that the optimizer keeps for each parameter: 2 for Adam, 1 for momentum, 0 for plain SGD.
+
+    >>> small = LayerSizes(Window((10, 10), (3, 3), (1, 1)), in_channels=1, filters=7)
+    >>> train_step_cost(small, 2, batch_size=32).matrix == 2 * 4 * (10 * 10) * (8 * 8 * 7)
+    True
+    """
+    if implementation == "auto":
+        implementation = choose_implementation(sizes)
+    weights = sizes.parameters * itemsize
+    multiplied = {1: sizes.kernel, 2: sizes.dense_matrix, 3: sizes.live_kernel, "batched": sizes.kernel}
+    matrix = {2: 2 * sizes.dense_matrix * itemsize, 3: sizes.live_kernel * (SPARSE_INDEX_BYTES + itemsize)}
+    patches = {
+        1: 2 * sizes.patch_elements * batch_size * itemsize,
+        3: 2 * sizes.live_kernel * batch_size * itemsize,
+        "batched": sizes.patch_elements * batch_size * itemsize,
+    }
+    return Cost(
+        flops=3 * 2 * batch_size * multiplied[implementation],
+        weights=weights,
+        gradients=weights,
+        slots=num_slots * weights,
+        matrix=matrix.get(implementation, 0),
+        patches=patches.get(implementation, 0),
+    )
+
+
+def choose_implementation(sizes: LayerSizes) -> int | str:
     """What `auto` stands for: 2 where its dense matrix has at most `DENSE_MATRIX_LIMIT` elements, else "batched".
 
     There one plain matmul beats the gather's overhead. Implementations 1 and 3 are never chosen: measured on 2 CPU
     cores, neither won on any workload from 4x4x4 inputs to DeepFace's.
 
-    >>> choose_implementation(Window((8, 8), (3, 3), (1, 1)), in_channels=1, filters=8)
+    >>> choose_implementation(LayerSizes(Window((8, 8), (3, 3), (1, 1)), in_channels=1, filters=8))
     2
-    >>> choose_implementation(Window((32, 32), (3, 3), (1, 1)), in_channels=3, filters=64)
+    >>> choose_implementation(LayerSizes(Window((32, 32), (3, 3), (1, 1)), in_channels=3, filters=64))
     'batched'
     """
-    if count_dense_matrix(window, in_channels, filters) <= DENSE_MATRIX_LIMIT:
-        return 2
-    return "batched"
+    return 2 if sizes.dense_matrix <= DENSE_MATRIX_LIMIT else "batched"

@@ -1,0 +1,151 @@
+"""Runs one function in a fresh process: with limits and a timeout, and it says how the process died."""
+
+import os
+import pickle
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+import traceback
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+MEBIBYTE = 2**20
+LOG_LINES_IN_REASON = 3
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How a job ended.
+
+    Args:
+        status: "done", "raised" (an exception), "exited" (left with an exit code of its own), "killed" (by a signal)
+            or "timed_out".
+        reason: one or a few lines that say what happened; empty if done.
+        value: what the function returned, if done.
+        error: the exception, if raised and picklable.
+        exit_code: the process's; negative for a signal.
+        seconds: how long the process lived.
+    """
+
+    status: Literal["done", "raised", "exited", "killed", "timed_out"]
+    reason: str
+    seconds: float
+    value: Any = None
+    error: Exception | None = None
+    exit_code: int | None = None
+
+
+def run_in_process(
+    function: Callable,
+    *arguments: Any,
+    timeout: float | None = None,
+    memory_limit: int | None = None,
+    environment: Mapping[str, str] | None = None,
+    log_file: Path | None = None,
+) -> Outcome:
+    """Calls `function(*arguments)` in a new Python process and waits for it.
+
+    The function is named by its module and name there, so it must stand at the top of an importable module; arguments
+    and return value are pickled. The process imports that module and nothing before it.
+
+    Args:
+        function: what to call.
+        arguments: its arguments.
+        timeout: seconds after which the process and its children are killed.
+        memory_limit: bytes of address space (RLIMIT_AS); needs POSIX.
+        environment: variables to set besides the ones of this process.
+        log_file: where the process's output goes; None keeps its tail for the reason and drops the rest.
+
+    Returns:
+        The outcome; a job that fails in whatever way does not raise here.
+    """
+    with tempfile.TemporaryDirectory(prefix="lctrain-job-") as folder:
+        request, result = Path(folder, "request"), Path(folder, "result")
+        request.write_bytes(pickle.dumps((function.__module__, function.__qualname__, arguments, memory_limit)))
+        log = Path(log_file or Path(folder, "log"))
+        started = time.monotonic()
+        with log.open("wb") as output:
+            process = subprocess.Popen(
+                [sys.executable, "-m", "lctrain.jobs", request, result],
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                stdin=subprocess.DEVNULL,
+                env={**os.environ, **(environment or {}), "PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
+                start_new_session=True,  # so that its children can be killed with it
+            )
+            timed_out = _wait(process, timeout)
+        seconds = time.monotonic() - started
+        if timed_out:
+            return Outcome("timed_out", f"ran longer than {timeout:g} s", seconds, exit_code=process.returncode)
+        if process.returncode != 0 or not result.exists():
+            return _died(process.returncode, log, seconds)
+        status, payload = pickle.loads(result.read_bytes())  # written by our own process, into a folder of ours
+        if status == "done":
+            return Outcome("done", "", seconds, value=payload, exit_code=0)
+        return Outcome("raised", payload["reason"], seconds, error=payload["error"], exit_code=0)
+
+
+def _wait(process: subprocess.Popen, timeout: float | None) -> bool:
+    """Waits for the process's end; whether it had to be killed because it took too long."""
+    try:
+        process.wait(timeout)
+    except subprocess.TimeoutExpired:
+        _kill_tree(process)
+        return True
+    except BaseException:  # an interrupt of ours must not leave the job running
+        _kill_tree(process)
+        raise
+    return False
+
+
+def _kill_tree(process: subprocess.Popen) -> None:
+    if hasattr(os, "killpg"):
+        os.killpg(process.pid, signal.SIGKILL)
+    else:
+        process.kill()
+    process.wait()
+
+
+def _died(exit_code: int, log: Path, seconds: float) -> Outcome:
+    """The outcome of a process that left no result."""
+    if exit_code >= 0:
+        tail = " ".join(log.read_text(errors="replace").splitlines()[-LOG_LINES_IN_REASON:])
+        return Outcome("exited", f"exited with code {exit_code}: {tail}", seconds, exit_code=exit_code)
+    name = signal.Signals(-exit_code).name
+    hint = " (the kernel's usual answer to a lack of memory)" if name == "SIGKILL" else ""
+    return Outcome("killed", f"killed by {name}{hint}", seconds, exit_code=exit_code)
+
+
+def _serve(request: Path, result: Path) -> None:
+    """The new process's side."""
+    module, name, arguments, memory_limit = pickle.loads(request.read_bytes())
+    if memory_limit is not None:
+        import resource
+
+        resource.setrlimit(resource.RLIMIT_AS, (memory_limit, memory_limit))
+    try:
+        function = sys.modules.get(module) or __import__(module, fromlist=[name])
+        answer = ("done", getattr(function, name)(*arguments))
+        data = pickle.dumps(answer)
+    except Exception as error:
+        traceback.print_exc()
+        reason = f"{type(error).__name__}: {error}"
+        data = pickle.dumps(("raised", {"reason": reason, "error": _picklable(error)}))
+    partial = result.with_suffix(".partial")
+    partial.write_bytes(data)
+    partial.replace(result)
+
+
+def _picklable(error: Exception) -> Exception | None:
+    try:
+        return pickle.loads(pickle.dumps(error))
+    except Exception:  # exceptions pickle in any way their authors chose; the reason is told without them
+        return None
+
+
+if __name__ == "__main__":
+    _serve(Path(sys.argv[1]), Path(sys.argv[2]))
