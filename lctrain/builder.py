@@ -33,7 +33,7 @@ def build_model(config: Config) -> keras.Model:
     outputs, shape = inputs, inputs.shape
     for name, spec in config.model.layers.items():
         try:
-            layer = _make_layer(name, spec)
+            layer = build_layer(name, spec)
             shape, outputs = outputs.shape, layer(outputs)
             _try_penalties(layer)
         except (MemoryError, tf.errors.ResourceExhaustedError):
@@ -99,7 +99,8 @@ def build_optimizer(spec: Mapping[str, Any]) -> keras.optimizers.Optimizer:
         raise ConfigError([Problem("optimizer", f"({spec['type']}) can't be made: {error}")]) from error
 
 
-def _make_layer(name: str, spec: Mapping[str, Any]) -> keras.layers.Layer:
+def build_layer(name: str, spec: Mapping[str, Any]) -> keras.layers.Layer:
+    """The layer that a validated spec declares, not yet built on an input."""
     module = own_layers if hasattr(own_layers, spec["type"]) else keras.layers
     return getattr(module, spec["type"])(name=name, **_arguments(spec))
 

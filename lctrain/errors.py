@@ -45,6 +45,9 @@ class ConfigError(UserError):
             lines = [f"{len(lines)} problems in the configuration:"] + [f"  {line}" for line in lines]
         super().__init__("\n".join(lines))
 
+    def __reduce__(self):
+        return type(self), (self.problems,)
+
 
 def suggest(name: str, known: Iterable[str]) -> str:
     """A closing sentence that names the nearest of `known`, or all of them where none is near.

@@ -11,6 +11,7 @@ import numpy as np
 import psutil
 import tensorflow as tf
 
+MEBIBYTE = 2**20
 PROC_STATUS = Path("/proc/self/status")
 MIN_STEPS, MAX_STEPS, MAX_SECONDS = 5, 50, 5.0
 
@@ -40,8 +41,7 @@ def measure_steps(model: keras.Model, inputs: np.ndarray, labels: np.ndarray) ->
         labels: `(batch,)`.
 
     Returns:
-        `train_step_ms`, `train_step_ms_p90`, `inference_ms` (medians and 90th percentile, milliseconds per step) and
-        `examples_per_second` (of training).
+        Milliseconds of each training step, `train_step`, and of each inference, `inference`.
     """
     variables = [*model.variables, *model.optimizer.variables]
     before = [keras.ops.convert_to_numpy(variable) for variable in variables]
@@ -49,27 +49,96 @@ def measure_steps(model: keras.Model, inputs: np.ndarray, labels: np.ndarray) ->
     one_batch = [(tf.constant(inputs),)]
     model.make_train_function()  # these make the functions that fit and predict call, where there are none yet
     model.make_predict_function()
-    train_ms = _time_steps(lambda: model.train_function(batches))
-    inference_ms = _time_steps(lambda: model.predict_function(one_batch))
+    milliseconds = {
+        "train_step": _time_steps(lambda: model.train_function(batches)),
+        "inference": _time_steps(lambda: model.predict_function(one_batch)),
+    }
     for variable, value in zip(variables, before, strict=True):
         variable.assign(value)
     model.reset_metrics()
+    return milliseconds
+
+
+def measure_layer(
+    layer: keras.layers.Layer, input_shape: tuple[int, ...], batch_size: int, jit_compile: bool
+) -> dict[str, float]:
+    """Times one layer by itself, on random inputs.
+
+    Args:
+        layer: not yet built.
+        input_shape: without the batch.
+        batch_size: examples of a step.
+        jit_compile: whether XLA compiles the step.
+
+    Returns:
+        The figures of a bench case; a training step is the forward pass and the gradients by inputs and weights.
+    """
+    inputs = tf.random.stateless_normal((batch_size, *input_shape), seed=(0, 0))
+    inputs = tf.cast(inputs, layer.compute_dtype)
+    memory_before = resident_memory_bytes()
+    reset_peak_memory()
+    start = time.perf_counter()
+    layer.build((None, *input_shape))
+    build_seconds = time.perf_counter() - start
+
+    @tf.function(jit_compile=jit_compile)
+    def forward():
+        return layer(inputs)
+
+    @tf.function(jit_compile=jit_compile)
+    def train_step():
+        with tf.GradientTape() as tape:
+            tape.watch(inputs)
+            outputs = layer(inputs)
+        sources = [inputs, *(variable.value for variable in layer.trainable_variables)]
+        return outputs, tape.gradient(outputs, sources)
+
+    start = time.perf_counter()
+    train_step()
+    tf.test.experimental.sync_devices()
+    first_step_seconds = time.perf_counter() - start
+    steps = _time_steps(train_step)
+    peak = peak_memory_bytes()
+    return bench_figures(layer, build_seconds, first_step_seconds, steps, _time_steps(forward), peak - memory_before)
+
+
+def bench_figures(
+    built, build_seconds: float, first_step_seconds: float, steps: list[float], forward: list[float], peak_bytes: int
+) -> dict[str, float]:
+    """What a bench tells of a built layer or model: seconds, milliseconds per step, mebibytes."""
     return {
-        "train_step_ms": median(train_ms),
-        "train_step_ms_p90": quantiles(train_ms, n=10)[-1],
-        "inference_ms": median(inference_ms),
-        "examples_per_second": len(inputs) / median(train_ms) * 1e3,
+        "parameters": built.count_params(),
+        "build_seconds": build_seconds,
+        "first_step_seconds": first_step_seconds,
+        "forward_ms": median(forward),
+        "train_step_ms": median(steps),
+        "train_step_ms_p10": quantiles(steps, n=10)[0],
+        "train_step_ms_p90": quantiles(steps, n=10)[-1],
+        "peak_memory_mb": peak_bytes / MEBIBYTE,
+    }
+
+
+def step_metrics(milliseconds: dict[str, list[float]], batch_size: int) -> dict[str, float]:
+    """The metrics that a run logs of what `measure_steps` saw."""
+    train_step_ms = median(milliseconds["train_step"])
+    return {
+        "train_step_ms": train_step_ms,
+        "train_step_ms_p90": quantiles(milliseconds["train_step"], n=10)[-1],
+        "inference_ms": median(milliseconds["inference"]),
+        "examples_per_second": batch_size / train_step_ms * 1e3,
     }
 
 
 def _time_steps(step: Callable[[], object]) -> list[float]:
     """Milliseconds of each steady step: at least `MIN_STEPS`, at most `MAX_STEPS` or `MAX_SECONDS`."""
     for _ in range(2):  # tracing, then buffers that grow
-        tf.nest.map_structure(np.asarray, step())
+        step()
+        tf.test.experimental.sync_devices()
     milliseconds: list[float] = []
     while len(milliseconds) < MIN_STEPS or (len(milliseconds) < MAX_STEPS and sum(milliseconds) < MAX_SECONDS * 1e3):
         start = time.perf_counter()
-        tf.nest.map_structure(np.asarray, step())  # a value on the host means that the step is over
+        step()
+        tf.test.experimental.sync_devices()
         milliseconds.append((time.perf_counter() - start) * 1e3)
     return milliseconds
 

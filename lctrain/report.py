@@ -1,6 +1,7 @@
 """Tables and pictures of what a job reached."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 from matplotlib.figure import Figure
 from rich.table import Table
@@ -29,6 +30,33 @@ def summary_table(title: str, metrics: Mapping[str, float]) -> Table:
     return table
 
 
+def bench_table(rows: Sequence[Mapping[str, Any]], winners: Sequence[Mapping[str, Any]]) -> Table:
+    """What a bench measured, a row per case; the fastest of each case is marked."""
+    table = Table(title="bench (ms: median per step of one batch)")
+    for name in ("model", "case", "by"):
+        table.add_column(name)
+    for label, _, _ in BENCH_COLUMNS:
+        table.add_column(label, justify="right")
+    for row in rows:
+        if row["status"] == "done":
+            figures = [template.format(row[name]) for _, name, template in BENCH_COLUMNS]
+        else:
+            figures = [row["reason"]]
+        mark = " *" if any(row is winner for winner in winners) else ""
+        table.add_row(row["model"], row["case"], f"{row['implementation']}{mark}", *figures)
+    return table
+
+
+BENCH_COLUMNS = (
+    ("train step", "train_step_ms", "{:.2f}"),
+    ("p10", "train_step_ms_p10", "{:.2f}"),
+    ("p90", "train_step_ms_p90", "{:.2f}"),
+    ("forward", "forward_ms", "{:.2f}"),
+    ("build s", "build_seconds", "{:.2f}"),
+    ("first step s", "first_step_seconds", "{:.2f}"),
+    ("peak MB", "peak_memory_mb", "{:,.0f}"),
+    ("parameters", "parameters", "{:,}"),
+)
 SUMMARY = (
     ("test accuracy", "test_accuracy", "{:.4f}"),
     ("test loss", "test_loss", "{:.4f}"),

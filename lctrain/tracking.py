@@ -48,7 +48,9 @@ class Run:
 
     def log_model(self, model, pip_requirements: list[str]) -> None:
         """The Keras model as the MLflow model `model`; it holds no pickle, and loads after `import lctrain`."""
-        self._mlflow.keras.log_model(model, name="model", pip_requirements=pip_requirements)
+        import mlflow.keras  # which loads Keras, and with it TensorFlow
+
+        mlflow.keras.log_model(model, name="model", pip_requirements=pip_requirements)
 
 
 def flatten(config: Mapping[str, Any], prefix: str = "") -> dict[str, str]:
@@ -110,7 +112,6 @@ def start_run(tracking: TrackingConfig, name: str, tags: Mapping[str, str]) -> I
         UserError: where the store can't be opened.
     """
     import mlflow
-    import mlflow.keras
 
     for logger in ("mlflow", "alembic"):  # mlflow sets its own levels when it is loaded
         logging.getLogger(logger).setLevel(logging.ERROR)

@@ -50,10 +50,10 @@ def test_slots_are_those_of_the_optimizer():
 
 def test_auto_follows_the_rule_up_to_its_limit():
     window = Window((16,), (1,), (1,))
-    at_limit = LayerSizes(window, in_channels=16, filters=16)
+    at_limit = LayerSizes(window, in_channels=16, filters=32)
     assert at_limit.dense_matrix == DENSE_MATRIX_LIMIT
     assert choose_implementation(at_limit) == 2
-    assert choose_implementation(LayerSizes(window, in_channels=16, filters=17)) == "batched"
+    assert choose_implementation(LayerSizes(window, in_channels=16, filters=33)) == "batched"
     assert train_step_cost(at_limit, "auto", batch_size=3) == train_step_cost(at_limit, 2, batch_size=3)
 
 

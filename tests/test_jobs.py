@@ -71,6 +71,7 @@ def test_exceptions_come_back_with_their_type_and_text():
     outcome = run_in_process(fail_with_problems)
     assert (outcome.status, outcome.reason) == ("raised", "ConfigError: `seed` must be right.")
     assert isinstance(outcome.error, UserError)
+    assert outcome.error.problems == [Problem("seed", "must be right.")]
     outcome = run_in_process(fail_unpicklably)
     assert (outcome.status, outcome.reason, outcome.error) == ("raised", "Unpicklable: first", None)
 

@@ -28,8 +28,15 @@ def train(arguments: Sequence[str], tell: Callable[[Exception, str], None]) -> i
     return run_jobs(run_job, arguments, tell)
 
 
+def bench(arguments: Sequence[str], tell: Callable[[Exception, str], None]) -> int:
+    from lctrain.cli.bench import run_bench
+
+    return run_bench(arguments, tell)
+
+
 VERBS: dict[str, tuple[str, Callable]] = {
     "train": ("train one model, or several with -m; the verb may be left out", train),
+    "bench": ("time every locally connected layer and the whole model; --out FILE writes JSON", bench),
 }
 
 
@@ -90,6 +97,7 @@ Examples:
   python -m lctrain model=lc2d implementation=2
   python -m lctrain model=lc2d model.layers.lc1.strides=2 training.epochs=5
   python -m lctrain -m model=lc2d implementation=1,2,3,batched
+  python -m lctrain bench -m model=lc2d implementation=1,2,3,batched
   python -m lctrain model=lc2d --cfg job          shows the composed configuration
 
   --debug brings tracebacks back; `python -m lctrain train --hydra-help` lists Hydra's own flags."""

@@ -11,12 +11,10 @@ from importlib.metadata import version
 import yaml
 
 import lctrain
-from lctrain.cli.quiet import without_chatter
+from lctrain.cli.quiet import load_libraries
 from lctrain.config import Config
 from lctrain.errors import UserError
 from lctrain.tracking import Run, check_writable, start_run, ui_command
-
-MEBIBYTE = 2**20
 
 
 def run_job(config: Config, overrides: Sequence[str]) -> None:
@@ -31,7 +29,7 @@ def run_job(config: Config, overrides: Sequence[str]) -> None:
     """
     check_writable(config.tracking)
     _check_backend()
-    _load_libraries()
+    load_libraries()
     name = f"{config.model.name}-{config.implementation}"
     with start_run(config.tracking, name, _tags(config)) as run:
         run.log_params(config.model_dump())
@@ -66,9 +64,10 @@ def _train(config: Config, run: Run) -> dict[str, float]:
     tested = training.evaluate(model, splits.test, config)
     measured = {f"test_{name}": value for name, value in tested.items()}
     measured["first_step_seconds"] = first_step.seconds
-    measured["peak_memory_mb"] = (profiling.peak_memory_bytes() - memory_before) / MEBIBYTE
+    measured["peak_memory_mb"] = (profiling.peak_memory_bytes() - memory_before) / profiling.MEBIBYTE
     batch_size = config.training.batch_size
-    measured |= profiling.measure_steps(model, splits.train.inputs[:batch_size], splits.train.labels[:batch_size])
+    one_batch = splits.train.inputs[:batch_size], splits.train.labels[:batch_size]
+    measured |= profiling.step_metrics(profiling.measure_steps(model, *one_batch), len(one_batch[1]))
     run.log_metrics(measured)
     run.log_figure(draw_loss_curve(history), "loss_curve.png")
     run.log_model(model, _requirements())
@@ -79,18 +78,6 @@ def _check_backend() -> None:
     if os.environ.get("KERAS_BACKEND") != "tensorflow":
         got = os.environ.get("KERAS_BACKEND")
         raise UserError(f"`KERAS_BACKEND` must be tensorflow, or not be set; got {got!r}.")
-
-
-def _load_libraries() -> None:
-    """Loads what takes seconds, in one place, so that what follows measures the job alone."""
-    with without_chatter():
-        import tensorflow as tf
-
-        tf.config.set_visible_devices([], "GPU")  # the cpu is the only device so far; this also starts the runtime
-        tf.config.list_logical_devices()
-
-        import lctrain.report
-        import lctrain.training  # noqa: F401
 
 
 def _tags(config: Config) -> dict[str, str]:

@@ -35,3 +35,15 @@ def without_chatter() -> Iterator[None]:
             for line in captured:
                 if line.strip() and not CHATTER.match(line):
                     os.write(2, line)
+
+
+def load_libraries() -> None:
+    """Loads what takes seconds, in one place, so that what follows measures the job alone."""
+    with without_chatter():
+        import tensorflow as tf
+
+        tf.config.set_visible_devices([], "GPU")  # the cpu is the only device so far; this also starts the runtime
+        tf.config.list_logical_devices()
+
+        import lctrain.report
+        import lctrain.training  # noqa: F401

@@ -1,0 +1,199 @@
+"""`bench`: how long each locally connected layer and the whole model take, each case in a fresh process."""
+
+import argparse
+import json
+import os
+import platform
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import psutil
+
+from lctrain.cli.hydra_app import run_jobs
+from lctrain.cli.quiet import load_libraries
+from lctrain.config import Config
+from lctrain.cost import LayerSizes, train_step_cost
+from lctrain.errors import EXIT_DONE, EXIT_FAILED, UserError
+from lctrain.geometry import Window
+from lctrain.jobs import MEBIBYTE, run_in_process
+from lctrain.tracking import check_writable, start_run, ui_command
+
+GIGABYTE = 1e9
+WHOLE_MODEL = "(model)"
+TIMEOUT = 600  # seconds for one case
+
+
+def run_bench(arguments: Sequence[str], tell: Callable[[Exception, str], None]) -> int:
+    """Measures every configuration that the command line asks for; prints a table and names the winners.
+
+    Returns:
+        The exit code: 0, or 1 where a case failed; one that can't fit into memory is told, not tried, and no failure.
+    """
+    parser = argparse.ArgumentParser("lctrain bench", add_help=False)
+    parser.add_argument("--out", type=Path)
+    options, arguments = parser.parse_known_args(list(arguments))
+    if options.out is not None and not options.out.parent.is_dir():
+        raise UserError(f"`--out` must be a file in a folder that exists; got {str(options.out)!r}.")
+    configs: list[Config] = []
+    exit_code = run_jobs(lambda config, _overrides: configs.append(config), arguments, tell)
+    if exit_code != EXIT_DONE:
+        return exit_code
+    check_writable(configs[0].tracking)
+    rows = [row for config in configs for row in measure_config(config)]
+    _print_rows(rows)
+    if options.out is not None:
+        options.out.write_text(json.dumps({"machine": _machine(), "cases": rows}, indent=1) + "\n")
+    _log_rows(configs[0], rows)
+    print(f"Browse it: {ui_command(configs[0].tracking)}")
+    return EXIT_FAILED if any(row["status"] == "failed" for row in rows) else EXIT_DONE
+
+
+def measure_config(config: Config) -> list[dict[str, Any]]:
+    """One row for each locally connected layer and one for the whole model."""
+    inspected = run_in_process(inspect_layers, config, timeout=TIMEOUT)
+    if inspected.error is not None:
+        raise inspected.error
+    if inspected.status != "done":
+        raise UserError(f"`model` {config.model.name!r} could not be built: {inspected.reason}")
+    layers = inspected.value
+    needed = {name: _needed_bytes(config, name, shape) for name, shape in layers.items()}
+    cases = [(name, needed[name], measure_layer, (config, name, shape)) for name, shape in layers.items()]
+    cases.append((WHOLE_MODEL, sum(needed.values()), measure_model, (config,)))
+    return [_measure_case(config, *case) for case in cases]
+
+
+def _measure_case(config: Config, case: str, needed: int, function: Callable, arguments: tuple) -> dict[str, Any]:
+    row = {"model": config.model.name, "case": case, "implementation": _implementation(config, case)}
+    row |= {"batch_size": config.training.batch_size, "precision": config.precision, "jit_compile": config.jit_compile}
+    row["predicted_mb"] = needed / MEBIBYTE
+    if needed > psutil.virtual_memory().available:
+        return row | {"status": "too large", "reason": f"needs {needed / GIGABYTE:.1f} GB"}
+    outcome = run_in_process(function, *arguments, timeout=TIMEOUT)
+    if outcome.status != "done":
+        return row | {"status": "failed", "reason": outcome.reason}
+    return row | {"status": "done", "reason": ""} | outcome.value
+
+
+def _implementation(config: Config, case: str) -> int | str:
+    return config.implementation if case == WHOLE_MODEL else config.model.layers[case]["implementation"]
+
+
+def _needed_bytes(config: Config, name: str, input_shape: tuple[int, ...]) -> int:
+    """What a training step of the layer needs beyond its input and output, without an optimizer."""
+    spec = config.model.layers[name]
+    *spatial, channels = input_shape if spec["data_format"] == "channels_last" else (*input_shape[1:], input_shape[0])
+    rank = len(spatial)
+
+    def spread(argument: str) -> tuple[int, ...]:
+        value = spec.get(argument, 1)
+        return tuple(value) if isinstance(value, list) else (value,) * rank
+
+    padding = spec.get("padding", "valid")
+    padding = padding if isinstance(padding, str) else tuple(map(tuple, padding))
+    window = Window(tuple(spatial), spread("kernel_size"), spread("strides"), spread("dilation_rate"), padding)
+    sizes = LayerSizes(window, channels, spec["filters"], spec.get("groups", 1), spec.get("use_bias", True))
+    itemsize = {"float64": 8, "float32": 4}.get(spec["dtype"], 4)
+    cost = train_step_cost(sizes, spec["implementation"], config.training.batch_size, itemsize, num_slots=0)
+    return cost.total
+
+
+def inspect_layers(config: Config) -> dict[str, tuple[int, ...]]:
+    """The input shape of each locally connected layer, without the batch; runs in a process of its own."""
+    load_libraries()
+    from lctrain.builder import build_model
+    from lctrain.layers import BaseLocallyConnected
+
+    layers = build_model(config).layers
+    return {layer.name: tuple(layer.input.shape[1:]) for layer in layers if isinstance(layer, BaseLocallyConnected)}
+
+
+def measure_layer(config: Config, name: str, input_shape: tuple[int, ...]) -> dict[str, Any]:
+    """Forward pass and training step of one layer by itself; runs in a process of its own."""
+    load_libraries()
+    from lctrain import profiling
+    from lctrain.builder import build_layer
+
+    layer = build_layer(name, config.model.layers[name])
+    return profiling.measure_layer(layer, input_shape, config.training.batch_size, config.jit_compile)
+
+
+def measure_model(config: Config) -> dict[str, Any]:
+    """Build, first step, inference and training step of the whole model on random arrays; likewise."""
+    load_libraries()
+    from lctrain import profiling, training
+    from lctrain.builder import build_model
+
+    training.seed_everything(config.seed)
+    training.set_float_type(config.precision)
+    profiling.reset_peak_memory()
+    before = profiling.resident_memory_bytes()
+    started = time.perf_counter()
+    model = build_model(config)
+    build_seconds = time.perf_counter() - started
+    training.compile_model(model, config)
+    generator = np.random.default_rng(config.seed)
+    batch_size = config.training.batch_size
+    inputs = generator.standard_normal((batch_size, *model.input_shape[1:]), dtype=np.float32)
+    labels = generator.integers(config.data.num_classes, size=batch_size)
+    started = time.perf_counter()
+    model.train_on_batch(inputs, labels)
+    first_step_seconds = time.perf_counter() - started
+    steps = profiling.measure_steps(model, inputs, labels)
+    peak = profiling.peak_memory_bytes() - before
+    return profiling.bench_figures(
+        model, build_seconds, first_step_seconds, steps["train_step"], steps["inference"], peak
+    )
+
+
+def find_winners(rows: Sequence[dict[str, Any]]) -> dict[tuple[str, str], dict[str, Any]]:
+    """For each (model, case) the row with the shortest training step, among those that were measured."""
+    winners: dict[tuple[str, str], dict[str, Any]] = {}
+    for row in rows:
+        key = (row["model"], row["case"])
+        if (
+            row["status"] == "done"
+            and row["train_step_ms"] < winners.get(key, {"train_step_ms": float("inf")})["train_step_ms"]
+        ):
+            winners[key] = row
+    return winners
+
+
+def _print_rows(rows: Sequence[dict[str, Any]]) -> None:
+    from rich.console import Console
+
+    from lctrain.report import bench_table
+
+    winners = find_winners(rows)
+    console = Console()
+    console = console if console.is_terminal else Console(width=120)
+    console.print(bench_table(rows, list(winners.values())))
+    for (model, case), row in winners.items():
+        print(
+            f"Fastest for {model} {case}: implementation {row['implementation']}, {row['train_step_ms']:.2f} ms a step."
+        )
+
+
+def _log_rows(config: Config, rows: Sequence[dict[str, Any]]) -> None:
+    tags = {"verb": "bench", "model": config.model.name, "data": config.data.name, **_machine()}
+    with start_run(config.tracking, f"bench-{config.model.name}", tags) as run:
+        columns = sorted({name for row in rows for name in row})
+        table = {name: [None if row.get(name) is None else str(row[name]) for row in rows] for name in columns}
+        run.log_table(table, "bench.json")
+        done = [row for row in rows if row["status"] == "done"]
+        for row in done:
+            case = "model" if row["case"] == WHOLE_MODEL else row["case"]
+            prefix = f"{row['model']}.{case}.{row['implementation']}"
+            run.log_metrics(
+                {f"{prefix}.{name}": row[name] for name in ("train_step_ms", "forward_ms", "peak_memory_mb")}
+            )
+
+
+def _machine() -> dict[str, str]:
+    return {
+        "platform": platform.platform(),
+        "cpu_cores": str(os.cpu_count()),
+        "python_version": platform.python_version(),
+    }
