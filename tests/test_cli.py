@@ -156,6 +156,7 @@ print([name for _, _, names in os.walk("{folder}/mlartifacts") for name in names
         (["~model.layers.nope"], "'model.layers.nope' does not exist"),
         (["tracking.folder=pyproject"], "`tracking.folder` must be a folder that can be written to; got 'pyproject'"),
         (["rain", "model=lc2d"], "`rain` is not a verb. Did you mean `train`?"),
+        (["hydra.searchpath=[file:///tmp]"], "`hydra.searchpath` is not taken.* Use --config-dir"),
         (["data=null"], "must be a string or a list"),
         ([""], "`` is not a verb"),
         (["model.layers={}"], "would change nothing: mappings are merged"),
@@ -232,6 +233,10 @@ def test_a_users_files_cannot_configure_hydra(tmp_path, run_lctrain, name, text,
 
 
 def test_overrides_reach_arguments_that_the_file_does_not_mention(tmp_path, run_lctrain):
+    author = ["-c", "user.name=Test", "-c", "user.email=test@example.com"]
+    for arguments in (["init", "-q"], [*author, "commit", "-q", "--allow-empty", "-m", "Start"]):
+        subprocess.run(["git", *arguments], cwd=tmp_path, check=True)
+    commit = subprocess.run(["git", "rev-parse", "HEAD"], cwd=tmp_path, capture_output=True, text=True, check=True)
     process = run_lctrain(
         tmp_path,
         "train",
@@ -247,6 +252,7 @@ def test_overrides_reach_arguments_that_the_file_does_not_mention(tmp_path, run_
     (run,) = runs_in(tmp_path / "store")
     assert run.data.params["model.layers.lc1.strides"] == "2"
     assert run.data.params["optimizer.weight_decay"] == "0.01"
+    assert run.data.tags["git_commit"] == commit.stdout.strip()
     assert "model.layers.dropout.rate" not in run.data.params
     assert run.data.params["model.layers.extra.units"] == "10"
 

@@ -109,6 +109,8 @@ def leave_keys_to_validation(argument: str) -> str:
     ('++model.layers.lc1.strides=2', 'model=lc2d')
     """
     key, equals, value = argument.partition("=")
+    if key.lstrip("+~") == "hydra.searchpath":
+        raise UserError("`hydra.searchpath` is not taken: folders are checked before they are read. Use --config-dir.")
     if not equals or not PLAIN_KEY.fullmatch(key) or key.startswith("hydra.") or key in Config.model_fields:
         return argument
     if value.replace(" ", "") == "{}":
