@@ -1,5 +1,6 @@
 """Runs one function in a fresh process: with limits and a timeout, and it says how the process died."""
 
+import importlib
 import os
 import pickle
 import signal
@@ -13,7 +14,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-MEBIBYTE = 2**20
 LOG_LINES_IN_REASON = 3
 
 
@@ -128,8 +128,8 @@ def _serve(request: Path, result: Path) -> None:
 
         resource.setrlimit(resource.RLIMIT_AS, (memory_limit, memory_limit))
     try:
-        function = sys.modules.get(module) or __import__(module, fromlist=[name])
-        answer = ("done", getattr(function, name)(*arguments))
+        function = getattr(importlib.import_module(module), name)
+        answer = ("done", function(*arguments))
         data = pickle.dumps(answer)
     except Exception as error:
         traceback.print_exc()

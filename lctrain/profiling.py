@@ -11,7 +11,8 @@ import numpy as np
 import psutil
 import tensorflow as tf
 
-MEBIBYTE = 2**20
+from lctrain.cost import MEBIBYTE
+
 PROC_STATUS = Path("/proc/self/status")
 MIN_STEPS, MAX_STEPS, MAX_SECONDS = 5, 50, 5.0
 
@@ -32,7 +33,7 @@ class FirstStepTimer(keras.callbacks.Callback):
             self.seconds = time.perf_counter() - self._start
 
 
-def measure_steps(model: keras.Model, inputs: np.ndarray, labels: np.ndarray) -> dict[str, float]:
+def measure_steps(model: keras.Model, inputs: np.ndarray, labels: np.ndarray) -> dict[str, list[float]]:
     """Times steady steps of a compiled model on one batch; its variables and its optimizer's are left as they were.
 
     Args:
@@ -165,15 +166,3 @@ def peak_memory_bytes() -> int:
 
     unit = 1 if sys.platform == "darwin" else 1024
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
-
-
-def cpu_model() -> str:
-    """The processor's name, as the system tells it."""
-    import platform
-
-    cpuinfo = Path("/proc/cpuinfo")
-    if cpuinfo.exists():
-        for line in cpuinfo.read_text().splitlines():
-            if line.startswith("model name"):
-                return line.split(":", 1)[1].strip()
-    return platform.processor() or platform.machine()

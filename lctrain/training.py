@@ -10,14 +10,13 @@ from lctrain.config import Config
 from lctrain.data import Split, Splits
 
 
-def seed_everything(seed: int) -> None:
-    """Seeds Python, NumPy and Keras: initial weights, shuffling and dropout follow from it."""
-    keras.utils.set_random_seed(seed)
+def prepare_process(config: Config) -> None:
+    """Sets what Keras keeps per process: the seed of weights, shuffling and dropout, and its float type.
 
-
-def set_float_type(precision: str) -> None:
-    """Losses and penalties are added up in Keras' float type, which must be the weights'."""
-    keras.config.set_floatx("float64" if precision == "float64" else "float32")
+    Losses and penalties are added up in that type, which must be the weights'.
+    """
+    keras.utils.set_random_seed(config.seed)
+    keras.config.set_floatx("float64" if config.precision == "float64" else "float32")
 
 
 def compile_model(model: keras.Model, config: Config) -> None:

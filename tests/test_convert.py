@@ -193,6 +193,7 @@ def test_low_rank_layers_round_trip(tmp_path):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
+        ({"use_bias": "no"}, "`use_bias` must be one of True, False; got 'no'"),
         ({"rank": 0}, "`rank` must be a positive integer; got 0"),
         ({"padding": "circular"}, "`padding` of a low-rank layer must be 'valid' or 'same'; got 'circular'"),
         ({"strides": 2, "dilation_rate": 2}, "`strides` of a low-rank layer.*; got 2 and dilation_rate=2"),

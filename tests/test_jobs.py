@@ -8,8 +8,9 @@ import time
 
 import pytest
 
+from lctrain.cost import MEBIBYTE
 from lctrain.errors import ConfigError, Problem, UserError
-from lctrain.jobs import MEBIBYTE, run_in_process
+from lctrain.jobs import run_in_process
 
 
 def add(one, other):

@@ -10,6 +10,7 @@ from conftest import make_config
 
 from lctrain import profiling, training
 from lctrain.builder import build_model
+from lctrain.cli.machine import describe_machine
 from lctrain.config import validate
 from lctrain.data import load_splits
 
@@ -22,8 +23,7 @@ def _default_float_type():
 
 def train(**changes):
     config = validate(make_config(**changes))
-    training.seed_everything(config.seed)
-    training.set_float_type(config.precision)
+    training.prepare_process(config)
     splits = load_splits(config.data, config.data_format)
     model = build_model(config)
     training.compile_model(model, config)
@@ -117,4 +117,4 @@ def test_peak_memory_sees_an_allocation():
 
 
 def test_the_processor_has_a_name():
-    assert profiling.cpu_model()
+    assert describe_machine()["cpu_model"]

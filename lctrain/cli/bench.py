@@ -2,8 +2,6 @@
 
 import argparse
 import json
-import os
-import platform
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -13,12 +11,13 @@ import numpy as np
 import psutil
 
 from lctrain.cli.hydra_app import run_jobs
+from lctrain.cli.machine import describe_machine
 from lctrain.cli.quiet import load_libraries
 from lctrain.config import Config
-from lctrain.cost import LayerSizes, train_step_cost
+from lctrain.cost import MEBIBYTE, LayerSizes, train_step_cost
 from lctrain.errors import EXIT_DONE, EXIT_FAILED, UserError
-from lctrain.geometry import Window
-from lctrain.jobs import MEBIBYTE, run_in_process
+from lctrain.geometry import Window, standardize_padding, standardize_sizes
+from lctrain.jobs import run_in_process
 from lctrain.tracking import check_writable, start_run, ui_command
 
 GIGABYTE = 1e9
@@ -45,7 +44,7 @@ def run_bench(arguments: Sequence[str], tell: Callable[[Exception, str], None]) 
     rows = [row for config in configs for row in measure_config(config)]
     _print_rows(rows)
     if options.out is not None:
-        options.out.write_text(json.dumps({"machine": _machine(), "cases": rows}, indent=1) + "\n")
+        options.out.write_text(json.dumps({"machine": describe_machine(), "cases": rows}, indent=1) + "\n")
     _log_rows(configs[0], rows)
     print(f"Browse it: {ui_command(configs[0].tracking)}")
     return EXIT_FAILED if any(row["status"] == "failed" for row in rows) else EXIT_DONE
@@ -86,14 +85,11 @@ def _needed_bytes(config: Config, name: str, input_shape: tuple[int, ...]) -> in
     spec = config.model.layers[name]
     *spatial, channels = input_shape if spec["data_format"] == "channels_last" else (*input_shape[1:], input_shape[0])
     rank = len(spatial)
-
-    def spread(argument: str) -> tuple[int, ...]:
-        value = spec.get(argument, 1)
-        return tuple(value) if isinstance(value, list) else (value,) * rank
-
-    padding = spec.get("padding", "valid")
-    padding = padding if isinstance(padding, str) else tuple(map(tuple, padding))
-    window = Window(tuple(spatial), spread("kernel_size"), spread("strides"), spread("dilation_rate"), padding)
+    window = Window(
+        tuple(spatial),
+        *(standardize_sizes(spec.get(name, 1), rank, name) for name in ("kernel_size", "strides", "dilation_rate")),
+        standardize_padding(spec.get("padding", "valid"), rank),
+    )
     sizes = LayerSizes(window, channels, spec["filters"], spec.get("groups", 1), spec.get("use_bias", True))
     itemsize = {"float64": 8, "float32": 4}.get(spec["dtype"], 4)
     cost = train_step_cost(sizes, spec["implementation"], config.training.batch_size, itemsize, num_slots=0)
@@ -113,9 +109,10 @@ def inspect_layers(config: Config) -> dict[str, tuple[int, ...]]:
 def measure_layer(config: Config, name: str, input_shape: tuple[int, ...]) -> dict[str, Any]:
     """Forward pass and training step of one layer by itself; runs in a process of its own."""
     load_libraries()
-    from lctrain import profiling
+    from lctrain import profiling, training
     from lctrain.builder import build_layer
 
+    training.prepare_process(config)
     layer = build_layer(name, config.model.layers[name])
     return profiling.measure_layer(layer, input_shape, config.training.batch_size, config.jit_compile)
 
@@ -126,8 +123,7 @@ def measure_model(config: Config) -> dict[str, Any]:
     from lctrain import profiling, training
     from lctrain.builder import build_model
 
-    training.seed_everything(config.seed)
-    training.set_float_type(config.precision)
+    training.prepare_process(config)
     profiling.reset_peak_memory()
     before = profiling.resident_memory_bytes()
     started = time.perf_counter()
@@ -152,12 +148,10 @@ def find_winners(rows: Sequence[dict[str, Any]]) -> dict[tuple[str, str], dict[s
     """For each (model, case) the row with the shortest training step, among those that were measured."""
     winners: dict[tuple[str, str], dict[str, Any]] = {}
     for row in rows:
-        key = (row["model"], row["case"])
-        if (
-            row["status"] == "done"
-            and row["train_step_ms"] < winners.get(key, {"train_step_ms": float("inf")})["train_step_ms"]
-        ):
-            winners[key] = row
+        if row["status"] == "done":
+            best = winners.setdefault((row["model"], row["case"]), row)
+            if row["train_step_ms"] < best["train_step_ms"]:
+                winners[row["model"], row["case"]] = row
     return winners
 
 
@@ -177,7 +171,7 @@ def _print_rows(rows: Sequence[dict[str, Any]]) -> None:
 
 
 def _log_rows(config: Config, rows: Sequence[dict[str, Any]]) -> None:
-    tags = {"verb": "bench", "model": config.model.name, "data": config.data.name, **_machine()}
+    tags = {"verb": "bench", "model": config.model.name, "data": config.data.name, **describe_machine()}
     with start_run(config.tracking, f"bench-{config.model.name}", tags) as run:
         columns = sorted({name for row in rows for name in row})
         table = {name: [None if row.get(name) is None else str(row[name]) for row in rows] for name in columns}
@@ -189,11 +183,3 @@ def _log_rows(config: Config, rows: Sequence[dict[str, Any]]) -> None:
             run.log_metrics(
                 {f"{prefix}.{name}": row[name] for name in ("train_step_ms", "forward_ms", "peak_memory_mb")}
             )
-
-
-def _machine() -> dict[str, str]:
-    return {
-        "platform": platform.platform(),
-        "cpu_cores": str(os.cpu_count()),
-        "python_version": platform.python_version(),
-    }

@@ -1,7 +1,6 @@
 """One training job from a validated configuration to a finished run."""
 
 import os
-import platform
 import subprocess
 import sys
 import time
@@ -11,8 +10,10 @@ from importlib.metadata import version
 import yaml
 
 import lctrain
+from lctrain.cli.machine import describe_machine
 from lctrain.cli.quiet import load_libraries
 from lctrain.config import Config
+from lctrain.cost import MEBIBYTE
 from lctrain.errors import UserError
 from lctrain.tracking import Run, check_writable, start_run, ui_command
 
@@ -44,8 +45,7 @@ def _train(config: Config, run: Run) -> dict[str, float]:
     from lctrain.builder import build_model, describe_layers
     from lctrain.report import draw_loss_curve
 
-    training.seed_everything(config.seed)
-    training.set_float_type(config.precision)
+    training.prepare_process(config)
     profiling.reset_peak_memory()
     splits = data.load_splits(config.data, config.data_format)
     memory_before = profiling.resident_memory_bytes()
@@ -64,7 +64,7 @@ def _train(config: Config, run: Run) -> dict[str, float]:
     tested = training.evaluate(model, splits.test, config)
     measured = {f"test_{name}": value for name, value in tested.items()}
     measured["first_step_seconds"] = first_step.seconds
-    measured["peak_memory_mb"] = (profiling.peak_memory_bytes() - memory_before) / profiling.MEBIBYTE
+    measured["peak_memory_mb"] = (profiling.peak_memory_bytes() - memory_before) / MEBIBYTE
     batch_size = config.training.batch_size
     one_batch = splits.train.inputs[:batch_size], splits.train.labels[:batch_size]
     measured |= profiling.step_metrics(profiling.measure_steps(model, *one_batch), len(one_batch[1]))
@@ -84,20 +84,15 @@ def _tags(config: Config) -> dict[str, str]:
     import keras
     import tensorflow as tf
 
-    from lctrain.profiling import cpu_model
-
     tags = {
         "model": config.model.name,
         "data": config.data.name,
         "implementation": str(config.implementation),
         "device": config.device.name,
-        "python_version": platform.python_version(),
+        **describe_machine(),
         "tensorflow_version": tf.__version__,
         "keras_version": keras.__version__,
         "lctrain_version": lctrain.__version__,
-        "cpu_model": cpu_model(),
-        "cpu_cores": str(os.cpu_count()),
-        "platform": platform.platform(),
         "onednn_opts": os.environ.get("TF_ENABLE_ONEDNN_OPTS", "default"),
     }
     commit = _git_commit()

@@ -71,9 +71,8 @@ def conv_to_local(model: keras.Model, layers: Iterable[str] | None = None, **arg
         config = {
             name: value for name, value in layer.get_config().items() if name in (*known, "name", "dtype", "trainable")
         }
-        if layer.use_bias:
-            config |= {name: value for name, value in arguments.items() if name == "use_bias"}
-        return twin.from_config(config | {name: value for name, value in arguments.items() if name != "use_bias"})
+        given = {name: value for name, value in arguments.items() if name != "use_bias" or layer.use_bias}
+        return twin.from_config(config | given)
 
     converted = _clone(model, convert)
     _copy_weights(model, converted)

@@ -2,16 +2,22 @@
 
 import keras
 import numpy as np
-from keras import activations, constraints, initializers, ops, regularizers
+from keras import activations, constraints, ops, regularizers
 
 from lctrain.cost import LayerSizes, choose_implementation
 from lctrain.errors import suggest
 from lctrain.geometry import Window, standardize_count, standardize_padding, standardize_sizes
+from lctrain.layers.arguments import get_initializer, one_of, serialize_arguments
 from lctrain.layers.weights import KERNEL_FANS, KernelInitializer, check_shapes, per_position
 from lctrain.ops import IMPLEMENTATIONS, NOT_COMPILABLE
 
 IMPLEMENTATION_NAMES = (*IMPLEMENTATIONS, "auto")
 DATA_FORMATS = ("channels_last", "channels_first")
+ARGUMENTS = (
+    *("filters", "kernel_size", "strides", "padding", "data_format", "activation", "use_bias"),
+    *("kernel_initializer", "bias_initializer", "kernel_regularizer", "bias_regularizer", "activity_regularizer"),
+    *("kernel_constraint", "bias_constraint", "implementation", "dilation_rate", "groups", "kernel_fans"),
+)
 
 
 class BaseLocallyConnected(keras.layers.Layer):
@@ -113,13 +119,11 @@ class BaseLocallyConnected(keras.layers.Layer):
             raise ValueError(f"`groups` must divide the filters, {self.filters}; got {groups!r}.")
         self.data_format = standardize_data_format(data_format)
         self.activation = activations.get(activation)
-        self.use_bias = _one_of("use_bias", use_bias, (True, False, "shared"))
-        self.kernel_fans = _one_of("kernel_fans", kernel_fans, tuple(KERNEL_FANS))
+        self.use_bias = one_of("use_bias", use_bias, (True, False, "shared"))
+        self.kernel_fans = one_of("kernel_fans", kernel_fans, tuple(KERNEL_FANS))
         self._initial_weights = None if weights is None else tuple(np.asarray(array) for array in weights)
-        self.kernel_initializer = initializers.get(
-            "glorot_uniform" if kernel_initializer is None else kernel_initializer
-        )
-        self.bias_initializer = initializers.get("zeros" if bias_initializer is None else bias_initializer)
+        self.kernel_initializer = get_initializer(kernel_initializer, default="glorot_uniform")
+        self.bias_initializer = get_initializer(bias_initializer, default="zeros")
         self.kernel_regularizer = regularizers.get(kernel_regularizer)
         self.bias_regularizer = regularizers.get(bias_regularizer)
         self.kernel_constraint = constraints.get(kernel_constraint)
@@ -172,28 +176,7 @@ class BaseLocallyConnected(keras.layers.Layer):
         return (input_shape[0], self.filters, *output_spatial)
 
     def get_config(self):
-        config = super().get_config()
-        config.update(
-            filters=self.filters,
-            kernel_size=self.kernel_size,
-            strides=self.strides,
-            padding=self.padding,
-            data_format=self.data_format,
-            activation=activations.serialize(self.activation),
-            use_bias=self.use_bias,
-            kernel_initializer=initializers.serialize(self.kernel_initializer),
-            bias_initializer=initializers.serialize(self.bias_initializer),
-            kernel_regularizer=regularizers.serialize(self.kernel_regularizer),
-            bias_regularizer=regularizers.serialize(self.bias_regularizer),
-            activity_regularizer=regularizers.serialize(self.activity_regularizer),
-            kernel_constraint=constraints.serialize(self.kernel_constraint),
-            bias_constraint=constraints.serialize(self.bias_constraint),
-            implementation=self.implementation,
-            dilation_rate=self.dilation_rate,
-            groups=self.groups,
-            kernel_fans=self.kernel_fans,
-        )
-        return config
+        return super().get_config() | serialize_arguments(self, ARGUMENTS)
 
     def _window(self, input_shape) -> Window:
         spatial = input_shape[1:-1] if self.data_format == "channels_last" else input_shape[2:]
@@ -278,12 +261,6 @@ class LocallyConnected3D(BaseLocallyConnected):
     """
 
     rank = 3
-
-
-def _one_of(name, value, allowed):
-    if any(value is option or (isinstance(value, str) and value == option) for option in allowed):
-        return value
-    raise ValueError(f"`{name}` must be one of {', '.join(map(repr, allowed))}; got {value!r}.")
 
 
 def standardize_data_format(data_format):

@@ -1,11 +1,18 @@
 """Low-rank locally connected layers: between a convolution and a locally connected layer."""
 
 import keras
-from keras import activations, constraints, initializers, ops, regularizers
+from keras import activations, constraints, ops, regularizers
 
 from lctrain.geometry import Window, standardize_count, standardize_padding, standardize_sizes
+from lctrain.layers.arguments import get_initializer, one_of, serialize_arguments
 from lctrain.layers.local import standardize_data_format
 from lctrain.layers.weights import with_fans
+
+ARGUMENTS = (
+    *("filters", "kernel_size", "rank", "strides", "padding", "data_format", "dilation_rate", "activation", "use_bias"),
+    *("kernel_initializer", "combining_initializer", "bias_initializer", "kernel_regularizer", "bias_regularizer"),
+    *("activity_regularizer", "kernel_constraint", "bias_constraint"),
+)
 
 
 @keras.saving.register_keras_serializable(package="lctrain")
@@ -84,10 +91,10 @@ class LowRankLocallyConnected2D(keras.layers.Layer):
                 f" got {strides!r} and dilation_rate={dilation_rate!r}."
             )
         self.activation = activations.get(activation)
-        self.use_bias = use_bias
-        self.kernel_initializer = initializers.get(kernel_initializer)
-        self.combining_initializer = initializers.get(combining_initializer)
-        self.bias_initializer = initializers.get(bias_initializer)
+        self.use_bias = one_of("use_bias", use_bias, (True, False))
+        self.kernel_initializer = get_initializer(kernel_initializer, default="glorot_uniform")
+        self.combining_initializer = get_initializer(combining_initializer, default="zeros")
+        self.bias_initializer = get_initializer(bias_initializer, default="zeros")
         self.kernel_regularizer = regularizers.get(kernel_regularizer)
         self.bias_regularizer = regularizers.get(bias_regularizer)
         self.kernel_constraint = constraints.get(kernel_constraint)
@@ -143,27 +150,7 @@ class LowRankLocallyConnected2D(keras.layers.Layer):
         return (input_shape[0], self.filters, *output_spatial)
 
     def get_config(self):
-        config = super().get_config()
-        config.update(
-            filters=self.filters,
-            kernel_size=self.kernel_size,
-            rank=self.rank,
-            strides=self.strides,
-            padding=self.padding,
-            data_format=self.data_format,
-            dilation_rate=self.dilation_rate,
-            activation=activations.serialize(self.activation),
-            use_bias=self.use_bias,
-            kernel_initializer=initializers.serialize(self.kernel_initializer),
-            combining_initializer=initializers.serialize(self.combining_initializer),
-            bias_initializer=initializers.serialize(self.bias_initializer),
-            kernel_regularizer=regularizers.serialize(self.kernel_regularizer),
-            bias_regularizer=regularizers.serialize(self.bias_regularizer),
-            activity_regularizer=regularizers.serialize(self.activity_regularizer),
-            kernel_constraint=constraints.serialize(self.kernel_constraint),
-            bias_constraint=constraints.serialize(self.bias_constraint),
-        )
-        return config
+        return super().get_config() | serialize_arguments(self, ARGUMENTS)
 
     def _window(self, input_shape) -> Window:
         spatial = input_shape[1:-1] if self.data_format == "channels_last" else input_shape[2:]

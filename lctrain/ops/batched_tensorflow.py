@@ -19,7 +19,6 @@ def is_compiled_by_xla() -> bool:
 
 def multiply_patches(elements, kernel, indices: np.ndarray):
     """As `lctrain.ops.batched` says."""
-    fold = _make_fold(indices, elements.shape[0])
 
     @tf.custom_gradient
     def multiply(elements, kernel):
@@ -30,6 +29,7 @@ def multiply_patches(elements, kernel, indices: np.ndarray):
             by_kernel = tf.matmul(patches, upstream, transpose_b=True)
             with tf.control_dependencies([by_kernel]):  # the patches are free before their gradients are made
                 by_patches = tf.matmul(kernel, upstream)
+            fold = _make_fold(indices, elements.shape[0])  # sorts, so not where only the outputs are wanted
             by_elements = fold(tf.reshape(by_patches, (indices.size, -1)))
             return tf.reshape(by_elements, tf.shape(elements)), by_kernel
 

@@ -1,0 +1,30 @@
+"""Constructor arguments that several layers share: their checks, and how they are written into a config."""
+
+from collections.abc import Iterable
+from typing import Any
+
+from keras import activations, constraints, initializers, regularizers
+
+SERIALIZERS = {
+    "activation": activations.serialize,
+    "initializer": initializers.serialize,
+    "regularizer": regularizers.serialize,
+    "constraint": constraints.serialize,
+}
+
+
+def serialize_arguments(layer, names: Iterable[str]) -> dict[str, Any]:
+    """The layer's arguments of these names as `get_config` gives them; objects by the last word of their name."""
+    return {name: SERIALIZERS.get(name.rpartition("_")[2], lambda value: value)(getattr(layer, name)) for name in names}
+
+
+def one_of(name: str, value: Any, allowed: tuple) -> Any:
+    """The value, if it is one of those allowed; else a ValueError that names the argument and the value received."""
+    if any(value is option or (isinstance(value, str) and value == option) for option in allowed):
+        return value
+    raise ValueError(f"`{name}` must be one of {', '.join(map(repr, allowed))}; got {value!r}.")
+
+
+def get_initializer(value: Any, default: str):
+    """Keras' initializer; None is the default, as in Keras' own layers."""
+    return initializers.get(default if value is None else value)
