@@ -1,19 +1,16 @@
 """Measured time and memory of a model on this machine."""
 
-import sys
 import time
 from collections.abc import Callable
-from pathlib import Path
 from statistics import median, quantiles
 
 import keras
 import numpy as np
-import psutil
 import tensorflow as tf
 
 from lctrain.cost import MEBIBYTE
+from lctrain.memory import peak_memory_bytes, reset_peak_memory, resident_memory_bytes
 
-PROC_STATUS = Path("/proc/self/status")
 MIN_STEPS, MAX_STEPS, MAX_SECONDS = 5, 50, 5.0
 
 
@@ -142,27 +139,3 @@ def _time_steps(step: Callable[[], object]) -> list[float]:
         tf.test.experimental.sync_devices()
         milliseconds.append((time.perf_counter() - start) * 1e3)
     return milliseconds
-
-
-def resident_memory_bytes() -> int:
-    """The memory that this process has resident now."""
-    return psutil.Process().memory_info().rss
-
-
-def reset_peak_memory() -> None:
-    """Lets `peak_memory_bytes` begin anew, where the system can (Linux); elsewhere it spans the process's life."""
-    if PROC_STATUS.exists():
-        (PROC_STATUS.parent / "clear_refs").write_text("5")
-
-
-def peak_memory_bytes() -> int:
-    """The most memory that this process had resident since `reset_peak_memory`, or ever."""
-    if PROC_STATUS.exists():
-        (peak,) = (line for line in PROC_STATUS.read_text().splitlines() if line.startswith("VmHWM"))
-        return int(peak.split()[1]) * 1024
-    if sys.platform == "win32":
-        return psutil.Process().memory_info().peak_wset
-    import resource
-
-    unit = 1 if sys.platform == "darwin" else 1024
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit

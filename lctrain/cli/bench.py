@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import psutil
 
+from lctrain import memory
 from lctrain.cli.hydra_app import run_jobs
 from lctrain.cli.machine import describe_machine
 from lctrain.cli.quiet import load_libraries
@@ -124,8 +125,8 @@ def measure_model(config: Config) -> dict[str, Any]:
     from lctrain.builder import build_model
 
     training.prepare_process(config)
-    profiling.reset_peak_memory()
-    before = profiling.resident_memory_bytes()
+    memory.reset_peak_memory()
+    before = memory.resident_memory_bytes()
     started = time.perf_counter()
     model = build_model(config)
     build_seconds = time.perf_counter() - started
@@ -138,7 +139,7 @@ def measure_model(config: Config) -> dict[str, Any]:
     model.train_on_batch(inputs, labels)
     first_step_seconds = time.perf_counter() - started
     steps = profiling.measure_steps(model, inputs, labels)
-    peak = profiling.peak_memory_bytes() - before
+    peak = memory.peak_memory_bytes() - before
     return profiling.bench_figures(
         model, build_seconds, first_step_seconds, steps["train_step"], steps["inference"], peak
     )

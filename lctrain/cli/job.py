@@ -10,6 +10,7 @@ from importlib.metadata import version
 import yaml
 
 import lctrain
+from lctrain import memory
 from lctrain.cli.machine import describe_machine
 from lctrain.cli.quiet import load_libraries
 from lctrain.config import Config
@@ -46,9 +47,9 @@ def _train(config: Config, run: Run) -> dict[str, float]:
     from lctrain.report import draw_loss_curve
 
     training.prepare_process(config)
-    profiling.reset_peak_memory()
+    memory.reset_peak_memory()
     splits = data.load_splits(config.data, config.data_format)
-    memory_before = profiling.resident_memory_bytes()
+    memory_before = memory.resident_memory_bytes()
     start = time.perf_counter()
     model = build_model(config)
     metrics = {
@@ -64,7 +65,7 @@ def _train(config: Config, run: Run) -> dict[str, float]:
     tested = training.evaluate(model, splits.test, config)
     measured = {f"test_{name}": value for name, value in tested.items()}
     measured["first_step_seconds"] = first_step.seconds
-    measured["peak_memory_mb"] = (profiling.peak_memory_bytes() - memory_before) / MEBIBYTE
+    measured["peak_memory_mb"] = (memory.peak_memory_bytes() - memory_before) / MEBIBYTE
     batch_size = config.training.batch_size
     one_batch = splits.train.inputs[:batch_size], splits.train.labels[:batch_size]
     measured |= profiling.step_metrics(profiling.measure_steps(model, *one_batch), len(one_batch[1]))

@@ -1,0 +1,32 @@
+"""Memory of this process: what it has, the most it had, and what it may still take."""
+
+import sys
+from pathlib import Path
+
+import psutil
+
+PROC_STATUS = Path("/proc/self/status")
+
+
+def resident_memory_bytes() -> int:
+    """The memory that this process has resident now."""
+    return psutil.Process().memory_info().rss
+
+
+def reset_peak_memory() -> None:
+    """Lets `peak_memory_bytes` begin anew, where the system can (Linux); elsewhere it spans the process's life."""
+    if PROC_STATUS.exists():
+        (PROC_STATUS.parent / "clear_refs").write_text("5")
+
+
+def peak_memory_bytes() -> int:
+    """The most memory that this process had resident since `reset_peak_memory`, or ever."""
+    if PROC_STATUS.exists():
+        (peak,) = (line for line in PROC_STATUS.read_text().splitlines() if line.startswith("VmHWM"))
+        return int(peak.split()[1]) * 1024
+    if sys.platform == "win32":
+        return psutil.Process().memory_info().peak_wset
+    import resource
+
+    unit = 1 if sys.platform == "darwin" else 1024
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
