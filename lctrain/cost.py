@@ -7,7 +7,7 @@ from lctrain.geometry import Window
 
 MEBIBYTE = 2**20
 DENSE_MATRIX_LIMIT = 131_072  # elements; on 2 CPU cores the dense matmul wins up to 100,000 at batch 128, more below
-SPARSE_INDEX_BYTES = 16  # a row and a column number, int64 each
+SPARSE_INDEX_BYTES = 16 + 4  # a row and a column number, int64 each, and the column again in the compressed matrix
 
 
 @dataclass(frozen=True)
@@ -77,7 +77,7 @@ class Cost:
         gradients: of the weights. Exact.
         slots: the optimizer's state. Exact.
         matrix: the dense matrix and its gradient, or the sparse one with its indices; exact for the dense one.
-        patches: copies of the input, and what the sparse matmul's gradient gathers.
+        patches: copies of the input, one element for each tap; twice for 1, whose parts live on till all are there.
     """
 
     flops: int
@@ -112,11 +112,11 @@ def train_step_cost(
     if implementation == "auto":
         implementation = choose_implementation(sizes)
     weights = sizes.parameters * itemsize
-    multiplied = {1: sizes.kernel, 2: sizes.dense_matrix, 3: sizes.live_kernel, "batched": sizes.kernel}
-    matrix = {2: 2 * sizes.dense_matrix * itemsize, 3: sizes.live_kernel * (SPARSE_INDEX_BYTES + itemsize)}
+    multiplied = {1: sizes.kernel, 2: sizes.dense_matrix, 3: sizes.kernel, "batched": sizes.kernel}
+    matrix = {2: 2 * sizes.dense_matrix * itemsize, 3: sizes.kernel * (SPARSE_INDEX_BYTES + 2 * itemsize)}
     patches = {
         1: 2 * sizes.patch_elements * batch_size * itemsize,
-        3: 2 * sizes.live_kernel * batch_size * itemsize,
+        3: sizes.patch_elements * batch_size * itemsize,
         "batched": sizes.patch_elements * batch_size * itemsize,
     }
     return Cost(

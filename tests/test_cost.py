@@ -35,7 +35,7 @@ def test_bytes_and_flops_are_those_of_the_sizes():
     assert costs["batched"].patches == 8 * 9 * 6 * 2 * 11
     assert costs["batched"].flops == 3 * 2 * 11 * 9 * 6 * 2 * 3
     assert costs[2].flops / costs["batched"].flops == 70 / 12
-    assert costs[3].matrix == 9 * 6 * 2 * 3 * (16 + 8)
+    assert costs[3].matrix == 9 * 6 * 2 * 3 * (16 + 4 + 2 * 8)
 
 
 def test_slots_are_those_of_the_optimizer():

@@ -1,2 +1,6 @@
-def write_tables(study, out): (out/"tables.md").write_text("")
-def draw_ratios(study, path): pass
+def write_tables(study, out):
+    (out / "tables.md").write_text("")
+
+
+def draw_ratios(study, path):
+    pass

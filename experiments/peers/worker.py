@@ -12,6 +12,7 @@ from contenders import prepare
 from workloads import Workload, draw_inputs
 
 from lctrain import memory
+from lctrain.cli.quiet import without_chatter
 
 WARM_UP_STEPS = 2
 OOM_SCORE = Path("/proc/self/oom_score_adj")
@@ -22,7 +23,8 @@ def serve(connection: Connection, contender: str, workload: Workload) -> None:
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     if OOM_SCORE.exists():
         OOM_SCORE.write_text("1000")  # should memory run out, the kernel shall end this process and no other
-    build = prepare(contender, workload)
+    with without_chatter():
+        build = prepare(contender, workload)
     inputs, upstream = draw_inputs(workload)
     connection.send({})
     step = None

@@ -9,6 +9,16 @@ from lctrain.geometry import Window
 HALF_PRECISIONS = ("float16", "bfloat16")
 
 
+def on_plain_tensorflow() -> bool:
+    """Whether what is built now runs on TensorFlow without being compiled by XLA."""
+    if keras.backend.backend() != "tensorflow":
+        return False
+    import tensorflow as tf
+    from tensorflow.python.ops import control_flow_util  # no public name tells whether XLA compiles what is traced
+
+    return not control_flow_util.GraphOrParentsInXlaContext(tf.compat.v1.get_default_graph())
+
+
 def to_channels_last(inputs, data_format: str):
     """`(batch, *spatial, channels)` from either layout."""
     if data_format == "channels_last":

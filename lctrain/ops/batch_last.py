@@ -1,0 +1,58 @@
+"""What the implementations share that read the input by element: its layout, with the batch as the last axis.
+
+So a gather of elements yields patches of `(num_positions, num_taps, channels, batch)`, the right side of a matmul as it
+stands. What is left to an implementation is `multiply(elements, kernel, indices)`: for each of `n` rows of indices, the
+transposed kernel times the patch of elements that they name.
+
+    elements: `(num_elements, channels, batch)`
+    kernel: `(n, num_taps * channels, filters)`
+    indices: int32 `(n, num_taps)`
+    returns `(n, filters, batch)`
+
+With groups, `n` is positions times groups, and the channels and filters are those of one group.
+"""
+
+from collections.abc import Callable
+
+import numpy as np
+from keras import ops
+
+from lctrain.geometry import Window
+
+
+def locally_connected_by(multiply: Callable, inputs, kernel, window: Window, groups: int, data_format: str):
+    """The layer by one of such products; see `lctrain.ops` for the shapes."""
+    filters = kernel.shape[-1]
+    per_group = inputs.shape[-1 if data_format == "channels_last" else 1] // groups
+    elements = _batch_last(inputs, window, groups, per_group, data_format)
+    indices = _element_indices(window, groups)
+    if groups > 1:
+        kernel = ops.reshape(kernel, (window.num_positions, -1, groups, filters // groups))
+        kernel = ops.reshape(ops.transpose(kernel, (0, 2, 1, 3)), (len(indices), -1, filters // groups))
+    outputs = multiply(elements, kernel, indices)  # (positions * groups, filters // groups, batch)
+    outputs = ops.reshape(outputs, (window.num_positions, filters, -1))
+    if data_format == "channels_last":
+        return ops.reshape(ops.transpose(outputs, (2, 0, 1)), (-1, *window.output_spatial, filters))
+    return ops.reshape(ops.transpose(outputs, (2, 1, 0)), (-1, filters, *window.output_spatial))
+
+
+def _batch_last(inputs, window: Window, groups: int, per_group: int, data_format: str):
+    """The inputs as `(groups * num_inputs, per_group, batch)`, with a last row of zeros if a tap falls on padding."""
+    if data_format == "channels_last":
+        elements = ops.reshape(inputs, (-1, window.num_inputs, groups, per_group))
+        elements = ops.transpose(elements, (2, 1, 3, 0))
+    else:
+        elements = ops.reshape(inputs, (-1, groups, per_group, window.num_inputs))
+        elements = ops.transpose(elements, (1, 3, 2, 0))
+    elements = ops.reshape(elements, (groups * window.num_inputs, per_group, -1))
+    if window.live_taps is None:
+        return elements
+    return ops.pad(elements, ((0, 1), (0, 0), (0, 0)))
+
+
+def _element_indices(window: Window, groups: int) -> np.ndarray:
+    """int32 `(num_positions * groups, num_taps)`: the rows of `_batch_last` that each tap reads."""
+    taps = window.tap_indices[:, None, :]
+    indices = taps + (np.arange(groups, dtype=np.int32) * window.num_inputs)[:, None]
+    indices = np.where(taps < 0, groups * window.num_inputs, indices)
+    return indices.reshape(-1, window.num_taps).astype(np.int32)

@@ -1,0 +1,131 @@
+"""The products of implementations 1, 3 and "batched" on TensorFlow, with a gradient of their own.
+
+TensorFlow's own gradient of a gather adds the patches' gradients up in the order in which they were gathered, which on
+a CPU costs more than a matmul of the layer. The indices are constants, so here their order is sorted beforehand, and
+each input element sums its patches in one go. XLA knows no sparse segment sum; what it compiles takes a plain path.
+
+`lctrain.ops.batch_last` gives the shapes.
+"""
+
+from collections.abc import Callable
+
+import numpy as np
+import tensorflow as tf
+
+NUM_FOLDS = 2  # which run side by side: a sparse segment sum has one thread
+LARGE_PATCHES = 2**18  # elements per example, from which on the backward pass spares memory rather than time
+
+
+def multiply_batched(elements, kernel, indices: np.ndarray):
+    """One gather and one batched matmul."""
+
+    def gather_patches(elements):
+        return tf.reshape(tf.gather(elements, indices), (*kernel.shape[:2], -1))  # (n, taps * channels, batch)
+
+    return _multiply_patches(elements, kernel, indices, gather_patches, tf.matmul)
+
+
+def multiply_unrolled(elements, kernel, indices: np.ndarray):
+    """One gather and one matmul for each row of indices."""
+
+    def gather_patches(elements):
+        return [tf.reshape(tf.gather(elements, here), (kernel.shape[1], -1)) for here in indices]
+
+    def matmul(left, right, **transposed):
+        pairs = zip(_unstack(left), _unstack(right), strict=True)
+        return tf.stack([tf.matmul(*pair, **transposed) for pair in pairs])
+
+    return _multiply_patches(elements, kernel, indices, gather_patches, matmul)
+
+
+def _unstack(matrices) -> list:
+    return matrices if isinstance(matrices, list) else tf.unstack(matrices)
+
+
+def _multiply_patches(elements, kernel, indices: np.ndarray, gather_patches: Callable, matmul: Callable):
+    """The product by patches that `gather_patches` makes and `matmul` takes, in whatever form."""
+    frees_patches = kernel.shape[0] * kernel.shape[1] >= LARGE_PATCHES
+
+    @tf.custom_gradient
+    def multiply(elements, kernel):
+        patches = gather_patches(elements)
+
+        def gradient(upstream):
+            by_kernel = matmul(patches, upstream, transpose_b=True)
+            with tf.control_dependencies([by_kernel] if frees_patches else []):
+                by_patches = matmul(kernel, upstream)  # whose memory is then that of the patches
+            fold = _make_fold(indices, elements.shape[0])  # sorts, so not where only the outputs are wanted
+            by_elements = fold(tf.reshape(by_patches, (indices.size, -1)))
+            return tf.reshape(by_elements, tf.shape(elements)), by_kernel
+
+        return matmul(kernel, patches, transpose_a=True), gradient
+
+    return multiply(elements, tf.convert_to_tensor(kernel))  # tf.custom_gradient treats variables in its own way
+
+
+def _make_fold(indices: np.ndarray, num_elements: int):
+    """A function that adds up, for each element, the rows of `(indices.size, n)` that were gathered from it."""
+    order = np.argsort(indices, axis=None, kind="stable").astype(np.int32)
+    segments = indices.ravel()[order]
+    bounds = np.linspace(0, num_elements, NUM_FOLDS + 1).astype(np.int32)
+    cuts = np.searchsorted(segments, bounds)
+
+    def fold(rows):
+        parts = [
+            tf.raw_ops.SparseSegmentSumWithNumSegments(
+                data=rows,
+                indices=order[cuts[part] : cuts[part + 1]],
+                segment_ids=segments[cuts[part] : cuts[part + 1]] - bounds[part],
+                num_segments=int(bounds[part + 1] - bounds[part]),
+            )
+            for part in range(NUM_FOLDS)
+        ]
+        return tf.concat(parts, axis=0)
+
+    return fold
+
+
+def multiply_sparse(elements, kernel, indices: np.ndarray):
+    """One matmul by a sparse matrix, `(n * filters, num_elements * channels)`, whose values are the kernel."""
+    (n, rows, filters), (num_elements, channels) = kernel.shape, elements.shape[:2]
+    with tf.init_scope():  # a tensor beside the graph, which could not hold gigabytes of constants
+        cells = tf.constant(_matrix_cells(indices, filters, channels))
+
+    def make_matrix(kernel):
+        return tf.raw_ops.SparseTensorToCSRSparseMatrix(
+            indices=cells,
+            values=tf.reshape(tf.transpose(kernel, (0, 2, 1)), (-1,)),
+            dense_shape=(n * filters, num_elements * channels),
+        )
+
+    @tf.custom_gradient
+    def multiply(elements, kernel):
+        def gradient(upstream):
+            patches = tf.reshape(tf.gather(elements, indices), (n, rows, -1))
+            by_kernel = tf.matmul(patches, upstream, transpose_b=True)  # at the stored cells alone
+            columns = tf.reshape(upstream, (n * filters, -1))
+            matrix = make_matrix(kernel)  # a SavedModel can't hand it over; in one graph TensorFlow makes it once
+            by_elements = _sparse_matmul(matrix, columns, transpose_a=True)
+            return tf.reshape(by_elements, tf.shape(elements)), by_kernel
+
+        columns = tf.reshape(elements, (num_elements * channels, -1))
+        outputs = _sparse_matmul(make_matrix(kernel), columns)
+        return tf.reshape(outputs, (n, filters, -1)), gradient
+
+    return multiply(elements, tf.convert_to_tensor(kernel))
+
+
+def _sparse_matmul(matrix, columns, transpose_a: bool = False):
+    """The sparse matrix times `(..., batch)`; an empty batch, which oneDNN refuses, gets a column for the while."""
+    if columns.shape[1]:
+        return tf.raw_ops.SparseMatrixMatMul(a=matrix, b=columns, transpose_a=transpose_a)
+    batch_size = tf.shape(columns)[1]
+    columns = tf.pad(columns, ((0, 0), (0, tf.maximum(1 - batch_size, 0))))
+    return tf.raw_ops.SparseMatrixMatMul(a=matrix, b=columns, transpose_a=transpose_a)[:, :batch_size]
+
+
+def _matrix_cells(indices: np.ndarray, filters: int, channels: int) -> np.ndarray:
+    """int64 `(n * filters * num_taps * channels, 2)`: row and column of each value, row by row."""
+    columns = (indices[:, None, :, None] * np.int64(channels)) + np.arange(channels)  # (n, 1, taps, channels)
+    rows = np.arange(len(indices) * filters).reshape(len(indices), filters, 1, 1)
+    return np.stack(np.broadcast_arrays(rows, columns), axis=-1).reshape(-1, 2)
