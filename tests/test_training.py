@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from conftest import make_config
 
-from lctrain import profiling, training
+from lctrain import memory, profiling, training
 from lctrain.builder import build_model
 from lctrain.cli.machine import describe_machine
 from lctrain.config import validate
