@@ -49,7 +49,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             (options.out / "peers.json").write_text(json.dumps(study, indent=1) + "\n")
     from figures import draw_ratios, write_tables  # here, so that the workers need not load matplotlib
 
-    write_tables(study, options.out)
+    write_tables(study, options.out / "tables.md")
     draw_ratios(study, options.out / "ratios.png")
     print((options.out / "tables.md").read_text())
     return 0

@@ -8,7 +8,7 @@ from lctrain.ops.layout import on_plain_tensorflow
 
 
 def locally_connected(inputs, kernel, window: Window, groups: int, data_format: str):
-    """One gather and one matmul per output position, as tf.keras' implementation 1; see `lctrain.ops` for the shapes."""
+    """One gather and one matmul per position, as tf.keras' implementation 1; see `lctrain.ops` for the shapes."""
     return locally_connected_by(_multiply, inputs, kernel, window, groups, data_format)
 
 
