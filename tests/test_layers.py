@@ -13,6 +13,7 @@ from reference import check_against_reference, locally_connected
 
 from lctrain.layers import LocallyConnected1D, LocallyConnected2D, LocallyConnected3D
 from lctrain.ops import IMPLEMENTATIONS
+from lctrain.ops.batch_last import FEW_ROWS
 
 IMPLEMENTATION_NAMES = [*IMPLEMENTATIONS, "auto"]
 CASES = {
@@ -20,6 +21,7 @@ CASES = {
     "1D overlapping": (LocallyConnected1D, (8,), (3,), (1,)),
     "2D": (LocallyConnected2D, (5, 7), (3, 2), (1, 2)),
     "2D gaps": (LocallyConnected2D, (7, 6), (2, 1), (3, 2)),
+    "1D patches of many rows": (LocallyConnected1D, (37,), (34,), (2,)),
 }
 
 
@@ -115,7 +117,8 @@ def legal_arguments(draw):
         "data_format": draw(st.sampled_from(["channels_last", "channels_first"])),
     }
     layer_class = (LocallyConnected1D, LocallyConnected2D, LocallyConnected3D)[rank - 1]
-    shape = (draw(st.integers(1, 3)), *input_spatial, groups * draw(st.integers(1, 2)))
+    channels = draw(st.sampled_from([1, 2, 2, FEW_ROWS]))  # many channels make patches of many rows
+    shape = (draw(st.integers(1, 3)), *input_spatial, groups * channels)
     return layer_class, arguments, shape
 
 

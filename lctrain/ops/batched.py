@@ -3,23 +3,29 @@
 The number of graph operations does not depend on any size.
 """
 
+from functools import partial
+
 from keras import ops
 
 from lctrain.geometry import Window
-from lctrain.ops.batch_last import locally_connected_by
+from lctrain.ops.batch_last import has_few_rows, locally_connected_by
 from lctrain.ops.layout import on_plain_tensorflow
 
 
 def locally_connected(inputs, kernel, window: Window, groups: int, data_format: str):
     """One gather and one batched matmul; see `lctrain.ops` for the shapes."""
-    return locally_connected_by(_multiply, inputs, kernel, window, groups, data_format)
+    filters_last = has_few_rows(kernel)
+    multiply = partial(_multiply, filters_last=filters_last)
+    return locally_connected_by(multiply, inputs, kernel, window, groups, data_format, filters_last)
 
 
-def _multiply(elements, kernel, indices):
+def _multiply(elements, kernel, indices, filters_last: bool):
     if on_plain_tensorflow():
         from lctrain.ops import own_gradient  # here, so that other backends need no TensorFlow
 
-        return own_gradient.multiply_batched(elements, kernel, indices)
+        return own_gradient.multiply_batched(elements, kernel, indices, filters_last)
     patches = ops.take(elements, indices, axis=0)  # (n, taps, channels, batch)
     patches = ops.reshape(patches, (*kernel.shape[:2], -1))
+    if filters_last:
+        return ops.matmul(ops.transpose(patches, (0, 2, 1)), kernel)
     return ops.matmul(ops.transpose(kernel, (0, 2, 1)), patches)

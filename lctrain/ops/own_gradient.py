@@ -16,16 +16,16 @@ NUM_FOLDS = 2  # which run side by side: a sparse segment sum has one thread
 LARGE_PATCHES = 2**18  # elements per example, from which on the backward pass spares memory rather than time
 
 
-def multiply_batched(elements, kernel, indices: np.ndarray):
+def multiply_batched(elements, kernel, indices: np.ndarray, filters_last: bool):
     """One gather and one batched matmul."""
 
     def gather_patches(elements):
         return tf.reshape(tf.gather(elements, indices), (*kernel.shape[:2], -1))  # (n, taps * channels, batch)
 
-    return _multiply_patches(elements, kernel, indices, gather_patches, tf.matmul)
+    return _multiply_patches(elements, kernel, indices, filters_last, gather_patches, tf.matmul)
 
 
-def multiply_unrolled(elements, kernel, indices: np.ndarray):
+def multiply_unrolled(elements, kernel, indices: np.ndarray, filters_last: bool):
     """One gather and one matmul for each row of indices."""
 
     def gather_patches(elements):
@@ -35,14 +35,16 @@ def multiply_unrolled(elements, kernel, indices: np.ndarray):
         pairs = zip(_unstack(left), _unstack(right), strict=True)
         return tf.stack([tf.matmul(*pair, **transposed) for pair in pairs])
 
-    return _multiply_patches(elements, kernel, indices, gather_patches, matmul)
+    return _multiply_patches(elements, kernel, indices, filters_last, gather_patches, matmul)
 
 
 def _unstack(matrices) -> list:
     return matrices if isinstance(matrices, list) else tf.unstack(matrices)
 
 
-def _multiply_patches(elements, kernel, indices: np.ndarray, gather_patches: Callable, matmul: Callable):
+def _multiply_patches(
+    elements, kernel, indices: np.ndarray, filters_last: bool, gather_patches: Callable, matmul: Callable
+):
     """The product by patches that `gather_patches` makes and `matmul` takes, in whatever form."""
     frees_patches = kernel.shape[0] * kernel.shape[1] >= LARGE_PATCHES
 
@@ -51,14 +53,15 @@ def _multiply_patches(elements, kernel, indices: np.ndarray, gather_patches: Cal
         patches = gather_patches(elements)
 
         def gradient(upstream):
-            by_kernel = matmul(patches, upstream, transpose_b=True)
+            by_kernel = matmul(patches, upstream, transpose_b=not filters_last)
             with tf.control_dependencies([by_kernel] if frees_patches else []):
-                by_patches = matmul(kernel, upstream)  # whose memory is then that of the patches
+                by_patches = matmul(kernel, upstream, transpose_b=filters_last)  # in the memory of the patches
             fold = _make_fold(indices, elements.shape[0])  # sorts, so not where only the outputs are wanted
             by_elements = fold(tf.reshape(by_patches, (indices.size, -1)))
             return tf.reshape(by_elements, tf.shape(elements)), by_kernel
 
-        return matmul(kernel, patches, transpose_a=True), gradient
+        pair = (patches, kernel) if filters_last else (kernel, patches)
+        return matmul(*pair, transpose_a=True), gradient
 
     return multiply(elements, tf.convert_to_tensor(kernel))  # tf.custom_gradient treats variables in its own way
 
