@@ -50,14 +50,33 @@ class ConfigError(UserError):
 
 
 def suggest(name: str, known: Iterable[str]) -> str:
-    """A closing sentence that names the nearest of `known`, or all of them where none is near.
+    """A closing sentence that names all of `known` that are one edit away, or the nearest, or all where none is near.
 
     >>> suggest("fliters", ["filters", "strides"])
     'Did you mean `filters`?'
+    >>> suggest("beta_3", ["beta_1", "beta_2", "epsilon"])
+    'Did you mean `beta_1` or `beta_2`?'
     """
-    known = sorted(known)
     by_folded_name = {candidate.casefold(): candidate for candidate in known}
-    nearest = difflib.get_close_matches(name.casefold(), by_folded_name, n=1, cutoff=0.6)
+    folded = name.casefold()
+    nearest = sorted(candidate for candidate in by_folded_name if is_one_edit(folded, candidate))
+    nearest = nearest or difflib.get_close_matches(folded, sorted(by_folded_name), n=1, cutoff=0.6)
     if nearest:
-        return f"Did you mean `{by_folded_name[nearest[0]]}`?"
-    return f"Known are: {', '.join(known)}."
+        return f"Did you mean {' or '.join(f'`{by_folded_name[candidate]}`' for candidate in nearest)}?"
+    return f"Known are: {', '.join(sorted(by_folded_name.values()))}."
+
+
+def is_one_edit(name: str, other: str) -> bool:
+    """Whether at most one letter is to be added, removed, replaced, or swapped with the next to get `other`.
+
+    >>> [is_one_edit("rate", other) for other in ("rates", "rte", "rare", "arte", "rtaes")]
+    [True, True, True, True, False]
+    """
+    if abs(len(name) - len(other)) > 1:
+        return False
+    start = next((i for i, pair in enumerate(zip(name, other, strict=False)) if pair[0] != pair[1]), None)
+    if start is None:
+        return True
+    rest, other_rest = name[start:], other[start:]
+    is_swap = rest[:2] == other_rest[1::-1] and rest[2:] == other_rest[2:]
+    return is_swap or rest[1:] == other_rest[1:] or rest[1:] == other_rest or rest == other_rest[1:]

@@ -15,6 +15,7 @@ from lctrain.cli.machine import describe_machine
 from lctrain.cli.quiet import load_libraries
 from lctrain.config import Config
 from lctrain.cost import MEBIBYTE, LayerSizes, train_step_cost
+from lctrain.data import check_feeds
 from lctrain.errors import EXIT_DONE, EXIT_FAILED, UserError
 from lctrain.geometry import Window, standardize_padding, standardize_sizes
 from lctrain.jobs import run_in_process
@@ -40,6 +41,8 @@ def run_bench(arguments: Sequence[str], tell: Callable[[Exception, str], None]) 
     exit_code = run_jobs(lambda config, _overrides: configs.append(config), arguments, tell)
     if exit_code != EXIT_DONE:
         return exit_code
+    for config in configs:
+        check_feeds(config)
     check_writable(configs[0].tracking)
     rows = [row for config in configs for row in measure_config(config)]
     _print_rows(rows)

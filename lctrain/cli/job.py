@@ -14,6 +14,7 @@ from lctrain.cli.machine import describe_machine
 from lctrain.cli.quiet import load_libraries
 from lctrain.config import Config
 from lctrain.cost import MEBIBYTE
+from lctrain.data import check_feeds
 from lctrain.errors import UserError
 from lctrain.tracking import Run, check_writable, start_run, ui_command
 
@@ -28,6 +29,7 @@ def run_job(config: Config, overrides: Sequence[str]) -> None:
     Raises:
         UserError: what only building shows (a window larger than its input, an unwritable store).
     """
+    check_feeds(config)
     check_writable(config.tracking)
     _check_backend()
     load_libraries()
