@@ -11,14 +11,22 @@ from lctrain import layers as own_layers
 from lctrain.config import Config
 from lctrain.config.allowlist import LIST_ARGUMENTS, find_class, nested_group
 from lctrain.config.graph import WIRING
+from lctrain.config.objectives import label_encoding
+from lctrain.config.schema import TrainingConfig
 from lctrain.errors import ConfigError, Problem
 
 FLOAT_ARGUMENTS = {
+    *("initial_learning_rate", "end_learning_rate", "warmup_target", "decay_rate", "power", "t_mul", "m_mul", "values"),
     *("learning_rate", "momentum", "rho", "beta_1", "beta_2", "epsilon", "weight_decay", "ema_momentum"),
     *("clipnorm", "clipvalue", "global_clipnorm", "initial_accumulator_value"),
 }
 MODULES = {"layers": keras.layers, "cells": keras.layers, "schedules": keras.optimizers.schedules}
 SEVERAL_ARGUMENTS = ("MultiHeadAttention", "GroupQueryAttention")  # whose inputs are not one list
+OF_PROBABILITIES = {
+    *("CategoricalGeneralizedCrossEntropy", "KLDivergence", "Precision", "Recall", "PrecisionAtRecall"),
+    *("RecallAtPrecision", "SensitivityAtSpecificity", "SpecificityAtSensitivity"),
+    *("TruePositives", "TrueNegatives", "FalsePositives", "FalseNegatives"),
+}
 ARGUMENT_AT_START = re.compile(r"`(\w+)` ")
 
 
@@ -36,7 +44,7 @@ def build_model(config: Config) -> keras.Model:
         sources = {source: tensors[source] for source in spec["inputs"]}
         try:
             layers[name] = layers[spec["shares"]] if spec.get("shares") else build_layer(name, spec)
-            tensors[name] = _call(layers[name], [tensors[source] for source in spec["inputs"]])
+            tensors[name] = _call(layers[name], spec["type"], [tensors[source] for source in spec["inputs"]])
             _try_penalties(layers[name])
         except (MemoryError, tf.errors.ResourceExhaustedError):
             raise
@@ -62,8 +70,8 @@ def _make_inputs(config: Config) -> dict[str, keras.KerasTensor]:
     return tensors
 
 
-def _call(layer: keras.layers.Layer, sources: list[keras.KerasTensor]) -> keras.KerasTensor:
-    if type(layer).__name__ in SEVERAL_ARGUMENTS:
+def _call(layer: keras.layers.Layer, kind: str, sources: list[keras.KerasTensor]) -> keras.KerasTensor:
+    if kind in SEVERAL_ARGUMENTS:
         return layer(*sources)
     return layer(sources[0] if len(sources) == 1 else sources)
 
@@ -121,6 +129,49 @@ def build_optimizer(spec: Mapping[str, Any]) -> keras.optimizers.Optimizer:
         raise ConfigError([Problem("optimizer", f"({spec['type']}) can't be made: {error}")]) from error
 
 
+def build_loss(training: TrainingConfig, is_logits: bool) -> keras.losses.Loss:
+    """The loss that `training.loss` declares; without one the cross-entropy, for labels as the metrics want them."""
+    spec = training.loss
+    if spec is None:
+        is_one_hot = label_encoding(training.model_dump()) == "one_hot"
+        spec = {"type": "CategoricalCrossentropy" if is_one_hot else "SparseCategoricalCrossentropy"}
+    return _make_judge("losses", "training.loss", spec, is_logits)
+
+
+def build_metrics(training: TrainingConfig, is_logits: bool) -> list[keras.metrics.Metric]:
+    """The metrics that `training.metrics` declares, under the names that they have there."""
+    is_one_hot = label_encoding(training.model_dump()) == "one_hot"
+    accuracy = "CategoricalAccuracy" if is_one_hot else "SparseCategoricalAccuracy"
+    metrics = []
+    for name, spec in training.metrics.items():
+        kind = accuracy if spec["type"] == "Accuracy" else spec["type"]
+        path = f"training.metrics.{name}"
+        metrics.append(_make_judge("metrics", path, {**spec, "type": kind, "name": name}, is_logits))
+    return metrics
+
+
+def _make_judge(group: str, path: str, spec: Mapping[str, Any], is_logits: bool) -> Any:
+    """A loss or metric, told whether the model gives logits.
+
+    Raises:
+        ConfigError: where it judges probabilities alone and the model gives logits, or can't be made.
+    """
+    entry = find_class(group, spec["type"])
+    if "from_logits" in entry.arguments:
+        spec = {"from_logits": is_logits, **spec}
+    elif is_logits and entry.name in OF_PROBABILITIES:
+        told = f"({entry.name}) judges probabilities, and the model gives logits. Give its last layer"
+        raise ConfigError([Problem(path, f"{told} `activation: softmax`.")])
+    if "average" in entry.arguments and spec.get("average") is None:
+        spec = {**spec, "average": "macro"}  # one number, not one per class
+    if entry.name in ("IoU", "MeanIoU"):
+        spec = {"sparse_y_pred": False, **spec}  # the model gives a score per class, not the class
+    try:
+        return _make_object(group, spec)
+    except ValueError as error:
+        raise ConfigError([Problem(path, f"({entry.name}) can't be made: {error}")]) from error
+
+
 def build_layer(name: str, spec: Mapping[str, Any]) -> keras.layers.Layer:
     """The layer that a validated spec declares, not yet built on an input."""
     return _make_object("layers", {**spec, "name": name})
@@ -148,10 +199,16 @@ def _arguments(spec: Mapping[str, Any]) -> dict[str, Any]:
             value = _make_object(kind, value)
         elif isinstance(value, str) and kind is not None:
             value = _make_object(kind, {"type": value})
-        if name in FLOAT_ARGUMENTS and isinstance(value, int):
-            value = float(value)  # YAML's 1 is meant as 1.0 here, and Keras' optimizers insist on it
+        if name in FLOAT_ARGUMENTS:
+            value = _as_float(value)  # YAML's 1 is meant as 1.0 here, and Keras' optimizers insist on it
         arguments[name] = _as_tuple(value)
     return arguments
+
+
+def _as_float(value: Any) -> Any:
+    if isinstance(value, list):
+        return [float(number) for number in value]
+    return float(value) if isinstance(value, int) else value
 
 
 def _as_tuple(value: Any) -> Any:

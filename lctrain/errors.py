@@ -57,8 +57,11 @@ def suggest(name: str, known: Iterable[str]) -> str:
     >>> suggest("beta_3", ["beta_1", "beta_2", "epsilon"])
     'Did you mean `beta_1` or `beta_2`?'
     """
-    by_folded_name = {candidate.casefold(): candidate for candidate in known}
     folded = name.casefold()
+    by_folded_name: dict[str, str] = {}
+    for candidate in known:
+        if candidate.casefold() not in by_folded_name or is_one_edit(name, candidate):
+            by_folded_name[candidate.casefold()] = candidate  # of two that differ in case alone, the nearer
     nearest = sorted(candidate for candidate in by_folded_name if is_one_edit(folded, candidate))
     nearest = nearest or difflib.get_close_matches(folded, sorted(by_folded_name), n=1, cutoff=0.6)
     if nearest:

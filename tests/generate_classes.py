@@ -20,7 +20,7 @@ LAYERS = [
     *["CenterCrop", "Concatenate", "ContrastLimitedAdaptiveHistogramEqualization", "Conv1D", "Conv1DTranspose"],
     *["Conv2D", "Conv2DTranspose", "Conv3D", "Conv3DTranspose", "ConvLSTM1D", "ConvLSTM2D", "ConvLSTM3D"],
     *["Cropping1D", "Cropping2D", "Cropping3D", "CutMix", "Dense", "DepthwiseConv1D", "DepthwiseConv2D"],
-    *["Discretization", "Dot", "Dropout", "ELU", "EinsumDense", "Embedding", "Equalization", "Flatten", "GRU"],
+    *["Discretization", "Dot", "Dropout", "ELU", "EinsumDense", "Embedding", "Flatten", "GRU"],
     *["GaussianDropout", "GaussianNoise", "GlobalAveragePooling1D", "GlobalAveragePooling2D"],
     *["GlobalAveragePooling3D", "GlobalMaxPooling1D", "GlobalMaxPooling2D", "GlobalMaxPooling3D"],
     *["GroupNormalization", "GroupQueryAttention", "HashedCrossing", "Hashing", "Identity", "LSTM"],
@@ -101,6 +101,7 @@ NOT_NAMED = {  # what Keras has beside these, and why a configuration can't name
     ),
     "MaxNumBoundingBoxes": "takes boxes, which no input gives",
     "CTC": "compares sequences of labels; a data set has one label per example",
+    "Equalization": "is left out of models by Keras 3.15, without a word",
     "BinaryIoU": "compares one label per output, not one score per class",
     **dict.fromkeys(["Mean", "Sum"], "averages values; compares nothing with labels"),
 }

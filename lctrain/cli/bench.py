@@ -136,7 +136,7 @@ def measure_model(config: Config) -> dict[str, Any]:
     generator = np.random.default_rng(config.seed)
     batch_size = config.training.batch_size
     inputs = generator.standard_normal((batch_size, *model.input_shape[1:]), dtype=np.float32)
-    labels = generator.integers(config.data.num_classes, size=batch_size)
+    labels = training.encode_labels(generator.integers(config.data.num_classes, size=batch_size), config)
     started = time.perf_counter()
     model.train_on_batch(inputs, labels)
     first_step_seconds = time.perf_counter() - started

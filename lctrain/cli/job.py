@@ -68,10 +68,10 @@ def _train(config: Config, run: Run) -> dict[str, float]:
     measured["first_step_seconds"] = first_step.seconds
     measured["peak_memory_mb"] = (profiling.peak_memory_bytes() - memory_before) / MEBIBYTE
     batch_size = config.training.batch_size
-    one_batch = splits.train.inputs[:batch_size], splits.train.labels[:batch_size]
+    one_batch = splits.train.inputs[:batch_size], training.encode_labels(splits.train.labels[:batch_size], config)
     measured |= profiling.step_metrics(profiling.measure_steps(model, *one_batch), len(one_batch[1]))
     run.log_metrics(measured)
-    run.log_figure(draw_loss_curve(history), "loss_curve.png")
+    run.log_figure(draw_loss_curve(history, config.training.loss), "loss_curve.png")
     run.log_model(model, _requirements())
     return metrics | measured
 

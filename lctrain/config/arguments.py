@@ -82,11 +82,11 @@ CHECKS: dict[str, Check] = {
     **dict.fromkeys(["axis", "shared_axes", "axes", "attention_axes"], checks.axes),
     **dict.fromkeys(["values", "bin_boundaries", "label_weights"], checks.numbers),
     **dict.fromkeys(["activation", "recurrent_activation"], checks.activation),
-    "q": lambda value: None if checks.is_number(value) and 0 < value <= 1 else "a number above 0, up to 1",
+    "q": lambda value: None if checks.is_number(value) and 0 < value < 1 else "a number between 0 and 1",
     "boundaries": checks.numbers,
     "value_range": checks.pair_of_numbers,
     "tile_grid_size": checks.sizes(2),
-    "thresholds": checks.thresholds,
+    "thresholds": checks.between(0, 1),
     "target_class_ids": checks.class_ids,
     "output_shape": checks.dims,
     "equation": checks.equation,
@@ -118,6 +118,7 @@ CHECKS: dict[str, Check] = {
 CHECKS_OF_GROUPS: dict[tuple[str, str], Check] = {
     ("initializers", "scale"): checks.positive,
     ("metrics", "threshold"): checks.between(0, 1),
+    **dict.fromkeys([("losses", "dtype"), ("metrics", "dtype")], checks.one_of("float32", "float64")),
 }
 CHECKS_OF_CLASSES: dict[tuple[str, str], Check] = {
     **{(f"LocallyConnected{rank}D", "use_bias"): checks.one_of(True, False, "shared") for rank in (1, 2, 3)},
@@ -130,6 +131,7 @@ CHECKS_OF_CLASSES: dict[tuple[str, str], Check] = {
     ("OrthogonalRegularizer", "mode"): checks.one_of("rows", "columns"),
     ("RandomFlip", "mode"): checks.one_of("horizontal", "vertical", "horizontal_and_vertical"),
     ("STFTSpectrogram", "mode"): checks.one_of("log", "magnitude", "psd", "real", "imag", "angle", "stft"),
+    ("AUC", "thresholds"): checks.thresholds,
     ("MinMaxNorm", "rate"): checks.between(0, 1),
     ("RandomGaussianBlur", "kernel_size"): checks.sizes(2),
     **dict.fromkeys([("RandomElasticTransform", "scale"), ("RandomErasing", "scale")], checks.factor),

@@ -174,9 +174,8 @@ def class_ids(value: Any) -> str | None:
 
 
 def thresholds(value: Any) -> str | None:
-    values = value if isinstance(value, list) else [value]
-    is_right = values and all(is_number(item) and 0 <= item <= 1 for item in values)
-    return None if is_right else "a number from 0 to 1 or a list of them"
+    is_right = isinstance(value, list) and value and all(is_number(item) and 0 <= item <= 1 for item in value)
+    return None if is_right else "a list of numbers from 0 to 1"
 
 
 def dims(value: Any) -> str | None:

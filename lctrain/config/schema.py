@@ -54,10 +54,14 @@ class SyntheticConfig(DataConfig):
 
 
 class TrainingConfig(Group):
+    """How a model is trained; `loss` None is the cross-entropy, of probabilities or logits as the model gives them."""
+
     name: Name
     epochs: PositiveInt
     batch_size: PositiveInt
     progress: Literal["auto", "bar", "lines", "none"]
+    loss: Any = None  # a spec, checked in objectives.py, as those of the metrics
+    metrics: dict[Any, Any] = Field(default_factory=lambda: {"accuracy": {"type": "Accuracy"}}, max_length=100)
 
 
 class DeviceConfig(Group):

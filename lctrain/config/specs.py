@@ -74,7 +74,7 @@ def _tell_no_type(spec: Mapping[str, Any], path: str, group: str) -> Problem:
 
 def _suggest_class(name: str, group: str) -> str:
     """The nearest name; of all of them, where none is near, the classes alone."""
-    near = suggest(name, [*aliases(group), *classes(group)])  # of two that differ in case alone, the class
+    near = suggest(name, [*classes(group), *aliases(group)])
     return near if near.startswith("Did") else suggest(name, classes(group))
 
 

@@ -57,7 +57,7 @@ def normalize(raw: Mapping[str, Any]) -> Spelling:
         config["training"] = training = dict(training)
         if training.get("loss") is not None:
             training["loss"] = _normalize_object(training["loss"], "training.loss", "losses", spelling)
-        if isinstance(training.get("metrics"), list):
+        if isinstance(training.get("metrics"), list | str):
             training["metrics"] = _name_metrics(training["metrics"], spelling)
         if isinstance(training.get("metrics"), Mapping):
             training["metrics"] = {
@@ -131,10 +131,10 @@ def _normalize_arguments(spec: Mapping[str, Any], path: str, group: str, spellin
     return normal
 
 
-def _name_metrics(specs: list, spelling: Spelling) -> dict[str, Any]:
+def _name_metrics(specs: list | str, spelling: Spelling) -> dict[str, Any]:
     """Metrics without names of their own get those of their classes, as the user spelt them."""
     named: dict[str, Any] = {}
-    for i, spec in enumerate(specs):
+    for i, spec in enumerate([specs] if isinstance(specs, str) else specs):
         described = spec.get("type", next(iter(spec), "metric")) if isinstance(spec, Mapping) else spec
         name = str(described).lower()
         while name in named:

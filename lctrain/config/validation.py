@@ -8,6 +8,7 @@ from pydantic import BaseModel, ValidationError
 
 from lctrain.config.allowlist import LIST_ARGUMENTS, find_class, nested_group
 from lctrain.config.graph import WIRING, Graph, GraphError, connect, share_layers
+from lctrain.config.objectives import check_objectives
 from lctrain.config.schema import Config
 from lctrain.config.specs import check_spec
 from lctrain.config.spelling import normalize
@@ -24,6 +25,7 @@ CHANNELS_AXIS = (  # layers whose default `axis`, the last, means the channels
     "UnitNormalization",
 )
 CHANNELS_LAST_ONLY = ("Cropping1D", "SpatialDropout1D", "UpSampling1D")  # steps are their axis 1, without a choice
+HASHES = ("HashedCrossing", "Hashing")
 OVER_LAST_AXIS = ("softmax", "log_softmax", "sparsemax")  # activations that compare channels
 
 
@@ -94,7 +96,7 @@ def _connect(raw: Mapping[str, Any]) -> tuple[Graph | None, list[Problem]]:
 
 
 def _check_specs(raw: Mapping[str, Any]) -> list[Problem]:
-    """Problems in the specs of the layers and of the optimizer, which the schema leaves open."""
+    """Problems in the specs of layers, optimizer, loss and metrics, which the schema leaves open."""
     problems = []
     model = raw.get("model")
     layers = model.get("layers") if isinstance(model, Mapping) else None
@@ -111,6 +113,8 @@ def _check_specs(raw: Mapping[str, Any]) -> list[Problem]:
             problems.append(Problem("jit_compile", f"{expected}; got true ({', '.join(sparse)})."))
     if isinstance(raw.get("optimizer"), Mapping):
         problems += check_spec(raw["optimizer"], "optimizer", "optimizers")
+    if isinstance(raw.get("training"), Mapping):
+        problems += check_objectives(raw["training"])
     return problems
 
 
@@ -182,7 +186,8 @@ def _inherit(spec: Mapping[str, Any], config: Config, group: str = "layers") -> 
     for name in ("implementation", "data_format"):
         if name in entry.arguments and complete.get(name) is None:
             complete[name] = getattr(config, name)
-    if "dtype" in entry.arguments and complete.get("dtype") is None:
+    gives_integers = entry.name in HASHES and complete.get("output_mode", "int") == "int"
+    if "dtype" in entry.arguments and complete.get("dtype") is None and not gives_integers:
         complete["dtype"] = config.precision
     if entry.name in CHANNELS_AXIS and config.data_format == "channels_first":
         complete.setdefault("axis", 1)
