@@ -81,7 +81,7 @@ def broken(path, value):
         ("model.layers.lc1.kernel_initializer", "glorot", "must name a Keras initializer; got 'glorot'."),
         ("model.layers.lc1.kernel_regularizer", 3, "must be a mapping with `type` and arguments; got 3."),
         ("model.layers.lc1.name", "x", "is not an argument of LocallyConnected2D."),
-        ("model.layers.lc1._target_", "os.system", "is not an argument of LocallyConnected2D."),
+        ("model.layers.lc1._target_", "os.system", "is not taken: a configuration is data. `type` names a class."),
         ("model.layers.lc-2", {"type": "Flatten"}, "must be a layer name of letters, digits and underscores"),
         ("optimizer.type", "Adm", "Did you mean `Adam`?"),
         ("optimizer.learning_rat", 1, "Did you mean `learning_rate`?"),

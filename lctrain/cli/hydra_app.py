@@ -1,7 +1,6 @@
 """Composing configurations with Hydra; its errors become ours."""
 
 import os
-import re
 import secrets
 import sys
 from collections.abc import Callable, Iterator, Sequence
@@ -12,17 +11,16 @@ import hydra
 from hydra._internal.utils import get_args_parser  # hydra.main's own, so that --config-dir is read as it reads it
 from hydra.core.hydra_config import HydraConfig
 from hydra.errors import MissingConfigException, OverrideParseException
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 from yaml import MarkedYAMLError
 
 import lctrain
+from lctrain.cli.overrides import FORCED, check_arguments, leave_keys_to_validation, split_override
 from lctrain.cli.user_files import check_user_files
 from lctrain.config import Config, validate
-from lctrain.errors import EXIT_DONE, EXIT_FAILED, Problem, UserError, suggest
-
-PLAIN_KEY = re.compile(r"[A-Za-z_][\w.]*")
-FORCED = "++"  # Hydra's prefix of an override that may set a new key or an old one
+from lctrain.config.references import resolve
+from lctrain.errors import EXIT_DONE, EXIT_FAILED, ConfigError, Problem, UserError, suggest
 
 Job = Callable[[Config, list[str]], None]
 
@@ -62,8 +60,9 @@ def run_jobs(run_job: Job, arguments: Sequence[str], tell: Callable[[Exception, 
         nonlocal num_jobs
         job, num_jobs = num_jobs, num_jobs + 1
         try:
-            raw, problems = _resolve(composed)
-            config = validate(raw, problems)
+            raw = OmegaConf.to_container(composed, resolve=False)
+            config = validate(*resolve(raw))
+            _check_folder(config)
             run_job(config, [override.removeprefix(FORCED) for override in HydraConfig.get().overrides.task])
         except Exception as error:
             errors[job] = error
@@ -80,54 +79,28 @@ def run_jobs(run_job: Job, arguments: Sequence[str], tell: Callable[[Exception, 
     return EXIT_FAILED
 
 
-def _resolve(composed: DictConfig) -> tuple[dict, list[Problem]]:
-    """Plain mappings with interpolations resolved, and a problem for each that can't be."""
-    problems: list[Problem] = []
-
-    def resolve(node, path):
-        if not isinstance(node, DictConfig):
-            return OmegaConf.to_container(node, resolve=True) if OmegaConf.is_config(node) else node
-        plain = {}
-        for key in node:
-            where = f"{path}.{key}" if path else str(key)
-            try:
-                plain[key] = resolve(node[key], where)
-            except OmegaConfBaseException as error:
-                problems.append(Problem(where, f"can't be resolved: {str(error).splitlines()[0]}."))
-                plain[key] = None
-        return plain
-
-    return resolve(composed, ""), problems
-
-
-def leave_keys_to_validation(argument: str) -> str:
-    """Lets an override set any key, known to the files or not: our own validation then tells of all the wrong ones.
-
-    Hydra by itself stops at the first, and asks for a `+` that would not help. Choices of a group stay as they are.
-
-    >>> leave_keys_to_validation("model.layers.lc1.strides=2"), leave_keys_to_validation("model=lc2d")
-    ('++model.layers.lc1.strides=2', 'model=lc2d')
-    """
-    key, equals, value = argument.partition("=")
-    if key.lstrip("+~") == "hydra.searchpath":
-        raise UserError("`hydra.searchpath` is not taken: folders are checked before they are read. Use --config-dir.")
-    if not equals or not PLAIN_KEY.fullmatch(key) or key.startswith("hydra.") or key in Config.model_fields:
-        return argument
-    if value.replace(" ", "") == "{}":
-        raise UserError(f"`{key}={{}}` would change nothing: mappings are merged. Delete keys one by one: ~{key}.KEY")
-    return FORCED + argument
+def _check_folder(config: Config) -> None:
+    """A file may choose a store inside the working folder alone; the command line any."""
+    overrides = [split_override(override) for override in HydraConfig.get().overrides.task]
+    is_ours = any(key == "tracking.folder" or (key == "tracking" and value[:1] == "{") for _, key, value in overrides)
+    folder = Path(config.tracking.folder).expanduser().resolve()
+    if not is_ours and not folder.is_relative_to(Path.cwd()):
+        told = "must lie in the working folder where a file chooses it"
+        fix = f"To have it there, say so on the command line: tracking.folder={config.tracking.folder}"
+        raise ConfigError([Problem("tracking.folder", f"{told}; got {config.tracking.folder!r}. {fix}")])
 
 
 @contextmanager
 def _hydra_environment(arguments: Sequence[str]) -> Iterator[None]:
     """Hydra reads its arguments from sys.argv, and raises instead of printing if an environment variable says so."""
     OmegaConf.register_new_resolver("unique_suffix", lambda: secrets.token_hex(3), use_cache=True, replace=True)
+    check_arguments(arguments)
     parsed, _ = get_args_parser().parse_known_args(list(arguments))
     for folder in (parsed.config_dir, parsed.config_path):
         if folder is not None:
             check_user_files(Path(folder))
     argv, full_error = sys.argv, os.environ.get("HYDRA_FULL_ERROR")
-    sys.argv = ["lctrain", *map(leave_keys_to_validation, arguments)]
+    sys.argv = ["lctrain", *(arguments if parsed.shell_completion else map(leave_keys_to_validation, arguments))]
     os.environ["HYDRA_FULL_ERROR"] = "1"
     try:
         yield

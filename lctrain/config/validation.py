@@ -8,6 +8,7 @@ from pydantic import BaseModel, ValidationError
 
 from lctrain.config.allowlist import LIST_ARGUMENTS, find_class, nested_group
 from lctrain.config.graph import WIRING, Graph, GraphError, connect, share_layers
+from lctrain.config.limits import TOO_DEEP, find_in_values
 from lctrain.config.objectives import check_objectives
 from lctrain.config.schema import Config
 from lctrain.config.specs import check_spec
@@ -39,6 +40,9 @@ def validate(raw: Mapping[str, Any], problems: Sequence[Problem] = ()) -> Config
     Raises:
         ConfigError: holds every problem found, each with its dotted path.
     """
+    problems = list(dict.fromkeys([*problems, *find_in_values(raw)]))
+    if any(TOO_DEEP in problem.message for problem in problems):
+        raise ConfigError(problems)  # what walks the values from here on does so by recursion
     spelling = normalize(raw)
     raw = spelling.config
     found = []
