@@ -4,9 +4,16 @@ An error message names the place as the user wrote it, what was expected there, 
 """
 
 import difflib
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import Any
 
+MAX_NAMES = 40  # in one sentence
+FEW_NAMES = 5
+MIN_PART = 4  # letters of a part that names its whole
+NUMBER = re.compile(r"[-+]?(\d+\.?\d*|\.\d+)([eE][-+]?\d+)?")
+TRUTHS = {"yes": "true", "on": "true", "true": "true", "no": "false", "off": "false", "false": "false"}
 EXIT_DONE = 0
 EXIT_FAILED = 1
 EXIT_USER_ERROR = 2
@@ -63,10 +70,36 @@ def suggest(name: str, known: Iterable[str]) -> str:
         if candidate.casefold() not in by_folded_name or is_one_edit(name, candidate):
             by_folded_name[candidate.casefold()] = candidate  # of two that differ in case alone, the nearer
     nearest = sorted(candidate for candidate in by_folded_name if is_one_edit(folded, candidate))
+    if not nearest and len(folded) >= MIN_PART:  # `float16` for `mixed_float16`
+        holders = sorted(candidate for candidate in by_folded_name if folded in candidate)
+        nearest = holders if len(holders) <= 2 else []
     nearest = nearest or difflib.get_close_matches(folded, sorted(by_folded_name), n=1, cutoff=0.6)
     if nearest:
         return f"Did you mean {' or '.join(f'`{by_folded_name[candidate]}`' for candidate in nearest)}?"
-    return f"Known are: {', '.join(sorted(by_folded_name.values()))}."
+    names = sorted(by_folded_name.values())
+    if len(names) <= MAX_NAMES:
+        return f"Known are: {', '.join(names)}."
+    few = difflib.get_close_matches(folded, sorted(by_folded_name), n=FEW_NAMES, cutoff=0)
+    return f"Of {len(names)} known the nearest are: {', '.join(by_folded_name[candidate] for candidate in few)}."
+
+
+def suggest_near(name: Any, known: Iterable[Any]) -> str:
+    """The sentence of `suggest` with a blank before it, or nothing where no text of `known` is near."""
+    hint = suggest(name, [text for text in known if isinstance(text, str)]) if isinstance(name, str) else ""
+    return f" {hint}" if hint.startswith("Did") else ""
+
+
+def suggest_unquoted(value: Any) -> str:
+    """For a number or truth value that was written as a text: how to write it.
+
+    >>> suggest_unquoted("1e-3"), suggest_unquoted("yes")
+    (' Write it without quotes: 1e-3.', ' Write true.')
+    """
+    if not isinstance(value, str):
+        return ""
+    if value.casefold() in TRUTHS:
+        return f" Write {TRUTHS[value.casefold()]}."
+    return f" Write it without quotes: {value}." if NUMBER.fullmatch(value) else ""
 
 
 def is_one_edit(name: str, other: str) -> bool:

@@ -93,9 +93,9 @@ NOT_NAMED = {  # what Keras has beside these, and why a configuration can't name
     "TFSMLayer": "loads a program from a path",
     **dict.fromkeys(["StringLookup", "IntegerLookup", "TextVectorization"], "opens its vocabulary by a path"),
     **dict.fromkeys(
-        ["Layer", "Wrapper", "InputLayer", "InputSpec", "Optimizer", "Initializer"], "is no part by itself"
+        ["Layer", "Wrapper", "InputLayer", "InputSpec", "Optimizer", "Initializer"], "is nothing by itself"
     ),
-    **dict.fromkeys(["Regularizer", "Constraint", "Loss", "Metric", "LearningRateSchedule"], "is no part by itself"),
+    **dict.fromkeys(["Regularizer", "Constraint", "Loss", "Metric", "LearningRateSchedule"], "is nothing by itself"),
     **dict.fromkeys(
         ["LossScaleOptimizer", "MultiOptimizer", "OptimizerMap"], "wraps others; `precision` says what it does"
     ),
@@ -149,6 +149,7 @@ def make_table() -> dict:
     table["activations"] = ACTIVATIONS
     table["aliases"] = {group: _aliases(group, module, names) for group, (module, names) in groups.items()}
     table["aliases"]["layers"] |= R_NAMES
+    table["left_out"] = NOT_NAMED
     return table
 
 

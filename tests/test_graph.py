@@ -285,8 +285,8 @@ def test_a_wrapped_layer_is_checked_with_its_path():
         ),
         ({"a": FLATTEN, "head": HEAD}, {"outputs": ["haed"]}, "model.outputs.0", "Did you mean `head`?"),
         ({"a": FLATTEN, "head": HEAD}, {"outputs": ["head", "head"]}, "model.outputs", "must not name a layer twice"),
-        ({"a": FLATTEN, "head": HEAD}, {"outputs": []}, "model.outputs", "must not be empty."),
-        ({"a": FLATTEN, "head": HEAD}, {"outputs": "head"}, "model.outputs", "must be a valid list; got 'head'."),
+        ({"a": FLATTEN, "head": HEAD}, {"outputs": []}, "model.outputs", "must not be empty. Fill it in."),
+        ({"a": FLATTEN, "head": HEAD}, {"outputs": "head"}, "model.outputs", "must be a list; got 'head'."),
         ({"a": FLATTEN, "head": HEAD}, {"inputs": {"x-y": [3]}}, "model.inputs.x-y", "must be an input name"),
         ({"a": FLATTEN, "head": HEAD}, {"inputs": {"x": [0]}}, "model.inputs.x.0", "must be greater than 0; got 0."),
         (

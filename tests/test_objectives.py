@@ -156,7 +156,7 @@ def test_the_declared_loss_is_the_one_trained():
     ("changes", "path", "message"),
     [
         ({"loss": "categorical_crossentropi"}, "training.loss", "Did you mean `categorical_crossentropy`?"),
-        ({"loss": {"type": "CTC"}}, "training.loss.type", "must be a class that configurations may name; got 'CTC'."),
+        ({"loss": {"type": "CTC"}}, "training.loss.type", "can't be CTC, which compares sequences of labels"),
         ({"loss": 3}, "training.loss", "must be a mapping with `type` and arguments; got 3."),
         ({"loss": {"huber": -1}}, "training.loss.huber", "must be a positive number; got -1."),
         (

@@ -194,7 +194,7 @@ def test_keys_that_make_objects_are_refused_anywhere(path, key):
         ("${oc.${seed}:HOME}", "must hold references of the form ${KEY} alone"),
         ("${seed", "must hold references of the form ${KEY} alone"),
         ("${sede}", "there is no 'sede'. Did you mean `seed`"),
-        ("${data.num_clases}", "there is no 'data.num_clases'. Did you mean `num_classes`"),
+        ("${data.num_clases}", "there is no 'data.num_clases'. Did you mean `data.num_classes`?"),
         ("${model.name}", "it refers to itself"),
         ("${.name}", "it refers to itself"),
         ("${model}", "it refers to itself"),

@@ -1,6 +1,7 @@
 """Composing configurations with Hydra; its errors become ours."""
 
 import os
+import re
 import secrets
 import sys
 from collections.abc import Callable, Iterator, Sequence
@@ -10,6 +11,7 @@ from pathlib import Path
 import hydra
 from hydra._internal.utils import get_args_parser  # hydra.main's own, so that --config-dir is read as it reads it
 from hydra.core.hydra_config import HydraConfig
+from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.errors import MissingConfigException, OverrideParseException
 from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
@@ -20,7 +22,9 @@ from lctrain.cli.overrides import FORCED, check_arguments, leave_keys_to_validat
 from lctrain.cli.user_files import check_user_files
 from lctrain.config import Config, validate
 from lctrain.config.references import resolve
-from lctrain.errors import EXIT_DONE, EXIT_FAILED, ConfigError, Problem, UserError, suggest
+from lctrain.errors import EXIT_DONE, EXIT_FAILED, ConfigError, Problem, UserError, suggest, suggest_near
+
+NOT_DELETED = re.compile(r"Could not delete from config\. '(.+?)' does not exist")
 
 Job = Callable[[Config, list[str]], None]
 
@@ -67,7 +71,7 @@ def run_jobs(run_job: Job, arguments: Sequence[str], tell: Callable[[Exception, 
         except Exception as error:
             errors[job] = error
 
-    with _hydra_environment(arguments), _errors_as_user_errors():
+    with _hydra_environment(arguments), _errors_as_user_errors(arguments):
         hydra.main(config_path=str(config_folder()), config_name="config", version_base="1.3")(task)()
     if not errors:
         return EXIT_DONE
@@ -113,7 +117,7 @@ def _hydra_environment(arguments: Sequence[str]) -> Iterator[None]:
 
 
 @contextmanager
-def _errors_as_user_errors() -> Iterator[None]:
+def _errors_as_user_errors(arguments: Sequence[str]) -> Iterator[None]:
     """What Hydra, OmegaConf and YAML say of a user's mistake, in one or a few lines of ours."""
     try:
         yield
@@ -130,7 +134,7 @@ def _errors_as_user_errors() -> Iterator[None]:
     except (UserError, MemoryError):
         raise
     except Exception as error:  # jobs keep theirs to themselves, so this is what Hydra could not make sense of
-        raise UserError(_composition_error(error)) from error
+        raise UserError(_composition_error(error, arguments)) from error
 
 
 def _missing_choice(error: MissingConfigException) -> str:
@@ -140,11 +144,39 @@ def _missing_choice(error: MissingConfigException) -> str:
     return f"`{group}` has no choice {choice!r}. {suggest(choice, error.options)}"
 
 
-def _composition_error(error: Exception) -> str:
+def _composition_error(error: Exception, arguments: Sequence[str]) -> str:
     if isinstance(error.__cause__, MarkedYAMLError):
         return _yaml_error(error.__cause__)
+    missing = NOT_DELETED.search(str(error))
+    if missing:
+        return f"`~{missing[1]}`: there is no such key to delete.{_suggest_key(missing[1], arguments)}"
     lines = str(error).replace(FORCED, "").splitlines()
     return "\n".join(line for line in lines[:4] if line.strip())
+
+
+def _suggest_key(key: str, arguments: Sequence[str]) -> str:
+    """The nearest key of the configuration as it is without the deletions; sweeps aside, which change values alone."""
+    parsed, _ = get_args_parser().parse_known_args(list(map(leave_keys_to_validation, arguments)))
+    overrides = [
+        override.input_line
+        for override in OverridesParser.create().parse_overrides(parsed.overrides)
+        if not override.is_delete()
+        and not override.is_sweep_override()
+        and not override.key_or_group.startswith("hydra")
+    ]
+    if parsed.config_dir is not None:
+        overrides.append(f"hydra.searchpath=['file://{Path(parsed.config_dir).absolute()}']")
+    with hydra.initialize_config_dir(str(config_folder()), version_base="1.3"):
+        node = OmegaConf.to_container(hydra.compose("config", overrides), resolve=False)
+    *parents, last = key.split(".")
+    above = ""
+    for parent in [*parents, last]:
+        if not isinstance(node, dict):
+            return ""
+        if parent not in node:
+            return suggest_near(above + parent, [above + str(name) for name in node])
+        node, above = node[parent], f"{above}{parent}."
+    return ""
 
 
 def _yaml_error(error: MarkedYAMLError) -> str:

@@ -53,6 +53,12 @@ def activations() -> tuple[str, ...]:
 
 
 @cache
+def left_out() -> dict[str, str]:
+    """What Keras has and a configuration can't name, and why, as the rest of a sentence."""
+    return _table()["left_out"]
+
+
+@cache
 def aliases(group: str) -> dict[str, str]:
     """Other names that Keras or R have for the classes of a group: `glorot_uniform`, `mse`, `MaxPool2D`."""
     in_snake_case = {} if group in ("layers", "cells") else {_snake_case(name): name for name in classes(group)}

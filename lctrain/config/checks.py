@@ -17,6 +17,7 @@ def one_of(*allowed: Any) -> Check:
         is_allowed = any(value == option and type(value) is type(option) for option in allowed)
         return None if is_allowed else expected
 
+    check.allowed = allowed  # for the nearest of them in an error
     return check
 
 
@@ -136,6 +137,7 @@ def padding(class_name: str, rank: int) -> Check:
             return None if is_right else f"a name or {rank} (before, after) pair{'s' * (rank > 1)} of zeros"
         return check_name(value.lower() if isinstance(value, str) else value)
 
+    check.allowed = allowed
     return check
 
 

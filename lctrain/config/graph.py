@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from lctrain.config.allowlist import find_class
-from lctrain.errors import Problem, suggest
+from lctrain.errors import Problem, suggest, suggest_near
 
 WIRING = ("inputs", "after", "shares")  # keys of a layer's spec beside `type` and its arguments
 MERGES = {  # how many inputs a layer takes, least and most; all others take one
@@ -54,7 +54,7 @@ def share_layers(layers: Mapping[str, Any]) -> tuple[dict[str, Any], list[Proble
         own = {key: value for key, value in origin.items() if key not in WIRING}
         for key in spec:
             if key not in WIRING and (key not in own or own[key] != spec[key]):
-                fix = f"Set it in `model.layers.{shared}`."
+                fix = suggest_near(key, WIRING).strip() or f"Set it in `model.layers.{shared}`."
                 problems.append(Problem(f"{path}.{key}", f"can't be set in a layer that shares another. {fix}"))
         complete[name] = {**own, **{key: spec[key] for key in WIRING if key in spec}}
     return complete, problems

@@ -5,7 +5,7 @@ import re
 from typing import Any
 
 from lctrain.config.limits import RESOLVER, TOO_DEEP, find_in_values, refuse_resolver
-from lctrain.errors import Problem, suggest
+from lctrain.errors import Problem, suggest_near
 
 MAX_SIZE = 2**20  # values and characters that references may give in all
 MAX_CHAIN = 64
@@ -55,7 +55,8 @@ class _References:
         try:
             value = self._resolve(self._raw_at(path), path)
         except UnresolvedError as reason:
-            self.problems.append(Problem(".".join(map(str, path)), f"can't be resolved: {reason}."))
+            end = "" if str(reason).endswith(("?", ".")) else "."
+            self.problems.append(Problem(".".join(map(str, path)), f"can't be resolved: {reason}{end}"))
             self._failed.add(path)
             value = None
         finally:
@@ -107,7 +108,7 @@ class _References:
         for key in keys:
             if is_raw and isinstance(node, str):
                 node, is_raw = self._take(target, reference), False
-            node, found = self._step(node, key, reference)
+            node, found = self._step(node, key, reference, target)
             target = (*target, found)
         return self._take(target, reference) if is_raw else node
 
@@ -117,14 +118,13 @@ class _References:
             raise UnresolvedError(f"{reference!r} can't be either")
         return value
 
-    def _step(self, node: Any, key: str, reference: str) -> tuple[Any, str | int]:
+    def _step(self, node: Any, key: str, reference: str, above: Path) -> tuple[Any, str | int]:
         if isinstance(node, list) and key.isdecimal() and int(key) < len(node):
             return node[int(key)], int(key)
         if isinstance(node, dict) and key in node:
             return node[key], key
-        known = [str(name) for name in node] if isinstance(node, dict) else []
-        hint = f" {suggest(key, known).removesuffix('.').removesuffix('?')}" if known else ""
-        raise UnresolvedError(f"there is no {reference!r}.{hint}")
+        known = [".".join(map(str, (*above, name))) for name in node] if isinstance(node, dict) else []
+        raise UnresolvedError(f"there is no {reference!r}.{suggest_near('.'.join(map(str, (*above, key))), known)}")
 
     def _count(self, value: Any) -> Any:
         """Adds up what references give, so that a few of them can't grow into gigabytes."""

@@ -10,11 +10,14 @@ from lctrain.config.allowlist import (
     aliases,
     classes,
     find_class,
+    left_out,
     nested_group,
 )
 from lctrain.config.arguments import find_check
-from lctrain.errors import Problem, suggest
+from lctrain.config.checks import Check
+from lctrain.errors import Problem, suggest, suggest_near, suggest_unquoted
 
+EXAMPLES = {"layers": "Dense", "optimizers": "Adam", "regularizers": "L2", "initializers": "GlorotUniform"}
 SINGULAR = {"losses": "loss", "schedules": "learning rate schedule", "cells": "recurrent cell"}
 
 
@@ -34,6 +37,9 @@ def check_spec(spec: Any, path: str, group: str, more_keys: Iterable[str] = ()) 
     if "type" not in spec:
         return [_tell_no_type(spec, path, group)]
     entry = find_class(group, spec["type"])
+    if entry is None and spec["type"] in left_out():
+        told = f"can't be {spec['type']}, which {left_out()[spec['type']]}. Take another {_singular(group)}."
+        return [Problem(f"{path}.type", told)]
     if entry is None:
         hint = _suggest_class(str(spec["type"]), group)
         return [Problem(f"{path}.type", f"must be a class that configurations may name; got {spec['type']!r}. {hint}")]
@@ -60,33 +66,31 @@ def _check_argument(entry: ClassEntry, group: str, name: str, value: Any, path: 
         return [problem for i, spec in enumerate(value) for problem in check_spec(spec, f"{path}.{i}", kind)]
     if kind is not None and (name != "learning_rate" or isinstance(value, str | Mapping)):
         return check_spec(value, path, kind)
-    expected = find_check(entry.name, group, name)(value)
-    return [] if expected is None else [Problem(path, f"must be {expected}; got {value!r}.{_hint(name, value)}")]
+    check = find_check(entry.name, group, name)
+    expected = check(value)
+    return [] if expected is None else [Problem(path, f"must be {expected}; got {value!r}.{_hint(check, name, value)}")]
 
 
 def _tell_no_type(spec: Mapping[str, Any], path: str, group: str) -> Problem:
     """A mapping without `type`: perhaps a short form (`{l2: 1e-4}`) or the key itself, misspelt."""
-    example = next(iter(classes(group)))
-    message = f"has no `type`. Name the class, as in `type: {example}`."
-    near = [_suggest_class(str(key), group) for key in spec]
-    return Problem(path, " ".join([message, *(hint for hint in near if hint.startswith("Did"))]))
+    message = f"has no `type`. Name the class, as in `type: {EXAMPLES.get(group) or next(iter(classes(group)))}`."
+    known = [*classes(group), *aliases(group), "type"]
+    near = dict.fromkeys(suggest_near(str(key), known) for key in spec if key not in known)
+    return Problem(path, message + "".join(near))
 
 
 def _suggest_class(name: str, group: str) -> str:
-    """The nearest name; of all of them, where none is near, the classes alone."""
-    near = suggest(name, [*classes(group), *aliases(group)])
-    return near if near.startswith("Did") else suggest(name, classes(group))
+    """The nearest name; where none is near, classes alone."""
+    near = suggest_near(name, [*classes(group), *aliases(group)])
+    return near.strip() or suggest(name, classes(group))
 
 
 def _singular(group: str) -> str:
     return SINGULAR.get(group, group.removesuffix("s"))
 
 
-def _hint(name: str, value: Any) -> str:
+def _hint(check: Check, name: str, value: Any) -> str:
     if name in ("strides", "dilation_rate", "groups"):
         return " Use 1 for the default."
-    if name.endswith("activation") and isinstance(value, str):
-        return " " + suggest(value, activations())
-    if name == "implementation" and isinstance(value, str):
-        return " " + suggest(value, ["batched", "auto"])
-    return ""
+    names = activations() if name.endswith("activation") else getattr(check, "allowed", ())
+    return suggest_near(value, names) or suggest_unquoted(value)

@@ -50,7 +50,10 @@ def normalize(raw: Mapping[str, Any]) -> Spelling:
             name: _normalize_layer(spec, f"model.layers.{name}", spelling) for name, spec in model["layers"].items()
         }
         config["model"] = {**model, "layers": layers}
-    if isinstance(config.get("optimizer"), Mapping):
+    if isinstance(config.get("optimizer"), str):
+        entry = find_class("optimizers", config["optimizer"])
+        config["optimizer"] = config["optimizer"] if entry is None else {"type": entry.name}
+    elif isinstance(config.get("optimizer"), Mapping):
         config["optimizer"] = _normalize_arguments(config["optimizer"], "optimizer", "optimizers", spelling)
     training = config.get("training")
     if isinstance(training, Mapping):

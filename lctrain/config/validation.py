@@ -2,9 +2,9 @@
 
 import re
 from collections.abc import Mapping, Sequence
-from typing import Any, get_args
+from typing import Any
 
-from pydantic import BaseModel, ValidationError
+from pydantic import ValidationError
 
 from lctrain.config.allowlist import LIST_ARGUMENTS, find_class, nested_group
 from lctrain.config.graph import WIRING, Graph, GraphError, connect, share_layers
@@ -13,7 +13,8 @@ from lctrain.config.objectives import check_objectives
 from lctrain.config.schema import Config
 from lctrain.config.specs import check_spec
 from lctrain.config.spelling import normalize
-from lctrain.errors import ConfigError, Problem, suggest
+from lctrain.config.wording import as_problem
+from lctrain.errors import ConfigError, Problem, suggest, suggest_near
 
 INPUT = "input"  # the name of the model's input where it declares none: the arrays of the data set
 LAYER_NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]{0,63}")
@@ -26,6 +27,7 @@ CHANNELS_AXIS = (  # layers whose default `axis`, the last, means the channels
     "UnitNormalization",
 )
 CHANNELS_LAST_ONLY = ("Cropping1D", "SpatialDropout1D", "UpSampling1D")  # steps are their axis 1, without a choice
+KEYS = ("type", *WIRING)  # of every layer
 HASHES = ("HashedCrossing", "Hashing")
 OVER_LAST_AXIS = ("softmax", "log_softmax", "sparsemax")  # activations that compare channels
 
@@ -49,7 +51,9 @@ def validate(raw: Mapping[str, Any], problems: Sequence[Problem] = ()) -> Config
     try:
         config = Config.model_validate(raw)
     except ValidationError as error:
-        found = [_as_problem(details, raw) for details in error.errors()]
+        is_name = isinstance(raw.get("optimizer"), str)  # which is told as a spec
+        details = [one for one in error.errors() if not (is_name and one["loc"] == ("optimizer",))]
+        found = [as_problem(one, raw) for one in details]
     found += _check_specs(raw)
     graph, unconnected = _connect(raw)
     found = [spelling.as_written(problem) for problem in [*found, *unconnected]]
@@ -115,7 +119,7 @@ def _check_specs(raw: Mapping[str, Any]) -> list[Problem]:
         if sparse:
             expected = "must be false with implementation 3, whose sparse matmul XLA can't compile"
             problems.append(Problem("jit_compile", f"{expected}; got true ({', '.join(sparse)})."))
-    if isinstance(raw.get("optimizer"), Mapping):
+    if isinstance(raw.get("optimizer"), Mapping | str):
         problems += check_spec(raw["optimizer"], "optimizer", "optimizers")
     if isinstance(raw.get("training"), Mapping):
         problems += check_objectives(raw["training"])
@@ -130,7 +134,9 @@ def _check_layer(name: Any, layers: Mapping[Any, Any], raw: Mapping[str, Any]) -
     found = check_spec(spec, path, "layers", WIRING)
     if isinstance(spec, Mapping) and "type" not in spec and len(layers) > 1:
         others = suggest(str(name), [str(other) for other in layers if other != name])
-        found = [Problem(path, f"has no `type`: name its class, or one of the model's other layers. {others}")]
+        near = dict.fromkeys(suggest_near(str(key), KEYS) for key in spec if key not in KEYS)
+        told = f"has no `type`: name its class, or one of the model's other layers. {others}{''.join(near)}"
+        found = [Problem(path, told)]
     return [*problems, *(found or _check_with_top_level(spec, path, raw))]
 
 
@@ -196,62 +202,3 @@ def _inherit(spec: Mapping[str, Any], config: Config, group: str = "layers") -> 
     if entry.name in CHANNELS_AXIS and config.data_format == "channels_first":
         complete.setdefault("axis", 1)
     return complete
-
-
-def _as_problem(details: Any, raw: Mapping[str, Any]) -> Problem:
-    """One of pydantic's errors in our words."""
-    location = _location_as_written(details["loc"])
-    path, got, context = ".".join(map(str, location)), details["input"], details.get("ctx", {})
-    match details["type"]:
-        case "extra_forbidden":
-            prefix = path.removesuffix(str(location[-1]))
-            known = [prefix + key for key in _known_keys(location[:-1], raw)]
-            return Problem(path, f"is not a known key. {suggest(path, known)}")
-        case "missing":
-            return Problem(path, "is missing.")
-        case "literal_error":
-            hint = f" {suggest(got, _quoted_names(context['expected']))}" if isinstance(got, str) else ""
-            return Problem(path, f"must be one of {_comma_separated(context['expected'])}; got {got!r}.{hint}")
-        case "union_tag_invalid":
-            hint = suggest(str(context["tag"]), _quoted_names(context["expected_tags"]))
-            return Problem(f"{path}.name", f"must be one of {context['expected_tags']}; got {context['tag']}. {hint}")
-        case "union_tag_not_found":
-            return Problem(f"{path}.name", "is missing.")
-        case "model_type" | "dict_type" | "model_attributes_type":
-            return Problem(path, f"must be a mapping; got {got!r}.")
-        case "too_short" | "string_too_short":
-            return Problem(path, "must not be empty.")
-        case "invalid_key":
-            return Problem(path, "is not a known key; keys are text.")
-        case "string_pattern_mismatch":
-            expected = "must start with a letter and hold letters, digits, `_`, `-` and `.` alone"
-            return Problem(path, f"{expected}; got {got!r}.")
-    expected = re.sub(r"^\w+ should", "must", details["msg"])
-    return Problem(path, f"{expected}; got {got!r}.")
-
-
-def _location_as_written(location: tuple) -> tuple:
-    """Pydantic's location without the tag that it adds behind `data`."""
-    return (location[0], *location[2:]) if location[0] == "data" and len(location) > 2 else location
-
-
-def _comma_separated(expected: str) -> str:
-    return expected.replace(" or ", ", ")
-
-
-def _quoted_names(text: str) -> list[str]:
-    return re.findall(r"'([^']*)'", text)
-
-
-def _known_keys(location: tuple, raw: Mapping[str, Any]) -> list[str]:
-    """The keys of the group at this location."""
-    group = Config
-    for key in location:
-        candidates = _models(group.model_fields[key].annotation)
-        by_name = {get_args(kind.model_fields["name"].annotation): kind for kind in candidates}
-        group = candidates[0] if len(candidates) == 1 else by_name[(raw[key]["name"],)]
-    return list(group.model_fields)
-
-
-def _models(annotation: Any) -> list[type[BaseModel]]:
-    return list(get_args(annotation)) or [annotation]
