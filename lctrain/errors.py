@@ -56,8 +56,13 @@ class ConfigError(UserError):
         return type(self), (self.problems,)
 
 
-def suggest(name: str, known: Iterable[str]) -> str:
+def suggest(name: str, known: Iterable[str], prefix: str = "") -> str:
     """A closing sentence that names all of `known` that are one edit away, or the nearest, or all where none is near.
+
+    Args:
+        name: what was written.
+        known: what may be written there.
+        prefix: what stands before each of them in the sentence, such as the path of the mapping that holds them.
 
     >>> suggest("fliters", ["filters", "strides"])
     'Did you mean `filters`?'
@@ -73,19 +78,20 @@ def suggest(name: str, known: Iterable[str]) -> str:
     if not nearest and len(folded) >= MIN_PART:  # `float16` for `mixed_float16`
         holders = sorted(candidate for candidate in by_folded_name if folded in candidate)
         nearest = holders if len(holders) <= 2 else []
-    nearest = nearest or difflib.get_close_matches(folded, sorted(by_folded_name), n=1, cutoff=0.6)
+    nearest = nearest or difflib.get_close_matches(folded, sorted(by_folded_name), n=1, cutoff=0.65)
     if nearest:
-        return f"Did you mean {' or '.join(f'`{by_folded_name[candidate]}`' for candidate in nearest)}?"
-    names = sorted(by_folded_name.values())
+        return f"Did you mean {' or '.join(f'`{prefix}{by_folded_name[candidate]}`' for candidate in nearest)}?"
+    names = sorted(prefix + candidate for candidate in by_folded_name.values())
     if len(names) <= MAX_NAMES:
         return f"Known are: {', '.join(names)}."
     few = difflib.get_close_matches(folded, sorted(by_folded_name), n=FEW_NAMES, cutoff=0)
     return f"Of {len(names)} known the nearest are: {', '.join(by_folded_name[candidate] for candidate in few)}."
 
 
-def suggest_near(name: Any, known: Iterable[Any]) -> str:
+def suggest_near(name: Any, known: Iterable[Any], prefix: str = "") -> str:
     """The sentence of `suggest` with a blank before it, or nothing where no text of `known` is near."""
-    hint = suggest(name, [text for text in known if isinstance(text, str)]) if isinstance(name, str) else ""
+    names = [text for text in known if isinstance(text, str)]
+    hint = suggest(name, names, prefix) if isinstance(name, str) else ""
     return f" {hint}" if hint.startswith("Did") else ""
 
 

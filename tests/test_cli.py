@@ -153,13 +153,25 @@ print([name for _, _, names in os.walk("{folder}/mlartifacts") for name in names
         (["model.layers.lc9.filters=3"], "`model.layers.lc9` has no `type`.*Did you mean `lc1` or `lc2`?"),
         (["model.layers.head.units=${data.num_clases}"], "`model.layers.head.units` can't be .*'data.num_clases'"),
         (["training.epochs=1,2"], "add --multirun"),
-        (["~model.layers.nope"], "'model.layers.nope' does not exist"),
+        (["~model.layers.nope"], "`~model.layers.nope`: there is no such key to delete[.]\n$"),
         (["tracking.folder=pyproject"], "`tracking.folder` must be a folder that can be written to; got 'pyproject'"),
         (["rain", "model=lc2d"], "`rain` is not a verb. Did you mean `train`?"),
         (["hydra.searchpath=[file:///tmp]"], "`hydra.searchpath` is not taken.* Use --config-dir"),
-        (["data=null"], "must be a string or a list"),
+        (["data=null"], "`data` must be one of its choices, a name; got 'null'"),
         ([""], "`` is not a verb"),
         (["model.layers={}"], "would change nothing: mappings are merged"),
+        (["training.metrics=[auc]"], "`training.metrics=.auc.` does not fit what is there: .* Set or delete its keys"),
+        (["model@x=lc2d"], "Could not override 'model@x'.\nDid you mean to override model[?]\n$"),
+        (["model={}"], "would change nothing: mappings are merged"),
+        (
+            ["model.layers.lc1={type: [1]}"],
+            "`model.layers.lc1.type` must be a class that configurations may name; got .1.",
+        ),
+        (
+            ["-m", "model.layers.lc1.fliters=1,2"],
+            "Error in job 1: `model.layers.lc1.fliters` .* Did you mean `filters`?",
+        ),
+        (["=3"], "`=3` must have the form KEY=VALUE"),
         (["--config-dir", "nowhere"], "`--config-dir` must be a folder; got 'nowhere'"),
         (["--config-dir", "configs", "model=twice"], "twice.yaml, line 4: found duplicate key lc1"),
         (["--config-dir", "configs", "model=open"], "open.yaml, line [0-9]+: expected"),
@@ -177,6 +189,13 @@ def test_mistakes_found_before_tensorflow_is_loaded(tmp_path, run_lctrain, argum
     assert "Traceback" not in process.stderr
     assert len(process.stderr.splitlines()) <= 5
     assert not (tmp_path / "mlflow.db").exists()
+
+
+def test_debug_brings_the_traceback_back(tmp_path, run_lctrain):
+    process = run_lctrain(tmp_path, "--debug", "training.epoch=3")
+    assert process.returncode == 2
+    assert "Traceback (most recent call last)" in process.stderr
+    assert "ConfigError: `training.epoch` is not a known key. Did you mean `training.epochs`?" in process.stderr
 
 
 def test_what_only_building_shows_ends_the_run_too(tmp_path, run_lctrain):

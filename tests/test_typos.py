@@ -12,7 +12,7 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from lctrain.config import validate
-from lctrain.config.allowlist import aliases, classes, find_class
+from lctrain.config.allowlist import activations, aliases, classes, find_class
 from lctrain.config.graph import WIRING
 from lctrain.config.references import resolve
 from lctrain.errors import ConfigError
@@ -178,7 +178,7 @@ def test_one_wrong_letter_in_a_name_is_told_with_the_true_name(data):
     path = data.draw(st.sampled_from(list(NAMES)))
     config = full_config()
     edited = data.draw(edits(NAMES[path]))
-    taken = {*config["model"]["layers"], *classes("layers"), *aliases("layers"), *classes("optimizers"), "elu", "selu"}
+    taken = {*config["model"]["layers"], *classes("layers"), *aliases("layers"), *classes("optimizers"), *activations()}
     assume(edited not in taken and edited not in aliases("optimizers"))
     parent_of(config, path)[path[-1]] = edited
     assert names(told_of(config), NAMES[path]), (path, edited)

@@ -22,9 +22,19 @@ from lctrain.cli.overrides import FORCED, check_arguments, leave_keys_to_validat
 from lctrain.cli.user_files import check_user_files
 from lctrain.config import Config, validate
 from lctrain.config.references import resolve
-from lctrain.errors import EXIT_DONE, EXIT_FAILED, ConfigError, Problem, UserError, suggest, suggest_near
+from lctrain.errors import (
+    EXIT_DONE,
+    EXIT_FAILED,
+    EXIT_USER_ERROR,
+    ConfigError,
+    Problem,
+    UserError,
+    suggest,
+    suggest_near,
+)
 
 NOT_DELETED = re.compile(r"Could not delete from config\. '(.+?)' does not exist")
+NOT_MERGED = re.compile(r"Error merging override (.+)")
 
 Job = Callable[[Config, list[str]], None]
 
@@ -51,7 +61,7 @@ def run_jobs(run_job: Job, arguments: Sequence[str], tell: Callable[[Exception, 
         tell: prints an error of one of several jobs under a heading.
 
     Returns:
-        The exit code: 0, or 1 where a job of several failed.
+        The exit code: 0, or where jobs of several failed 1; 2 where all did by the user's mistakes.
 
     Raises:
         UserError: a mistake in the command line or in a configuration.
@@ -80,7 +90,8 @@ def run_jobs(run_job: Job, arguments: Sequence[str], tell: Callable[[Exception, 
     for job, error in errors.items():
         tell(error, f"Error in job {job}")
     print(f"Error: {len(errors)} of {num_jobs} jobs failed.", file=sys.stderr)
-    return EXIT_FAILED
+    are_mistakes = len(errors) == num_jobs and all(isinstance(error, UserError) for error in errors.values())
+    return EXIT_USER_ERROR if are_mistakes else EXIT_FAILED
 
 
 def _check_folder(config: Config) -> None:
@@ -150,8 +161,13 @@ def _composition_error(error: Exception, arguments: Sequence[str]) -> str:
     missing = NOT_DELETED.search(str(error))
     if missing:
         return f"`~{missing[1]}`: there is no such key to delete.{_suggest_key(missing[1], arguments)}"
-    lines = str(error).replace(FORCED, "").splitlines()
-    return "\n".join(line for line in lines[:4] if line.strip())
+    text = str(error).replace(FORCED, "")
+    unmerged = NOT_MERGED.match(text)
+    if unmerged and error.__cause__ is not None:
+        reason = str(error.__cause__).splitlines()[0]
+        return f"`{unmerged[1]}` does not fit what is there: {reason}. Set or delete its keys one by one."
+    lines = [line for line in text.splitlines()[:4] if line.strip() and "append" not in line]
+    return "\n".join(lines)
 
 
 def _suggest_key(key: str, arguments: Sequence[str]) -> str:
@@ -174,7 +190,7 @@ def _suggest_key(key: str, arguments: Sequence[str]) -> str:
         if not isinstance(node, dict):
             return ""
         if parent not in node:
-            return suggest_near(above + parent, [above + str(name) for name in node])
+            return suggest_near(parent, node, above)
         node, above = node[parent], f"{above}{parent}."
     return ""
 

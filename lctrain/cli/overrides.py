@@ -11,6 +11,7 @@ from lctrain.config.limits import INSTANTIATION, MAX_NESTING, TOO_DEEP
 from lctrain.errors import UserError, suggest
 
 PLAIN_KEY = re.compile(r"[A-Za-z_][\w.]*")
+NO_NAME = re.compile(r"|null|true|false|[-+.\d][-+.\deE]*", re.IGNORECASE)
 FORCED = "++"  # Hydra's prefix of an override that may set a new key or an old one
 GROUPS = ("model", "data", "optimizer", "training", "device", "tracking", "experiment")
 HYDRA_KEYS = (
@@ -67,8 +68,17 @@ def _check_override(override: str) -> None:
         raise UserError(f"`{key[:80]}` {TOO_DEEP}. Flatten them.")
     if group == "hydra" or "@hydra" in key or group.startswith(("hydra.", "hydra/")):
         _check_hydra(key, value)
-    elif value is not None and group in GROUPS and _leaves(value):
+    elif not key:
+        raise UserError(f"`{override}` must have the form KEY=VALUE.")
+    elif value is not None and group in GROUPS:
+        _check_choice(key, value)
+
+
+def _check_choice(key: str, value: str) -> None:
+    if _leaves(value):
         raise UserError(f"`{key}` must be one of its choices, not a path; got {value!r}.")
+    if NO_NAME.fullmatch(value.strip()) and not (key == "experiment" and value == "null"):
+        raise UserError(f"`{key}` must be one of its choices, a name; got {value!r}.")
 
 
 def _check_hydra(key: str, value: str | None) -> None:
@@ -110,8 +120,8 @@ def leave_keys_to_validation(argument: str) -> str:
     prefix, key, value = split_override(argument)
     if value is None or prefix not in ("", "+") or not PLAIN_KEY.fullmatch(key) or key.startswith("hydra."):
         return argument
-    if key in Config.model_fields or key in GROUPS:
-        return argument
     if value.replace(" ", "") == "{}":
         raise UserError(f"`{key}={{}}` would change nothing: mappings are merged. Delete keys one by one: ~{key}.KEY")
+    if key in Config.model_fields or key in GROUPS:
+        return argument
     return f"{FORCED}{key}={value}"

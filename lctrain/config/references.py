@@ -123,8 +123,9 @@ class _References:
             return node[int(key)], int(key)
         if isinstance(node, dict) and key in node:
             return node[key], key
-        known = [".".join(map(str, (*above, name))) for name in node] if isinstance(node, dict) else []
-        raise UnresolvedError(f"there is no {reference!r}.{suggest_near('.'.join(map(str, (*above, key))), known)}")
+        prefix = "".join(f"{name}." for name in above)
+        hint = suggest_near(key, node, prefix) if isinstance(node, dict) else ""
+        raise UnresolvedError(f"there is no {reference!r}.{hint}")
 
     def _count(self, value: Any) -> Any:
         """Adds up what references give, so that a few of them can't grow into gigabytes."""

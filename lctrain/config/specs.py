@@ -37,7 +37,7 @@ def check_spec(spec: Any, path: str, group: str, more_keys: Iterable[str] = ()) 
     if "type" not in spec:
         return [_tell_no_type(spec, path, group)]
     entry = find_class(group, spec["type"])
-    if entry is None and spec["type"] in left_out():
+    if entry is None and isinstance(spec["type"], str) and spec["type"] in left_out():
         told = f"can't be {spec['type']}, which {left_out()[spec['type']]}. Take another {_singular(group)}."
         return [Problem(f"{path}.type", told)]
     if entry is None:

@@ -14,7 +14,7 @@ from lctrain.config.schema import Config
 from lctrain.config.specs import check_spec
 from lctrain.config.spelling import normalize
 from lctrain.config.wording import as_problem
-from lctrain.errors import ConfigError, Problem, suggest, suggest_near
+from lctrain.errors import ConfigError, Problem, is_one_edit, suggest, suggest_near
 
 INPUT = "input"  # the name of the model's input where it declares none: the arrays of the data set
 LAYER_NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]{0,63}")
@@ -53,7 +53,7 @@ def validate(raw: Mapping[str, Any], problems: Sequence[Problem] = ()) -> Config
     except ValidationError as error:
         is_name = isinstance(raw.get("optimizer"), str)  # which is told as a spec
         details = [one for one in error.errors() if not (is_name and one["loc"] == ("optimizer",))]
-        found = [as_problem(one, raw) for one in details]
+        found = [as_problem(one, raw) for one in details if one["loc"][-1] != "[key]"]  # names of inputs: told below
     found += _check_specs(raw)
     graph, unconnected = _connect(raw)
     found = [spelling.as_written(problem) for problem in [*found, *unconnected]]
@@ -134,7 +134,8 @@ def _check_layer(name: Any, layers: Mapping[Any, Any], raw: Mapping[str, Any]) -
     found = check_spec(spec, path, "layers", WIRING)
     if isinstance(spec, Mapping) and "type" not in spec and len(layers) > 1:
         others = suggest(str(name), [str(other) for other in layers if other != name])
-        near = dict.fromkeys(suggest_near(str(key), KEYS) for key in spec if key not in KEYS)
+        misspelt = [str(key) for key in spec if any(is_one_edit(str(key), known) and key != known for known in KEYS)]
+        near = [suggest_near(key, KEYS) for key in misspelt]
         told = f"has no `type`: name its class, or one of the model's other layers. {others}{''.join(near)}"
         found = [Problem(path, told)]
     return [*problems, *(found or _check_with_top_level(spec, path, raw))]

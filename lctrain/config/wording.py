@@ -31,8 +31,8 @@ def as_problem(details: Any, raw: Mapping[str, Any]) -> Problem:
     match details["type"]:
         case "extra_forbidden":
             prefix = path.removesuffix(str(location[-1]))
-            known = [prefix + key for key in _known_keys(location[:-1], raw)]
-            return Problem(path, f"is not a known key. {suggest(path, known)}")
+            hint = suggest(str(location[-1]), _known_keys(location[:-1], raw), prefix)
+            return Problem(path, f"is not a known key. {hint}")
         case "missing":
             return Problem(path, "is missing. Add it.")
         case "literal_error":
