@@ -9,46 +9,76 @@ import tensorflow as tf
 
 from lctrain import layers as own_layers
 from lctrain.config import Config
-from lctrain.config.allowlist import find_class
+from lctrain.config.allowlist import LIST_ARGUMENTS, find_class, nested_group
+from lctrain.config.graph import WIRING
+from lctrain.config.objectives import label_encoding
+from lctrain.config.schema import TrainingConfig
 from lctrain.errors import ConfigError, Problem
 
 FLOAT_ARGUMENTS = {
+    *("initial_learning_rate", "end_learning_rate", "warmup_target", "decay_rate", "power", "t_mul", "m_mul", "values"),
     *("learning_rate", "momentum", "rho", "beta_1", "beta_2", "epsilon", "weight_decay", "ema_momentum"),
     *("clipnorm", "clipvalue", "global_clipnorm", "initial_accumulator_value"),
+}
+MODULES = {"layers": keras.layers, "cells": keras.layers, "schedules": keras.optimizers.schedules}
+SEVERAL_ARGUMENTS = ("MultiHeadAttention", "GroupQueryAttention")  # whose inputs are not one list
+OF_PROBABILITIES = {
+    *("CategoricalGeneralizedCrossEntropy", "KLDivergence", "Precision", "Recall", "PrecisionAtRecall"),
+    *("RecallAtPrecision", "SensitivityAtSpecificity", "SpecificityAtSensitivity"),
+    *("TruePositives", "TrueNegatives", "FalsePositives", "FalseNegatives"),
 }
 ARGUMENT_AT_START = re.compile(r"`(\w+)` ")
 
 
 def build_model(config: Config) -> keras.Model:
-    """The model that `config.model` declares: its layers stacked in order on an input of the data's shape.
+    """The model that `config.model` declares: its layers, connected as their `inputs` say.
 
     Raises:
-        ConfigError: a layer that can't be built on the shape that reaches it, with its path; a last layer whose output
-            is not one score per class.
+        ConfigError: a layer that can't be built on the shapes that reach it, with its path; where the model has one
+            input and one output, an output that is not one score per class.
     """
-    shape = tuple(config.data.input_shape)
-    if config.data_format == "channels_first":
-        shape = (shape[-1], *shape[:-1])
-    inputs = keras.Input(shape, dtype="float64" if config.precision == "float64" else "float32")
-    outputs, shape = inputs, inputs.shape
+    tensors = _make_inputs(config)
+    inputs = list(tensors.values())
+    layers: dict[str, keras.layers.Layer] = {}
     for name, spec in config.model.layers.items():
+        sources = {source: tensors[source] for source in spec["inputs"]}
         try:
-            layer = build_layer(name, spec)
-            shape, outputs = outputs.shape, layer(outputs)
-            _try_penalties(layer)
+            layers[name] = layers[spec["shares"]] if spec.get("shares") else build_layer(name, spec)
+            tensors[name] = _call(layers[name], spec["type"], [tensors[source] for source in spec["inputs"]])
+            _try_penalties(layers[name])
         except (MemoryError, tf.errors.ResourceExhaustedError):
             raise
         except Exception as error:  # whatever Keras says of the arguments is the user's to mend, with its own text
-            raise ConfigError([_as_problem(name, spec, shape, error)]) from error
-    problem = _check_head(layer, outputs.shape, config.data.num_classes)
-    if problem is not None:
-        raise ConfigError([Problem(f"model.layers.{name}", problem)])
-    return keras.Model(inputs, outputs, name=config.model.name)
+            raise ConfigError([_as_problem(name, spec, sources, config, error)]) from error
+    outputs = {name: tensors[name] for name in config.model.outputs}
+    if len(inputs) == len(outputs) == 1:
+        ((name, output),) = outputs.items()
+        problem = _check_head(layers[name], output.shape, config.data.num_classes)
+        if problem is not None:
+            raise ConfigError([Problem(f"model.layers.{name}", problem)])
+        return keras.Model(inputs[0], output, name=config.model.name)
+    return keras.Model(inputs, list(outputs.values()), name=config.model.name)
+
+
+def _make_inputs(config: Config) -> dict[str, keras.KerasTensor]:
+    dtype = "float64" if config.precision == "float64" else "float32"
+    tensors = {}
+    for name, shape in config.model.inputs.items():
+        if config.data_format == "channels_first":
+            shape = (shape[-1], *shape[:-1])
+        tensors[name] = keras.Input(tuple(shape), dtype=dtype, name=name)
+    return tensors
+
+
+def _call(layer: keras.layers.Layer, kind: str, sources: list[keras.KerasTensor]) -> keras.KerasTensor:
+    if kind in SEVERAL_ARGUMENTS:
+        return layer(*sources)
+    return layer(sources[0] if len(sources) == 1 else sources)
 
 
 def gives_probabilities(model: keras.Model) -> bool:
-    """Whether the last layer ends in a softmax; else its outputs are logits."""
-    last = model.layers[-1]
+    """Whether the output's layer ends in a softmax; else its outputs are logits."""
+    last = model.get_layer(model.output_names[0])
     return isinstance(last, keras.layers.Softmax) or getattr(last, "activation", None) is keras.activations.softmax
 
 
@@ -99,43 +129,106 @@ def build_optimizer(spec: Mapping[str, Any]) -> keras.optimizers.Optimizer:
         raise ConfigError([Problem("optimizer", f"({spec['type']}) can't be made: {error}")]) from error
 
 
+def build_loss(training: TrainingConfig, is_logits: bool) -> keras.losses.Loss:
+    """The loss that `training.loss` declares; without one the cross-entropy, for labels as the metrics want them."""
+    spec = training.loss
+    if spec is None:
+        is_one_hot = label_encoding(training.model_dump()) == "one_hot"
+        spec = {"type": "CategoricalCrossentropy" if is_one_hot else "SparseCategoricalCrossentropy"}
+    return _make_judge("losses", "training.loss", spec, is_logits)
+
+
+def build_metrics(training: TrainingConfig, is_logits: bool) -> list[keras.metrics.Metric]:
+    """The metrics that `training.metrics` declares, under the names that they have there."""
+    is_one_hot = label_encoding(training.model_dump()) == "one_hot"
+    accuracy = "CategoricalAccuracy" if is_one_hot else "SparseCategoricalAccuracy"
+    metrics = []
+    for name, spec in training.metrics.items():
+        kind = accuracy if spec["type"] == "Accuracy" else spec["type"]
+        path = f"training.metrics.{name}"
+        metrics.append(_make_judge("metrics", path, {**spec, "type": kind, "name": name}, is_logits))
+    return metrics
+
+
+def _make_judge(group: str, path: str, spec: Mapping[str, Any], is_logits: bool) -> Any:
+    """A loss or metric, told whether the model gives logits.
+
+    Raises:
+        ConfigError: where it judges probabilities alone and the model gives logits, or can't be made.
+    """
+    entry = find_class(group, spec["type"])
+    if "from_logits" in entry.arguments:
+        spec = {"from_logits": is_logits, **spec}
+    elif is_logits and entry.name in OF_PROBABILITIES:
+        told = f"({entry.name}) judges probabilities, and the model gives logits. Give its last layer"
+        raise ConfigError([Problem(path, f"{told} `activation: softmax`.")])
+    if "average" in entry.arguments and spec.get("average") is None:
+        spec = {**spec, "average": "macro"}  # one number, not one per class
+    if entry.name in ("IoU", "MeanIoU"):
+        spec = {"sparse_y_pred": False, **spec}  # the model gives a score per class, not the class
+    try:
+        return _make_object(group, spec)
+    except ValueError as error:
+        raise ConfigError([Problem(path, f"({entry.name}) can't be made: {error}")]) from error
+
+
 def build_layer(name: str, spec: Mapping[str, Any]) -> keras.layers.Layer:
     """The layer that a validated spec declares, not yet built on an input."""
-    module = own_layers if hasattr(own_layers, spec["type"]) else keras.layers
-    return getattr(module, spec["type"])(name=name, **_arguments(spec))
+    return _make_object("layers", {**spec, "name": name})
 
 
 def _make_object(group: str, spec: Mapping[str, Any]) -> Any:
-    """An object of Keras from its spec: `group` is both the allowlist's and Keras' module's name."""
-    entry = find_class(group, spec["type"])
-    return getattr(getattr(keras, group), entry.name)(**_arguments(spec))
+    """An object of Keras, or a layer of ours, from its spec."""
+    module = own_layers if hasattr(own_layers, spec["type"]) else MODULES.get(group) or getattr(keras, group)
+    return getattr(module, find_class(group, spec["type"]).name)(**_arguments(spec))
 
 
 def _arguments(spec: Mapping[str, Any]) -> dict[str, Any]:
     """The constructor's arguments: nested specs made into objects, lists into tuples."""
     arguments = {}
     for name, value in spec.items():
-        if name == "type":
+        if name == "type" or name in WIRING:
             continue
-        kind = name.rpartition("_")[2] + "s"
+        kind = nested_group(name)
+        if name in LIST_ARGUMENTS:
+            arguments[name] = [_make_object(kind, one) for one in value]
+            continue
         if isinstance(value, Mapping):
+            if kind in MODULES and "name" in spec:
+                value = {**value, "name": f"{spec['name']}_{name}"}  # Keras' own would count up over a process's life
             value = _make_object(kind, value)
-        elif isinstance(value, str) and kind in ("initializers", "regularizers", "constraints"):
+        elif isinstance(value, str) and kind is not None:
             value = _make_object(kind, {"type": value})
-        if name in FLOAT_ARGUMENTS and isinstance(value, int):
-            value = float(value)  # YAML's 1 is meant as 1.0 here, and Keras' optimizers insist on it
+        if name in FLOAT_ARGUMENTS:
+            value = _as_float(value)  # YAML's 1 is meant as 1.0 here, and Keras' optimizers insist on it
         arguments[name] = _as_tuple(value)
     return arguments
+
+
+def _as_float(value: Any) -> Any:
+    if isinstance(value, list):
+        return [float(number) for number in value]
+    return float(value) if isinstance(value, int) else value
 
 
 def _as_tuple(value: Any) -> Any:
     return tuple(map(_as_tuple, value)) if isinstance(value, list) else value
 
 
-def _as_problem(name: str, spec: Mapping[str, Any], input_shape: tuple, error: Exception) -> Problem:
+def _as_problem(
+    name: str, spec: Mapping[str, Any], sources: Mapping[str, keras.KerasTensor], config: Config, error: Exception
+) -> Problem:
     message = str(error).split("\n\nArguments received")[0]
     path = f"model.layers.{name}"
     argument = ARGUMENT_AT_START.match(message)
     if argument and argument[1] in find_class("layers", spec["type"]).arguments:
         return Problem(f"{path}.{argument[1]}", message[argument.end() :])
-    return Problem(path, f"({spec['type']}) can't be built on an input of shape {input_shape}: {message}")
+    if len(sources) > 1:
+        shapes = [
+            f"{tensor.shape} from `model.{'inputs' if source in config.model.inputs else 'layers'}.{source}`"
+            for source, tensor in sources.items()
+        ]
+        told = f"don't fit together in {spec['type']}: {' and '.join(shapes)}. {message}"
+        return Problem(f"{path}.inputs", f"{told} Reshape, pad or crop one of them.")
+    (tensor,) = sources.values()
+    return Problem(path, f"({spec['type']}) can't be built on an input of shape {tensor.shape}: {message}")

@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from lctrain.config.schema import DataConfig
+from lctrain.config.schema import Config, DataConfig
 from lctrain.errors import ConfigError, Problem
 
 
@@ -29,6 +29,27 @@ class Splits:
     train: Split
     validation: Split
     test: Split
+
+
+def check_feeds(config: Config) -> None:
+    """Whether the data set can feed the model: one array of examples in, one score per class out.
+
+    Raises:
+        ConfigError: names the inputs and outputs that the data set has nothing for.
+    """
+    model, data, problems = config.model, config.data, []
+    if len(model.inputs) > 1:
+        expected = f"must be one input to be trained on `{data.name}`, which gives one array"
+        problems.append(Problem("model.inputs", f"{expected}; got {list(model.inputs)}."))
+    for name, shape in model.inputs.items() if len(model.inputs) == 1 else ():
+        if shape != data.input_shape:
+            expected = f"must be {data.input_shape}, the shape of an example of `{data.name}`"
+            problems.append(Problem(f"model.inputs.{name}", f"{expected}; got {shape}."))
+    if len(model.outputs) > 1:
+        expected = f"must be one layer to be trained on `{data.name}`, which gives one label"
+        problems.append(Problem("model.outputs", f"{expected}; got {model.outputs}."))
+    if problems:
+        raise ConfigError(problems)
 
 
 def load_splits(data: DataConfig, data_format: str) -> Splits:

@@ -4,9 +4,16 @@ An error message names the place as the user wrote it, what was expected there, 
 """
 
 import difflib
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import Any
 
+MAX_NAMES = 40  # in one sentence
+FEW_NAMES = 5
+MIN_PART = 4  # letters of a part that names its whole
+NUMBER = re.compile(r"[-+]?(\d+\.?\d*|\.\d+)([eE][-+]?\d+)?")
+TRUTHS = {"yes": "true", "on": "true", "true": "true", "no": "false", "off": "false", "false": "false"}
 EXIT_DONE = 0
 EXIT_FAILED = 1
 EXIT_USER_ERROR = 2
@@ -49,15 +56,69 @@ class ConfigError(UserError):
         return type(self), (self.problems,)
 
 
-def suggest(name: str, known: Iterable[str]) -> str:
-    """A closing sentence that names the nearest of `known`, or all of them where none is near.
+def suggest(name: str, known: Iterable[str], prefix: str = "") -> str:
+    """A closing sentence that names all of `known` that are one edit away, or the nearest, or all where none is near.
+
+    Args:
+        name: what was written.
+        known: what may be written there.
+        prefix: what stands before each of them in the sentence, such as the path of the mapping that holds them.
 
     >>> suggest("fliters", ["filters", "strides"])
     'Did you mean `filters`?'
+    >>> suggest("beta_3", ["beta_1", "beta_2", "epsilon"])
+    'Did you mean `beta_1` or `beta_2`?'
     """
-    known = sorted(known)
-    by_folded_name = {candidate.casefold(): candidate for candidate in known}
-    nearest = difflib.get_close_matches(name.casefold(), by_folded_name, n=1, cutoff=0.6)
+    folded = name.casefold()
+    by_folded_name: dict[str, str] = {}
+    for candidate in known:
+        if candidate.casefold() not in by_folded_name or is_one_edit(name, candidate):
+            by_folded_name[candidate.casefold()] = candidate  # of two that differ in case alone, the nearer
+    nearest = sorted(candidate for candidate in by_folded_name if is_one_edit(folded, candidate))
+    if not nearest and len(folded) >= MIN_PART:  # `float16` for `mixed_float16`
+        holders = sorted(candidate for candidate in by_folded_name if folded in candidate)
+        nearest = holders if len(holders) <= 2 else []
+    nearest = nearest or difflib.get_close_matches(folded, sorted(by_folded_name), n=1, cutoff=0.65)
     if nearest:
-        return f"Did you mean `{by_folded_name[nearest[0]]}`?"
-    return f"Known are: {', '.join(known)}."
+        return f"Did you mean {' or '.join(f'`{prefix}{by_folded_name[candidate]}`' for candidate in nearest)}?"
+    names = sorted(prefix + candidate for candidate in by_folded_name.values())
+    if len(names) <= MAX_NAMES:
+        return f"Known are: {', '.join(names)}."
+    few = difflib.get_close_matches(folded, sorted(by_folded_name), n=FEW_NAMES, cutoff=0)
+    return f"Of {len(names)} known the nearest are: {', '.join(by_folded_name[candidate] for candidate in few)}."
+
+
+def suggest_near(name: Any, known: Iterable[Any], prefix: str = "") -> str:
+    """The sentence of `suggest` with a blank before it, or nothing where no text of `known` is near."""
+    names = [text for text in known if isinstance(text, str)]
+    hint = suggest(name, names, prefix) if isinstance(name, str) else ""
+    return f" {hint}" if hint.startswith("Did") else ""
+
+
+def suggest_unquoted(value: Any) -> str:
+    """For a number or truth value that was written as a text: how to write it.
+
+    >>> suggest_unquoted("1e-3"), suggest_unquoted("yes")
+    (' Write it without quotes: 1e-3.', ' Write true.')
+    """
+    if not isinstance(value, str):
+        return ""
+    if value.casefold() in TRUTHS:
+        return f" Write {TRUTHS[value.casefold()]}."
+    return f" Write it without quotes: {value}." if NUMBER.fullmatch(value) else ""
+
+
+def is_one_edit(name: str, other: str) -> bool:
+    """Whether at most one letter is to be added, removed, replaced, or swapped with the next to get `other`.
+
+    >>> [is_one_edit("rate", other) for other in ("rates", "rte", "rare", "arte", "rtaes")]
+    [True, True, True, True, False]
+    """
+    if abs(len(name) - len(other)) > 1:
+        return False
+    start = next((i for i, pair in enumerate(zip(name, other, strict=False)) if pair[0] != pair[1]), None)
+    if start is None:
+        return True
+    rest, other_rest = name[start:], other[start:]
+    is_swap = rest[:2] == other_rest[1::-1] and rest[2:] == other_rest[2:]
+    return is_swap or rest[1:] == other_rest[1:] or rest[1:] == other_rest or rest == other_rest[1:]

@@ -7,14 +7,14 @@ from matplotlib.figure import Figure
 from rich.table import Table
 
 
-def draw_loss_curve(history: Mapping[str, list[float]]) -> Figure:
-    """Training and validation loss over epochs."""
+def draw_loss_curve(history: Mapping[str, list[float]], loss: Mapping[str, Any] | None = None) -> Figure:
+    """Training and validation loss over epochs; `loss` is its spec, None for cross-entropy."""
     figure = Figure(figsize=(6, 4), layout="constrained", facecolor="white")
     axes = figure.subplots()
     epochs = range(len(history["loss"]))
     axes.plot(epochs, history["loss"], label="training")
     axes.plot(epochs, history["val_loss"], label="validation", linestyle="--")
-    axes.set(xlabel="epoch", ylabel="loss (cross-entropy, nats)", ylim=(0, None))
+    axes.set(xlabel="epoch", ylabel=f"loss ({'cross-entropy, nats' if loss is None else loss['type']})")
     axes.grid(alpha=0.3)
     axes.legend()
     return figure
@@ -25,6 +25,9 @@ def summary_table(title: str, metrics: Mapping[str, float]) -> Table:
     table = Table(title=title, show_header=False)
     table.add_column()
     table.add_column(justify="right")
+    tested = [name for name in metrics if name.startswith("test_")]
+    for name in sorted(tested, key=lambda name: name == "test_loss"):  # whatever the configuration names; the loss last
+        table.add_row(name.replace("_", " ", 1), f"{metrics[name]:.4f}")
     for label, name, template in SUMMARY:
         table.add_row(label, template.format(metrics[name]))
     return table
@@ -58,8 +61,6 @@ BENCH_COLUMNS = (
     ("parameters", "parameters", "{:,}"),
 )
 SUMMARY = (
-    ("test accuracy", "test_accuracy", "{:.4f}"),
-    ("test loss", "test_loss", "{:.4f}"),
     ("parameters", "params_total", "{:,.0f}"),
     ("build", "build_seconds", "{:.2f} s"),
     ("first step", "first_step_seconds", "{:.2f} s"),

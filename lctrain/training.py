@@ -4,9 +4,11 @@ import sys
 from collections.abc import Callable, Iterable
 
 import keras
+import numpy as np
 
-from lctrain.builder import build_optimizer, gives_probabilities
+from lctrain.builder import build_loss, build_metrics, build_optimizer, gives_probabilities
 from lctrain.config import Config
+from lctrain.config.objectives import label_encoding
 from lctrain.data import Split, Splits
 
 
@@ -23,12 +25,20 @@ def compile_model(model: keras.Model, config: Config) -> None:
     optimizer = build_optimizer(config.optimizer)
     if config.precision == "mixed_float16":
         optimizer = keras.optimizers.LossScaleOptimizer(optimizer)
+    is_logits = not gives_probabilities(model)
     model.compile(
         optimizer=optimizer,
-        loss=keras.losses.SparseCategoricalCrossentropy(from_logits=not gives_probabilities(model)),
-        metrics=["accuracy"],
+        loss=build_loss(config.training, is_logits),
+        metrics=build_metrics(config.training, is_logits),
         jit_compile=config.jit_compile,
     )
+
+
+def encode_labels(labels: np.ndarray, config: Config) -> np.ndarray:
+    """Labels as the loss and the metrics compare them: integers, `(num,)`, or one-hot, `(num, num_classes)`."""
+    if label_encoding(config.training.model_dump()) == "integers":
+        return labels
+    return keras.utils.to_categorical(labels, config.data.num_classes).astype(keras.config.floatx())
 
 
 class EpochMetrics(keras.callbacks.Callback):
@@ -48,11 +58,12 @@ def fit(
     """Trains on the training split, watching the validation split.
 
     Returns:
-        `loss`, `accuracy`, `val_loss` and `val_accuracy`, one value per epoch each.
+        `loss`, `val_loss`, and the same of each metric, one value per epoch each.
     """
     history = model.fit(
-        *splits.train,
-        validation_data=splits.validation,
+        splits.train.inputs,
+        encode_labels(splits.train.labels, config),
+        validation_data=(splits.validation.inputs, encode_labels(splits.validation.labels, config)),
         epochs=config.training.epochs,
         batch_size=config.training.batch_size,
         verbose=_verbosity(config.training.progress),
@@ -62,8 +73,9 @@ def fit(
 
 
 def evaluate(model: keras.Model, split: Split, config: Config) -> dict[str, float]:
-    """`loss` and `accuracy` on a split."""
-    return model.evaluate(*split, batch_size=config.training.batch_size, verbose=0, return_dict=True)
+    """`loss` and each metric on a split."""
+    labels = encode_labels(split.labels, config)
+    return model.evaluate(split.inputs, labels, batch_size=config.training.batch_size, verbose=0, return_dict=True)
 
 
 def _verbosity(progress: str) -> int:

@@ -98,6 +98,7 @@ Examples:
   python -m lctrain model=lc2d model.layers.lc1.strides=2 training.epochs=5
   python -m lctrain -m model=lc2d implementation=1,2,3,batched
   python -m lctrain bench -m model=lc2d implementation=1,2,3,batched
+  python -m lctrain '+model.layers.extra={{type: Dropout, rate: 0.2, after: lc1}}' '~model.layers.dropout'
   python -m lctrain model=lc2d --cfg job          shows the composed configuration
 
   --debug brings tracebacks back; `python -m lctrain train --hydra-help` lists Hydra's own flags."""

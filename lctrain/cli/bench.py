@@ -16,6 +16,7 @@ from lctrain.cli.machine import describe_machine
 from lctrain.cli.quiet import load_libraries
 from lctrain.config import Config
 from lctrain.cost import MEBIBYTE, LayerSizes, train_step_cost
+from lctrain.data import check_feeds
 from lctrain.errors import EXIT_DONE, EXIT_FAILED, UserError
 from lctrain.geometry import Window, standardize_padding, standardize_sizes
 from lctrain.jobs import run_in_process
@@ -41,6 +42,8 @@ def run_bench(arguments: Sequence[str], tell: Callable[[Exception, str], None]) 
     exit_code = run_jobs(lambda config, _overrides: configs.append(config), arguments, tell)
     if exit_code != EXIT_DONE:
         return exit_code
+    for config in configs:
+        check_feeds(config)
     check_writable(configs[0].tracking)
     rows = [row for config in configs for row in measure_config(config)]
     _print_rows(rows)
@@ -134,7 +137,7 @@ def measure_model(config: Config) -> dict[str, Any]:
     generator = np.random.default_rng(config.seed)
     batch_size = config.training.batch_size
     inputs = generator.standard_normal((batch_size, *model.input_shape[1:]), dtype=np.float32)
-    labels = generator.integers(config.data.num_classes, size=batch_size)
+    labels = training.encode_labels(generator.integers(config.data.num_classes, size=batch_size), config)
     started = time.perf_counter()
     model.train_on_batch(inputs, labels)
     first_step_seconds = time.perf_counter() - started

@@ -11,18 +11,30 @@ from pathlib import Path
 import hydra
 from hydra._internal.utils import get_args_parser  # hydra.main's own, so that --config-dir is read as it reads it
 from hydra.core.hydra_config import HydraConfig
+from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.errors import MissingConfigException, OverrideParseException
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 from yaml import MarkedYAMLError
 
 import lctrain
+from lctrain.cli.overrides import FORCED, check_arguments, leave_keys_to_validation, split_override
 from lctrain.cli.user_files import check_user_files
 from lctrain.config import Config, validate
-from lctrain.errors import EXIT_DONE, EXIT_FAILED, Problem, UserError, suggest
+from lctrain.config.references import resolve
+from lctrain.errors import (
+    EXIT_DONE,
+    EXIT_FAILED,
+    EXIT_USER_ERROR,
+    ConfigError,
+    Problem,
+    UserError,
+    suggest,
+    suggest_near,
+)
 
-PLAIN_KEY = re.compile(r"[A-Za-z_][\w.]*")
-FORCED = "++"  # Hydra's prefix of an override that may set a new key or an old one
+NOT_DELETED = re.compile(r"Could not delete from config\. '(.+?)' does not exist")
+NOT_MERGED = re.compile(r"Error merging override (.+)")
 
 Job = Callable[[Config, list[str]], None]
 
@@ -49,7 +61,7 @@ def run_jobs(run_job: Job, arguments: Sequence[str], tell: Callable[[Exception, 
         tell: prints an error of one of several jobs under a heading.
 
     Returns:
-        The exit code: 0, or 1 where a job of several failed.
+        The exit code: 0, or where jobs of several failed 1; 2 where all did by the user's mistakes.
 
     Raises:
         UserError: a mistake in the command line or in a configuration.
@@ -62,13 +74,14 @@ def run_jobs(run_job: Job, arguments: Sequence[str], tell: Callable[[Exception, 
         nonlocal num_jobs
         job, num_jobs = num_jobs, num_jobs + 1
         try:
-            raw, problems = _resolve(composed)
-            config = validate(raw, problems)
+            raw = OmegaConf.to_container(composed, resolve=False)
+            config = validate(*resolve(raw))
+            _check_folder(config)
             run_job(config, [override.removeprefix(FORCED) for override in HydraConfig.get().overrides.task])
         except Exception as error:
             errors[job] = error
 
-    with _hydra_environment(arguments), _errors_as_user_errors():
+    with _hydra_environment(arguments), _errors_as_user_errors(arguments):
         hydra.main(config_path=str(config_folder()), config_name="config", version_base="1.3")(task)()
     if not errors:
         return EXIT_DONE
@@ -77,57 +90,32 @@ def run_jobs(run_job: Job, arguments: Sequence[str], tell: Callable[[Exception, 
     for job, error in errors.items():
         tell(error, f"Error in job {job}")
     print(f"Error: {len(errors)} of {num_jobs} jobs failed.", file=sys.stderr)
-    return EXIT_FAILED
+    are_mistakes = len(errors) == num_jobs and all(isinstance(error, UserError) for error in errors.values())
+    return EXIT_USER_ERROR if are_mistakes else EXIT_FAILED
 
 
-def _resolve(composed: DictConfig) -> tuple[dict, list[Problem]]:
-    """Plain mappings with interpolations resolved, and a problem for each that can't be."""
-    problems: list[Problem] = []
-
-    def resolve(node, path):
-        if not isinstance(node, DictConfig):
-            return OmegaConf.to_container(node, resolve=True) if OmegaConf.is_config(node) else node
-        plain = {}
-        for key in node:
-            where = f"{path}.{key}" if path else str(key)
-            try:
-                plain[key] = resolve(node[key], where)
-            except OmegaConfBaseException as error:
-                problems.append(Problem(where, f"can't be resolved: {str(error).splitlines()[0]}."))
-                plain[key] = None
-        return plain
-
-    return resolve(composed, ""), problems
-
-
-def leave_keys_to_validation(argument: str) -> str:
-    """Lets an override set any key, known to the files or not: our own validation then tells of all the wrong ones.
-
-    Hydra by itself stops at the first, and asks for a `+` that would not help. Choices of a group stay as they are.
-
-    >>> leave_keys_to_validation("model.layers.lc1.strides=2"), leave_keys_to_validation("model=lc2d")
-    ('++model.layers.lc1.strides=2', 'model=lc2d')
-    """
-    key, equals, value = argument.partition("=")
-    if key.lstrip("+~") == "hydra.searchpath":
-        raise UserError("`hydra.searchpath` is not taken: folders are checked before they are read. Use --config-dir.")
-    if not equals or not PLAIN_KEY.fullmatch(key) or key.startswith("hydra.") or key in Config.model_fields:
-        return argument
-    if value.replace(" ", "") == "{}":
-        raise UserError(f"`{key}={{}}` would change nothing: mappings are merged. Delete keys one by one: ~{key}.KEY")
-    return FORCED + argument
+def _check_folder(config: Config) -> None:
+    """A file may choose a store inside the working folder alone; the command line any."""
+    overrides = [split_override(override) for override in HydraConfig.get().overrides.task]
+    is_ours = any(key == "tracking.folder" or (key == "tracking" and value[:1] == "{") for _, key, value in overrides)
+    folder = Path(config.tracking.folder).expanduser().resolve()
+    if not is_ours and not folder.is_relative_to(Path.cwd()):
+        told = "must lie in the working folder where a file chooses it"
+        fix = f"To have it there, say so on the command line: tracking.folder={config.tracking.folder}"
+        raise ConfigError([Problem("tracking.folder", f"{told}; got {config.tracking.folder!r}. {fix}")])
 
 
 @contextmanager
 def _hydra_environment(arguments: Sequence[str]) -> Iterator[None]:
     """Hydra reads its arguments from sys.argv, and raises instead of printing if an environment variable says so."""
     OmegaConf.register_new_resolver("unique_suffix", lambda: secrets.token_hex(3), use_cache=True, replace=True)
+    check_arguments(arguments)
     parsed, _ = get_args_parser().parse_known_args(list(arguments))
     for folder in (parsed.config_dir, parsed.config_path):
         if folder is not None:
             check_user_files(Path(folder))
     argv, full_error = sys.argv, os.environ.get("HYDRA_FULL_ERROR")
-    sys.argv = ["lctrain", *map(leave_keys_to_validation, arguments)]
+    sys.argv = ["lctrain", *(arguments if parsed.shell_completion else map(leave_keys_to_validation, arguments))]
     os.environ["HYDRA_FULL_ERROR"] = "1"
     try:
         yield
@@ -140,7 +128,7 @@ def _hydra_environment(arguments: Sequence[str]) -> Iterator[None]:
 
 
 @contextmanager
-def _errors_as_user_errors() -> Iterator[None]:
+def _errors_as_user_errors(arguments: Sequence[str]) -> Iterator[None]:
     """What Hydra, OmegaConf and YAML say of a user's mistake, in one or a few lines of ours."""
     try:
         yield
@@ -157,7 +145,7 @@ def _errors_as_user_errors() -> Iterator[None]:
     except (UserError, MemoryError):
         raise
     except Exception as error:  # jobs keep theirs to themselves, so this is what Hydra could not make sense of
-        raise UserError(_composition_error(error)) from error
+        raise UserError(_composition_error(error, arguments)) from error
 
 
 def _missing_choice(error: MissingConfigException) -> str:
@@ -167,11 +155,44 @@ def _missing_choice(error: MissingConfigException) -> str:
     return f"`{group}` has no choice {choice!r}. {suggest(choice, error.options)}"
 
 
-def _composition_error(error: Exception) -> str:
+def _composition_error(error: Exception, arguments: Sequence[str]) -> str:
     if isinstance(error.__cause__, MarkedYAMLError):
         return _yaml_error(error.__cause__)
-    lines = str(error).replace(FORCED, "").splitlines()
-    return "\n".join(line for line in lines[:4] if line.strip())
+    missing = NOT_DELETED.search(str(error))
+    if missing:
+        return f"`~{missing[1]}`: there is no such key to delete.{_suggest_key(missing[1], arguments)}"
+    text = str(error).replace(FORCED, "")
+    unmerged = NOT_MERGED.match(text)
+    if unmerged and error.__cause__ is not None:
+        reason = str(error.__cause__).splitlines()[0]
+        return f"`{unmerged[1]}` does not fit what is there: {reason}. Set or delete its keys one by one."
+    lines = [line for line in text.splitlines()[:4] if line.strip() and "append" not in line]
+    return "\n".join(lines)
+
+
+def _suggest_key(key: str, arguments: Sequence[str]) -> str:
+    """The nearest key of the configuration as it is without the deletions; sweeps aside, which change values alone."""
+    parsed, _ = get_args_parser().parse_known_args(list(map(leave_keys_to_validation, arguments)))
+    overrides = [
+        override.input_line
+        for override in OverridesParser.create().parse_overrides(parsed.overrides)
+        if not override.is_delete()
+        and not override.is_sweep_override()
+        and not override.key_or_group.startswith("hydra")
+    ]
+    if parsed.config_dir is not None:
+        overrides.append(f"hydra.searchpath=['file://{Path(parsed.config_dir).absolute()}']")
+    with hydra.initialize_config_dir(str(config_folder()), version_base="1.3"):
+        node = OmegaConf.to_container(hydra.compose("config", overrides), resolve=False)
+    *parents, last = key.split(".")
+    above = ""
+    for parent in [*parents, last]:
+        if not isinstance(node, dict):
+            return ""
+        if parent not in node:
+            return suggest_near(parent, node, above)
+        node, above = node[parent], f"{above}{parent}."
+    return ""
 
 
 def _yaml_error(error: MarkedYAMLError) -> str:

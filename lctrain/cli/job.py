@@ -15,6 +15,7 @@ from lctrain.cli.machine import describe_machine
 from lctrain.cli.quiet import load_libraries
 from lctrain.config import Config
 from lctrain.cost import MEBIBYTE
+from lctrain.data import check_feeds
 from lctrain.errors import UserError
 from lctrain.tracking import Run, check_writable, start_run, ui_command
 
@@ -29,6 +30,7 @@ def run_job(config: Config, overrides: Sequence[str]) -> None:
     Raises:
         UserError: what only building shows (a window larger than its input, an unwritable store).
     """
+    check_feeds(config)
     check_writable(config.tracking)
     _check_backend()
     load_libraries()
@@ -67,10 +69,10 @@ def _train(config: Config, run: Run) -> dict[str, float]:
     measured["first_step_seconds"] = first_step.seconds
     measured["peak_memory_mb"] = (memory.peak_memory_bytes() - memory_before) / MEBIBYTE
     batch_size = config.training.batch_size
-    one_batch = splits.train.inputs[:batch_size], splits.train.labels[:batch_size]
+    one_batch = splits.train.inputs[:batch_size], training.encode_labels(splits.train.labels[:batch_size], config)
     measured |= profiling.step_metrics(profiling.measure_steps(model, *one_batch), len(one_batch[1]))
     run.log_metrics(measured)
-    run.log_figure(draw_loss_curve(history), "loss_curve.png")
+    run.log_figure(draw_loss_curve(history, config.training.loss), "loss_curve.png")
     run.log_model(model, _requirements())
     return metrics | measured
 

@@ -1,14 +1,18 @@
 """The check of a user's own configuration files before Hydra reads them: they may hold data for a job, nothing else."""
 
+import os
 import re
 from pathlib import Path
 from typing import Any
 
 import yaml
+from omegaconf._utils import get_yaml_loader  # Hydra's own, so that what is checked is what it reads
 
+from lctrain.config.limits import MAX_BYTES, find_in_text
 from lctrain.errors import UserError
 
-PACKAGE_HEADER = re.compile(r"^\s*#\s*@package\s+(\S+)", re.MULTILINE)
+HEADER = re.compile(r"\s*#\s*@")
+OUTSIDE = re.compile(r"(^|[/\\@:])\.\.([/\\]|$)|//|\$\{")
 
 
 def check_user_files(folder: Path) -> None:
@@ -22,32 +26,57 @@ def check_user_files(folder: Path) -> None:
     """
     if not folder.is_dir():
         raise UserError(f"`--config-dir` must be a folder; got {str(folder)!r}.")
-    for path in sorted(folder.rglob("*.y*ml")):
-        if path.relative_to(folder).parts[0] == "hydra":
-            raise UserError(f"{path}: a folder of your own must not hold a group `hydra`. Remove it.")
-        _check_file(path)
+    for parent, folders, files in os.walk(folder):
+        for name in sorted(folders):
+            path = Path(parent, name)
+            if path.is_symlink():
+                raise UserError(f"{path} must be a folder, not a link to one.")
+        for name in sorted(files):
+            path = Path(parent, name)
+            if path.relative_to(folder).parts[0].casefold() == "hydra":
+                raise UserError(f"{path}: a folder of your own must not hold a group `hydra`. Remove it.")
+            if name.casefold().endswith((".yaml", ".yml")):
+                _check_file(path)
 
 
 def _check_file(path: Path) -> None:
+    if not path.is_file():
+        raise UserError(f"{path} must be a plain file.")
+    if path.stat().st_size > MAX_BYTES:
+        raise UserError(f"{path} must be at most {MAX_BYTES:,} bytes (1 MiB); it has {path.stat().st_size:,}.")
     try:
         text = path.read_text(encoding="utf-8")
-        content = yaml.safe_load(text)
+        found = find_in_text(text)
+        if found is not None:
+            raise UserError(f"{path}, {found}")
+        content = yaml.load(text, Loader=get_yaml_loader())
     except UnicodeDecodeError as error:
         raise UserError(f"{path} must be text in UTF-8; {error}.") from error
-    except RecursionError:
-        raise UserError(f"{path} nests its values too deeply.") from None
+    except OSError as error:
+        raise UserError(f"{path} must be readable; {error.strerror}.") from error
     except yaml.YAMLError:
         return  # Hydra reads it only if it is chosen, and its error names the line
-    packages = PACKAGE_HEADER.findall(text)
-    if any(package not in ("_group_", "_global_") for package in packages):
-        raise UserError(f"{path}: `@package` must be _group_ or _global_; got {packages[0]!r}.")
-    if isinstance(content, dict) and ("hydra" in content or _mentions_hydra(content.get("defaults"))):
+    for package in _packages(text):
+        if package not in ("_group_", "_global_"):
+            raise UserError(f"{path}: `@package` must be _group_ or _global_; got {package!r}.")
+    if not isinstance(content, dict):
+        return
+    if "hydra" in content or _any_text(content.get("defaults"), lambda text: "hydra" in text):
         raise UserError(f"{path} must not configure `hydra`. Give such settings on the command line.")
+    if _any_text(content.get("defaults"), lambda text: OUTSIDE.search(text) is not None):
+        raise UserError(f"{path}: `defaults` must name choices, not paths that lead elsewhere or `${{...}}`.")
 
 
-def _mentions_hydra(defaults: Any) -> bool:
-    if isinstance(defaults, dict):
-        return any(_mentions_hydra(part) for item in defaults.items() for part in item)
-    if isinstance(defaults, list):
-        return any(map(_mentions_hydra, defaults))
-    return "hydra" in str(defaults)
+def _packages(text: str) -> list[str]:
+    """What the file's header says of its package, line by line as Hydra splits them."""
+    headers = [line.strip().lstrip("#").split() for line in text.splitlines() if HEADER.match(line)]
+    return [" ".join(header[1:]) for header in headers if header[0] == "@package"]
+
+
+def _any_text(value: Any, is_wrong) -> bool:
+    """Whether any text in a defaults list is wrong."""
+    if isinstance(value, dict):
+        return any(_any_text(part, is_wrong) for item in value.items() for part in item)
+    if isinstance(value, list):
+        return any(_any_text(part, is_wrong) for part in value)
+    return is_wrong(str(value))

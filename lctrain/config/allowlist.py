@@ -9,6 +9,16 @@ from functools import cache
 from importlib.resources import files
 from typing import Any
 
+NESTED_ARGUMENTS = {
+    "layer": "layers",
+    "backward_layer": "layers",
+    "layers": "layers",
+    "cell": "cells",
+    "cells": "cells",
+    "learning_rate": "schedules",
+}
+LIST_ARGUMENTS = ("layers", "cells")
+
 
 @dataclass(frozen=True)
 class ClassEntry:
@@ -31,7 +41,7 @@ class ClassEntry:
 
 @cache
 def classes(group: str) -> dict[str, ClassEntry]:
-    """The classes of `layers`, `optimizers`, `initializers`, `regularizers` or `constraints`, by name."""
+    """The classes of a group (`layers`, `cells`, `optimizers`, `schedules`, `initializers`, ...), by name."""
     return {
         name: ClassEntry(name, tuple(entry["required"]), entry["optional"]) for name, entry in _table()[group].items()
     }
@@ -42,14 +52,32 @@ def activations() -> tuple[str, ...]:
     return tuple(_table()["activations"])
 
 
-def find_class(group: str, name: str) -> ClassEntry | None:
-    """A class by its name or, as Keras allows, by the same in snake case: `GlorotUniform` or `glorot_uniform`."""
-    return classes(group).get(name) or _by_snake_case(group).get(name)
+@cache
+def left_out() -> dict[str, str]:
+    """What Keras has and a configuration can't name, and why, as the rest of a sentence."""
+    return _table()["left_out"]
 
 
 @cache
-def _by_snake_case(group: str) -> dict[str, ClassEntry]:
-    return {_snake_case(name): entry for name, entry in classes(group).items()}
+def aliases(group: str) -> dict[str, str]:
+    """Other names that Keras or R have for the classes of a group: `glorot_uniform`, `mse`, `MaxPool2D`."""
+    in_snake_case = {} if group in ("layers", "cells") else {_snake_case(name): name for name in classes(group)}
+    return {**in_snake_case, **_table()["aliases"][group]}
+
+
+def find_class(group: str, name: Any) -> ClassEntry | None:
+    """A class by its name or by another that Keras has for it: `GlorotUniform` or `glorot_uniform`."""
+    if not isinstance(name, str):
+        return None
+    return classes(group).get(name) or classes(group).get(aliases(group).get(name))
+
+
+def nested_group(argument: Any) -> str | None:
+    """The group of which an argument holds an object (or a list of them), or None where it holds plain values."""
+    if argument in NESTED_ARGUMENTS:
+        return NESTED_ARGUMENTS[argument]
+    _, underscore, suffix = str(argument).rpartition("_")
+    return f"{suffix}s" if underscore and suffix in ("initializer", "regularizer", "constraint") else None
 
 
 def _snake_case(name: str) -> str:

@@ -8,6 +8,7 @@ PositiveInt = Annotated[int, Field(gt=0, lt=2**31)]
 Seed = Annotated[int, Field(ge=0, lt=2**32)]
 Fraction = Annotated[float, Field(gt=0, lt=1)]
 Name = Annotated[str, Field(min_length=1, max_length=200)]
+Shape = Annotated[list[PositiveInt], Field(min_length=1)]
 
 
 class Group(BaseModel):
@@ -15,16 +16,24 @@ class Group(BaseModel):
 
 
 class ModelConfig(Group):
-    """A stack of layers: each key is a layer's name, each value its spec, in order."""
+    """A graph of layers: each key is a layer's name, each value its spec; without `inputs` it reads the layer above.
+
+    `inputs` gives the shape of each array that the model reads, channels_last whatever the run's `data_format`; None is
+    one input, `input`, of the data's shape. `outputs` names the layers whose outputs are the model's; None is the last.
+    """
 
     name: Annotated[str, Field(pattern=r"^[A-Za-z][\w.-]*$", max_length=200)]
-    layers: dict[Any, Any] = Field(min_length=1)  # the specs and their names are checked in validation.py
+    inputs: dict[Name, Shape] | None = Field(default=None, min_length=1)
+    layers: dict[Any, Any] = Field(
+        min_length=1, max_length=2000
+    )  # the specs and their names are checked in validation.py
+    outputs: list[Name] | None = Field(default=None, min_length=1)
 
 
 class DataConfig(Group):
     """What every data set states; `input_shape` is channels_last whatever the run's `data_format`."""
 
-    input_shape: list[PositiveInt] = Field(min_length=1)
+    input_shape: Shape
     num_classes: Annotated[int, Field(ge=2)]
     validation_fraction: Fraction
     test_fraction: Fraction
@@ -45,10 +54,14 @@ class SyntheticConfig(DataConfig):
 
 
 class TrainingConfig(Group):
+    """How a model is trained; `loss` None is the cross-entropy, of probabilities or logits as the model gives them."""
+
     name: Name
     epochs: PositiveInt
     batch_size: PositiveInt
     progress: Literal["auto", "bar", "lines", "none"]
+    loss: Any = None  # a spec, checked in objectives.py, as those of the metrics
+    metrics: dict[Any, Any] = Field(default_factory=lambda: {"accuracy": {"type": "Accuracy"}}, max_length=100)
 
 
 class DeviceConfig(Group):

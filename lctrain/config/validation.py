@@ -2,24 +2,33 @@
 
 import re
 from collections.abc import Mapping, Sequence
-from typing import Any, get_args
+from typing import Any
 
-from pydantic import BaseModel, ValidationError
+from pydantic import ValidationError
 
-from lctrain.config.allowlist import find_class
-from lctrain.config.arguments import check_spec
+from lctrain.config.allowlist import LIST_ARGUMENTS, find_class, nested_group
+from lctrain.config.graph import WIRING, Graph, GraphError, connect, share_layers
+from lctrain.config.limits import TOO_DEEP, find_in_values
+from lctrain.config.objectives import check_objectives
 from lctrain.config.schema import Config
-from lctrain.errors import ConfigError, Problem, suggest
+from lctrain.config.specs import check_spec
+from lctrain.config.spelling import normalize
+from lctrain.config.wording import as_problem
+from lctrain.errors import ConfigError, Problem, is_one_edit, suggest, suggest_near
 
+INPUT = "input"  # the name of the model's input where it declares none: the arrays of the data set
 LAYER_NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]{0,63}")
 CHANNELS_AXIS = (  # layers whose default `axis`, the last, means the channels
     "BatchNormalization",
+    "Concatenate",
     "GroupNormalization",
     "LayerNormalization",
     "Softmax",
     "UnitNormalization",
 )
 CHANNELS_LAST_ONLY = ("Cropping1D", "SpatialDropout1D", "UpSampling1D")  # steps are their axis 1, without a choice
+KEYS = ("type", *WIRING)  # of every layer
+HASHES = ("HashedCrossing", "Hashing")
 OVER_LAST_AXIS = ("softmax", "log_softmax", "sparsemax")  # activations that compare channels
 
 
@@ -33,51 +42,122 @@ def validate(raw: Mapping[str, Any], problems: Sequence[Problem] = ()) -> Config
     Raises:
         ConfigError: holds every problem found, each with its dotted path.
     """
+    problems = list(dict.fromkeys([*problems, *find_in_values(raw)]))
+    if any(TOO_DEEP in problem.message for problem in problems):
+        raise ConfigError(problems)  # what walks the values from here on does so by recursion
+    spelling = normalize(raw)
+    raw = spelling.config
     found = []
     try:
         config = Config.model_validate(raw)
     except ValidationError as error:
-        found = [_as_problem(details, raw) for details in error.errors()]
+        is_name = isinstance(raw.get("optimizer"), str)  # which is told as a spec
+        details = [one for one in error.errors() if not (is_name and one["loc"] == ("optimizer",))]
+        found = [as_problem(one, raw) for one in details if one["loc"][-1] != "[key]"]  # names of inputs: told below
     found += _check_specs(raw)
+    graph, unconnected = _connect(raw)
+    found = [spelling.as_written(problem) for problem in [*found, *unconnected]]
     known = {problem.path for problem in problems}
     problems = [*problems, *(problem for problem in found if problem.path not in known)]
     if problems:
         raise ConfigError(problems)
-    layers = {name: _inherit(spec, config) for name, spec in config.model.layers.items()}
-    if config.precision.startswith("mixed") and raw["model"]["layers"][name := list(layers)[-1]].get("dtype") is None:
-        layers[name]["dtype"] = "float32"  # a softmax and its logarithm in half precision lose the small scores
-    return config.model_copy(update={"model": config.model.model_copy(update={"layers": layers})})
+    return _complete(config, graph)
+
+
+def _complete(config: Config, graph: Graph) -> Config:
+    """The configuration in which every layer is explicit, in topological order."""
+    model, layers = config.model, {}
+    specs, _ = share_layers(model.layers)
+    for name, sources in graph.sources.items():
+        layers[name] = {**_inherit(specs[name], config), "inputs": sources}
+        layers[name].pop("after", None)
+    for name in graph.outputs if config.precision.startswith("mixed") else ():
+        origin = layers[name].get("shares") or name
+        if specs[origin].get("dtype") is None:  # a softmax and its logarithm in half precision lose the small scores
+            for spec in layers.values():
+                if spec is layers[origin] or spec.get("shares") == origin:
+                    spec["dtype"] = "float32"
+    inputs = model.inputs or {INPUT: config.data.input_shape}
+    changes = {"layers": layers, "inputs": inputs, "outputs": graph.outputs}
+    return config.model_copy(update={"model": model.model_copy(update=changes)})
+
+
+def _connect(raw: Mapping[str, Any]) -> tuple[Graph | None, list[Problem]]:
+    """How the layers connect, where all of them are layers; and what is wrong with it."""
+    model = raw.get("model")
+    layers = model.get("layers") if isinstance(model, Mapping) else None
+    if not isinstance(layers, Mapping) or not layers:
+        return None, []
+    inputs, outputs = model.get("inputs"), model.get("outputs")
+    layers, _ = share_layers(layers)
+    are_layers = all(
+        isinstance(name, str) and isinstance(spec, Mapping) and find_class("layers", spec.get("type"))
+        for name, spec in layers.items()
+    )
+    are_names = outputs is None or (isinstance(outputs, list) and all(isinstance(name, str) for name in outputs))
+    if not are_layers or not are_names or (inputs is not None and (not isinstance(inputs, Mapping) or not inputs)):
+        return None, []  # which other checks have told
+    try:
+        return connect(layers, [INPUT] if inputs is None else [str(name) for name in inputs], outputs), []
+    except GraphError as error:
+        return None, error.problems
 
 
 def _check_specs(raw: Mapping[str, Any]) -> list[Problem]:
-    """Problems in the specs of the layers and of the optimizer, which the schema leaves open."""
+    """Problems in the specs of layers, optimizer, loss and metrics, which the schema leaves open."""
     problems = []
     model = raw.get("model")
     layers = model.get("layers") if isinstance(model, Mapping) else None
-    for name, spec in layers.items() if isinstance(layers, Mapping) else ():
-        path = f"model.layers.{name}"
-        if not isinstance(name, str) or not LAYER_NAME.fullmatch(name):
-            expected = "must be a layer name of letters, digits and underscores that starts with a letter"
-            problems.append(Problem(path, f"{expected}; got {name!r}."))
-        found = check_spec(spec, path, "layers")
-        if isinstance(spec, Mapping) and "type" not in spec and len(layers) > 1:
-            others = suggest(str(name), [str(other) for other in layers if other != name])
-            found = [Problem(path, f"has no `type`: name its class, or one of the model's other layers. {others}")]
-        problems += found or _check_with_top_level(spec, path, raw)
+    if isinstance(layers, Mapping):
+        for name in model["inputs"] if isinstance(model.get("inputs"), Mapping) else ():
+            problems += _check_name(name, f"model.inputs.{name}", "an input name")
+        _, unshared = share_layers(layers)
+        problems += unshared
+        problems += [problem for name in layers for problem in _check_layer(name, layers, raw)]
     if raw.get("jit_compile") is True and isinstance(layers, Mapping):
         sparse = [f"`model.layers.{name}`" for name, spec in layers.items() if _uses_sparse(spec, raw)]
         if sparse:
             expected = "must be false with implementation 3, whose sparse matmul XLA can't compile"
             problems.append(Problem("jit_compile", f"{expected}; got true ({', '.join(sparse)})."))
-    if isinstance(raw.get("optimizer"), Mapping):
+    if isinstance(raw.get("optimizer"), Mapping | str):
         problems += check_spec(raw["optimizer"], "optimizer", "optimizers")
+    if isinstance(raw.get("training"), Mapping):
+        problems += check_objectives(raw["training"])
     return problems
+
+
+def _check_layer(name: Any, layers: Mapping[Any, Any], raw: Mapping[str, Any]) -> list[Problem]:
+    spec, path = layers[name], f"model.layers.{name}"
+    problems = _check_name(name, path, "a layer name")
+    if isinstance(spec, Mapping) and spec.get("shares") is not None:
+        return problems
+    found = check_spec(spec, path, "layers", WIRING)
+    if isinstance(spec, Mapping) and "type" not in spec and len(layers) > 1:
+        others = suggest(str(name), [str(other) for other in layers if other != name])
+        misspelt = [str(key) for key in spec if any(is_one_edit(str(key), known) and key != known for known in KEYS)]
+        near = [suggest_near(key, KEYS) for key in misspelt]
+        told = f"has no `type`: name its class, or one of the model's other layers. {others}{''.join(near)}"
+        found = [Problem(path, told)]
+    return [*problems, *(found or _check_with_top_level(spec, path, raw))]
+
+
+def _check_name(name: Any, path: str, kind: str) -> list[Problem]:
+    if isinstance(name, str) and LAYER_NAME.fullmatch(name):
+        return []
+    expected = f"must be {kind} of letters, digits and underscores that starts with a letter"
+    return [Problem(path, f"{expected}; got {name!r}.")]
 
 
 def _check_with_top_level(spec: Mapping[str, Any], path: str, raw: Mapping[str, Any]) -> list[Problem]:
     """What is right in a layer by itself, but not under the run's data_format or precision."""
     problems = []
-    name = find_class("layers", spec["type"]).name
+    name = spec["type"]
+    for argument, value in spec.items():
+        if nested_group(argument) == "layers":
+            nested = value if isinstance(value, list) else [value]
+            problems += [
+                found for one in nested if one for found in _check_with_top_level(one, f"{path}.{argument}", raw)
+            ]
     if raw.get("data_format") == "channels_first":
         if name in CHANNELS_LAST_ONLY:
             problems.append(Problem(path, f"({name}) knows no data_format; use data_format=channels_last."))
@@ -96,82 +176,30 @@ def _check_with_top_level(spec: Mapping[str, Any], path: str, raw: Mapping[str, 
 
 
 def _uses_sparse(spec: Any, raw: Mapping[str, Any]) -> bool:
-    entry = find_class("layers", str(spec.get("type"))) if isinstance(spec, Mapping) else None
-    if entry is None or "implementation" not in entry.arguments:
+    entry = find_class("layers", spec.get("type")) if isinstance(spec, Mapping) else None
+    if entry is None:
         return False
+    if "implementation" not in entry.arguments:
+        return any(_uses_sparse(value, raw) for value in spec.values())  # what a wrapper holds
     return (raw.get("implementation") if spec.get("implementation") is None else spec["implementation"]) == 3
 
 
-def _inherit(spec: Mapping[str, Any], config: Config) -> dict[str, Any]:
+def _inherit(spec: Mapping[str, Any], config: Config, group: str = "layers") -> dict[str, Any]:
     """The spec with the top-level choices that it does not make itself: a complete, explicit one."""
-    entry = find_class("layers", spec["type"])
-    complete = {**spec, "type": entry.name}
-    if isinstance(complete.get("padding"), str):
-        complete["padding"] = complete["padding"].lower()  # of Keras' layers some take capitals, some don't
+    entry = find_class(group, spec["type"])
+    complete = dict(spec)
+    for name, value in spec.items():
+        kind = nested_group(name)
+        if kind not in ("layers", "cells") or value is None:
+            continue
+        is_list = name in LIST_ARGUMENTS and isinstance(value, list)
+        complete[name] = [_inherit(one, config, kind) for one in value] if is_list else _inherit(value, config, kind)
     for name in ("implementation", "data_format"):
         if name in entry.arguments and complete.get(name) is None:
             complete[name] = getattr(config, name)
-    if "dtype" in entry.arguments and complete.get("dtype") is None:
+    gives_integers = entry.name in HASHES and complete.get("output_mode", "int") == "int"
+    if "dtype" in entry.arguments and complete.get("dtype") is None and not gives_integers:
         complete["dtype"] = config.precision
     if entry.name in CHANNELS_AXIS and config.data_format == "channels_first":
         complete.setdefault("axis", 1)
     return complete
-
-
-def _as_problem(details: Any, raw: Mapping[str, Any]) -> Problem:
-    """One of pydantic's errors in our words."""
-    location = _location_as_written(details["loc"])
-    path, got, context = ".".join(map(str, location)), details["input"], details.get("ctx", {})
-    match details["type"]:
-        case "extra_forbidden":
-            prefix = path.removesuffix(str(location[-1]))
-            known = [prefix + key for key in _known_keys(location[:-1], raw)]
-            return Problem(path, f"is not a known key. {suggest(path, known)}")
-        case "missing":
-            return Problem(path, "is missing.")
-        case "literal_error":
-            hint = f" {suggest(got, _quoted_names(context['expected']))}" if isinstance(got, str) else ""
-            return Problem(path, f"must be one of {_comma_separated(context['expected'])}; got {got!r}.{hint}")
-        case "union_tag_invalid":
-            hint = suggest(str(context["tag"]), _quoted_names(context["expected_tags"]))
-            return Problem(f"{path}.name", f"must be one of {context['expected_tags']}; got {context['tag']}. {hint}")
-        case "union_tag_not_found":
-            return Problem(f"{path}.name", "is missing.")
-        case "model_type" | "dict_type" | "model_attributes_type":
-            return Problem(path, f"must be a mapping; got {got!r}.")
-        case "too_short" | "string_too_short":
-            return Problem(path, "must not be empty.")
-        case "invalid_key":
-            return Problem(path, "is not a known key; keys are text.")
-        case "string_pattern_mismatch":
-            expected = "must start with a letter and hold letters, digits, `_`, `-` and `.` alone"
-            return Problem(path, f"{expected}; got {got!r}.")
-    expected = re.sub(r"^\w+ should", "must", details["msg"])
-    return Problem(path, f"{expected}; got {got!r}.")
-
-
-def _location_as_written(location: tuple) -> tuple:
-    """Pydantic's location without the tag that it adds behind `data`."""
-    return (location[0], *location[2:]) if location[0] == "data" and len(location) > 2 else location
-
-
-def _comma_separated(expected: str) -> str:
-    return expected.replace(" or ", ", ")
-
-
-def _quoted_names(text: str) -> list[str]:
-    return re.findall(r"'([^']*)'", text)
-
-
-def _known_keys(location: tuple, raw: Mapping[str, Any]) -> list[str]:
-    """The keys of the group at this location."""
-    group = Config
-    for key in location:
-        candidates = _models(group.model_fields[key].annotation)
-        by_name = {get_args(kind.model_fields["name"].annotation): kind for kind in candidates}
-        group = candidates[0] if len(candidates) == 1 else by_name[(raw[key]["name"],)]
-    return list(group.model_fields)
-
-
-def _models(annotation: Any) -> list[type[BaseModel]]:
-    return list(get_args(annotation)) or [annotation]

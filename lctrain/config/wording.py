@@ -1,0 +1,83 @@
+"""What pydantic says of a configuration, in our words: the place, what was expected, what was got, the nearest name."""
+
+import re
+from collections.abc import Mapping
+from typing import Any, get_args
+
+from pydantic import BaseModel
+
+from lctrain.config.schema import Config
+from lctrain.errors import Problem, suggest, suggest_near, suggest_unquoted
+
+CHOSEN_ONLY = ("experiment", "hydra")  # what the command line sets and a composed configuration does not hold
+EXPECTED = {
+    "bool_type": "true or false",
+    "bool_parsing": "true or false",
+    "int_type": "an integer",
+    "int_from_float": "an integer",
+    "float_type": "a number",
+    "string_type": "a text",
+    "list_type": "a list",
+    "model_type": "a mapping",
+    "dict_type": "a mapping",
+    "model_attributes_type": "a mapping",
+}
+
+
+def as_problem(details: Any, raw: Mapping[str, Any]) -> Problem:
+    """One of pydantic's errors in our words."""
+    location = _location_as_written(details["loc"])
+    path, got, context = ".".join(map(str, location)), details["input"], details.get("ctx", {})
+    match details["type"]:
+        case "extra_forbidden":
+            prefix = path.removesuffix(str(location[-1]))
+            hint = suggest(str(location[-1]), _known_keys(location[:-1], raw), prefix)
+            return Problem(path, f"is not a known key. {hint}")
+        case "missing":
+            return Problem(path, "is missing. Add it.")
+        case "literal_error":
+            hint = suggest_near(got, _quoted_names(context["expected"])) or suggest_unquoted(got)
+            return Problem(path, f"must be one of {_comma_separated(context['expected'])}; got {got!r}.{hint}")
+        case "union_tag_invalid":
+            hint = suggest(str(context["tag"]), _quoted_names(context["expected_tags"]))
+            return Problem(f"{path}.name", f"must be one of {context['expected_tags']}; got {context['tag']!r}. {hint}")
+        case "union_tag_not_found":
+            return Problem(f"{path}.name", "is missing. Add it.")
+        case kind if kind in EXPECTED:
+            return Problem(path, f"must be {EXPECTED[kind]}; got {got!r}.{suggest_unquoted(got)}")
+        case "too_short" | "string_too_short":
+            return Problem(path, "must not be empty. Fill it in.")
+        case "invalid_key":
+            return Problem(path, "is not a known key; keys are text.")
+        case "string_pattern_mismatch":
+            expected = "must start with a letter and hold letters, digits, `_`, `-` and `.` alone"
+            return Problem(path, f"{expected}; got {got!r}.")
+    expected = re.sub(r"^\w+ should", "must", details["msg"])
+    return Problem(path, f"{expected}; got {got!r}.")
+
+
+def _location_as_written(location: tuple) -> tuple:
+    """Pydantic's location without the tag that it adds behind `data`."""
+    return (location[0], *location[2:]) if location[0] == "data" and len(location) > 2 else location
+
+
+def _comma_separated(expected: str) -> str:
+    return expected.replace(" or ", ", ")
+
+
+def _quoted_names(text: str) -> list[str]:
+    return re.findall(r"'([^']*)'", text)
+
+
+def _known_keys(location: tuple, raw: Mapping[str, Any]) -> list[str]:
+    """The keys of the group at this location."""
+    group = Config
+    for key in location:
+        candidates = _models(group.model_fields[key].annotation)
+        by_name = {get_args(kind.model_fields["name"].annotation): kind for kind in candidates}
+        group = candidates[0] if len(candidates) == 1 else by_name[(raw[key]["name"],)]
+    return [*group.model_fields, *(CHOSEN_ONLY if group is Config else ())]
+
+
+def _models(annotation: Any) -> list[type[BaseModel]]:
+    return list(get_args(annotation)) or [annotation]
