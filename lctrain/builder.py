@@ -43,7 +43,10 @@ def build_model(config: Config) -> keras.Model:
     for name, spec in config.model.layers.items():
         sources = {source: tensors[source] for source in spec["inputs"]}
         try:
-            layers[name] = layers[spec["shares"]] if spec.get("shares") else build_layer(name, spec)
+            origin = spec.get("shares") or name  # which may come later: of layers on one input the order is free
+            if origin not in layers:
+                layers[origin] = build_layer(origin, config.model.layers[origin])
+            layers[name] = layers[origin]
             tensors[name] = _call(layers[name], spec["type"], [tensors[source] for source in spec["inputs"]])
             _try_penalties(layers[name])
         except (MemoryError, tf.errors.ResourceExhaustedError):

@@ -84,6 +84,25 @@ def test_logits_train_like_probabilities():
     np.testing.assert_allclose(losses[0], losses[1], rtol=1e-4)
 
 
+def test_a_graph_with_branches_and_a_schedule_trains():
+    layers = {
+        "left": {"type": "LocallyConnected2D", "filters": 3, "kernel_size": 2},
+        "right": {"type": "Conv2D", "filters": 3, "kernel_size": 2, "inputs": "input"},
+        "sum": {"type": "Add", "inputs": ["left", "right"]},
+        "flatten": "Flatten",
+        "head": {"type": "Dense", "units": 4, "activation": "softmax"},
+    }
+    schedule = {"type": "PiecewiseConstantDecay", "boundaries": [5], "values": [0.05, 0]}
+    model, _, _, history, *_ = train(
+        model={"name": "graph", "layers": layers},
+        optimizer={"type": "sgd", "learning_rate": schedule},
+        training=make_config()["training"] | {"epochs": 4},
+    )
+    assert history["loss"][1] < history["loss"][0]
+    assert history["val_loss"][2] == pytest.approx(history["val_loss"][3], rel=1e-6)  # the rate is 0 from step 5 on
+    assert float(model.optimizer.learning_rate) == 0
+
+
 def test_compiled_training_gives_the_same_losses():
     losses = [train(implementation="batched", jit_compile=compiled)[3]["loss"] for compiled in (False, True)]
     np.testing.assert_allclose(losses[0], losses[1], rtol=1e-3)
