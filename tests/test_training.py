@@ -10,9 +10,9 @@ from conftest import make_config
 
 from lctrain import memory, profiling, training
 from lctrain.builder import build_model
-from lctrain.cli.machine import describe_machine
 from lctrain.config import validate
 from lctrain.data import load_splits
+from lctrain.machine import describe_machine
 
 
 @pytest.fixture(autouse=True)

@@ -12,7 +12,7 @@ from contenders import prepare
 from workloads import Workload, draw_inputs
 
 from lctrain import memory
-from lctrain.cli.quiet import without_chatter
+from lctrain.libraries import without_chatter
 
 WARM_UP_STEPS = 2
 OOM_SCORE = Path("/proc/self/oom_score_adj")

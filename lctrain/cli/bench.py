@@ -2,25 +2,23 @@
 
 import argparse
 import json
-import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import psutil
 
-from lctrain import memory
 from lctrain.cli.hydra_app import run_jobs
-from lctrain.cli.machine import describe_machine
-from lctrain.cli.quiet import load_libraries
 from lctrain.config import Config
 from lctrain.cost import MEBIBYTE, LayerSizes, train_step_cost
 from lctrain.data import check_feeds
 from lctrain.errors import EXIT_DONE, EXIT_FAILED, UserError
 from lctrain.geometry import Window, standardize_padding, standardize_sizes
 from lctrain.jobs import run_in_process
+from lctrain.libraries import load_libraries
+from lctrain.machine import describe_machine
 from lctrain.tracking import check_writable, start_run, ui_command
+from lctrain.trials import measure_layer, measure_model
 
 GIGABYTE = 1e9
 WHOLE_MODEL = "(model)"
@@ -108,44 +106,6 @@ def inspect_layers(config: Config) -> dict[str, tuple[int, ...]]:
 
     layers = build_model(config).layers
     return {layer.name: tuple(layer.input.shape[1:]) for layer in layers if isinstance(layer, BaseLocallyConnected)}
-
-
-def measure_layer(config: Config, name: str, input_shape: tuple[int, ...]) -> dict[str, Any]:
-    """Forward pass and training step of one layer by itself; runs in a process of its own."""
-    load_libraries()
-    from lctrain import profiling, training
-    from lctrain.builder import build_layer
-
-    training.prepare_process(config)
-    layer = build_layer(name, config.model.layers[name])
-    return profiling.measure_layer(layer, input_shape, config.training.batch_size, config.jit_compile)
-
-
-def measure_model(config: Config) -> dict[str, Any]:
-    """Build, first step, inference and training step of the whole model on random arrays; likewise."""
-    load_libraries()
-    from lctrain import profiling, training
-    from lctrain.builder import build_model
-
-    training.prepare_process(config)
-    memory.reset_peak_memory()
-    before = memory.resident_memory_bytes()
-    started = time.perf_counter()
-    model = build_model(config)
-    build_seconds = time.perf_counter() - started
-    training.compile_model(model, config)
-    generator = np.random.default_rng(config.seed)
-    batch_size = config.training.batch_size
-    inputs = generator.standard_normal((batch_size, *model.input_shape[1:]), dtype=np.float32)
-    labels = training.encode_labels(generator.integers(config.data.num_classes, size=batch_size), config)
-    started = time.perf_counter()
-    model.train_on_batch(inputs, labels)
-    first_step_seconds = time.perf_counter() - started
-    steps = profiling.measure_steps(model, inputs, labels)
-    peak = memory.peak_memory_bytes() - before
-    return profiling.bench_figures(
-        model, build_seconds, first_step_seconds, steps["train_step"], steps["inference"], peak
-    )
 
 
 def find_winners(rows: Sequence[dict[str, Any]]) -> dict[tuple[str, str], dict[str, Any]]:

@@ -11,12 +11,12 @@ import yaml
 
 import lctrain
 from lctrain import memory
-from lctrain.cli.machine import describe_machine
-from lctrain.cli.quiet import load_libraries
 from lctrain.config import Config
 from lctrain.cost import MEBIBYTE
 from lctrain.data import check_feeds
 from lctrain.errors import UserError
+from lctrain.libraries import load_libraries
+from lctrain.machine import describe_machine
 from lctrain.tracking import Run, check_writable, start_run, ui_command
 
 

@@ -1,0 +1,54 @@
+"""One measured case, of a layer or of a whole model; each function is meant for a fresh process of its own."""
+
+import time
+from typing import Any
+
+import numpy as np
+
+from lctrain import memory
+from lctrain.config import Config
+from lctrain.libraries import load_libraries
+
+
+def measure_layer(config: Config, name: str, input_shape: tuple[int, ...]) -> dict[str, Any]:
+    """Forward pass and training step of one layer by itself, on the batch of the configuration.
+
+    Args:
+        config: validated; `implementation` and `jit_compile` are what shall be measured.
+        name: the layer's, in `config.model.layers`.
+        input_shape: without the batch.
+    """
+    load_libraries()
+    from lctrain import profiling, training
+    from lctrain.builder import build_layer
+
+    training.prepare_process(config)
+    layer = build_layer(name, config.model.layers[name])
+    return profiling.measure_layer(layer, input_shape, config.training.batch_size, config.jit_compile)
+
+
+def measure_model(config: Config) -> dict[str, Any]:
+    """Build, first step, inference and training step of the whole model on random arrays."""
+    load_libraries()
+    from lctrain import profiling, training
+    from lctrain.builder import build_model
+
+    training.prepare_process(config)
+    memory.reset_peak_memory()
+    before = memory.resident_memory_bytes()
+    started = time.perf_counter()
+    model = build_model(config)
+    build_seconds = time.perf_counter() - started
+    training.compile_model(model, config)
+    generator = np.random.default_rng(config.seed)
+    batch_size = config.training.batch_size
+    inputs = generator.standard_normal((batch_size, *model.input_shape[1:]), dtype=np.float32)
+    labels = training.encode_labels(generator.integers(config.data.num_classes, size=batch_size), config)
+    started = time.perf_counter()
+    model.train_on_batch(inputs, labels)
+    first_step_seconds = time.perf_counter() - started
+    steps = profiling.measure_steps(model, inputs, labels)
+    peak = memory.peak_memory_bytes() - before
+    return profiling.bench_figures(
+        model, build_seconds, first_step_seconds, steps["train_step"], steps["inference"], peak
+    )
