@@ -148,7 +148,7 @@ print([name for _, _, names in os.walk("{folder}/mlartifacts") for name in names
         (["trainin.epochs=1"], "`trainin` is not a known key. Did you mean `training`?"),
         (["modle=lc2d"], "`modle` is not a known key. Did you mean `model`?"),
         (["model=lc2x"], "`model` has no choice 'lc2x'. Did you mean `lc2d`?"),
-        (["implementation=7"], "`implementation` must be one of 1, 2, 3, 'batched', 'auto'; got 7."),
+        (["implementation=7"], "`implementation` must be one of 1, 2, 3, 'batched', 'auto', 'tuned'; got 7."),
         (["model.layers.lc1.fliters=3"], "`model.layers.lc1.fliters` is not an argument .* Did you mean `filters`?"),
         (["model.layers.lc9.filters=3"], "`model.layers.lc9` has no `type`.*Did you mean `lc1` or `lc2`?"),
         (["model.layers.head.units=${data.num_clases}"], "`model.layers.head.units` can't be .*'data.num_clases'"),

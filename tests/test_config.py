@@ -33,11 +33,11 @@ def broken(path, value):
     ("path", "value", "message"),
     [
         ("implementatoin", 2, "is not a known key. Did you mean `implementation`?"),
-        ("implementation", 7, "must be one of 1, 2, 3, 'batched', 'auto'; got 7."),
+        ("implementation", 7, "must be one of 1, 2, 3, 'batched', 'auto', 'tuned'; got 7."),
         (
             "implementation",
             "bached",
-            "must be one of 1, 2, 3, 'batched', 'auto'; got 'bached'. Did you mean `batched`?",
+            "must be one of 1, 2, 3, 'batched', 'auto', 'tuned'; got 'bached'. Did you mean `batched`?",
         ),
         ("data_format", "channel_first", "got 'channel_first'. Did you mean `channels_first`?"),
         (
@@ -47,7 +47,7 @@ def broken(path, value):
         ),
         ("seed", -1, "must be greater than or equal to 0; got -1."),
         ("seed", ..., "is missing. Add it."),
-        ("jit_compile", "yes", "must be true or false; got 'yes'. Write true."),
+        ("jit_compile", "yes", "must be one of true, false, 'auto'; got 'yes'. Write true."),
         ("device", None, "must be a mapping; got None."),
         ("device.name", "gpuu", "must be one of 'cpu'; got 'gpuu'."),
         ("training.epoch", 3, "is not a known key. Did you mean `training.epochs`?"),

@@ -405,7 +405,7 @@ def test_graph_size_of_batched_does_not_depend_on_positions():
 
         return len(step.get_concrete_function(tf.TensorSpec((None, size, size, 2))).graph.get_operations())
 
-    assert count_operations(17) == count_operations(40)
+    assert count_operations(9) <= count_operations(40) == count_operations(70)  # small ones are folded in one piece
 
 
 @pytest.mark.parametrize(

@@ -5,7 +5,7 @@ import re
 from lctrain.config import checks
 from lctrain.config.checks import Check
 
-IMPLEMENTATIONS = (1, 2, 3, "batched", "auto")
+IMPLEMENTATIONS = (1, 2, 3, "batched", "auto", "tuned")
 DATA_FORMATS = ("channels_last", "channels_first")
 PRECISIONS = ("float32", "float64", "mixed_float16", "mixed_bfloat16")
 FILL_MODES = ("constant", "nearest", "reflect", "wrap")

@@ -85,8 +85,8 @@ class Config(Group):
     training: TrainingConfig
     device: DeviceConfig
     tracking: TrackingConfig
-    implementation: Literal[1, 2, 3, "batched", "auto"]
+    implementation: Literal[1, 2, 3, "batched", "auto", "tuned"]
     data_format: Literal["channels_last", "channels_first"]
     precision: Literal["float32", "float64", "mixed_float16", "mixed_bfloat16"]
-    jit_compile: bool
+    jit_compile: Literal[True, False, "auto"]
     seed: Seed

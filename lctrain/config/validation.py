@@ -79,7 +79,10 @@ def _complete(config: Config, graph: Graph) -> Config:
                     spec["dtype"] = "float32"
     inputs = model.inputs or {INPUT: config.data.input_shape}
     changes = {"layers": layers, "inputs": inputs, "outputs": graph.outputs}
-    return config.model_copy(update={"model": model.model_copy(update=changes)})
+    config = config.model_copy(update={"model": model.model_copy(update=changes)})
+    if config.jit_compile == "auto" and not any(spec.get("implementation") == "tuned" for spec in layers.values()):
+        return config.model_copy(update={"jit_compile": False})  # auto is measured, where something is
+    return config
 
 
 def _connect(raw: Mapping[str, Any]) -> tuple[Graph | None, list[Problem]]:
@@ -184,6 +187,11 @@ def _uses_sparse(spec: Any, raw: Mapping[str, Any]) -> bool:
     return (raw.get("implementation") if spec.get("implementation") is None else spec["implementation"]) == 3
 
 
+def _without_tuned(config: Config) -> Config:
+    """What layers inside of others inherit: there is no measuring them by themselves."""
+    return config.model_copy(update={"implementation": "auto"}) if config.implementation == "tuned" else config
+
+
 def _inherit(spec: Mapping[str, Any], config: Config, group: str = "layers") -> dict[str, Any]:
     """The spec with the top-level choices that it does not make itself: a complete, explicit one."""
     entry = find_class(group, spec["type"])
@@ -193,6 +201,7 @@ def _inherit(spec: Mapping[str, Any], config: Config, group: str = "layers") -> 
         if kind not in ("layers", "cells") or value is None:
             continue
         is_list = name in LIST_ARGUMENTS and isinstance(value, list)
+        config = _without_tuned(config)
         complete[name] = [_inherit(one, config, kind) for one in value] if is_list else _inherit(value, config, kind)
     for name in ("implementation", "data_format"):
         if name in entry.arguments and complete.get(name) is None:

@@ -62,7 +62,7 @@ def _location_as_written(location: tuple) -> tuple:
 
 
 def _comma_separated(expected: str) -> str:
-    return expected.replace(" or ", ", ")
+    return expected.replace(" or ", ", ").replace("True", "true").replace("False", "false")
 
 
 def _quoted_names(text: str) -> list[str]:

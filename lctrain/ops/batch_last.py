@@ -1,10 +1,10 @@
 """What the implementations share that read the input by element: its layout, with the batch as the last axis.
 
-So a gather of elements yields patches of `(num_positions, num_taps, channels, batch)`, the right side of a matmul as it
-stands. What is left to an implementation is `multiply(elements, kernel, indices)`: for each of `n` rows of indices, the
-transposed kernel times the patch of elements that they name.
+So a gather of elements yields patches of `(num_positions, num_taps, channels * batch)`, the right side of a matmul as
+it stands. What is left to an implementation is `multiply(elements, kernel, indices)`: for each of `n` rows of indices,
+the transposed kernel times the patch of elements that they name.
 
-    elements: `(num_elements, channels, batch)`
+    elements: `(num_elements, channels * batch)`
     kernel: `(n, num_taps * channels, filters)`
     indices: int32 `(n, num_taps)`
     returns `(n, filters, batch)`, or `(n, batch, filters)` where `filters_last`
@@ -51,17 +51,19 @@ def locally_connected_by(
 
 
 def _batch_last(inputs, window: Window, groups: int, per_group: int, data_format: str):
-    """The inputs as `(groups * num_inputs, per_group, batch)`, with a last row of zeros if a tap falls on padding."""
-    if data_format == "channels_last":
+    """The inputs as `(groups * num_inputs, per_group * batch)`, with a last row of zeros if a tap falls on padding."""
+    if groups == 1 and data_format == "channels_last":
+        elements = ops.transpose(ops.reshape(inputs, (-1, window.num_inputs * per_group)))
+    elif data_format == "channels_last":
         elements = ops.reshape(inputs, (-1, window.num_inputs, groups, per_group))
         elements = ops.transpose(elements, (2, 1, 3, 0))
     else:
         elements = ops.reshape(inputs, (-1, groups, per_group, window.num_inputs))
         elements = ops.transpose(elements, (1, 3, 2, 0))
-    elements = ops.reshape(elements, (groups * window.num_inputs, per_group, -1))
+    elements = ops.reshape(elements, (groups * window.num_inputs, -1))
     if window.live_taps is None:
         return elements
-    return ops.pad(elements, ((0, 1), (0, 0), (0, 0)))
+    return ops.pad(elements, ((0, 1), (0, 0)))
 
 
 def _element_indices(window: Window, groups: int) -> np.ndarray:

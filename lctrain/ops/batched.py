@@ -24,7 +24,7 @@ def _multiply(elements, kernel, indices, filters_last: bool):
         from lctrain.ops import own_gradient  # here, so that other backends need no TensorFlow
 
         return own_gradient.multiply_batched(elements, kernel, indices, filters_last)
-    patches = ops.take(elements, indices, axis=0)  # (n, taps, channels, batch)
+    patches = ops.take(elements, indices, axis=0)  # (n, taps, channels * batch)
     patches = ops.reshape(patches, (*kernel.shape[:2], -1))
     if filters_last:
         return ops.matmul(ops.transpose(patches, (0, 2, 1)), kernel)

@@ -12,7 +12,8 @@ from collections.abc import Callable
 import numpy as np
 import tensorflow as tf
 
-NUM_FOLDS = 2  # which run side by side: a sparse segment sum has one thread
+NUM_FOLDS = 2  # which run side by side where there are rows enough: a sparse segment sum has one thread
+MANY_ROWS = 2**11
 LARGE_PATCHES = 2**18  # elements per example, from which on the backward pass spares memory rather than time
 
 
@@ -57,8 +58,7 @@ def _multiply_patches(
             with tf.control_dependencies([by_kernel] if frees_patches else []):
                 by_patches = matmul(kernel, upstream, transpose_b=filters_last)  # in the memory of the patches
             fold = _make_fold(indices, elements.shape[0])  # sorts, so not where only the outputs are wanted
-            by_elements = fold(tf.reshape(by_patches, (indices.size, -1)))
-            return tf.reshape(by_elements, tf.shape(elements)), by_kernel
+            return fold(tf.reshape(by_patches, (indices.size, -1))), by_kernel
 
         pair = (patches, kernel) if filters_last else (kernel, patches)
         return matmul(*pair, transpose_a=True), gradient
@@ -70,7 +70,8 @@ def _make_fold(indices: np.ndarray, num_elements: int):
     """A function that adds up, for each element, the rows of `(indices.size, n)` that were gathered from it."""
     order = np.argsort(indices, axis=None, kind="stable").astype(np.int32)
     segments = indices.ravel()[order]
-    bounds = np.linspace(0, num_elements, NUM_FOLDS + 1).astype(np.int32)
+    num_folds = NUM_FOLDS if indices.size >= MANY_ROWS else 1
+    bounds = np.linspace(0, num_elements, num_folds + 1).astype(np.int32)
     cuts = np.searchsorted(segments, bounds)
 
     def fold(rows):
@@ -81,16 +82,17 @@ def _make_fold(indices: np.ndarray, num_elements: int):
                 segment_ids=segments[cuts[part] : cuts[part + 1]] - bounds[part],
                 num_segments=int(bounds[part + 1] - bounds[part]),
             )
-            for part in range(NUM_FOLDS)
+            for part in range(num_folds)
         ]
-        return tf.concat(parts, axis=0)
+        return tf.concat(parts, axis=0) if num_folds > 1 else parts[0]
 
     return fold
 
 
 def multiply_sparse(elements, kernel, indices: np.ndarray):
     """One matmul by a sparse matrix, `(n * filters, num_elements * channels)`, whose values are the kernel."""
-    (n, rows, filters), (num_elements, channels) = kernel.shape, elements.shape[:2]
+    (n, rows, filters), num_elements = kernel.shape, elements.shape[0]
+    channels = rows // indices.shape[1]
     with tf.init_scope():  # a tensor beside the graph, which could not hold gigabytes of constants
         cells = tf.constant(_matrix_cells(indices, filters, channels))
 
