@@ -11,6 +11,7 @@ from lctrain import layers as own_layers
 from lctrain.config import Config
 from lctrain.config.allowlist import find_class
 from lctrain.errors import ConfigError, Problem
+from lctrain.summary import check_scores
 
 FLOAT_ARGUMENTS = {
     *("learning_rate", "momentum", "rho", "beta_1", "beta_2", "epsilon", "weight_decay", "ema_momentum"),
@@ -53,9 +54,9 @@ def gives_probabilities(model: keras.Model) -> bool:
 
 
 def _check_head(layer: keras.layers.Layer, output_shape: tuple, num_classes: int) -> str | None:
-    if output_shape != (None, num_classes):
-        fix = 'End with a Dense layer of `units: "${data.num_classes}"`, after a Flatten.'
-        return f"must give one score per class, an output of shape (None, {num_classes}); got {output_shape}. {fix}"
+    problem = check_scores(output_shape, num_classes)
+    if problem is not None:
+        return problem
     activation = getattr(layer, "activation", keras.activations.linear)
     if activation not in (keras.activations.softmax, keras.activations.linear):
         got = keras.activations.serialize(activation)

@@ -34,9 +34,16 @@ def bench(arguments: Sequence[str], tell: Callable[[Exception, str], None]) -> i
     return run_bench(arguments, tell)
 
 
+def show(arguments: Sequence[str], tell: Callable[[Exception, str], None]) -> int:
+    from lctrain.cli.show import run_show
+
+    return run_show(arguments, tell)
+
+
 VERBS: dict[str, tuple[str, Callable]] = {
     "train": ("train one model, or several with -m; the verb may be left out", train),
     "bench": ("time every locally connected layer and the whole model; --out FILE writes JSON", bench),
+    "show": ("print the layers, their shapes, parameters and costs, without building anything", show),
 }
 
 

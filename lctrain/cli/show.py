@@ -1,0 +1,84 @@
+"""`show`: the layers of a model, what they cost and which implementation `auto` picks, before anything is built."""
+
+import argparse
+from collections.abc import Callable, Sequence
+
+from rich.console import Console
+from rich.table import Table
+
+from lctrain.cli.dry import run_dry
+from lctrain.config import Config
+from lctrain.cost import MEBIBYTE
+from lctrain.summary import COMPARED, LayerSummary, ModelSummary, summarize
+
+UNITS = ((1e12, "T"), (1e9, "G"), (1e6, "M"), (1e3, "k"))
+WIDTH = 120  # columns, where the output is no terminal
+
+
+def run_show(arguments: Sequence[str], tell: Callable[[Exception, str], None]) -> int:
+    """Prints the tables of every configuration that the command line asks for."""
+    parser = argparse.ArgumentParser("lctrain show", add_help=False)
+    _, arguments = parser.parse_known_args(list(arguments))
+
+    def show(config: Config, _overrides: list[str]) -> None:
+        print_summary(summarize(config))
+
+    return run_dry(show, arguments, tell)
+
+
+def print_summary(model: ModelSummary) -> None:
+    console = Console()
+    console = console if console.is_terminal else Console(width=WIDTH)
+    console.print(layers_table(model))
+    if any(layer.costs for layer in model.layers):
+        console.print(costs_table(model))
+    print(f"{model.parameters:,} parameters, {with_unit(model.flops)}FLOP for one example's forward pass.")
+
+
+def layers_table(model: ModelSummary) -> Table:
+    """A row per layer; taps are the input elements that each output element reads."""
+    table = Table(title=f"{model.name} on {model.input_shape}")
+    for name in ("layer", "type", "output shape"):
+        table.add_column(name)
+    for name in ("parameters", "taps per output", "FLOP"):
+        table.add_column(name, justify="right")
+    for layer in model.layers:
+        facts = layer.facts
+        taps = "" if facts.taps is None else f"{facts.taps:,}"
+        flops = with_unit(facts.flops) if facts.flops else ""
+        table.add_row(layer.name, layer.type, str(facts.output_shape), f"{facts.parameters:,}", taps, flops)
+    return table
+
+
+def costs_table(model: ModelSummary) -> Table:
+    """Two rows per locally connected layer: memory and operations of a training step, by implementation."""
+    slots = {0: "no optimizer state", 1: "1 optimizer slot"}.get(model.num_slots, f"{model.num_slots} optimizer slots")
+    table = Table(title=f"by implementation: one training step, {model.batch_size} examples, {slots}")
+    table.add_column("layer")
+    table.add_column("")
+    for choice in COMPARED:
+        table.add_column(str(choice), justify="right")
+    table.add_column("runs with")
+    for layer in model.layers:
+        if layer.costs:
+            memory = [f"{layer.costs[choice].total / MEBIBYTE:,.1f}" for choice in COMPARED]
+            flops = [with_unit(layer.costs[choice].flops) for choice in COMPARED]
+            table.add_row(layer.name, "memory, MB", *memory, _choice(layer))
+            table.add_row("", "FLOP", *flops, "")
+    return table
+
+
+def _choice(layer: LayerSummary) -> str:
+    return f"{layer.resolved} (auto)" if layer.implementation == "auto" else str(layer.resolved)
+
+
+def with_unit(count: int) -> str:
+    """Three digits and the unit's prefix.
+
+    >>> with_unit(7), with_unit(25_610), with_unit(1_234_567_890)
+    ('7 ', '25.6 k', '1.23 G')
+    """
+    for size, prefix in UNITS:
+        if count >= size:
+            return f"{count / size:.3g} {prefix}"
+    return f"{count} "
