@@ -22,3 +22,20 @@ def test_show_tells_what_does_not_fit_and_goes_on_to_the_next_job(tmp_path, run_
     assert process.stderr.startswith("Error in job 0: `model.layers.lc1.kernel_size` must not exceed")
     assert "(None, 7, 7, 16)" in process.stdout
     assert list(tmp_path.iterdir()) == []
+
+
+def test_show_of_deepface_loads_neither_keras_nor_tensorflow_and_allocates_no_weights(tmp_path, run_python):
+    out = run_python(
+        """
+import resource, sys
+from lctrain.cli import main
+before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+assert main(["show", "model=deepface"]) == 0
+grown = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before
+print(grown < 150_000, "tensorflow" not in sys.modules, "keras" not in sys.modules, "mlflow" not in sys.modules)
+""",
+        tmp_path,
+    )
+    assert out.splitlines()[-1] == "True True True True"
+    assert "102,453,834 parameters" in out
+    assert re.search(r"l4 .*│ memory, MB .*│ batched \(auto\)", out)
