@@ -1,10 +1,12 @@
 """The verbs that look before anything runs: real processes, and nothing left behind."""
 
+import json
 import re
 
 import pytest
 
 from lctrain.cli.hydra_app import list_choices
+from lctrain.config.json_schema import file_schema
 
 FIRST_LAYER = r"lc1 +│ LocallyConnected2D │ \(None, 6, 6, 16\) │ +5,760 │ +9 │ +10.4 k"
 
@@ -94,6 +96,9 @@ def test_what_cp_copies_is_found_listed_and_used(tmp_path, run_lctrain):
     text = path.read_text()
     assert text.startswith("# python -m lctrain --config-dir my_configs model=mine\n")
     assert "\nname: mine\n" in text
+    (modeline,) = re.findall(r"^# yaml-language-server: \$schema=(.*)$", text, re.MULTILINE)
+    assert (path.parent / modeline).resolve() == tmp_path / "my_configs" / "schema" / "model.json"
+    assert json.loads((path.parent / modeline).read_text()) == json.loads(json.dumps(file_schema("model")))
     path.write_text(text.replace("filters: 16", "filters: 5"))
     own = ("--config-dir", "my_configs")
     shown = run_lctrain(tmp_path, "show", *own, "model=mine")

@@ -59,6 +59,12 @@ def cp(arguments: Sequence[str], tell: Callable[[Exception, str], None]) -> int:
     return run_cp(arguments, tell)
 
 
+def schema(arguments: Sequence[str], tell: Callable[[Exception, str], None]) -> int:
+    from lctrain.cli.schema import run_schema
+
+    return run_schema(arguments, tell)
+
+
 VERBS: dict[str, tuple[str, Callable]] = {
     "train": ("train one model, or several with -m; the verb may be left out", train),
     "bench": ("time every locally connected layer and the whole model; --out FILE writes JSON", bench),
@@ -66,6 +72,7 @@ VERBS: dict[str, tuple[str, Callable]] = {
     "check": ("validate a configuration, or every job of a sweep with -m, and run nothing", check),
     "ls": ("list groups and their choices, each with a line on what it is: ls [GROUP ...]", ls),
     "cp": ("copy a packaged choice to edit: cp model=lc2d NEW_NAME [--config-dir my_configs]", cp),
+    "schema": ("print the language as JSON Schema for editors, or with --markdown as a page", schema),
 }
 
 

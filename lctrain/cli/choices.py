@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
 from lctrain.cli.hydra_app import config_folder, list_choices
+from lctrain.cli.schema import write_schema
 from lctrain.errors import EXIT_DONE, UserError, suggest
 
 CHOICE_NAME = re.compile(r"[A-Za-z][\w.-]*")
@@ -87,6 +88,7 @@ def copy_choice(group: str, choice: str, name: str, folder: Path) -> Path:
         lines = [f"name: {name}" if line == f"name: {choice}" else line for line in lines]
     target.parent.mkdir(parents=True, exist_ok=True)
     target.write_text("\n".join(lines) + "\n", encoding="utf-8")
+    write_schema(group, folder / "schema")  # where the copied modeline looks for it
     return target
 
 

@@ -22,6 +22,7 @@ from lctrain.config import Config, validate
 from lctrain.errors import EXIT_DONE, EXIT_FAILED, Problem, UserError, suggest
 
 PLAIN_KEY = re.compile(r"[A-Za-z_][\w.]*")
+NO_GROUPS = ("hydra", "schema")  # folders of conf/ that hold no choices of ours
 FORCED = "++"  # Hydra's prefix of an override that may set a new key or an old one
 
 Job = Callable[[Config, list[str]], None]
@@ -36,7 +37,7 @@ def config_folder() -> Path:
 
 def list_choices() -> dict[str, list[str]]:
     """The choices of each config group that ships with lctrain."""
-    folders = sorted(path for path in config_folder().iterdir() if path.is_dir() and path.name != "hydra")
+    folders = sorted(path for path in config_folder().iterdir() if path.is_dir() and path.name not in NO_GROUPS)
     return {folder.name: sorted(path.stem for path in folder.glob("*.yaml")) for folder in folders}
 
 

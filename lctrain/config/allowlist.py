@@ -66,3 +66,14 @@ def _snake_case(name: str) -> str:
 @cache
 def _table() -> dict[str, Any]:
     return json.loads(files("lctrain.config").joinpath("classes.json").read_text())
+
+
+def spellings(group: str, name: str) -> list[str]:
+    """What a configuration may write for a class: its name, and but for layers Keras' snake case.
+
+    >>> spellings("regularizers", "L1L2"), spellings("layers", "ReLU")
+    (['L1L2', 'l1_l2'], ['ReLU'])
+    """
+    snake = _snake_case(name)
+    is_another = group != "layers" and find_class(group, snake) is classes(group)[name] and snake != name
+    return [name, snake] if is_another else [name]

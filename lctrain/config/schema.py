@@ -11,47 +11,71 @@ Name = Annotated[str, Field(min_length=1, max_length=200)]
 
 
 class Group(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
+    model_config = ConfigDict(
+        extra="forbid", frozen=True, strict=True, allow_inf_nan=False, use_attribute_docstrings=True
+    )
 
 
 class ModelConfig(Group):
     """A stack of layers: each key is a layer's name, each value its spec, in order."""
 
     name: Annotated[str, Field(pattern=r"^[A-Za-z][\w.-]*$", max_length=200)]
+    """What the model is called; its runs are named after it."""
     layers: dict[Any, Any] = Field(min_length=1)  # the specs and their names are checked in validation.py
+    """Layer names and their specs: `type`, a class, and its arguments."""
 
 
 class DataConfig(Group):
     """What every data set states; `input_shape` is channels_last whatever the run's `data_format`."""
 
     input_shape: list[PositiveInt] = Field(min_length=1)
+    """Sizes of one example, channels last, without the batch."""
     num_classes: Annotated[int, Field(ge=2)]
+    """Classes that the labels tell apart."""
     validation_fraction: Fraction
+    """Part of the examples that training is watched on."""
     test_fraction: Fraction
+    """Part of the examples that the trained model is judged on."""
     split_seed: Seed
+    """Of the draw that splits the examples."""
 
 
 class DigitsConfig(DataConfig):
+    """1,797 handwritten digits of 8x8 pixels."""
+
     name: Literal["digits"]
 
 
 class DigitsRowsConfig(DataConfig):
+    """The same, read row by row as sequences."""
+
     name: Literal["digits_rows"]
 
 
 class SyntheticConfig(DataConfig):
+    """Random arrays of any shape."""
+
     name: Literal["synthetic"]
     num_examples: PositiveInt
+    """Random arrays to make, split as said."""
 
 
 class TrainingConfig(Group):
+    """How long a model is trained, and what is seen of it."""
+
     name: Name
+    """What this choice is called."""
     epochs: PositiveInt
+    """Passes over the training split."""
     batch_size: PositiveInt
+    """Examples of one training step."""
     progress: Literal["auto", "bar", "lines", "none"]
+    """A bar, a line per epoch, or nothing; auto is a bar on a terminal, else lines."""
 
 
 class DeviceConfig(Group):
+    """The processor; nothing else so far."""
+
     name: Literal["cpu"]
 
 
@@ -60,20 +84,35 @@ class TrackingConfig(Group):
 
     name: Literal["local"]
     folder: Name
+    """Where the store lies."""
     experiment: Name
+    """The MLflow experiment that collects the runs."""
 
 
 class Config(Group):
     """One training job, complete."""
 
+    schema_version: Literal[1] = 1
+    """Of the language that the configuration is written in."""
     model: ModelConfig
+    """What is trained."""
     data: DigitsConfig | DigitsRowsConfig | SyntheticConfig = Field(discriminator="name")
+    """What it is trained on; `name` says which kind."""
     optimizer: dict[str, Any]
+    """How it is trained: `type`, a class, and its arguments."""
     training: TrainingConfig
+    """How long, and in which steps."""
     device: DeviceConfig
+    """Where it is computed."""
     tracking: TrackingConfig
+    """Where the run is logged."""
     implementation: Literal[1, 2, 3, "batched", "auto"]
+    """Of every locally connected layer that does not choose its own."""
     data_format: Literal["channels_last", "channels_first"]
+    """Of every layer that has the argument, and of the arrays."""
     precision: Literal["float32", "float64", "mixed_float16", "mixed_bfloat16"]
+    """The dtype policy of every layer."""
     jit_compile: bool
+    """Whether XLA compiles the training step."""
     seed: Seed
+    """Of initial weights, shuffling and dropout."""
