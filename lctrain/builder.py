@@ -20,8 +20,12 @@ FLOAT_ARGUMENTS = {
 ARGUMENT_AT_START = re.compile(r"`(\w+)` ")
 
 
-def build_model(config: Config) -> keras.Model:
+def build_model(config: Config, must_classify: bool = True) -> keras.Model:
     """The model that `config.model` declares: its layers stacked in order on an input of the data's shape.
+
+    Args:
+        config: validated.
+        must_classify: whether the last layer must give one score per class.
 
     Raises:
         ConfigError: a layer that can't be built on the shape that reaches it, with its path; a last layer whose output
@@ -41,7 +45,7 @@ def build_model(config: Config) -> keras.Model:
             raise
         except Exception as error:  # whatever Keras says of the arguments is the user's to mend, with its own text
             raise ConfigError([_as_problem(name, spec, shape, error)]) from error
-    problem = _check_head(layer, outputs.shape, config.data.num_classes)
+    problem = _check_head(layer, outputs.shape, config.data.num_classes) if must_classify else None
     if problem is not None:
         raise ConfigError([Problem(f"model.layers.{name}", problem)])
     return keras.Model(inputs, outputs, name=config.model.name)
