@@ -68,7 +68,7 @@ def schema(arguments: Sequence[str], tell: Callable[[Exception, str], None]) -> 
 VERBS: dict[str, tuple[str, Callable]] = {
     "train": ("train one model, or several with -m; the verb may be left out", train),
     "bench": ("time every locally connected layer and the whole model; --out FILE writes JSON", bench),
-    "show": ("print the layers, their shapes, parameters and costs, without building anything", show),
+    "show": ("print layers, shapes, parameters and costs, building nothing; --svg FILE draws them", show),
     "check": ("validate a configuration, or every job of a sweep with -m, and run nothing", check),
     "ls": ("list groups and their choices, each with a line on what it is: ls [GROUP ...]", ls),
     "cp": ("copy a packaged choice to edit: cp model=lc2d NEW_NAME [--config-dir my_configs]", cp),

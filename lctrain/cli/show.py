@@ -2,6 +2,7 @@
 
 import argparse
 from collections.abc import Callable, Sequence
+from pathlib import Path
 
 from rich.console import Console
 from rich.table import Table
@@ -9,6 +10,8 @@ from rich.table import Table
 from lctrain.cli.dry import run_dry
 from lctrain.config import Config
 from lctrain.cost import MEBIBYTE
+from lctrain.drawing import draw_model
+from lctrain.errors import UserError
 from lctrain.summary import COMPARED, LayerSummary, ModelSummary, summarize
 
 UNITS = ((1e12, "T"), (1e9, "G"), (1e6, "M"), (1e3, "k"))
@@ -16,12 +19,23 @@ WIDTH = 120  # columns, where the output is no terminal
 
 
 def run_show(arguments: Sequence[str], tell: Callable[[Exception, str], None]) -> int:
-    """Prints the tables of every configuration that the command line asks for."""
+    """Prints the tables of every configuration that the command line asks for; --svg FILE draws the only one."""
     parser = argparse.ArgumentParser("lctrain show", add_help=False)
-    _, arguments = parser.parse_known_args(list(arguments))
+    parser.add_argument("--svg", type=Path)
+    options, arguments = parser.parse_known_args(list(arguments))
+    if options.svg is not None and not options.svg.parent.is_dir():
+        raise UserError(f"`--svg` must be a file in a folder that exists; got {str(options.svg)!r}.")
+    drawn: list[str] = []
 
     def show(config: Config, _overrides: list[str]) -> None:
-        print_summary(summarize(config))
+        model = summarize(config)
+        print_summary(model)
+        if options.svg is not None:
+            if drawn:
+                raise UserError(f"`--svg` draws one model, and has drawn `{drawn[0]}`. Leave it out of sweeps.")
+            options.svg.write_text(draw_model(model), encoding="utf-8")
+            drawn.append(model.name)
+            print(f"Drawn in {options.svg}.")
 
     return run_dry(show, arguments, tell)
 
