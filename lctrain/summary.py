@@ -138,7 +138,8 @@ def _compare_costs(
     if facts.local is None:
         return {}
     itemsize = ITEMSIZES.get(arguments["dtype"], 4)
-    return {choice: train_step_cost(facts.local, choice, batch_size, itemsize, num_slots) for choice in COMPARED}
+    applied = batch_size * facts.calls
+    return {choice: train_step_cost(facts.local, choice, applied, itemsize, num_slots) for choice in COMPARED}
 
 
 def _choose(facts: LayerFacts, arguments: Mapping[str, Any]) -> tuple[int | str | None, int | str | None]:

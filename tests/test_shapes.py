@@ -6,7 +6,7 @@ import pytest
 
 from lctrain import layers as own_layers
 from lctrain.config.allowlist import classes
-from lctrain.shapes import FAMILIES, infer_layer
+from lctrain.shapes import infer_layer
 
 SEQUENCE, IMAGE, VOLUME = (None, 11, 6), (None, 9, 13, 6), (None, 7, 9, 11, 6)
 OF_RANK = {1: SEQUENCE, 2: IMAGE, 3: VOLUME}
@@ -107,10 +107,6 @@ def _as_tuple(value):
 
 def complete(name, arguments):
     return classes("layers")[name].optional | arguments
-
-
-def test_every_layer_of_the_allowlist_has_a_family_and_a_sample():
-    assert set(FAMILIES) == set(classes("layers")) == set(SAMPLES)
 
 
 @pytest.mark.parametrize(("name", "shape", "arguments"), CASES)

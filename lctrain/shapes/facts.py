@@ -21,6 +21,7 @@ class LayerFacts:
         taps: input elements that each output element reads; None where a layer only moves or scales elements.
         multiplications: by weights, in one forward pass of one example.
         local: the sizes that the costs of a locally connected layer depend on; None for all others.
+        calls: how often the layer is applied to one example, more than once where a wrapper does so.
     """
 
     output_shape: Shape
@@ -28,6 +29,7 @@ class LayerFacts:
     taps: int | None = None
     multiplications: int = 0
     local: LayerSizes | None = None
+    calls: int = 1
 
     @property
     def flops(self) -> int:

@@ -68,6 +68,38 @@ def separable_convolution(rank: int, arguments: Arguments, shapes: Sequence[Shap
     )
 
 
+def transposed_convolution(rank: int, arguments: Arguments, shapes: Sequence[Shape]) -> LayerFacts:
+    """Each input element is spread over a window of the output."""
+    shape = only_input(shapes, rank + 2)
+    spatial, in_channels = split_channels(shape, arguments)
+    filters, padding, added = arguments["filters"], arguments["padding"].lower(), arguments["output_padding"]
+    names = ("kernel_size", "strides", "dilation_rate")
+    kernel_size, strides, dilation_rate = (standardize_sizes(arguments[name], rank, name) for name in names)
+    added = [None] * rank if added is None else [added] * rank if isinstance(added, int) else added
+    output_spatial = []
+    for size, taps, stride, dilation, more in zip(spatial, kernel_size, strides, dilation_rate, added, strict=True):
+        extent = (taps - 1) * dilation + 1
+        if more is None:
+            output_spatial.append(size * stride + (max(extent - stride, 0) if padding == "valid" else 0))
+        else:
+            cut = 2 * (extent // 2) if padding == "same" else 0
+            output_spatial.append((size - 1) * stride + extent - cut + more)
+    kernel = prod(kernel_size) * in_channels * filters
+    return LayerFacts(
+        join_channels(shape[0], output_spatial, filters, arguments),
+        parameters=kernel + arguments["use_bias"] * filters,
+        multiplications=prod(spatial) * kernel,
+    )
+
+
+def adaptive_pooling(rank: int, arguments: Arguments, shapes: Sequence[Shape]) -> LayerFacts:
+    """Pooling to a given size."""
+    shape = only_input(shapes, rank + 2)
+    _, channels = split_channels(shape, arguments)
+    output_spatial = standardize_sizes(arguments["output_size"], rank, "output_size")
+    return LayerFacts(join_channels(shape[0], output_spatial, channels, arguments))
+
+
 def pooling(rank: int, arguments: Arguments, shapes: Sequence[Shape]) -> LayerFacts:
     shape = only_input(shapes, rank + 2)
     spatial, channels = split_channels(shape, arguments)
