@@ -11,7 +11,7 @@ from lctrain.errors import EXIT_DONE, UserError, suggest
 
 CHOICE_NAME = re.compile(r"[A-Za-z][\w.-]*")
 COMMAND = "# python -m lctrain "
-MODELINE = "# yaml-language-server:"
+FOR_PROGRAMS = (COMMAND, "# yaml-language-server:", "# @package")  # lines of a header that describe nothing
 NAMED_FREELY = ("model", "training")  # groups whose `name` only names; elsewhere it says which kind it is
 HEADER_LENGTH = 4096  # characters in which a file's description is looked for
 
@@ -36,13 +36,13 @@ def run_ls(arguments: Sequence[str], tell: Callable[[Exception, str], None]) -> 
 
 
 def describe_file(path: Path) -> str:
-    """The first line of a file's opening comment that is neither its command nor its modeline."""
+    """The first line of a file's opening comment that is written for people."""
     with path.open(encoding="utf-8", errors="replace") as file:
         lines = file.read(HEADER_LENGTH).splitlines()
     for line in lines:
         if not line.startswith("#"):
             break
-        if not line.startswith((COMMAND, MODELINE)):
+        if not line.startswith(FOR_PROGRAMS):
             return line.removeprefix("#").strip()
     return ""
 
@@ -83,7 +83,8 @@ def copy_choice(group: str, choice: str, name: str, folder: Path) -> Path:
     if target.exists():
         raise UserError(f"`{target}` exists. Choose another name, or remove it.")
     lines = (config_folder() / group / f"{choice}.yaml").read_text(encoding="utf-8").splitlines()
-    lines[0] = f"{COMMAND}--config-dir {folder} {group}={name}"
+    command = next(number for number, line in enumerate(lines) if line.startswith(COMMAND))
+    lines[command] = f"{COMMAND}--config-dir {folder} {group}={name}"
     if group in NAMED_FREELY:
         lines = [f"name: {name}" if line == f"name: {choice}" else line for line in lines]
     target.parent.mkdir(parents=True, exist_ok=True)

@@ -14,7 +14,7 @@ from lctrain.drawing import draw_model
 from lctrain.errors import UserError
 from lctrain.summary import COMPARED, LayerSummary, ModelSummary, summarize
 
-UNITS = ((1e12, "T"), (1e9, "G"), (1e6, "M"), (1e3, "k"))
+UNITS = ((1e18, "E"), (1e15, "P"), (1e12, "T"), (1e9, "G"), (1e6, "M"), (1e3, "k"))
 WIDTH = 120  # columns, where the output is no terminal
 
 
