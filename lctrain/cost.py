@@ -1,6 +1,7 @@
 """What a locally connected layer costs, from its sizes alone, and the rule behind `implementation="auto"`."""
 
 from dataclasses import dataclass
+from math import prod
 from typing import Literal
 
 from lctrain.geometry import Window
@@ -52,8 +53,7 @@ class LayerSizes:
     @property
     def live_kernel(self) -> int:
         """Numbers in the kernel whose tap does not fall on zero padding."""
-        live = self.window.live_taps
-        taps = self.window.num_positions * self.window.num_taps if live is None else int(live.sum())
+        taps = prod(int((indices >= 0).sum()) for indices in self.window.axis_indices)  # live along every axis
         return taps * self.in_channels // self.groups * self.filters
 
     @property
