@@ -11,9 +11,14 @@ from wrapt import register_post_import_hook
 __version__ = "0.1.0"
 
 
+LAZY_FUNCTIONS = {"build": "lctrain.api", "model_to_config": "lctrain.to_config"}  # by the module that has each
+
+
 def __getattr__(name: str):
-    if name == "layers":
-        return importlib.import_module("lctrain.layers")
+    if name in ("compose", "layers"):
+        return importlib.import_module(f"lctrain.{name}")
+    if name in LAZY_FUNCTIONS:
+        return getattr(importlib.import_module(LAZY_FUNCTIONS[name]), name)
     raise AttributeError(f"module 'lctrain' has no attribute {name!r}")
 
 

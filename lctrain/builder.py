@@ -1,6 +1,5 @@
 """From a validated configuration to a keras.Model."""
 
-import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -14,6 +13,7 @@ from lctrain.config.graph import WIRING
 from lctrain.config.objectives import label_encoding
 from lctrain.config.schema import TrainingConfig
 from lctrain.errors import ConfigError, Problem
+from lctrain.summary import check_head, input_shapes, layer_problem
 
 FLOAT_ARGUMENTS = {
     *("initial_learning_rate", "end_learning_rate", "warmup_target", "decay_rate", "power", "t_mul", "m_mul", "values"),
@@ -27,15 +27,18 @@ OF_PROBABILITIES = {
     *("RecallAtPrecision", "SensitivityAtSpecificity", "SpecificityAtSensitivity"),
     *("TruePositives", "TrueNegatives", "FalsePositives", "FalseNegatives"),
 }
-ARGUMENT_AT_START = re.compile(r"`(\w+)` ")
 
 
-def build_model(config: Config) -> keras.Model:
+def build_model(config: Config, must_classify: bool = True) -> keras.Model:
     """The model that `config.model` declares: its layers, connected as their `inputs` say.
 
+    Args:
+        config: validated.
+        must_classify: whether the only output of a model of one input must be one score per class.
+
     Raises:
-        ConfigError: a layer that can't be built on the shapes that reach it, with its path; where the model has one
-            input and one output, an output that is not one score per class.
+        ConfigError: a layer that can't be built on the shapes that reach it, with its path; an output that is not one
+            score per class.
     """
     tensors = _make_inputs(config)
     inputs = list(tensors.values())
@@ -52,25 +55,23 @@ def build_model(config: Config) -> keras.Model:
         except (MemoryError, tf.errors.ResourceExhaustedError):
             raise
         except Exception as error:  # whatever Keras says of the arguments is the user's to mend, with its own text
-            raise ConfigError([_as_problem(name, spec, sources, config, error)]) from error
-    outputs = {name: tensors[name] for name in config.model.outputs}
-    if len(inputs) == len(outputs) == 1:
-        ((name, output),) = outputs.items()
-        problem = _check_head(layers[name], output.shape, config.data.num_classes)
-        if problem is not None:
-            raise ConfigError([Problem(f"model.layers.{name}", problem)])
-        return keras.Model(inputs[0], output, name=config.model.name)
-    return keras.Model(inputs, list(outputs.values()), name=config.model.name)
+            shapes = {source: tensor.shape for source, tensor in sources.items()}
+            message = str(error).split("\n\nArguments received")[0]
+            raise ConfigError([layer_problem(config, name, shapes, message)]) from error
+    outputs = [tensors[name] for name in config.model.outputs]
+    if len(inputs) != 1 or len(outputs) != 1:
+        return keras.Model(inputs, outputs, name=config.model.name)
+    problem = check_head(config, (None, *outputs[0].shape[1:])) if must_classify else None
+    if problem is not None:
+        raise ConfigError([problem])
+    return keras.Model(inputs[0], outputs[0], name=config.model.name)
 
 
 def _make_inputs(config: Config) -> dict[str, keras.KerasTensor]:
     dtype = "float64" if config.precision == "float64" else "float32"
-    tensors = {}
-    for name, shape in config.model.inputs.items():
-        if config.data_format == "channels_first":
-            shape = (shape[-1], *shape[:-1])
-        tensors[name] = keras.Input(tuple(shape), dtype=dtype, name=name)
-    return tensors
+    batch_size = config.model.batch_size
+    shapes = input_shapes(config)
+    return {name: keras.Input(shape[1:], batch_size, dtype=dtype, name=name) for name, shape in shapes.items()}
 
 
 def _call(layer: keras.layers.Layer, kind: str, sources: list[keras.KerasTensor]) -> keras.KerasTensor:
@@ -83,17 +84,6 @@ def gives_probabilities(model: keras.Model) -> bool:
     """Whether the output's layer ends in a softmax; else its outputs are logits."""
     last = model.get_layer(model.output_names[0])
     return isinstance(last, keras.layers.Softmax) or getattr(last, "activation", None) is keras.activations.softmax
-
-
-def _check_head(layer: keras.layers.Layer, output_shape: tuple, num_classes: int) -> str | None:
-    if output_shape != (None, num_classes):
-        fix = 'End with a Dense layer of `units: "${data.num_classes}"`, after a Flatten.'
-        return f"must give one score per class, an output of shape (None, {num_classes}); got {output_shape}. {fix}"
-    activation = getattr(layer, "activation", keras.activations.linear)
-    if activation not in (keras.activations.softmax, keras.activations.linear):
-        got = keras.activations.serialize(activation)
-        return f"must end in probabilities (activation: softmax) or logits (no activation); got activation {got!r}."
-    return None
 
 
 def _try_penalties(layer: keras.layers.Layer) -> None:
@@ -216,22 +206,3 @@ def _as_float(value: Any) -> Any:
 
 def _as_tuple(value: Any) -> Any:
     return tuple(map(_as_tuple, value)) if isinstance(value, list) else value
-
-
-def _as_problem(
-    name: str, spec: Mapping[str, Any], sources: Mapping[str, keras.KerasTensor], config: Config, error: Exception
-) -> Problem:
-    message = str(error).split("\n\nArguments received")[0]
-    path = f"model.layers.{name}"
-    argument = ARGUMENT_AT_START.match(message)
-    if argument and argument[1] in find_class("layers", spec["type"]).arguments:
-        return Problem(f"{path}.{argument[1]}", message[argument.end() :])
-    if len(sources) > 1:
-        shapes = [
-            f"{tensor.shape} from `model.{'inputs' if source in config.model.inputs else 'layers'}.{source}`"
-            for source, tensor in sources.items()
-        ]
-        told = f"don't fit together in {spec['type']}: {' and '.join(shapes)}. {message}"
-        return Problem(f"{path}.inputs", f"{told} Reshape, pad or crop one of them.")
-    (tensor,) = sources.values()
-    return Problem(path, f"({spec['type']}) can't be built on an input of shape {tensor.shape}: {message}")

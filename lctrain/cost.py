@@ -1,11 +1,13 @@
 """What a locally connected layer costs, from its sizes alone, and the rule behind `implementation="auto"`."""
 
 from dataclasses import dataclass
+from math import prod
 from typing import Literal
 
 from lctrain.geometry import Window
 
 MEBIBYTE = 2**20
+GIGABYTE = 1e9
 DENSE_MATRIX_LIMIT = 131_072  # elements; on 2 CPU cores the dense matmul wins up to 100,000 at batch 128, more below
 SPARSE_INDEX_BYTES = 16 + 4  # a row and a column number, int64 each, and the column again in the compressed matrix
 
@@ -52,8 +54,7 @@ class LayerSizes:
     @property
     def live_kernel(self) -> int:
         """Numbers in the kernel whose tap does not fall on zero padding."""
-        live = self.window.live_taps
-        taps = self.window.num_positions * self.window.num_taps if live is None else int(live.sum())
+        taps = prod(int((indices >= 0).sum()) for indices in self.window.axis_indices)  # live along every axis
         return taps * self.in_channels // self.groups * self.filters
 
     @property

@@ -1,5 +1,7 @@
 """Every file under conf/ composes, validates and builds; and says in its first line how to use it."""
 
+import re
+from math import prod
 from pathlib import Path
 
 import pytest
@@ -10,8 +12,14 @@ from lctrain.builder import build_model, build_optimizer
 from lctrain.cli.hydra_app import config_folder, list_choices
 from lctrain.config import validate
 from lctrain.data import LOADERS, load_splits
+from lctrain.summary import summarize
 
 CHOICES = [(group, choice) for group, choices in list_choices().items() for choice in choices]
+MODELS = list_choices()["model"]
+LARGE = ("deepface",)  # built under the marker `slow` alone
+HEADER_COUNT = re.compile(r"^# .*?([\d,]+) parameters\.$", re.MULTILINE)
+TWINS = ("cuda_convnet", "deepface", "docs1d", "docs2d", "genomics", "lecun_net3", "low_rank", "volume")
+LOCAL = ("LocallyConnected1D", "LocallyConnected2D", "LocallyConnected3D", "LowRankLocallyConnected2D")
 
 
 def compose_config(*overrides):
@@ -23,18 +31,31 @@ def test_every_file_is_covered():
     files = sorted(path.relative_to(config_folder()).as_posix() for path in Path(config_folder()).rglob("*.yaml"))
     own = ["config.yaml", "hydra/hydra_logging/lctrain.yaml", "hydra/job_logging/lctrain.yaml"]
     assert files == sorted(own + [f"{group}/{choice}.yaml" for group, choice in CHOICES])
-    assert len(files) == 20
+    assert len(files) == 51
 
 
-@pytest.mark.parametrize(("group", "choice"), CHOICES)
+def mark_large(group, choice):
+    return pytest.param(group, choice, marks=[pytest.mark.slow] if choice in LARGE else [])
+
+
+@pytest.mark.parametrize(("group", "choice"), [mark_large(*pair) for pair in CHOICES])
 def test_every_choice_composes_validates_and_builds(group, choice):
     model = ["model=dense"] if group == "data" else []  # the dense baseline takes any shape
     config = compose_config(f"{group}={choice}", *model)
     if group != "experiment":
         name = config.optimizer["type"].lower() if group == "optimizer" else getattr(config, group).name
-        assert name == choice
-    assert build_model(config).output_shape == (None, 10)
+        assert name == ("synthetic" if choice.startswith("synthetic_") else choice)
+    built, summary = build_model(config), summarize(config)
+    assert built.output_shape == (None, config.data.num_classes)
+    assert built.count_params() == summary.parameters
+    for layer in summary.layers:
+        assert built.get_layer(layer.name).output.shape == layer.facts.output_shape
     build_optimizer(config.optimizer)
+
+
+@pytest.mark.parametrize("choice", list_choices()["data"])
+def test_every_data_set_holds_what_it_states(choice):
+    config = compose_config(f"data={choice}", "model=dense")
     splits = load_splits(config.data, config.data_format)
     assert list(splits.train.inputs.shape[1:]) == config.data.input_shape
 
@@ -51,7 +72,7 @@ def test_every_file_opens_with_its_command_and_what_it_is(group, choice):
 
 
 def test_every_loader_has_a_choice():
-    assert sorted(LOADERS) == list_choices()["data"]
+    assert set(LOADERS) == {compose_config(f"data={choice}").data.name for choice in list_choices()["data"]}
 
 
 def test_a_model_chooses_its_data_and_the_command_line_wins():
@@ -59,20 +80,70 @@ def test_a_model_chooses_its_data_and_the_command_line_wins():
     assert compose_config("model=lc1d", "data=synthetic").data.name == "synthetic"
 
 
-def test_the_baselines_see_the_same_windows():
+@pytest.mark.parametrize("model", MODELS)
+def test_parameters_are_those_of_the_header(model):
+    header = (config_folder() / "model" / f"{model}.yaml").read_text().partition("name:")[0]
+    stated = HEADER_COUNT.findall(header)
+    assert stated == [f"{summarize(compose_config(f'model={model}')).parameters:,}"]
+
+
+@pytest.mark.parametrize(
+    ("model", "shapes", "parameters"),
+    [
+        ("docs1d", [(None, 8, 64), (None, 6, 32)], [8 * 3 * 32 * 64 + 8 * 64, 6 * 3 * 64 * 32 + 6 * 32]),
+        (
+            "docs2d",
+            [(None, 30, 30, 64), (None, 28, 28, 32)],
+            [(30 * 30) * (3 * 3 * 3 * 64) + (30 * 30) * 64, (28 * 28) * (3 * 3 * 64 * 32) + (28 * 28) * 32],
+        ),
+    ],
+)
+def test_the_examples_of_the_documentation_have_its_shapes_and_parameters(model, shapes, parameters):
+    local = [layer.facts for layer in summarize(compose_config(f"model={model}")).layers if layer.type in LOCAL]
+    assert [facts.output_shape for facts in local] == shapes
+    assert [facts.parameters for facts in local] == parameters
+
+
+def test_deepface_has_the_papers_sizes():
+    layers = summarize(compose_config("model=deepface", "data.num_classes=4030")).layers
+    shapes = {layer.name: layer.facts.output_shape[1:] for layer in layers}
+    assert shapes["c1"] == (142, 142, 32)
+    assert shapes["m2"] == (71, 71, 32)
+    assert shapes["c3"] == (63, 63, 16)
+    assert shapes["l4"] == (55, 55, 16)
+    assert shapes["l5"] == (25, 25, 16)
+    assert shapes["l6"] == (21, 21, 16)
+    assert (shapes["f7"], shapes["f8"]) == ((4096,), (4030,))
+
+
+@pytest.mark.parametrize("model", TWINS)
+def test_twins_have_the_same_layers_but_for_the_local_ones(model):
+    local, conv, dense = (summarize(compose_config(f"model={model}{twin}")).layers for twin in ("", "_conv", "_dense"))
+    assert any(layer.type in LOCAL for layer in local)
+    assert not any(layer.type in LOCAL for layer in (*conv, *dense))
+    assert [layer.facts.output_shape for layer in conv] == [layer.facts.output_shape for layer in local]
+    assert all(twin.type.startswith("Conv") for twin, layer in zip(conv, local, strict=True) if layer.type in LOCAL)
+    width = "outputs" if model == "lecun_net3" else "filters"
+    kept = [layer.name for layer in local]
+    wanted = [_width(layer, width) for layer in local if layer.type in LOCAL]
+    units = [layer.arguments["units"] for layer in dense if layer.type == "Dense"]
+    assert units[: len(wanted)] == wanted
+    others = [layer for layer in dense if layer.type != "Dense" and layer.name != "flatten"]
+    assert all(layer.name in kept for layer in others)
+
+
+def _width(layer, width):
+    positions = layer.facts.output_shape[1:-1] if width == "outputs" else ()
+    return prod(positions) * layer.arguments["filters"]
+
+
+def test_the_older_baselines_see_the_same_windows():
     for local, shared in (("lc1d", "conv1d"), ("lc2d", "conv2d")):
         shapes = [
-            [layer.output.shape for layer in build_model(compose_config(f"model={name}")).layers]
+            [layer.facts.output_shape for layer in summarize(compose_config(f"model={name}")).layers]
             for name in (local, shared)
         ]
         assert shapes[0] == shapes[1]
-
-
-@pytest.mark.parametrize(("model", "parameters"), [("lc1d", 14_442), ("lc2d", 25_610)])
-def test_parameters_are_those_of_the_header(model, parameters):
-    config = compose_config(f"model={model}")
-    assert build_model(config).count_params() == parameters
-    assert f"{parameters:,} parameters" in (config_folder() / "model" / f"{model}.yaml").read_text()
 
 
 def test_an_experiment_changes_all_groups_and_the_command_line_wins():

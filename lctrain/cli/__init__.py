@@ -4,6 +4,7 @@ import logging
 import os
 import signal
 import sys
+import textwrap
 import traceback
 from collections.abc import Callable, Sequence
 from typing import NoReturn
@@ -34,9 +35,44 @@ def bench(arguments: Sequence[str], tell: Callable[[Exception, str], None]) -> i
     return run_bench(arguments, tell)
 
 
+def show(arguments: Sequence[str], tell: Callable[[Exception, str], None]) -> int:
+    from lctrain.cli.show import run_show
+
+    return run_show(arguments, tell)
+
+
+def check(arguments: Sequence[str], tell: Callable[[Exception, str], None]) -> int:
+    from lctrain.cli.check import run_check
+
+    return run_check(arguments, tell)
+
+
+def ls(arguments: Sequence[str], tell: Callable[[Exception, str], None]) -> int:
+    from lctrain.cli.choices import run_ls
+
+    return run_ls(arguments, tell)
+
+
+def cp(arguments: Sequence[str], tell: Callable[[Exception, str], None]) -> int:
+    from lctrain.cli.choices import run_cp
+
+    return run_cp(arguments, tell)
+
+
+def schema(arguments: Sequence[str], tell: Callable[[Exception, str], None]) -> int:
+    from lctrain.cli.schema import run_schema
+
+    return run_schema(arguments, tell)
+
+
 VERBS: dict[str, tuple[str, Callable]] = {
     "train": ("train one model, or several with -m; the verb may be left out", train),
     "bench": ("time every locally connected layer and the whole model; --out FILE writes JSON", bench),
+    "show": ("print layers, shapes, parameters and costs, building nothing; --svg FILE draws them", show),
+    "check": ("validate a configuration, or every job of a sweep with -m, and run nothing", check),
+    "ls": ("list groups and their choices, each with a line on what it is: ls [GROUP ...]", ls),
+    "cp": ("copy a packaged choice to edit: cp model=lc2d NEW_NAME [--config-dir my_configs]", cp),
+    "schema": ("print the language as JSON Schema for editors, or with --markdown as a page", schema),
 }
 
 
@@ -78,7 +114,10 @@ def help_text() -> str:
     from lctrain.cli.hydra_app import list_choices
 
     verbs = "\n".join(f"  {name:<10} {line}" for name, (line, _) in VERBS.items())
-    groups = "\n".join(f"  {group:<10} {', '.join(choices)}" for group, choices in list_choices().items())
+    groups = "\n".join(
+        textwrap.fill(", ".join(choices), width=118, initial_indent=f"  {group:<10} ", subsequent_indent=" " * 13)
+        for group, choices in list_choices().items()
+    )
     return f"""lctrain {__version__}: declarative training of locally connected networks.
 
 usage: python -m lctrain [VERB] [GROUP=CHOICE ...] [KEY=VALUE ...] [-m]
@@ -99,6 +138,7 @@ Examples:
   python -m lctrain -m model=lc2d implementation=1,2,3,batched
   python -m lctrain bench -m model=lc2d implementation=1,2,3,batched
   python -m lctrain '+model.layers.extra={{type: Dropout, rate: 0.2, after: lc1}}' '~model.layers.dropout'
+  python -m lctrain show model=deepface
   python -m lctrain model=lc2d --cfg job          shows the composed configuration
 
   --debug brings tracebacks back; `python -m lctrain train --hydra-help` lists Hydra's own flags."""

@@ -10,7 +10,7 @@ import psutil
 
 from lctrain.cli.hydra_app import run_jobs
 from lctrain.config import Config
-from lctrain.cost import MEBIBYTE, LayerSizes, train_step_cost
+from lctrain.cost import GIGABYTE, MEBIBYTE, LayerSizes, train_step_cost
 from lctrain.data import check_feeds
 from lctrain.errors import EXIT_DONE, EXIT_FAILED, UserError
 from lctrain.geometry import Window, standardize_padding, standardize_sizes
@@ -19,8 +19,8 @@ from lctrain.libraries import load_libraries
 from lctrain.machine import describe_machine
 from lctrain.tracking import check_writable, start_run, ui_command
 from lctrain.trials import measure_layer, measure_model
+from lctrain.tuning import needs_tuning, tune
 
-GIGABYTE = 1e9
 WHOLE_MODEL = "(model)"
 TIMEOUT = 600  # seconds for one case
 
@@ -43,6 +43,7 @@ def run_bench(arguments: Sequence[str], tell: Callable[[Exception, str], None]) 
     for config in configs:
         check_feeds(config)
     check_writable(configs[0].tracking)
+    configs = [tune(config).config if needs_tuning(config) else config for config in configs]
     rows = [row for config in configs for row in measure_config(config)]
     _print_rows(rows)
     if options.out is not None:

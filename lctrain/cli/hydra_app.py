@@ -33,6 +33,7 @@ from lctrain.errors import (
     suggest_near,
 )
 
+NO_GROUPS = ("hydra", "schema")  # folders of conf/ that hold no choices of ours
 NOT_DELETED = re.compile(r"Could not delete from config\. '(.+?)' does not exist")
 NOT_MERGED = re.compile(r"Error merging override (.+)")
 
@@ -48,7 +49,7 @@ def config_folder() -> Path:
 
 def list_choices() -> dict[str, list[str]]:
     """The choices of each config group that ships with lctrain."""
-    folders = sorted(path for path in config_folder().iterdir() if path.is_dir() and path.name != "hydra")
+    folders = sorted(path for path in config_folder().iterdir() if path.is_dir() and path.name not in NO_GROUPS)
     return {folder.name: sorted(path.stem for path in folder.glob("*.yaml")) for folder in folders}
 
 

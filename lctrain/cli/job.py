@@ -18,6 +18,7 @@ from lctrain.errors import UserError
 from lctrain.libraries import load_libraries
 from lctrain.machine import describe_machine
 from lctrain.tracking import Run, check_writable, start_run, ui_command
+from lctrain.tuning import needs_tuning, tune
 
 
 def run_job(config: Config, overrides: Sequence[str]) -> None:
@@ -39,8 +40,19 @@ def run_job(config: Config, overrides: Sequence[str]) -> None:
         run.log_params(config.model_dump())
         run.log_text(yaml.safe_dump(config.model_dump(), sort_keys=False), "config/config.yaml")
         run.log_text(yaml.safe_dump(list(overrides)), "config/overrides.yaml")
-        metrics = _train(config, run)
+        metrics = _train(_resolve_tuned(config, run), run)
     _print_summary(config, metrics)
+
+
+def _resolve_tuned(config: Config, run: Run) -> Config:
+    """The configuration with what `tuned` became; the run gets what was measured for it."""
+    if not needs_tuning(config):
+        return config
+    start = time.perf_counter()
+    tuning = tune(config)
+    run.log_table(tuning.as_table(), "model/tuning.json")
+    run.log_metrics({"tuning_seconds": time.perf_counter() - start})
+    return tuning.config
 
 
 def _train(config: Config, run: Run) -> dict[str, float]:
@@ -60,7 +72,10 @@ def _train(config: Config, run: Run) -> dict[str, float]:
         "params_trainable": sum(int(variable.value.shape.num_elements()) for variable in model.trainable_variables),
     }
     run.log_metrics(metrics)
-    run.log_table(describe_layers(model), "model/layers.json")
+    layers = describe_layers(model)
+    run.log_table(layers, "model/layers.json")
+    chosen = {name: choice for name, choice in zip(layers["name"], layers["implementation"], strict=True) if choice}
+    run.log_params({"resolved": {"jit_compile": config.jit_compile, "implementation": chosen}})
     training.compile_model(model, config)
     first_step = profiling.FirstStepTimer()
     history = training.fit(model, splits, config, [first_step, training.EpochMetrics(run.log_metrics)])

@@ -39,21 +39,32 @@ def check_user_files(folder: Path) -> None:
                 _check_file(path)
 
 
-def _check_file(path: Path) -> None:
-    if not path.is_file():
-        raise UserError(f"{path} must be a plain file.")
-    if path.stat().st_size > MAX_BYTES:
-        raise UserError(f"{path} must be at most {MAX_BYTES:,} bytes (1 MiB); it has {path.stat().st_size:,}.")
+def read_yaml(path: Path) -> tuple[str, Any]:
+    """A file's text and what that holds, once it is known to keep to the limits of every configuration.
+
+    Raises:
+        UserError: names the file and what it must not be or hold.
+        yaml.YAMLError: where it is no YAML.
+    """
     try:
+        if not path.is_file():
+            raise UserError(f"{path} must be a plain file.")
+        if path.stat().st_size > MAX_BYTES:
+            raise UserError(f"{path} must be at most {MAX_BYTES:,} bytes (1 MiB); it has {path.stat().st_size:,}.")
         text = path.read_text(encoding="utf-8")
-        found = find_in_text(text)
-        if found is not None:
-            raise UserError(f"{path}, {found}")
-        content = yaml.load(text, Loader=get_yaml_loader())
     except UnicodeDecodeError as error:
         raise UserError(f"{path} must be text in UTF-8; {error}.") from error
     except OSError as error:
         raise UserError(f"{path} must be readable; {error.strerror}.") from error
+    found = find_in_text(text)
+    if found is not None:
+        raise UserError(f"{path}, {found}")
+    return text, yaml.load(text, Loader=get_yaml_loader())
+
+
+def _check_file(path: Path) -> None:
+    try:
+        text, content = read_yaml(path)
     except yaml.YAMLError:
         return  # Hydra reads it only if it is chosen, and its error names the line
     for package in _packages(text):

@@ -4,6 +4,7 @@ classes.json is generated from the real signatures (tests/generate_classes.py), 
 """
 
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
@@ -65,6 +66,16 @@ def aliases(group: str) -> dict[str, str]:
     return {**in_snake_case, **_table()["aliases"][group]}
 
 
+def spellings(group: str, name: str) -> list[str]:
+    """All that a configuration may write for a class: its name first, then those that Keras or R have besides.
+
+    >>> spellings("regularizers", "L1L2"), spellings("layers", "LocallyConnected2D")
+    (['L1L2', 'l1_l2', 'l1l2'], ['LocallyConnected2D', 'layer_locally_connected_2d'])
+    """
+    others = [other for other, known in aliases(group).items() if known == name and other not in classes(group)]
+    return [name, *others]
+
+
 def find_class(group: str, name: Any) -> ClassEntry | None:
     """A class by its name or by another that Keras has for it: `GlorotUniform` or `glorot_uniform`."""
     if not isinstance(name, str):
@@ -78,6 +89,21 @@ def nested_group(argument: Any) -> str | None:
         return NESTED_ARGUMENTS[argument]
     _, underscore, suffix = str(argument).rpartition("_")
     return f"{suffix}s" if underscore and suffix in ("initializer", "regularizer", "constraint") else None
+
+
+def with_defaults(group: str, spec: Mapping[str, Any]) -> dict[str, Any]:
+    """A valid spec with the arguments that it leaves out, in the layers and cells that it holds too.
+
+    >>> with_defaults("layers", {"type": "TimeDistributed", "layer": {"type": "ELU"}})["layer"]["alpha"]
+    1.0
+    """
+    complete = find_class(group, spec["type"]).optional | dict(spec)
+    for name, value in complete.items():
+        kind = nested_group(name)
+        if kind in ("layers", "cells") and value is not None:
+            is_list = isinstance(value, list)
+            complete[name] = [with_defaults(kind, one) for one in value] if is_list else with_defaults(kind, value)
+    return complete
 
 
 def _snake_case(name: str) -> str:

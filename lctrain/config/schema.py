@@ -12,59 +12,82 @@ Shape = Annotated[list[PositiveInt], Field(min_length=1)]
 
 
 class Group(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
+    model_config = ConfigDict(
+        extra="forbid", frozen=True, strict=True, allow_inf_nan=False, use_attribute_docstrings=True
+    )
 
 
 class ModelConfig(Group):
-    """A graph of layers: each key is a layer's name, each value its spec; without `inputs` it reads the layer above.
-
-    `inputs` gives the shape of each array that the model reads, channels_last whatever the run's `data_format`; None is
-    one input, `input`, of the data's shape. `outputs` names the layers whose outputs are the model's; None is the last.
-    """
+    """A graph of layers: each key is a layer's name, each value its spec; without `inputs` it reads the layer above."""
 
     name: Annotated[str, Field(pattern=r"^[A-Za-z][\w.-]*$", max_length=200)]
+    """What the model is called; its runs are named after it."""
     inputs: dict[Name, Shape] | None = Field(default=None, min_length=1)
-    layers: dict[Any, Any] = Field(
-        min_length=1, max_length=2000
-    )  # the specs and their names are checked in validation.py
+    """Names and shapes of the arrays that the model reads, channels last, without the batch; null is `input`, of the
+    data's shape."""
+    batch_size: PositiveInt | None = None
+    """Examples of a batch, fixed in the shapes of the inputs; null leaves it open."""
+    layers: dict[Any, Any] = Field(min_length=1, max_length=2000)  # names and specs are checked in validation.py
+    """Layer names and their specs: `type`, a class, its arguments, and how it connects."""
     outputs: list[Name] | None = Field(default=None, min_length=1)
+    """Names of the layers whose outputs are the model's; null is the last layer."""
 
 
 class DataConfig(Group):
     """What every data set states; `input_shape` is channels_last whatever the run's `data_format`."""
 
     input_shape: Shape
+    """Sizes of one example, channels last, without the batch."""
     num_classes: Annotated[int, Field(ge=2)]
+    """Classes that the labels tell apart."""
     validation_fraction: Fraction
+    """Part of the examples that training is watched on."""
     test_fraction: Fraction
+    """Part of the examples that the trained model is judged on."""
     split_seed: Seed
+    """Of the draw that splits the examples."""
 
 
 class DigitsConfig(DataConfig):
+    """1,797 handwritten digits of 8x8 pixels."""
+
     name: Literal["digits"]
 
 
 class DigitsRowsConfig(DataConfig):
+    """The same, read row by row as sequences."""
+
     name: Literal["digits_rows"]
 
 
 class SyntheticConfig(DataConfig):
+    """Random arrays of any shape."""
+
     name: Literal["synthetic"]
     num_examples: PositiveInt
+    """Random arrays to make, split as said."""
 
 
 class TrainingConfig(Group):
-    """How a model is trained; `loss` None is the cross-entropy, of probabilities or logits as the model gives them."""
+    """How a model is trained, and what is seen of it."""
 
     name: Name
+    """What this choice is called."""
     epochs: PositiveInt
+    """Passes over the training split."""
     batch_size: PositiveInt
+    """Examples of one training step."""
     progress: Literal["auto", "bar", "lines", "none"]
+    """A bar, a line per epoch, or nothing; auto is a bar on a terminal, else lines."""
     loss: Any = None  # a spec, checked in objectives.py, as those of the metrics
+    """What training lessens; null is the cross-entropy, of probabilities or logits as the model gives them."""
     metrics: dict[Any, Any] = Field(default_factory=lambda: {"accuracy": {"type": "Accuracy"}}, max_length=100)
+    """What is told after each epoch besides the loss: names of your own and classes, or a list of classes."""
 
 
 class DeviceConfig(Group):
+    """The processor; nothing else so far."""
+
     name: Literal["cpu"]
 
 
@@ -73,20 +96,35 @@ class TrackingConfig(Group):
 
     name: Literal["local"]
     folder: Name
+    """Where the store lies."""
     experiment: Name
+    """The MLflow experiment that collects the runs."""
 
 
 class Config(Group):
     """One training job, complete."""
 
+    schema_version: Literal[1] = 1
+    """Of the language that the configuration is written in."""
     model: ModelConfig
+    """What is trained."""
     data: DigitsConfig | DigitsRowsConfig | SyntheticConfig = Field(discriminator="name")
+    """What it is trained on; `name` says which kind."""
     optimizer: dict[str, Any]
+    """How it is trained: `type`, a class, and its arguments."""
     training: TrainingConfig
+    """How long, and in which steps."""
     device: DeviceConfig
+    """Where it is computed."""
     tracking: TrackingConfig
+    """Where the run is logged."""
     implementation: Literal[1, 2, 3, "batched", "auto", "tuned"]
+    """Of every locally connected layer that does not choose its own; auto goes by sizes, tuned by measurements here."""
     data_format: Literal["channels_last", "channels_first"]
+    """Of every layer that has the argument, and of the arrays."""
     precision: Literal["float32", "float64", "mixed_float16", "mixed_bfloat16"]
+    """The dtype policy of every layer."""
     jit_compile: Literal[True, False, "auto"]
+    """Whether XLA compiles the training step; auto is measured where a layer is tuned, else false."""
     seed: Seed
+    """Of initial weights, shuffling and dropout."""

@@ -102,7 +102,7 @@ def _expand_short_form(spec: Mapping[str, Any], path: str, group: str, spelling:
     if isinstance(value, Mapping):
         spelling.written[path] = f"{path}.{key}"
         return {"type": entry.name, **value}
-    first = _first_argument(entry)
+    first = first_argument(entry)
     if first is None:
         return spec
     if first != key:
@@ -110,7 +110,8 @@ def _expand_short_form(spec: Mapping[str, Any], path: str, group: str, spelling:
     return {"type": entry.name, first: value}
 
 
-def _first_argument(entry: ClassEntry) -> str | None:
+def first_argument(entry: ClassEntry) -> str | None:
+    """The argument that a short form gives alone; None where a class has none of its own."""
     own = [name for name in entry.arguments if name not in ("trainable", "dtype")]
     return own[0] if own else None
 

@@ -117,6 +117,10 @@ def _check_specs(raw: Mapping[str, Any]) -> list[Problem]:
         _, unshared = share_layers(layers)
         problems += unshared
         problems += [problem for name in layers for problem in _check_layer(name, layers, raw)]
+    sizes = [group.get("batch_size") if isinstance(group, Mapping) else None for group in (model, raw.get("training"))]
+    if None not in sizes and sizes[0] != sizes[1]:
+        expected = f"must be that of the training, {sizes[1]!r}"
+        problems.append(Problem("model.batch_size", f"{expected}; got {sizes[0]!r}. Write ${{training.batch_size}}."))
     if raw.get("jit_compile") is True and isinstance(layers, Mapping):
         sparse = [f"`model.layers.{name}`" for name, spec in layers.items() if _uses_sparse(spec, raw)]
         if sparse:

@@ -1,0 +1,128 @@
+"""`lctrain.build`: a keras.Model from a configuration, in Python."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import yaml
+
+from lctrain.config import Config, validate
+from lctrain.config.limits import MAX_NESTING
+from lctrain.config.references import resolve
+from lctrain.errors import ConfigError, Problem, UserError, suggest
+
+if TYPE_CHECKING:
+    import keras
+
+CHOICES = ("implementation", "data_format", "precision")  # top-level keys that a model is built under
+COMPOSED = ("defaults", "hydra")  # keys that only composing files gives a meaning
+
+
+def build(
+    config_or_path: Mapping[str, Any] | str | Path,
+    input_shape: Sequence[int] | None = None,
+    num_classes: int | None = None,
+    **choices: Any,
+) -> "keras.Model":
+    """The model that a configuration declares, not compiled, its weights drawn.
+
+    Args:
+        config_or_path: a mapping, or the path of a YAML file, that holds a model (`layers`, and maybe a `name`), as the
+            files of conf/model do, or a whole configuration (`model`, and what it is trained on), as a run logs it.
+        input_shape: sizes of one example, channels last, without the batch; None takes the configuration's own `inputs`
+            or `data`.
+        num_classes: what `${data.num_classes}` stands for; None takes the configuration's own `data`.
+        **choices: `implementation`, `data_format` and `precision`, as on the command line.
+
+    Raises:
+        UserError: a file that can't be read or exceeds the limits of configurations, or what is missing to build the
+            model.
+        ConfigError: everything that is wrong in the configuration, each with its path.
+
+    >>> layers = {"lc1": {"type": "LocallyConnected1D", "filters": 64, "kernel_size": 3}}
+    >>> build({"layers": layers}, input_shape=(10, 32)).output_shape
+    (None, 8, 64)
+    """
+    content = _read(config_or_path)
+    is_whole = "model" in content
+    content = {key: value for key, value in content.items() if key not in COMPOSED}
+    content = content if is_whole else {"model": content}
+    model, data = content["model"], content.pop("data", None) or {}
+    if not isinstance(model, Mapping) or "layers" not in model:
+        raise UserError("`config_or_path` must hold `layers`, or a `model` that does. See conf/model for examples.")
+    for name in choices:
+        if name not in CHOICES:
+            raise UserError(f"`{name}` is not an argument of build. {suggest(name, CHOICES)}")
+    model, data = _place_shape({"name": "model", **model}, data, input_shape)
+    data = data if num_classes is None else {**data, "num_classes": num_classes}
+    try:
+        config = _complete({**content, "model": model, **choices}, data)
+    except ConfigError as error:
+        raise (error if is_whole else _without_prefix(error)) from error
+    from lctrain.builder import build_model
+    from lctrain.tuning import needs_tuning
+
+    if needs_tuning(config):
+        raise UserError("`implementation` tuned is for training jobs, whose batch it measures with; here use auto.")
+    return build_model(config, must_classify=False)
+
+
+def _read(config_or_path: Mapping[str, Any] | str | Path) -> Mapping[str, Any]:
+    if isinstance(config_or_path, Mapping):
+        return _as_plain(config_or_path)
+    from lctrain.cli.user_files import read_yaml
+
+    path = Path(config_or_path)
+    try:
+        _, content = read_yaml(path)
+    except yaml.YAMLError as error:
+        raise UserError(f"`config_or_path` must be a YAML file; got {str(path)!r}: {error}") from error
+    if not isinstance(content, Mapping):
+        raise UserError(f"`config_or_path` must hold a mapping; got {str(path)!r}, which holds {content!r}.")
+    return content
+
+
+def _place_shape(
+    model: Mapping[str, Any], data: Mapping[str, Any], input_shape: Sequence[int] | None
+) -> tuple[dict[str, Any], dict[str, Any]]:
+    """The model and the data with the shape that is given: that of the model's only input, or else of the data."""
+    inputs = model.get("inputs")
+    if inputs is None:
+        if input_shape is None and "input_shape" not in data:
+            raise UserError("`input_shape` must be given: the configuration says nothing of its `data`.")
+        return {**model}, {**data} if input_shape is None else {**data, "input_shape": _as_plain(input_shape)}
+    if input_shape is not None:
+        if not isinstance(inputs, Mapping) or len(inputs) != 1:
+            fix = "Leave it out: they have shapes of their own."
+            raise UserError(f"`input_shape` can't be that of several `inputs`; got {input_shape!r}. {fix}")
+        model = {**model, "inputs": dict.fromkeys(inputs, _as_plain(input_shape))}
+    return {**model}, {"input_shape": [1], **data}  # which the model does not read
+
+
+def _complete(content: Mapping[str, Any], data: Mapping[str, Any]) -> Config:
+    """A valid whole configuration: what is not given is lctrain's own default, the data random arrays of the shape."""
+    from lctrain.cli.packaged import packaged_config
+
+    content, problems = resolve({**packaged_config(), **content, "data": data})
+    problems = [
+        Problem(one.path, f"{one.message} Give `num_classes`.") if "'data.num_classes'" in one.message else one
+        for one in problems
+    ]
+    example = {"name": "synthetic", "num_classes": 2, "num_examples": 1, "split_seed": 0}
+    fractions = {"validation_fraction": 0.1, "test_fraction": 0.1}
+    sizes = {key: value for key, value in content["data"].items() if key in ("input_shape", "num_classes")}
+    return validate({**content, "data": example | fractions | sizes}, problems)
+
+
+def _as_plain(value: Any, depth: int = 0) -> Any:
+    """Mappings and sequences as dicts and lists, as YAML holds them, as far down as a configuration may go."""
+    if depth > MAX_NESTING + 1:
+        return value
+    if isinstance(value, Mapping):
+        return {key: _as_plain(item, depth + 1) for key, item in value.items()}
+    return [_as_plain(item, depth + 1) for item in value] if isinstance(value, list | tuple) else value
+
+
+def _without_prefix(error: ConfigError) -> ConfigError:
+    """The error with paths as they stand in a file that holds a model alone."""
+    return ConfigError([Problem(problem.path.removeprefix("model."), problem.message) for problem in error.problems])

@@ -1,0 +1,208 @@
+"""What a configuration's model is, layer by layer, from arithmetic alone: no weights, no Keras."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from lctrain.config import Config
+from lctrain.config.allowlist import find_class, with_defaults
+from lctrain.config.graph import WIRING
+from lctrain.cost import Cost, choose_implementation, train_step_cost
+from lctrain.errors import ConfigError, Problem
+from lctrain.shapes import LayerFacts, Shape, infer_layer
+
+COMPARED = (1, 2, 3, "batched")
+ITEMSIZES = {"float64": 8}  # bytes of one number; weights and their gradients are float32 under mixed precision
+SLOTS = {  # numbers that an optimizer keeps for each of a local kernel's, besides those that its arguments add
+    **{"Adadelta": 2, "Adagrad": 1, "Adam": 2, "AdamW": 2, "Adamax": 2, "Ftrl": 2, "Lamb": 2, "Lion": 1, "Muon": 2},
+    **{"Nadam": 2, "RMSprop": 1, "SGD": 0, "ScheduleFreeAdamW": 2},
+    "Adafactor": 1,  # and the sums over either of the last two axes, which are small beside it
+}
+
+
+@dataclass(frozen=True)
+class LayerSummary:
+    """One layer of a model.
+
+    Args:
+        name: its key in the configuration.
+        type: its class.
+        arguments: its constructor's, defaults included, in wrapped layers too.
+        inputs: names of the layers and model inputs that feed it.
+        input_shapes: of these, with the batch, None, first.
+        facts: output shape, parameters, connectivity.
+        shares: the layer whose weights it has; None where it has its own.
+        implementation: what was asked for; None but for locally connected layers, wrapped ones included.
+        resolved: what that becomes: the choice of "auto", or the same.
+        costs: one training step under each implementation; empty but for locally connected layers.
+    """
+
+    name: str
+    type: str
+    arguments: Mapping[str, Any]
+    inputs: tuple[str, ...]
+    input_shapes: tuple[Shape, ...]
+    facts: LayerFacts
+    shares: str | None
+    implementation: int | str | None
+    resolved: int | str | None
+    costs: Mapping[int | str, Cost]
+
+    @property
+    def parameters(self) -> int:
+        """What it adds to the model's: nothing where it shares another's weights."""
+        return self.facts.parameters if self.shares is None else 0
+
+
+@dataclass(frozen=True)
+class ModelSummary:
+    """A model's layers in topological order, its inputs' shapes (the batch, None, first) and its outputs' names."""
+
+    name: str
+    inputs: Mapping[str, Shape]
+    outputs: tuple[str, ...]
+    batch_size: int
+    num_slots: int
+    layers: tuple[LayerSummary, ...]
+
+    @property
+    def parameters(self) -> int:
+        return sum(layer.parameters for layer in self.layers)
+
+    @property
+    def flops(self) -> int:
+        """Of one example's forward pass."""
+        return sum(layer.facts.flops for layer in self.layers)
+
+    @property
+    def is_stack(self) -> bool:
+        """Whether each layer reads the one above it alone, and the last gives the only output."""
+        above = [*list(self.inputs)[:1], *(layer.name for layer in self.layers)]
+        follow = all(layer.inputs == (name,) for layer, name in zip(self.layers, above, strict=False))
+        return follow and len(self.inputs) == 1 and list(self.outputs) == above[-1:]
+
+
+def summarize(config: Config) -> ModelSummary:
+    """The model that a validated configuration declares.
+
+    Raises:
+        ConfigError: a layer that does not fit the shapes that reach it, or an output that is not one score per class,
+            with its path.
+    """
+    num_slots = count_slots(config.optimizer)
+    inputs = input_shapes(config)
+    shapes: dict[str, Shape] = dict(inputs)
+    layers: dict[str, LayerSummary] = {}
+    for name, spec in config.model.layers.items():
+        read = {source: shapes[source] for source in spec["inputs"]}
+        layers[name] = _summarize_layer(config, name, read, num_slots)
+        shapes[name] = layers[name].facts.output_shape
+        _check_shared(config, layers, name, read)
+    if len(config.model.inputs) == len(config.model.outputs) == 1:
+        problem = check_head(config, shapes[config.model.outputs[0]])
+        if problem is not None:
+            raise ConfigError([problem])
+    model = config.model
+    return ModelSummary(
+        model.name, inputs, tuple(model.outputs), config.training.batch_size, num_slots, tuple(layers.values())
+    )
+
+
+def input_shapes(config: Config) -> dict[str, Shape]:
+    """Shapes of the model's inputs where the run's `data_format` has the channels, behind the batch."""
+    return {
+        name: (None, *shape) if config.data_format == "channels_last" else (None, shape[-1], *shape[:-1])
+        for name, shape in config.model.inputs.items()
+    }
+
+
+def check_head(config: Config, output_shape: Shape) -> Problem | None:
+    """What is wrong with the only output, which must be one score per class: a probability or a logit."""
+    (name,), num_classes = config.model.outputs, config.data.num_classes
+    path = f"model.layers.{name}"
+    if output_shape != (None, num_classes):
+        expected = f"must give one score per class, an output of shape (None, {num_classes})"
+        fix = 'End with a Dense layer of `units: "${data.num_classes}"`, after a Flatten.'
+        return Problem(path, f"{expected}; got {output_shape}. {fix}")
+    activation = with_defaults("layers", config.model.layers[name]).get("activation")
+    if activation not in (None, "softmax", "linear"):
+        expected = "must end in probabilities (activation: softmax) or logits (no activation)"
+        return Problem(path, f"{expected}; got activation {activation!r}.")
+    return None
+
+
+def layer_problem(config: Config, name: str, shapes: Mapping[str, Shape], message: str) -> Problem:
+    """A problem of a layer on shapes: at the argument that the message opens with, in backticks, else at the layer.
+
+    Args:
+        config: validated.
+        name: the layer's.
+        shapes: by the name of what feeds it.
+        message: what is wrong with them.
+    """
+    spec, path = config.model.layers[name], f"model.layers.{name}"
+    if len(shapes) > 1:
+        ends = [
+            f"{shape} from `model.{'inputs' if source in config.model.inputs else 'layers'}.{source}`"
+            for source, shape in shapes.items()
+        ]
+        told = f"don't fit together in {spec['type']}: {' and '.join(ends)}. {message[:1].upper()}{message[1:]}"
+        return Problem(f"{path}.inputs", f"{told} Reshape, pad or crop one of them.")
+    argument, _, rest = message.removeprefix("`").partition("` ")
+    if message.startswith("`") and argument in find_class("layers", spec["type"]).arguments:
+        return Problem(f"{path}.{argument}", rest)
+    (shape,) = shapes.values()
+    return Problem(path, f"({spec['type']}) can't be built on an input of shape {shape}: {message}")
+
+
+def count_slots(optimizer: Mapping[str, Any]) -> int:
+    """Numbers that the optimizer of a validated spec keeps for each number of a locally connected kernel.
+
+    >>> count_slots({"type": "Adam"}), count_slots({"type": "SGD", "momentum": 0.9}), count_slots({"type": "SGD"})
+    (2, 1, 0)
+    """
+    entry = find_class("optimizers", optimizer["type"])
+    arguments = entry.optional | dict(optimizer)
+    has_momentum = entry.name in ("SGD", "RMSprop") and arguments["momentum"] != 0
+    added = [has_momentum, arguments.get("amsgrad"), arguments.get("centered"), arguments["use_ema"]]
+    return SLOTS[entry.name] + sum(map(bool, added)) + (arguments["gradient_accumulation_steps"] is not None)
+
+
+def _summarize_layer(config: Config, name: str, shapes: Mapping[str, Shape], num_slots: int) -> LayerSummary:
+    spec = config.model.layers[name]
+    inputs = tuple(spec["inputs"])
+    read = tuple(shapes[source] for source in inputs)
+    arguments = with_defaults("layers", {key: value for key, value in spec.items() if key not in WIRING})
+    try:
+        facts = infer_layer(spec["type"], arguments, read)
+    except ValueError as error:
+        raise ConfigError([layer_problem(config, name, shapes, str(error))]) from error
+    asked = resolved = None
+    costs: dict[int | str, Cost] = {}
+    if facts.local is not None:
+        local = _find_local(arguments)
+        asked = local["implementation"]
+        resolved = choose_implementation(facts.local) if asked == "auto" else asked
+        itemsize, examples = ITEMSIZES.get(local["dtype"], 4), config.training.batch_size * facts.calls
+        costs = {choice: train_step_cost(facts.local, choice, examples, itemsize, num_slots) for choice in COMPARED}
+    shares = spec.get("shares")
+    return LayerSummary(name, spec["type"], arguments, inputs, read, facts, shares, asked, resolved, costs)
+
+
+def _find_local(arguments: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The arguments of the locally connected layer that a layer is or wraps."""
+    while "implementation" not in arguments:
+        arguments = arguments["layer"]
+    return arguments
+
+
+def _check_shared(config: Config, layers: Mapping[str, LayerSummary], name: str, shapes: Mapping[str, Shape]) -> None:
+    """Whether a layer's weights, if it shares them, fit its input as they fit that of the first that has them."""
+    layer = layers[name]
+    origin = layer.shares or name
+    first = next(other for other in layers.values() if origin in (other.name, other.shares))
+    windows = [None if one.facts.local is None else one.facts.local.window.input_spatial for one in (first, layer)]
+    if windows[0] == windows[1] and first.facts.parameters == layer.facts.parameters:
+        return
+    got = f"must be of shape {first.input_shapes[0]}, for which `model.layers.{first.name}` makes the shared weights"
+    raise ConfigError([layer_problem(config, name, shapes, got + ".")])

@@ -1,0 +1,306 @@
+"""From Python: configurations built, models written back, and R keras' verbs."""
+
+import json
+
+import keras
+import numpy as np
+import pytest
+import yaml
+from conftest import make_config
+from test_conf import LARGE, MODELS, compose_config
+from test_shapes import CASES, make_layer
+
+import lctrain
+from lctrain.builder import build_model
+from lctrain.cli.hydra_app import config_folder
+from lctrain.compose import layer_locally_connected_1d, layer_locally_connected_2d, layer_locally_connected_3d
+from lctrain.config.allowlist import classes
+from lctrain.errors import ConfigError, UserError
+from lctrain.layers import LocallyConnected1D, LocallyConnected2D, LocallyConnected3D
+
+VERBS = {
+    layer_locally_connected_1d: (LocallyConnected1D, (11, 2), (9, 4)),
+    layer_locally_connected_2d: (LocallyConnected2D, (7, 11, 2), (5, 9, 4)),
+    layer_locally_connected_3d: (LocallyConnected3D, (5, 7, 11, 2), (3, 5, 9, 4)),
+}
+SHAPE = {"input_shape": (5, 7, 2)}
+
+
+def one_layer(**arguments):
+    return {"layers": {"a": {"type": "Dense", **arguments}}}
+
+
+LAYERS = {"lc1": {"type": "LocallyConnected2D", "filters": 3, "kernel_size": [3, 2]}, "flatten": {"type": "Flatten"}}
+
+
+def describe(model):
+    return [
+        (type(layer), layer.get_config()) for layer in model.layers if not isinstance(layer, keras.layers.InputLayer)
+    ]
+
+
+def assert_equal_models(first, second):
+    assert describe(first) == describe(second)
+    assert first.name == second.name
+    assert first.input_shape == second.input_shape
+    assert first.output_shape == second.output_shape
+    assert [weight.shape for weight in first.weights] == [weight.shape for weight in second.weights]
+
+
+def test_importing_the_names_loads_nothing(run_python):
+    code = "import sys, lctrain; print({'tensorflow', 'keras', 'mlflow', 'hydra', 'yaml'} & set(sys.modules))"
+    assert run_python(code).strip() == "set()"
+    assert lctrain.compose.layer_locally_connected_2d is layer_locally_connected_2d
+    with pytest.raises(AttributeError, match="no attribute 'biuld'"):
+        _ = lctrain.biuld
+
+
+def test_build_makes_the_model_of_a_mapping():
+    model = lctrain.build({"layers": LAYERS}, input_shape=(5, 7, 2), implementation=2)
+    assert model.output_shape == (None, 3 * 6 * 3)
+    assert model.get_layer("lc1").implementation == 2
+    first = lctrain.build({"layers": LAYERS}, input_shape=(5, 7, 2), data_format="channels_first", precision="float64")
+    assert (first.input_shape, first.get_layer("lc1").dtype) == ((None, 2, 5, 7), "float64")
+
+
+def test_build_makes_the_model_of_a_packaged_file():
+    path = config_folder() / "model" / "lc2d.yaml"
+    model = lctrain.build(path, input_shape=(8, 8, 1), num_classes=10)
+    assert_equal_models(model, build_model(compose_config("model=lc2d")))
+    assert lctrain.build(str(path), input_shape=[8, 8, 1], num_classes=4).output_shape == (None, 4)
+
+
+def test_build_makes_the_model_of_a_whole_configuration_as_a_run_logs_it(tmp_path):
+    config = compose_config("model=lc1d", "implementation=3")
+    path = tmp_path / "config.yaml"
+    path.write_text(yaml.safe_dump(config.model_dump(), sort_keys=False))
+    assert_equal_models(lctrain.build(path), build_model(config))
+    assert lctrain.build(path, input_shape=(32, 1)).input_shape == (None, 32, 1)
+    references = make_config()
+    references["model"]["layers"]["head"]["units"] = "${data.num_classes}"
+    assert lctrain.build(references).output_shape == (None, 4)
+
+
+@pytest.mark.parametrize(
+    ("content", "arguments", "message"),
+    [
+        ({"layers": LAYERS}, {}, "`input_shape` must be given"),
+        ({"layer": LAYERS}, SHAPE, "must hold `layers`, or a `model` that does"),
+        ({"model": 3}, SHAPE, "must hold `layers`, or a `model` that does"),
+        (
+            {"layers": LAYERS},
+            SHAPE | {"precison": "float64"},
+            "`precison` .* Did you mean `precision`",
+        ),
+        ({"layers": LAYERS}, SHAPE | {"precision": "f8"}, "`precision` must be one of .*got 'f8'"),
+        ({"layers": LAYERS}, {"input_shape": (5, 0, 2)}, r"`data.input_shape.1` must be greater than 0; got 0"),
+        (
+            {"layers": LAYERS},
+            {"input_shape": (2, 7, 2)},
+            r"`model.layers.lc1.kernel_size` must .*got \(3, 2\)",
+        ),
+        (one_layer(unit=3), {"input_shape": (5,)}, r"`layers.a.unit` is not an argument"),
+        (
+            one_layer(units="${data.num_classes}"),
+            {"input_shape": (5,)},
+            "Give `num_classes`",
+        ),
+        (
+            one_layer(units="${oc.env:HOME}"),
+            {"input_shape": (5,)},
+            "`layers.a.units` can't be",
+        ),
+        (
+            one_layer(units="${nope}"),
+            {"input_shape": (5,)},
+            "`layers.a.units` can't be resolved",
+        ),
+        (make_config(seeds=3), {}, "`seeds` is not a known key. Did you mean `seed`"),
+    ],
+)
+def test_what_can_not_be_built_is_told(content, arguments, message):
+    with pytest.raises(UserError, match=message):
+        lctrain.build(content, **arguments)
+
+
+def test_files_that_hold_no_mapping_are_told(tmp_path):
+    (tmp_path / "list.yaml").write_text("- 1\n")
+    (tmp_path / "open.yaml").write_text("layers: {")
+    with pytest.raises(UserError, match=r"must hold a mapping; got .*list.yaml', which holds \[1\]"):
+        lctrain.build(tmp_path / "list.yaml", input_shape=(3,))
+    with pytest.raises(UserError, match=r"`config_or_path` must be a YAML file; got .*open.yaml"):
+        lctrain.build(tmp_path / "open.yaml", input_shape=(3,))
+    with pytest.raises(UserError, match=r"nowhere.yaml must be a plain file"):
+        lctrain.build(tmp_path / "nowhere.yaml", input_shape=(3,))
+
+
+@pytest.mark.parametrize(("name", "shape", "arguments"), CASES)
+def test_every_layer_is_written_back_and_built_again(tmp_path, name, shape, arguments):
+    frozen = {"trainable": False} if "trainable" in classes("layers")[name].arguments else {}
+    model = keras.Sequential([keras.Input(shape[1:]), make_layer(name, arguments | frozen)], name="one")
+    config = lctrain.model_to_config(model, tmp_path / "one.yaml")
+    assert yaml.safe_load((tmp_path / "one.yaml").read_text()) == config
+    again = lctrain.build(tmp_path / "one.yaml", input_shape=shape[1:])
+    assert_equal_models(again, model)
+    again.set_weights(model.get_weights())
+    inputs = np.random.default_rng(0).standard_normal((3, *shape[1:])).astype("float32")
+    np.testing.assert_array_equal(np.asarray(again(inputs)), np.asarray(model(inputs)))
+
+
+@pytest.mark.parametrize("name", [name for name in MODELS if name not in LARGE])
+def test_every_model_of_the_zoo_is_written_back_and_built_again(name):
+    config = compose_config(f"model={name}")
+    model = build_model(config)
+    again = lctrain.build(lctrain.model_to_config(model), input_shape=config.data.input_shape)
+    assert_equal_models(again, model)
+
+
+def test_nested_objects_seeds_and_dtypes_are_written_and_defaults_are_not():
+    head = keras.layers.Dense(
+        4,
+        activation="softmax",
+        kernel_initializer=keras.initializers.RandomNormal(stddev=0.5, seed=3),
+        kernel_regularizer=keras.regularizers.L1L2(l1=0.25, l2=0.5),
+        activity_regularizer="l2",
+        kernel_constraint=keras.constraints.MaxNorm(3, axis=1),
+        bias_initializer="zeros",
+        dtype="float64",
+        name="head",
+    )
+    drop = keras.layers.Dropout(0.5, seed=7, name="drop")
+    model = keras.Sequential([keras.Input((6,)), drop, head], name="small")
+    config = lctrain.model_to_config(model)
+    assert json.loads(json.dumps(config)) == {
+        "name": "small",
+        "layers": {
+            "drop": {"type": "Dropout", "rate": 0.5, "seed": 7},
+            "head": {
+                "type": "Dense",
+                "dtype": "float64",
+                "units": 4,
+                "activation": "softmax",
+                "kernel_initializer": {"type": "RandomNormal", "stddev": 0.5, "seed": 3},
+                "kernel_regularizer": {"type": "L1L2", "l1": 0.25, "l2": 0.5},
+                "activity_regularizer": "L2",
+                "kernel_constraint": {"type": "MaxNorm", "max_value": 3, "axis": 1},
+            },
+        },
+    }
+    assert_equal_models(lctrain.build(config, input_shape=(6,)), model)
+
+
+def test_a_functional_stack_is_written_like_a_sequential_one():
+    inputs = keras.Input((5, 7, 2))
+    outputs = keras.layers.Flatten(name="flatten")(LocallyConnected2D(3, 2, name="lc1")(inputs))
+    config = lctrain.model_to_config(keras.Model(inputs, outputs, name="f"))
+    lc1 = {"type": "LocallyConnected2D", "filters": 3, "kernel_size": 2}
+    assert config == {"name": "f", "layers": {"lc1": lc1, "flatten": {"type": "Flatten"}}}
+
+
+def make_branches():
+    inputs = keras.Input((5,), name="in")
+    left = keras.layers.Dense(3, name="left")(inputs)
+    right = keras.layers.Dense(3, name="right")(inputs)
+    return keras.Model(inputs, [left, right])
+
+
+def make_shared():
+    inputs = keras.Input((5,), name="in")
+    twice = keras.layers.Dense(5, name="twice")
+    return keras.Model(inputs, twice(twice(inputs)))
+
+
+class OwnDense(keras.layers.Dense):
+    pass
+
+
+class OwnZeros(keras.initializers.Zeros):
+    pass
+
+
+@pytest.mark.parametrize(
+    ("model", "message"),
+    [
+        (make_branches, "`model.layers.right` must follow `left` alone; got in"),
+        (make_branches, r"`model` must give the output of its last layer alone; got \['left', 'right'\]"),
+        (make_shared, "`model.layers.twice` must follow `in` alone; got in, twice"),
+        (
+            lambda: keras.Sequential([keras.layers.Lambda(abs, name="l")]),
+            "layers.l` must be of a class .* Lambda",
+        ),
+        (lambda: keras.Sequential([OwnDense(3, name="own")]), "`model.layers.own` must be of a class .* OwnDense"),
+        (
+            lambda: keras.Sequential([keras.layers.Dense(3, activation=abs, name="d")]),
+            "layers.d.activation` must be",
+        ),
+        (lambda: keras.Sequential([keras.layers.ReLU(name="2nd")]), "`model.layers.2nd` has a name that"),
+        (
+            lambda: keras.Sequential([keras.layers.BatchNormalization(synchronized=True, name="n")]),
+            "`model.layers.n.synchronized` is set to what configurations can't say",
+        ),
+        (
+            lambda: keras.Sequential([keras.layers.Dense(3, kernel_initializer=OwnZeros(), name="d")]),
+            "`model.layers.d.kernel_initializer.type` must be a class that",
+        ),
+    ],
+)
+def test_what_a_configuration_can_not_say_is_told(model, message):
+    with pytest.raises(ConfigError, match=message):
+        lctrain.model_to_config(model())
+
+
+@pytest.mark.parametrize("verb", VERBS)
+def test_a_verb_makes_a_layer_adds_to_a_model_or_calls_on_a_tensor(verb):
+    kind, shape, output = VERBS[verb]
+    layer = verb(filters=4, kernel_size=3, name="mine", trainable=False)
+    assert type(layer) is kind
+    assert (layer.name, layer.trainable, layer.filters) == ("mine", False, 4)
+
+    model = keras.Sequential([keras.Input(shape)])
+    assert verb(model, 4, 3, activation="relu") is model
+    assert model.output_shape == (None, *output)
+    assert model.layers[-1].activation is keras.activations.relu
+
+    inputs = keras.Input(shape)
+    assert verb(inputs, 4, 3).shape == (None, *output)
+    array = np.ones((6, *shape), "float32")
+    assert verb(array, 4, 3).shape == (6, *output)
+    assert verb(keras.ops.convert_to_tensor(array), 4, 3).shape == (6, *output)
+
+
+def test_a_verb_takes_initial_weights_and_a_fixed_batch_and_r_null_as_the_default():
+    kernel = np.arange(3 * 4 * 5, dtype="float32").reshape(3, 4, 5)
+    bias = np.ones((3, 5), "float32")
+    layer = layer_locally_connected_1d(None, 5, 2, weights=[kernel, bias], name=None, data_format=None, batch_size=None)
+    layer.build((None, 4, 2))
+    np.testing.assert_array_equal(layer.get_weights()[0], kernel)
+    model = keras.Sequential()
+    assert layer_locally_connected_1d(model, 5, 2, input_shape=(4, 2), batch_size=6) is model
+    assert model.output_shape == (6, 3, 5)
+
+
+@pytest.mark.parametrize(
+    ("make", "error", "message"),
+    [
+        (lambda: layer_locally_connected_1d("x", 4, 3), TypeError, "`object` must be None, .* got 'x'"),
+        (
+            lambda: layer_locally_connected_1d(None, None, 3),
+            ValueError,
+            "`filters` must be .*; got None",
+        ),
+        (
+            lambda: layer_locally_connected_2d(None, 4, (3, 3, 3)),
+            ValueError,
+            r"`kernel_size` .*got \(3, 3, 3\)",
+        ),
+        (lambda: layer_locally_connected_1d(None, 4, 3, batch_size=6), ValueError, "`batch_size` .*got 6 alone"),
+        (
+            lambda: layer_locally_connected_1d(None, 4, 3, input_shape=(4, 2)),
+            ValueError,
+            r"`input_shape` .*\(4, 2\)",
+        ),
+    ],
+)
+def test_a_verb_refuses_what_it_can_not_use(make, error, message):
+    with pytest.raises(error, match=message):
+        make()

@@ -1,0 +1,140 @@
+"""The verbs that look before anything runs: real processes, and nothing left behind."""
+
+import json
+import re
+
+import pytest
+
+from lctrain.cli.hydra_app import list_choices
+from lctrain.config.json_schema import file_schema
+
+FIRST_LAYER = r"lc1 +│ LocallyConnected2D │ \(None, 6, 6, 16\) │ +5,760 │ +9 │ +10.4 k"
+
+
+def test_show_prints_shapes_parameters_connectivity_costs_and_the_choice(tmp_path, run_lctrain):
+    process = run_lctrain(tmp_path, "show", "model=lc2d", "model.layers.lc2.implementation=3", "optimizer=sgd")
+    assert process.returncode == 0, process.stderr
+    assert re.search(FIRST_LAYER, process.stdout), process.stdout
+    assert "one training step, 32 examples, 1 optimizer slot" in process.stdout
+    assert re.search(r"lc1 +│ memory, MB .*│ 2 \(auto\)", process.stdout)
+    assert re.search(r"lc2 +│ memory, MB .*│ 3 +│", process.stdout)
+    assert "25,610 parameters, 49.8 kFLOP for one example's forward pass." in process.stdout
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_show_tells_what_does_not_fit_and_goes_on_to_the_next_job(tmp_path, run_lctrain):
+    process = run_lctrain(tmp_path, "show", "-m", "model.layers.lc1.kernel_size=9,2")
+    assert process.returncode == 1
+    assert process.stderr.startswith("Error in job 0: `model.layers.lc1.kernel_size` must not exceed")
+    assert "(None, 7, 7, 16)" in process.stdout
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_show_of_deepface_loads_neither_keras_nor_tensorflow_and_allocates_no_weights(tmp_path, run_python):
+    out = run_python(
+        """
+import resource, sys
+from lctrain.cli import main
+before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+assert main(["show", "model=deepface"]) == 0
+grown = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before
+print(grown < 150_000, "tensorflow" not in sys.modules, "keras" not in sys.modules, "mlflow" not in sys.modules)
+""",
+        tmp_path,
+    )
+    assert out.splitlines()[-1] == "True True True True"
+    assert "102,453,834 parameters" in out
+    assert re.search(r"l4 .*│ memory, MB .*│ batched \(auto\)", out)
+
+
+def test_check_passes_what_is_right_without_loading_tensorflow(tmp_path, run_python):
+    out = run_python(
+        """
+import sys
+from lctrain.cli import main
+assert main(["check", "-m", "model=lc2d,dense", "optimizer=adam,sgd"]) == 0
+print({"tensorflow", "keras", "mlflow"} & set(sys.modules))
+""",
+        tmp_path,
+    )
+    assert "4 configurations are valid." in out
+    assert out.splitlines()[-1] == "set()"
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_check_tells_of_every_wrong_job_before_one_could_start(tmp_path, run_lctrain):
+    process = run_lctrain(tmp_path, "check", "-m", "model.layers.lc1.filters=0,2", "model.layers.lc2.kernel_size=2,7")
+    assert process.returncode == 2
+    assert "Error in job 0: `model.layers.lc1.filters` must be a positive integer; got 0." in process.stderr
+    assert "Error in job 1: `model.layers.lc1.filters` must be a positive integer; got 0." in process.stderr
+    assert "Error in job 3: `model.layers.lc2.kernel_size` must not exceed" in process.stderr
+    assert process.stderr.endswith("Error: 3 of 4 jobs failed.\n")
+    assert "valid." not in process.stdout
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_check_of_one_wrong_configuration_exits_with_2(tmp_path, run_lctrain):
+    process = run_lctrain(tmp_path, "check", "model.layers.head.units=7")
+    assert process.returncode == 2
+    assert process.stderr.startswith("Error: `model.layers.head` must give one score per class")
+    assert "got (None, 7)" in process.stderr
+
+
+def test_ls_lists_every_choice_with_its_description(tmp_path, run_lctrain):
+    process = run_lctrain(tmp_path, "ls")
+    assert process.returncode == 0, process.stderr
+    for group, choices in list_choices().items():
+        lines = process.stdout.partition(f"{group}:\n")[2].splitlines()[: len(choices)]
+        assert [line.split()[0] for line in lines] == choices
+        assert all(len(line.split()) > 3 for line in lines)
+
+
+def test_what_cp_copies_is_found_listed_and_used(tmp_path, run_lctrain):
+    copied = run_lctrain(tmp_path, "cp", "model=lc2d", "mine")
+    assert copied.returncode == 0, copied.stderr
+    path = tmp_path / "my_configs" / "model" / "mine.yaml"
+    text = path.read_text()
+    assert text.startswith("# python -m lctrain --config-dir my_configs model=mine\n")
+    assert "\nname: mine\n" in text
+    (modeline,) = re.findall(r"^# yaml-language-server: \$schema=(.*)$", text, re.MULTILINE)
+    assert (path.parent / modeline).resolve() == tmp_path / "my_configs" / "schema" / "model.json"
+    assert json.loads((path.parent / modeline).read_text()) == json.loads(json.dumps(file_schema("model")))
+    path.write_text(text.replace("filters: 16", "filters: 5"))
+    own = ("--config-dir", "my_configs")
+    shown = run_lctrain(tmp_path, "show", *own, "model=mine")
+    assert "mine on (None, 8, 8, 1)" in shown.stdout
+    assert "(None, 6, 6, 5)" in shown.stdout
+    listed = run_lctrain(tmp_path, "ls", "model", *own)
+    assert re.search("^  mine +Two locally connected layers", listed.stdout, re.MULTILINE)
+    assert "optimizer:" not in listed.stdout
+
+
+def test_a_copied_data_choice_keeps_the_name_that_says_what_it_is(tmp_path, run_lctrain):
+    assert run_lctrain(tmp_path, "cp", "data=synthetic_volumes", "cubes", "--config-dir", "c").returncode == 0
+    checked = run_lctrain(tmp_path, "check", "--config-dir", "c", "data=cubes", "model=dense")
+    assert (checked.returncode, checked.stdout) == (0, "`dense` is valid.\n")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["ls", "modle"], "`modle` is not a group. Did you mean `model`?"),
+        (["ls", "--config-dir", "nowhere"], "`--config-dir` must be a folder; got 'nowhere'"),
+        (["cp"], "`cp` takes what to copy and a new name"),
+        (["cp", "model=lc2d"], "`cp` takes what to copy and a new name"),
+        (["cp", "modle=lc2d", "mine"], "`modle` is not a group. Did you mean `model`?"),
+        (["cp", "model=lc2x", "mine"], "`model` has no choice 'lc2x'. Did you mean `lc2d`?"),
+        (["cp", "model=lc2d", "lc1d"], "`lc1d` must be a new name"),
+        (["cp", "model=lc2d", "../mine"], "`../mine` must be a name of letters"),
+        (["cp", "model=lc2d", "taken"], "taken.yaml` exists. Choose another name"),
+        (["shwo", "model=lc2d"], "`shwo` is not a verb. Did you mean `show`?"),
+    ],
+)
+def test_mistakes_of_ls_and_cp_are_told(tmp_path, run_lctrain, arguments, message):
+    (tmp_path / "my_configs" / "model").mkdir(parents=True)
+    (tmp_path / "my_configs" / "model" / "taken.yaml").write_text("name: taken\n")
+    process = run_lctrain(tmp_path, *arguments)
+    assert process.returncode == 2
+    assert message in process.stderr
+    assert "Traceback" not in process.stderr
+    assert [path.name for path in tmp_path.rglob("*.yaml")] == ["taken.yaml"]
