@@ -34,6 +34,14 @@ def test_layers_are_stacked_in_order_on_the_shape_of_the_data():
     assert table["implementation"] == ["2", None, None]
 
 
+@pytest.mark.parametrize("implementation", [1, 2, 3, "batched"])
+def test_a_fixed_batch_stands_in_the_shapes_and_takes_a_smaller_last_one(implementation):
+    model = make_config()["model"] | {"batch_size": 16}
+    built = build_model(validate(make_config(model=model, implementation=implementation)))
+    assert (built.input_shape, built.output_shape) == ((16, 5, 7, 2), (16, 4))
+    assert built.predict(np.zeros((19, 5, 7, 2), np.float32), batch_size=16, verbose=0).shape == (19, 4)
+
+
 def test_the_table_says_what_auto_became():
     assert describe_layers(build(implementation="auto"))["implementation"][0] == "2"
 

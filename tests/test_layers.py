@@ -13,11 +13,12 @@ from reference import check_against_reference, locally_connected
 
 from lctrain.layers import LocallyConnected1D, LocallyConnected2D, LocallyConnected3D
 from lctrain.ops import IMPLEMENTATIONS
-from lctrain.ops.batch_last import FEW_ROWS
+from lctrain.ops.batch_last import FEW_ROWS, MANY_FILTERS
 
 IMPLEMENTATION_NAMES = [*IMPLEMENTATIONS, "auto"]
 CASES = {
     "1D": (LocallyConnected1D, (9,), (4,), (2,)),
+    "1D strided": (LocallyConnected1D, (23,), (8,), (3,)),
     "1D overlapping": (LocallyConnected1D, (8,), (3,), (1,)),
     "2D": (LocallyConnected2D, (5, 7), (3, 2), (1, 2)),
     "2D gaps": (LocallyConnected2D, (7, 6), (2, 1), (3, 2)),
@@ -106,8 +107,9 @@ def legal_arguments(draw):
     if padding == "explicit":
         padding = tuple((draw(st.integers(0, 2)), draw(st.integers(0, 2))) for _ in range(rank))
     groups = draw(st.integers(1, 3))
+    many = draw(st.sampled_from(["", "", "", "channels", "filters"]))  # which the operations lay out in another way
     arguments = {
-        "filters": groups * draw(st.integers(1, 2)),
+        "filters": groups * (MANY_FILTERS if many == "filters" else draw(st.integers(1, 2))),
         "kernel_size": kernel_size,
         "strides": strides,
         "padding": padding,
@@ -117,7 +119,7 @@ def legal_arguments(draw):
         "data_format": draw(st.sampled_from(["channels_last", "channels_first"])),
     }
     layer_class = (LocallyConnected1D, LocallyConnected2D, LocallyConnected3D)[rank - 1]
-    channels = draw(st.sampled_from([1, 2, 2, FEW_ROWS]))  # many channels make patches of many rows
+    channels = FEW_ROWS if many == "channels" else draw(st.integers(1, 2))
     shape = (draw(st.integers(1, 3)), *input_spatial, groups * channels)
     return layer_class, arguments, shape
 

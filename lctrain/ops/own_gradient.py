@@ -17,13 +17,15 @@ MANY_ROWS = 2**11
 LARGE_PATCHES = 2**18  # elements per example, from which on the backward pass spares memory rather than time
 
 
-def multiply_batched(elements, kernel, indices: np.ndarray, filters_last: bool):
-    """One gather and one batched matmul."""
+def multiply_batched(
+    elements, kernel, indices: np.ndarray, filters_last: bool, inputs_gradient: Callable | None = None
+):
+    """One gather and one batched matmul; `inputs_gradient` makes the elements' from the kernel and the outputs'."""
 
     def gather_patches(elements):
         return tf.reshape(tf.gather(elements, indices), (*kernel.shape[:2], -1))  # (n, taps * channels, batch)
 
-    return _multiply_patches(elements, kernel, indices, filters_last, gather_patches, tf.matmul)
+    return _multiply_patches(elements, kernel, indices, filters_last, gather_patches, tf.matmul, inputs_gradient)
 
 
 def multiply_unrolled(elements, kernel, indices: np.ndarray, filters_last: bool):
@@ -44,7 +46,13 @@ def _unstack(matrices) -> list:
 
 
 def _multiply_patches(
-    elements, kernel, indices: np.ndarray, filters_last: bool, gather_patches: Callable, matmul: Callable
+    elements,
+    kernel,
+    indices: np.ndarray,
+    filters_last: bool,
+    gather_patches: Callable,
+    matmul: Callable,
+    inputs_gradient: Callable | None = None,
 ):
     """The product by patches that `gather_patches` makes and `matmul` takes, in whatever form."""
     frees_patches = kernel.shape[0] * kernel.shape[1] >= LARGE_PATCHES
@@ -55,6 +63,8 @@ def _multiply_patches(
 
         def gradient(upstream):
             by_kernel = matmul(patches, upstream, transpose_b=not filters_last)
+            if inputs_gradient is not None:
+                return inputs_gradient(kernel, upstream), by_kernel
             with tf.control_dependencies([by_kernel] if frees_patches else []):
                 by_patches = matmul(kernel, upstream, transpose_b=filters_last)  # in the memory of the patches
             fold = _make_fold(indices, elements.shape[0])  # sorts, so not where only the outputs are wanted

@@ -5,13 +5,13 @@ from functools import partial
 from keras import ops
 
 from lctrain.geometry import Window
-from lctrain.ops.batch_last import has_few_rows, locally_connected_by
+from lctrain.ops.batch_last import locally_connected_by, moves_filters
 from lctrain.ops.layout import on_plain_tensorflow
 
 
 def locally_connected(inputs, kernel, window: Window, groups: int, data_format: str):
     """One gather and one matmul per position, as tf.keras' implementation 1; see `lctrain.ops` for the shapes."""
-    filters_last = has_few_rows(kernel)
+    filters_last = moves_filters(kernel)
     multiply = partial(_multiply, filters_last=filters_last)
     return locally_connected_by(multiply, inputs, kernel, window, groups, data_format, filters_last)
 
