@@ -37,8 +37,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     names = [workload.name for workload in WORKLOADS]
     parser.add_argument("--workloads", nargs="+", choices=names, default=names, metavar="NAME", help=", ".join(names))
     parser.add_argument("--contenders", nargs="+", choices=list(CONTENDERS), default=list(CONTENDERS), metavar="NAME")
-    parser.add_argument("--rounds", type=int, default=9, help="how often all take turns")
-    parser.add_argument("--seconds", type=float, default=0.3, help="length of one turn")
+    parser.add_argument("--rounds", type=int, default=7, help="how often all take turns")
+    parser.add_argument("--seconds", type=float, default=0.25, help="length of one turn")
     parser.add_argument("--out", type=Path, default=Path(__file__).parent / "results", help="folder of what is written")
     options = parser.parse_args(arguments)
     options.out.mkdir(parents=True, exist_ok=True)
