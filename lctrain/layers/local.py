@@ -9,7 +9,7 @@ from lctrain.errors import suggest
 from lctrain.geometry import Window, standardize_count, standardize_padding, standardize_sizes
 from lctrain.layers.arguments import get_initializer, one_of, serialize_arguments
 from lctrain.layers.weights import KERNEL_FANS, KernelInitializer, check_shapes, per_position
-from lctrain.ops import IMPLEMENTATIONS, NOT_COMPILABLE
+from lctrain.ops import IMPLEMENTATIONS, NOT_COMPILABLE, find_implementation
 
 IMPLEMENTATION_NAMES = (*IMPLEMENTATIONS, "auto")
 DATA_FORMATS = ("channels_last", "channels_first")
@@ -163,7 +163,7 @@ class BaseLocallyConnected(keras.layers.Layer):
         self.input_spec = keras.layers.InputSpec(shape=(None, *input_shape[1:]))
 
     def call(self, inputs):
-        locally_connected = IMPLEMENTATIONS[self.resolved_implementation]
+        locally_connected = find_implementation(self.resolved_implementation)
         outputs = locally_connected(inputs, self.kernel, self.window, self.groups, self.data_format)
         if self.use_bias:
             outputs = outputs + self._bias_in_data_format()  # keras.ops.add takes (n, 1) for (n,) on a last axis of n

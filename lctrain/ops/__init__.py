@@ -9,13 +9,13 @@ Every operation takes `(inputs, kernel, window, groups, data_format)`:
     returns `(batch, *output_spatial, filters)`, or `(batch, filters, *output_spatial)` if channels_first
 """
 
-from lctrain.ops import batched, dense, sparse, unrolled
+from collections.abc import Callable
+from importlib import import_module
 
-IMPLEMENTATIONS = {
-    1: unrolled.locally_connected,
-    2: dense.locally_connected,
-    3: sparse.locally_connected,
-    "batched": batched.locally_connected,
-}
+IMPLEMENTATIONS = {1: "unrolled", 2: "dense", 3: "sparse", "batched": "batched"}  # by name, the module that has each
+NOT_COMPILABLE = frozenset({3})  # XLA knows no sparse matrices
 
-NOT_COMPILABLE = frozenset({3})  # tf.sparse has no XLA kernels
+
+def find_implementation(name: int | str) -> Callable:
+    """The operation of one of `IMPLEMENTATIONS`; loaded when asked for, since loading Keras loads the layers."""
+    return import_module(f"lctrain.ops.{IMPLEMENTATIONS[name]}").locally_connected

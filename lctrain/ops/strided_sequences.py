@@ -1,8 +1,8 @@
 """The gradient by the inputs of strided windows over sequences, as a product of its own instead of a sum of patches.
 
 With `s` the stride, inputs `j*s .. j*s + s - 1` are read by positions `j`, `j - 1`, ... alone, `ceil(taps / s)` many.
-So their gradient is one matmul of a regrouped kernel, `(s * channels, positions * filters)`, with the gradients of those
-positions, where adding up patches would write each of `taps` rows and read it again.
+So their gradient is one matmul of a regrouped kernel, `(s * channels, positions * filters)`, with the gradients of
+those positions, where adding up patches would write each of `taps` rows and read it again.
 """
 
 import numpy as np
