@@ -69,7 +69,7 @@ FAMILIES: dict[str, Family] = {
         [
             *("Activation", "ActivityRegularization", "ELU", "Identity", "LeakyReLU", "Masking"),
             *("ReLU", "Rescaling", "AlphaDropout", "Dropout", "GaussianDropout", "GaussianNoise"),
-            *("AugMix", "AutoContrast", "ContrastLimitedAdaptiveHistogramEqualization", "CutMix", "Equalization"),
+            *("AugMix", "AutoContrast", "ContrastLimitedAdaptiveHistogramEqualization", "CutMix"),
             *("MixUp", "RandAugment", "RandomBrightness", "RandomColorDegeneration", "RandomColorJitter"),
             *("RandomContrast", "RandomElasticTransform", "RandomErasing", "RandomFlip", "RandomGaussianBlur"),
             *("RandomGrayscale", "RandomHue", "RandomInvert", "RandomPerspective", "RandomPosterization"),
