@@ -59,12 +59,12 @@ def build_model(config: Config, must_classify: bool = True) -> keras.Model:
             message = str(error).split("\n\nArguments received")[0]
             raise ConfigError([layer_problem(config, name, shapes, message)]) from error
     outputs = [tensors[name] for name in config.model.outputs]
-    if len(inputs) != 1 or len(outputs) != 1:
-        return keras.Model(inputs, outputs, name=config.model.name)
-    problem = check_head(config, (None, *outputs[0].shape[1:])) if must_classify else None
-    if problem is not None:
-        raise ConfigError([problem])
-    return keras.Model(inputs[0], outputs[0], name=config.model.name)
+    if must_classify and len(inputs) == len(outputs) == 1:
+        problem = check_head(config, (None, *outputs[0].shape[1:]))
+        if problem is not None:
+            raise ConfigError([problem])
+    ends = [ends[0] if len(ends) == 1 else ends for ends in (inputs, outputs)]
+    return keras.Model(*ends, name=config.model.name)
 
 
 def _make_inputs(config: Config) -> dict[str, keras.KerasTensor]:

@@ -9,6 +9,9 @@ import yaml
 from conftest import make_config
 from test_conf import LARGE, MODELS, compose_config
 from test_shapes import CASES, make_layer
+from test_shapes_of_graphs import CALLED_WITH_SEVERAL
+from test_shapes_of_graphs import CASES as CASES_OF_GRAPHS
+from test_shapes_of_graphs import make as make_layer_of_graph
 
 import lctrain
 from lctrain.builder import build_model
@@ -201,13 +204,92 @@ def make_branches():
     inputs = keras.Input((5,), name="in")
     left = keras.layers.Dense(3, name="left")(inputs)
     right = keras.layers.Dense(3, name="right")(inputs)
-    return keras.Model(inputs, [left, right])
+    return keras.Model(inputs, [left, right], name="branches")
 
 
 def make_shared():
+    inputs = [keras.Input((5, 7, 2), name="one"), keras.Input((5, 7, 2), name="other")]
+    local = LocallyConnected2D(2, (3, 2), padding="same", name="local")
+    both = [local(local(inputs[0])), local(inputs[1])]
+    merged = keras.layers.Concatenate(name="merged")([*both, inputs[0]])
+    return keras.Model(inputs, keras.layers.Flatten(name="flat")(merged), name="shared")
+
+
+def make_nested():
+    inputs = keras.Input((11, 9, 6, 2), name="frames")
+    local = LocallyConnected2D(3, 2, activation="relu", kernel_regularizer="l2", name="inner")
+    steps = keras.layers.TimeDistributed(local, name="steps")(inputs)
+    flat = keras.layers.TimeDistributed(keras.layers.Flatten(), name="flat")(steps)
+    masked = keras.layers.Masking(0.5, name="masked")(flat)
+    cells = [keras.layers.GRUCell(4, reset_after=False), keras.layers.LSTMCell(3, kernel_initializer="he_normal")]
+    stacked = keras.layers.RNN(cells, return_sequences=True, name="stacked")(masked)
+    backward = keras.layers.LSTM(4, go_backwards=True, use_bias=False, return_sequences=True)
+    forward = keras.layers.LSTM(4, return_sequences=True)
+    both = keras.layers.Bidirectional(forward, backward_layer=backward, name="both")(stacked)
+    attended = keras.layers.MultiHeadAttention(2, 3, name="attended")(both, key=stacked, value=both)
+    return keras.Model(inputs, keras.layers.Add(name="sum")([both, attended]), name="nested")
+
+
+@pytest.mark.parametrize("make_model", [make_branches, make_shared, make_nested])
+def test_a_graph_is_written_back_and_built_again(tmp_path, make_model):
+    model = make_model()
+    config = lctrain.model_to_config(model, tmp_path / "graph.yaml")
+    again = lctrain.build(tmp_path / "graph.yaml")
+    assert lctrain.model_to_config(again) == config
+    assert again.input_shape == model.input_shape
+    again.set_weights(model.get_weights())
+    rng = np.random.default_rng(0)
+    inputs = [rng.standard_normal((3, *tensor.shape[1:])).astype("float32") for tensor in model.inputs]
+    inputs = inputs if len(inputs) > 1 else inputs[0]
+    outputs = zip(keras.tree.flatten(again(inputs)), keras.tree.flatten(model(inputs)), strict=True)
+    for output, wanted in outputs:
+        np.testing.assert_array_equal(np.asarray(output), np.asarray(wanted))
+
+
+def test_a_graph_is_written_with_its_wiring():
+    assert lctrain.model_to_config(make_branches()) == {
+        "name": "branches",
+        "inputs": {"in": [5]},
+        "layers": {"left": {"type": "Dense", "units": 3}, "right": {"type": "Dense", "units": 3, "inputs": "in"}},
+        "outputs": ["left", "right"],
+    }
+    layers = lctrain.model_to_config(make_shared())["layers"]
+    assert [name for name, spec in layers.items() if spec.get("shares") == "local"] == ["local_2", "local_3"]
+    assert sorted(layers["merged"]["inputs"]) == ["local_2", "local_3", "one"]
+
+
+@pytest.mark.parametrize(
+    ("name", "shapes", "arguments"),
+    [case for case in CASES_OF_GRAPHS if case.id != "Normalization-2"],  # `axis: null` is no axis to a configuration
+)
+def test_every_other_layer_is_written_back_and_built_again(name, shapes, arguments):
+    inputs = [keras.Input(shape[1:], name=f"in{index}") for index, shape in enumerate(shapes)]
+    layer = make_layer_of_graph(name, {**arguments, "name": "layer"})
+    outputs = layer(*inputs) if name in CALLED_WITH_SEVERAL or len(inputs) == 1 else layer(inputs)
+    model = keras.Model(inputs, outputs, name="one")
+    config = lctrain.model_to_config(model)
+    again = lctrain.build(config, input_shape=shapes[0][1:] if len(shapes) == 1 else None)
+    assert lctrain.model_to_config(again) == config
+    assert again.output_shape == model.output_shape
+    assert [weight.shape for weight in again.weights] == [weight.shape for weight in model.weights]
+
+
+def call_one(layer, size=5, by_name=False, place=None, spare=False, **arguments):
+    """A model of one layer, called in a way that configurations have no word for."""
+    inputs = keras.Input((size, 3), name="in")
+    outputs = layer([inputs, inputs] if by_name else inputs, **arguments)
+    outputs = outputs if place is None else outputs[place]
+    ends = [inputs, keras.Input((5,), name="spare")] if spare else {"in": inputs} if by_name else inputs
+    return keras.Model(ends, outputs)
+
+
+def make_operations():
     inputs = keras.Input((5,), name="in")
-    twice = keras.layers.Dense(5, name="twice")
-    return keras.Model(inputs, twice(twice(inputs)))
+    return keras.Model(inputs, inputs + keras.layers.Dense(5, name="d")(inputs))
+
+
+class OwnModel(keras.Model):
+    pass
 
 
 class OwnDense(keras.layers.Dense):
@@ -221,9 +303,15 @@ class OwnZeros(keras.initializers.Zeros):
 @pytest.mark.parametrize(
     ("model", "message"),
     [
-        (make_branches, "`model.layers.right` must follow `left` alone; got in"),
-        (make_branches, r"`model` must give the output of its last layer alone; got \['left', 'right'\]"),
-        (make_shared, "`model.layers.twice` must follow `in` alone; got in, twice"),
+        (lambda: call_one(keras.layers.Dropout(0.5, name="drop"), training=True), "drop` is called with `training`"),
+        (lambda: call_one(keras.layers.LSTM(3, name="l"), mask=np.ones((1, 5), bool)), "l` is called with `mask`"),
+        (lambda: call_one(keras.layers.Add(name="sum"), by_name=True), r"`model.inputs` must be one tensor or a list"),
+        (lambda: call_one(keras.layers.ReLU(name="r"), size=None), r"inputs.in` must have known .*\(None, None, 3\)"),
+        (lambda: call_one(keras.layers.LSTM(3, return_state=True, name="l"), place=1), "l` gives several tensors"),
+        (make_operations, "`model.layers.add` must be of a class .* got Add"),
+        (lambda: OwnModel(), "`model` must be Sequential or functional; got OwnModel"),
+        (lambda: keras.Sequential([keras.Input((3,))]), "`model` must have a layer"),
+        (lambda: call_one(keras.layers.ReLU(name="r"), spare=True), "`model.inputs.spare` is unconnected"),
         (
             lambda: keras.Sequential([keras.layers.Lambda(abs, name="l")]),
             "layers.l` must be of a class .* Lambda",

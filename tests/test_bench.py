@@ -39,27 +39,36 @@ def test_bench_measures_each_layer_and_the_model(tmp_path, run_lctrain):
     assert len(table["data"]) == 6
 
 
-def test_what_cannot_fit_is_told_and_not_tried(monkeypatch):
-    config = validate(make_config(implementation=2))
-    monkeypatch.setattr("lctrain.cli.bench.run_in_process", _inspected)
-    monkeypatch.setattr("lctrain.cli.bench.psutil.virtual_memory", lambda: _Memory)
-    rows = measure_config(config)
+def test_what_cannot_fit_is_told_and_not_tried():
+    config = make_config(implementation=2)
+    config["data"]["input_shape"] = [500, 700, 2]
+    rows = measure_config(validate(config))
     assert [(row["case"], row["status"]) for row in rows] == [("lc1", "too large"), (WHOLE_MODEL, "too large")]
-    weights = 18 * (12 * 3 + 3)
-    needed = 2 * 4 * weights + 2 * 4 * (5 * 7 * 2) * (18 * 3)
+    positions = 498 * 699
+    weights, matrix = positions * (12 * 3 + 3), (500 * 700 * 2) * (positions * 3)
+    needed = 4 * (2 * weights + 2 * matrix)
     assert rows[0]["predicted_mb"] == needed / 2**20
     assert rows[0]["reason"] == f"needs {needed / 1e9:.1f} GB"
+    assert rows[1]["predicted_mb"] == (needed + 4 * 2 * weights) / 2**20  # and what Adam keeps
 
 
-class _Memory:
-    available = 1000
-
-
-def _inspected(function, *arguments, **options):
-    from lctrain.jobs import Outcome
-
-    assert function.__name__ == "inspect_layers", "a case that cannot fit was tried"
-    return Outcome("done", "", 0.0, value={"lc1": (5, 7, 2)})
+def test_wrapped_layers_are_measured_and_shared_ones_once():
+    local = {"type": "LocallyConnected1D", "filters": 3, "kernel_size": 2, "padding": "same", "implementation": 3}
+    layers = {
+        "local": local,
+        "again": {"shares": "local"},
+        "steps": {"type": "Reshape", "target_shape": [5, 2, 3]},
+        "wrapped": {"type": "TimeDistributed", "layer": local | {"implementation": 1}},
+        "flatten": {"type": "Flatten"},
+        "head": {"type": "Dense", "units": 4},
+    }
+    config = make_config(model={"name": "m", "layers": layers})
+    config["data"]["input_shape"] = [10, 3]
+    rows = measure_config(validate(config))
+    assert [(row["case"], row["implementation"], row["status"]) for row in rows] == [
+        *(("local", 3, "done"), ("wrapped", 1, "done"), (WHOLE_MODEL, "auto", "done")),
+    ]
+    assert [row["parameters"] for row in rows] == [10 * (2 * 3 * 3 + 3), 2 * (2 * 3 * 3 + 3), 10 * 21 + 2 * 21 + 31 * 4]
 
 
 def test_winners_are_the_fastest_that_were_measured():

@@ -10,13 +10,12 @@ import psutil
 
 from lctrain.cli.hydra_app import run_jobs
 from lctrain.config import Config
-from lctrain.cost import GIGABYTE, MEBIBYTE, LayerSizes, train_step_cost
+from lctrain.cost import GIGABYTE, MEBIBYTE
 from lctrain.data import check_feeds
 from lctrain.errors import EXIT_DONE, EXIT_FAILED, UserError
-from lctrain.geometry import Window, standardize_padding, standardize_sizes
 from lctrain.jobs import run_in_process
-from lctrain.libraries import load_libraries
 from lctrain.machine import describe_machine
+from lctrain.summary import summarize
 from lctrain.tracking import check_writable, start_run, ui_command
 from lctrain.trials import measure_layer, measure_model
 from lctrain.tuning import needs_tuning, tune
@@ -54,59 +53,45 @@ def run_bench(arguments: Sequence[str], tell: Callable[[Exception, str], None]) 
 
 
 def measure_config(config: Config) -> list[dict[str, Any]]:
-    """One row for each locally connected layer and one for the whole model."""
-    inspected = run_in_process(inspect_layers, config, timeout=TIMEOUT)
-    if inspected.error is not None:
-        raise inspected.error
-    if inspected.status != "done":
-        raise UserError(f"`model` {config.model.name!r} could not be built: {inspected.reason}")
-    layers = inspected.value
-    needed = {name: _needed_bytes(config, name, shape) for name, shape in layers.items()}
-    cases = [(name, needed[name], measure_layer, (config, name, shape)) for name, shape in layers.items()]
-    cases.append((WHOLE_MODEL, sum(needed.values()), measure_model, (config,)))
-    return [_measure_case(config, *case) for case in cases]
+    """One row for each locally connected layer, wrapped ones included, and one for the whole model.
+
+    Raises:
+        ConfigError: a model whose layers do not fit together.
+    """
+    layers = [layer for layer in summarize(config).layers if layer.costs]
+    rows = []
+    for layer in layers:
+        if layer.shares is None:  # else it would be measured twice
+            cost = layer.costs[layer.resolved]
+            row = _describe_case(config, layer.name, layer.implementation, cost.total - cost.slots)
+            rows.append(_measure_case(row, measure_layer, config, layer.name, layer.input_shapes[0][1:]))
+    needed = sum(layer.costs[layer.resolved].total for layer in layers)
+    row = _describe_case(config, WHOLE_MODEL, config.implementation, needed)
+    return [*rows, _measure_case(row, measure_model, config)]
 
 
-def _measure_case(config: Config, case: str, needed: int, function: Callable, arguments: tuple) -> dict[str, Any]:
-    row = {"model": config.model.name, "case": case, "implementation": _implementation(config, case)}
-    row |= {"batch_size": config.training.batch_size, "precision": config.precision, "jit_compile": config.jit_compile}
-    row["predicted_mb"] = needed / MEBIBYTE
+def _describe_case(config: Config, case: str, implementation: int | str, needed: int) -> dict[str, Any]:
+    return {
+        "model": config.model.name,
+        "case": case,
+        "implementation": implementation,
+        "batch_size": config.training.batch_size,
+        "precision": config.precision,
+        "jit_compile": config.jit_compile,
+        "predicted_mb": needed / MEBIBYTE,
+    }
+
+
+def _measure_case(row: dict[str, Any], measure: Callable, *arguments: Any) -> dict[str, Any]:
+    needed = row["predicted_mb"] * MEBIBYTE
     if needed > psutil.virtual_memory().available:
         return row | {"status": "too large", "reason": f"needs {needed / GIGABYTE:.1f} GB"}
-    outcome = run_in_process(function, *arguments, timeout=TIMEOUT)
+    outcome = run_in_process(measure, *arguments, timeout=TIMEOUT)
+    if isinstance(outcome.error, UserError):
+        raise outcome.error
     if outcome.status != "done":
         return row | {"status": "failed", "reason": outcome.reason}
     return row | {"status": "done", "reason": ""} | outcome.value
-
-
-def _implementation(config: Config, case: str) -> int | str:
-    return config.implementation if case == WHOLE_MODEL else config.model.layers[case]["implementation"]
-
-
-def _needed_bytes(config: Config, name: str, input_shape: tuple[int, ...]) -> int:
-    """What a training step of the layer needs beyond its input and output, without an optimizer."""
-    spec = config.model.layers[name]
-    *spatial, channels = input_shape if spec["data_format"] == "channels_last" else (*input_shape[1:], input_shape[0])
-    rank = len(spatial)
-    window = Window(
-        tuple(spatial),
-        *(standardize_sizes(spec.get(name, 1), rank, name) for name in ("kernel_size", "strides", "dilation_rate")),
-        standardize_padding(spec.get("padding", "valid"), rank),
-    )
-    sizes = LayerSizes(window, channels, spec["filters"], spec.get("groups", 1), spec.get("use_bias", True))
-    itemsize = {"float64": 8, "float32": 4}.get(spec["dtype"], 4)
-    cost = train_step_cost(sizes, spec["implementation"], config.training.batch_size, itemsize, num_slots=0)
-    return cost.total
-
-
-def inspect_layers(config: Config) -> dict[str, tuple[int, ...]]:
-    """The input shape of each locally connected layer, without the batch; runs in a process of its own."""
-    load_libraries()
-    from lctrain.builder import build_model
-    from lctrain.layers import BaseLocallyConnected
-
-    layers = build_model(config).layers
-    return {layer.name: tuple(layer.input.shape[1:]) for layer in layers if isinstance(layer, BaseLocallyConnected)}
 
 
 def find_winners(rows: Sequence[dict[str, Any]]) -> dict[tuple[str, str], dict[str, Any]]:

@@ -33,7 +33,10 @@ def einsum_dense(arguments: Arguments, shapes: Sequence[Shape]) -> LayerFacts:
     given = arguments["output_shape"]
     given = [given] if isinstance(given, int) else given
     made = [letter for letter in target if letter not in elided][-len(given) :]
-    sizes |= {letter: size for letter, size in zip(made, given, strict=True) if size is not None}
+    for letter, size in zip(made, given, strict=True):
+        if size is not None and sizes.get(letter, size) != size:
+            raise ValueError(f"`output_shape` must have the input's {sizes[letter]} along {letter!r}; got {given}.")
+        sizes[letter] = sizes[letter] if size is None else size
     kernel = prod(sizes[letter] for letter in weights)
     bias_axes = arguments["bias_axes"]
     bias = 0 if bias_axes is None else prod(sizes[letter] for letter in bias_axes)

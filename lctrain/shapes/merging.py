@@ -71,6 +71,8 @@ def multi_head_attention(arguments: Arguments, shapes: Sequence[Shape]) -> Layer
 def group_query_attention(arguments: Arguments, shapes: Sequence[Shape]) -> LayerFacts:
     query, value, *rest = shapes
     key = rest[0] if rest else value
+    if len({shape[-1] for shape in shapes}) > 1 or {*map(len, shapes)} != {3}:
+        raise ValueError(f"must attend to sequences of equal last sizes; got {', '.join(map(str, shapes))}.")
     queries = arguments["num_query_heads"] * arguments["head_dim"]
     others = arguments["num_key_value_heads"] * arguments["head_dim"]
     inner = [(query[-1], queries), (key[-1], others), (value[-1], others)]

@@ -4,6 +4,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 from lctrain.shapes.facts import Arguments, LayerFacts, Shape, join_channels, only_input, split_channels
+from lctrain.shapes.merging import elementwise_merge
 
 Infer = Callable[[str, Arguments, Sequence[Shape]], LayerFacts]
 
@@ -13,6 +14,13 @@ def resizing(arguments: Arguments, shapes: Sequence[Shape]) -> LayerFacts:
     shape = only_input(shapes, 4)
     _, channels = split_channels(shape, arguments)
     return LayerFacts(join_channels(shape[0], (arguments["height"], arguments["width"]), channels, arguments))
+
+
+def of_colours(arguments: Arguments, shapes: Sequence[Shape]) -> LayerFacts:
+    shape = only_input(shapes, 4)
+    if split_channels(shape, arguments)[1] != 3:
+        raise ValueError(f"takes images of 3 channels, red, green and blue; got shape {shape}.")
+    return LayerFacts(shape)
 
 
 def pipeline(infer: Infer, arguments: Arguments, shapes: Sequence[Shape]) -> LayerFacts:
@@ -38,6 +46,16 @@ def encoding(depth_name: str, arguments: Arguments, shapes: Sequence[Shape]) -> 
     depth = arguments[depth_name]
     kept = shape if mode == "one_hot" and (shape[-1] != 1 or len(shape) == 1) else shape[:-1]
     return LayerFacts((*kept, depth))
+
+
+def hashing(arguments: Arguments, shapes: Sequence[Shape]) -> LayerFacts:
+    shape = only_input(shapes)
+    return LayerFacts(shape if arguments["output_mode"] == "int" else (*shape[:-1], arguments["num_bins"]))
+
+
+def hashed_crossing(arguments: Arguments, shapes: Sequence[Shape]) -> LayerFacts:
+    elementwise_merge(arguments, shapes)
+    return encoding("num_bins", arguments, shapes)
 
 
 def discretization(arguments: Arguments, shapes: Sequence[Shape]) -> LayerFacts:
