@@ -103,7 +103,10 @@ def _complete(content: Mapping[str, Any], data: Mapping[str, Any]) -> Config:
     """A valid whole configuration: what is not given is lctrain's own default, the data random arrays of the shape."""
     from lctrain.cli.packaged import packaged_config
 
-    content, problems = resolve({**packaged_config(), **content, "data": data})
+    packaged = packaged_config()
+    if content["model"].get("batch_size") is not None:
+        packaged["training"] = {**packaged["training"], "batch_size": content["model"]["batch_size"]}
+    content, problems = resolve({**packaged, **content, "data": data})
     problems = [
         Problem(one.path, f"{one.message} Give `num_classes`.") if "'data.num_classes'" in one.message else one
         for one in problems

@@ -192,6 +192,13 @@ def test_nested_objects_seeds_and_dtypes_are_written_and_defaults_are_not():
     assert_equal_models(lctrain.build(config, input_shape=(6,)), model)
 
 
+def test_a_fixed_batch_is_built_and_written_back():
+    config = {"name": "fixed", "layers": {"head": {"type": "Dense", "units": 3}}, "batch_size": 11}
+    model = lctrain.build(config, input_shape=(5,))
+    assert model.input_shape == (11, 5)
+    assert lctrain.model_to_config(model) == config
+
+
 def test_a_functional_stack_is_written_like_a_sequential_one():
     inputs = keras.Input((5, 7, 2))
     outputs = keras.layers.Flatten(name="flatten")(LocallyConnected2D(3, 2, name="lc1")(inputs))

@@ -18,8 +18,8 @@ __all__ = ["model_to_config"]
 def model_to_config(model: keras.Model, path: str | Path | None = None) -> dict[str, Any]:
     """The configuration of a model: its layers, their arguments that have not their defaults, and how they connect.
 
-    `lctrain.build` makes an equal model of it; weights are not part of it, nor are the batch's size, the inputs' dtype
-    and the names of wrapped layers.
+    `lctrain.build` makes an equal model of it; weights are not part of it, nor are the inputs' dtype and the names of
+    wrapped layers.
 
     Args:
         model: Sequential or functional, of layers that configurations may name.
@@ -56,6 +56,9 @@ def model_to_config(model: keras.Model, path: str | Path | None = None) -> dict[
         inputs = {names[array]: list(shape) for array, shape in graph.inputs.items()}
         outputs = [names[array] for array in graph.outputs]
         config = {"name": model.name, "inputs": inputs, "layers": specs, "outputs": outputs}
+    inputs = getattr(model, "inputs", None)  # which a stack without an Input has not
+    if inputs and inputs[0].shape[0] is not None:
+        config["batch_size"] = inputs[0].shape[0]
     problems = problems or _check_graph(config)
     if problems:
         raise ConfigError(problems)
