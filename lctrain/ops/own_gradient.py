@@ -106,12 +106,13 @@ def multiply_sparse(elements, kernel, indices: np.ndarray):
     with tf.init_scope():  # a tensor beside the graph, which could not hold gigabytes of constants
         cells = tf.constant(_matrix_cells(indices, filters, channels))
 
+    shape = (n * filters, num_elements * channels)
+
+    def make_values(kernel):
+        return tf.reshape(tf.transpose(kernel, (0, 2, 1)), (-1,))
+
     def make_matrix(kernel):
-        return tf.raw_ops.SparseTensorToCSRSparseMatrix(
-            indices=cells,
-            values=tf.reshape(tf.transpose(kernel, (0, 2, 1)), (-1,)),
-            dense_shape=(n * filters, num_elements * channels),
-        )
+        return tf.raw_ops.SparseTensorToCSRSparseMatrix(indices=cells, values=make_values(kernel), dense_shape=shape)
 
     @tf.custom_gradient
     def multiply(elements, kernel):
@@ -124,7 +125,12 @@ def multiply_sparse(elements, kernel, indices: np.ndarray):
             return tf.reshape(by_elements, tf.shape(elements)), by_kernel
 
         columns = tf.reshape(elements, (num_elements * channels, -1))
-        outputs = _sparse_matmul(make_matrix(kernel), columns)
+        if columns.shape[1] == 1:  # for one example, compressing the matrix costs more than the slower product
+            outputs = tf.raw_ops.SparseTensorDenseMatMul(
+                a_indices=cells, a_values=make_values(kernel), a_shape=shape, b=columns
+            )
+        else:
+            outputs = _sparse_matmul(make_matrix(kernel), columns)
         return tf.reshape(outputs, (n, filters, -1)), gradient
 
     return multiply(elements, tf.convert_to_tensor(kernel))
