@@ -1,7 +1,7 @@
 """What a configuration's model is, layer by layer, from arithmetic alone: no weights, no Keras."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from lctrain.config import Config
@@ -34,7 +34,8 @@ class LayerSummary:
         shares: the layer whose weights it has; None where it has its own.
         implementation: what was asked for; None but for locally connected layers, wrapped ones included.
         resolved: what that becomes: the choice of "auto", or the same.
-        costs: one training step under each implementation; empty but for locally connected layers.
+        costs: one training step under each implementation; empty but for locally connected layers. What is shared costs
+            where it is the layer's own.
     """
 
     name: str
@@ -186,6 +187,8 @@ def _summarize_layer(config: Config, name: str, shapes: Mapping[str, Shape], num
         itemsize, examples = ITEMSIZES.get(local["dtype"], 4), config.training.batch_size * facts.calls
         costs = {choice: train_step_cost(facts.local, choice, examples, itemsize, num_slots) for choice in COMPARED}
     shares = spec.get("shares")
+    if shares is not None:
+        costs = {choice: replace(cost, weights=0, gradients=0, slots=0) for choice, cost in costs.items()}
     return LayerSummary(name, spec["type"], arguments, inputs, read, facts, shares, asked, resolved, costs)
 
 
