@@ -7,6 +7,7 @@ from typing import Any
 from lctrain.config import Config
 from lctrain.config.allowlist import find_class, with_defaults
 from lctrain.config.graph import WIRING
+from lctrain.config.objectives import check_logits
 from lctrain.cost import Cost, choose_implementation, train_step_cost
 from lctrain.errors import ConfigError, Problem
 from lctrain.shapes import LayerFacts, Shape, infer_layer
@@ -87,8 +88,8 @@ def summarize(config: Config) -> ModelSummary:
     """The model that a validated configuration declares.
 
     Raises:
-        ConfigError: a layer that does not fit the shapes that reach it, or an output that is not one score per class,
-            with its path.
+        ConfigError: a layer that does not fit the shapes that reach it, an output that is not one score per class, or a
+            loss or metric that can't judge it, each with its path.
     """
     num_slots = count_slots(config.optimizer)
     inputs = input_shapes(config)
@@ -101,8 +102,12 @@ def summarize(config: Config) -> ModelSummary:
         _check_shared(config, layers, name, read)
     if len(config.model.inputs) == len(config.model.outputs) == 1:
         problem = check_head(config, shapes[config.model.outputs[0]])
-        if problem is not None:
-            raise ConfigError([problem])
+        problems = [] if problem is None else [problem]
+        last = layers[config.model.outputs[0]]
+        if last.type != "Softmax" and last.arguments.get("activation") != "softmax":
+            problems += check_logits(config.training.model_dump())
+        if problems:
+            raise ConfigError(problems)
     model = config.model
     return ModelSummary(
         model.name, inputs, tuple(model.outputs), config.training.batch_size, num_slots, tuple(layers.values())

@@ -139,6 +139,16 @@ def test_a_head_must_give_probabilities_or_logits():
             look(validate(config))
 
 
+def test_what_judges_probabilities_is_not_given_logits():
+    config = make_config()
+    config["training"] |= {"loss": "kl_divergence", "metrics": ["auc", "precision"]}
+    assert summarize(validate(config)).outputs == ("head",)
+    del config["model"]["layers"]["head"]["activation"]
+    with pytest.raises(ConfigError) as raised:
+        summarize(validate(config))
+    assert [problem.path for problem in raised.value.problems] == ["training.loss", "training.metrics.precision"]
+
+
 @pytest.mark.parametrize("name", sorted(classes("optimizers")))
 def test_slots_are_those_of_keras_optimizers(name):
     choices = [{}, {"use_ema": True}, {"gradient_accumulation_steps": 2}]
