@@ -10,7 +10,7 @@ from lctrain import layers as own_layers
 from lctrain.config import Config
 from lctrain.config.allowlist import LIST_ARGUMENTS, find_class, nested_group
 from lctrain.config.graph import WIRING
-from lctrain.config.objectives import label_encoding
+from lctrain.config.objectives import OF_PROBABILITIES, label_encoding, refuse_logits
 from lctrain.config.schema import TrainingConfig
 from lctrain.errors import ConfigError, Problem
 from lctrain.summary import check_head, input_shapes, layer_problem
@@ -22,11 +22,6 @@ FLOAT_ARGUMENTS = {
 }
 MODULES = {"layers": keras.layers, "cells": keras.layers, "schedules": keras.optimizers.schedules}
 SEVERAL_ARGUMENTS = ("MultiHeadAttention", "GroupQueryAttention")  # whose inputs are not one list
-OF_PROBABILITIES = {
-    *("CategoricalGeneralizedCrossEntropy", "KLDivergence", "Precision", "Recall", "PrecisionAtRecall"),
-    *("RecallAtPrecision", "SensitivityAtSpecificity", "SpecificityAtSensitivity"),
-    *("TruePositives", "TrueNegatives", "FalsePositives", "FalseNegatives"),
-}
 
 
 def build_model(config: Config, must_classify: bool = True) -> keras.Model:
@@ -153,8 +148,7 @@ def _make_judge(group: str, path: str, spec: Mapping[str, Any], is_logits: bool)
     if "from_logits" in entry.arguments:
         spec = {"from_logits": is_logits, **spec}
     elif is_logits and entry.name in OF_PROBABILITIES:
-        told = f"({entry.name}) judges probabilities, and the model gives logits. Give its last layer"
-        raise ConfigError([Problem(path, f"{told} `activation: softmax`.")])
+        raise ConfigError([refuse_logits(path, entry.name)])
     if "average" in entry.arguments and spec.get("average") is None:
         spec = {**spec, "average": "macro"}  # one number, not one per class
     if entry.name in ("IoU", "MeanIoU"):

@@ -1,12 +1,13 @@
 """What a configuration's model is, layer by layer, from arithmetic alone: no weights, no Keras."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from lctrain.config import Config
 from lctrain.config.allowlist import find_class, with_defaults
 from lctrain.config.graph import WIRING
+from lctrain.config.objectives import check_logits
 from lctrain.cost import Cost, choose_implementation, train_step_cost
 from lctrain.errors import ConfigError, Problem
 from lctrain.shapes import LayerFacts, Shape, infer_layer
@@ -34,7 +35,8 @@ class LayerSummary:
         shares: the layer whose weights it has; None where it has its own.
         implementation: what was asked for; None but for locally connected layers, wrapped ones included.
         resolved: what that becomes: the choice of "auto", or the same.
-        costs: one training step under each implementation; empty but for locally connected layers.
+        costs: one training step under each implementation; empty but for locally connected layers. What is shared costs
+            where it is the layer's own.
     """
 
     name: str
@@ -86,8 +88,8 @@ def summarize(config: Config) -> ModelSummary:
     """The model that a validated configuration declares.
 
     Raises:
-        ConfigError: a layer that does not fit the shapes that reach it, or an output that is not one score per class,
-            with its path.
+        ConfigError: a layer that does not fit the shapes that reach it, an output that is not one score per class, or a
+            loss or metric that can't judge it, each with its path.
     """
     num_slots = count_slots(config.optimizer)
     inputs = input_shapes(config)
@@ -100,8 +102,12 @@ def summarize(config: Config) -> ModelSummary:
         _check_shared(config, layers, name, read)
     if len(config.model.inputs) == len(config.model.outputs) == 1:
         problem = check_head(config, shapes[config.model.outputs[0]])
-        if problem is not None:
-            raise ConfigError([problem])
+        problems = [] if problem is None else [problem]
+        last = layers[config.model.outputs[0]]
+        if last.type != "Softmax" and last.arguments.get("activation") != "softmax":
+            problems += check_logits(config.training.model_dump())
+        if problems:
+            raise ConfigError(problems)
     model = config.model
     return ModelSummary(
         model.name, inputs, tuple(model.outputs), config.training.batch_size, num_slots, tuple(layers.values())
@@ -186,6 +192,8 @@ def _summarize_layer(config: Config, name: str, shapes: Mapping[str, Shape], num
         itemsize, examples = ITEMSIZES.get(local["dtype"], 4), config.training.batch_size * facts.calls
         costs = {choice: train_step_cost(facts.local, choice, examples, itemsize, num_slots) for choice in COMPARED}
     shares = spec.get("shares")
+    if shares is not None:
+        costs = {choice: replace(cost, weights=0, gradients=0, slots=0) for choice, cost in costs.items()}
     return LayerSummary(name, spec["type"], arguments, inputs, read, facts, shares, asked, resolved, costs)
 
 

@@ -34,6 +34,29 @@ def run_python():
     return run
 
 
+def make_graph(**changes):
+    """A valid configuration of a graph: two inputs, a shared layer, a wrapper, merges, two outputs, short forms."""
+    local = {"type": "layer_locally_connected_1d", "filters": 3, "kernel_size": 2, "padding": "same"}
+    frame = {"type": "LocallyConnected1D", "filters": 2, "kernel_size": 3, "implementation": 3}
+    model = {
+        "name": "graph",
+        "inputs": {"left": [11, 3], "frames": [5, 7, 2]},
+        "layers": {
+            "local": {**local, "inputs": "left", "kernel_regularizer": {"l2": 1e-4}},
+            "again": {"shares": "local"},
+            "sum": {"type": "Add", "inputs": ["local", "again"]},
+            "steps": {"type": "TimeDistributed", "layer": frame, "inputs": "frames"},
+            "flat": "Flatten",
+            "pooled": {"type": "GlobalMaxPool1D", "inputs": "sum"},
+            "both": {"type": "Concatenate", "inputs": ["flat", "pooled"]},
+            "head": {"type": "Dense", "units": 4, "activation": "softmax"},
+            "drop": {"type": "Dropout", "rate": 0.1, "after": "flat"},
+        },
+        "outputs": ["head", "sum"],
+    }
+    return make_config(model=model, **changes)
+
+
 def make_config(**changes):
     """A small, valid configuration as plain mappings; `changes` replace whole top-level keys."""
     config = {

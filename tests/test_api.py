@@ -6,7 +6,7 @@ import keras
 import numpy as np
 import pytest
 import yaml
-from conftest import make_config
+from conftest import make_config, make_graph
 from test_conf import LARGE, MODELS, compose_config
 from test_shapes import CASES, make_layer
 from test_shapes_of_graphs import CALLED_WITH_SEVERAL
@@ -124,6 +124,63 @@ def test_build_makes_the_model_of_a_whole_configuration_as_a_run_logs_it(tmp_pat
 def test_what_can_not_be_built_is_told(content, arguments, message):
     with pytest.raises(UserError, match=message):
         lctrain.build(content, **arguments)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("layers: &all {flat: Flatten}\nmore: *all\n", r"stranger.yaml, line 1: must not use anchors and aliases"),
+        ("layers: {a: {_target_: os.system}}\n", r"stranger.yaml, line 1: must not hold `_target_`"),
+        ("layers: {a: {type: Dense, units: '${oc.env:HOME}'}}\n", r"line 1: must not use the resolver `oc.env`"),
+        (f"layers: {'[' * 65}{']' * 65}\n", r"line 1: nests values more than 64 deep"),
+        (
+            f"# {'x' * 2**20}\nlayers: {{flat: Flatten}}\n",
+            r"must be at most 1,048,576 bytes \(1 MiB\); it has 1,048,60",
+        ),
+    ],
+)
+def test_a_file_from_a_stranger_is_only_data(tmp_path, text, message):
+    (tmp_path / "stranger.yaml").write_text(text)
+    with pytest.raises(UserError, match=message):
+        lctrain.build(tmp_path / "stranger.yaml", input_shape=(5, 2))
+
+
+def test_a_mapping_from_a_stranger_is_only_data():
+    with pytest.raises(ConfigError, match=r"`layers.a.kernel_initializer._target_` is not taken"):
+        lctrain.build(one_layer(units=3, kernel_initializer={"_target_": "os.system"}), input_shape=(5,))
+    deep = 3
+    for _ in range(200):
+        deep = (deep,)
+    with pytest.raises(ConfigError, match="nests values more than 64 deep"):
+        lctrain.build(one_layer(units=deep), input_shape=(5,))
+
+
+def test_files_are_read_as_the_command_line_reads_them(tmp_path):
+    path = tmp_path / "m.yaml"
+    first = 'a: {type: Dense, units: "${data.num_classes}", kernel_regularizer: {l2: 1e-4}}'
+    second = 'b: {type: Dense, units: "${..a.units}", activation: relu}'
+    path.write_text(f"# @package _group_\ndefaults: [nothing]\nlayers:\n  {first}\n  {second}\n")
+    model = lctrain.build(path, input_shape=(5,), num_classes=3)
+    assert model.output_shape == (None, 3)
+    assert model.get_layer("a").kernel_regularizer.l2 == pytest.approx(1e-4)
+    path.write_text(path.read_text().replace("..a.units", "..a.unit"))
+    with pytest.raises(ConfigError, match=r"`layers.b.units` can't be resolved: there is no '..a.unit'. Did you mean"):
+        lctrain.build(path, input_shape=(5,), num_classes=3)
+
+
+def test_a_graph_is_built_with_the_shapes_that_it_declares():
+    config = make_graph()["model"]
+    model = lctrain.build(config)
+    assert model.input_shape == [(None, 11, 3), (None, 5, 7, 2)]
+    assert model.output_shape == [(None, 4), (None, 11, 3)]
+    with pytest.raises(UserError, match=r"`input_shape` can't be that of several `inputs`; got \(5, 2\)"):
+        lctrain.build(config, input_shape=(5, 2))
+    one = {
+        "inputs": {"x": [9, 2]},
+        "layers": {"lc1": {"type": "LocallyConnected1D", "filters": 3, "kernel_size": (2,)}},
+    }
+    assert lctrain.build(one).output_shape == (None, 8, 3)
+    assert lctrain.build(one, input_shape=(5, 2)).output_shape == (None, 4, 3)
 
 
 def test_files_that_hold_no_mapping_are_told(tmp_path):

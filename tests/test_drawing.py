@@ -1,13 +1,14 @@
 """The SVG of a model: every layer, every edge, and exactly the cells that positions read."""
 
-from dataclasses import replace
 from itertools import combinations
 from xml.etree import ElementTree
 
 import numpy as np
 import pytest
+from conftest import make_graph
 from test_conf import compose_config
 
+from lctrain.config import validate
 from lctrain.drawing import BOX_HEIGHT, BOX_WIDTH, COLOURS, draw_model, find_positions, read_cells
 from lctrain.geometry import Window
 from lctrain.summary import summarize
@@ -29,21 +30,6 @@ def corners(elements):
     return [(float(element.get("x")), float(element.get("y"))) for element in elements]
 
 
-def make_branches():
-    """A model with a branch, a merge and a skip, of layers whose shapes do not matter here."""
-    model = summarize(compose_config("model=lc2d"))
-    lc1, lc2, flatten, dropout, head = model.layers
-    wired = (
-        lc1,
-        replace(lc2, inputs=("lc1",)),
-        replace(lc1, name="other", inputs=("lc1",)),
-        replace(flatten, inputs=("lc2", "other")),
-        replace(dropout, inputs=("flatten",)),
-        replace(head, inputs=("dropout", "input")),
-    )
-    return replace(model, layers=wired)
-
-
 @pytest.mark.parametrize("name", ["lc2d", "deepface", "genomics", "volume", "lecun_net4", "dense"])
 def test_every_layer_has_a_box_an_edge_and_its_figures(name):
     model = summarize(compose_config(f"model={name}"))
@@ -60,13 +46,16 @@ def test_every_layer_has_a_box_an_edge_and_its_figures(name):
 
 
 def test_branches_and_merges_are_drawn_without_boxes_that_overlap():
-    model = make_branches()
-    root, found, _ = parse(model)
+    model = summarize(validate(make_graph()))
+    root, found, texts = parse(model)
     boxes = corners([element for kind in BOXES for element in found.get(kind, [])])
-    assert len(boxes) == 7
+    assert len(boxes) == len(model.layers) + 2
+    assert len(found["local"]) == 3
+    assert {"left", "frames", "(None, 5, 7, 2)", "again: LocallyConnected1D"} <= set(texts)
+    assert "parameters of local, 6 taps per output" in texts
     for (x1, y1), (x2, y2) in combinations(boxes, 2):
         assert abs(x1 - x2) >= BOX_WIDTH or abs(y1 - y2) >= BOX_HEIGHT
-    assert len(found["edge"]) == sum(len(layer.inputs) for layer in model.layers) == 8
+    assert len(found["edge"]) == sum(len(layer.inputs) for layer in model.layers) == 11
     width, height = float(root.get("width")), float(root.get("height"))
     for element in (*found["grid"], *found["tap"], *(box for kind in BOXES for box in found.get(kind, []))):
         assert 0 <= float(element.get("x")) <= float(element.get("x")) + float(element.get("width")) <= width

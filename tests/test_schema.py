@@ -8,7 +8,7 @@ from pathlib import Path
 import jsonschema
 import pytest
 import yaml
-from conftest import make_config
+from conftest import make_config, make_graph
 
 from lctrain.cli.hydra_app import config_folder, list_choices
 from lctrain.config import Config, validate
@@ -33,6 +33,15 @@ ARGUMENTS = [
     for name in entry.arguments
     if nested_group(name) is None
 ]
+
+
+TRAINING = {"name": "a", "epochs": 1, "batch_size": 1, "progress": "none"}
+LESS_RATE = {"initial_learning_rate": 0.1, "decay_steps": 30, "decay_rate": 0.5}
+RATE = {"type": "CosineDecay", "initial_learning_rate": 0.1, "decay_steps": 30}
+
+
+def one_layer(**arguments):
+    return {"name": "a", "layers": {"head": DENSE | arguments}}
 
 
 def is_valid(instance, schema):
@@ -82,6 +91,25 @@ def test_the_main_file_names_its_schema_and_follows_it():
         ("model", {"name": "a", "layers": {"head": DENSE | {"kernel_regularizer": "l3"}}}),
         ("model", {"name": "a", "layers": {"head": DENSE | {"kernel_regularizer": {"type": "L3"}}}}),
         ("model", {"defaults": ["lc2d"], "layer": {}}),
+        ("model", {"name": "a", "layers": {"head": DENSE | {"kernel_regularizer": {"l3": 1e-4}}}}),
+        ("model", {"name": "a", "layers": {"head": DENSE | {"kernel_regularizer": {"l2": {"l3": 1e-4}}}}}),
+        ("model", {"name": "a", "layers": {"head": DENSE | {"inputs": 3}}}),
+        ("model", {"name": "a", "layers": {"head": DENSE | {"inputs": []}}}),
+        ("model", {"name": "a", "layers": {"flat": "Flaten"}}),
+        ("model", {"name": "a", "layers": {"steps": {"type": "TimeDistributed", "layer": {"type": "Dens"}}}}),
+        ("model", {"name": "a", "layers": {"again": {"shares": 3}}}),
+        ("model", {"name": "a", "layers": {"head": DENSE}, "inputs": {"x": [0, 2]}}),
+        ("model", {"name": "a", "layers": {"head": DENSE}, "outputs": []}),
+        ("model", {"name": "a", "layers": {"head": DENSE}, "output": ["head"]}),
+        ("model", {"defaults": ["lc2d"], "layers": {"lc1": {"fliters": 3}}}),
+        ("optimizer", {"type": "Adam", "learning_rate": {"type": "CosineDecays"}}),
+        ("optimizer", {"type": "Adam", "learning_rate": {"type": "CosineDecay", "decay_steps": 3}}),
+        ("training", TRAINING | {"loss": "msee"}),
+        ("training", TRAINING | {"metrics": {"a": {"type": "AUCs"}}}),
+        ("training", TRAINING | {"metrics": ["acuracy"]}),
+        ("experiment", {"model": {"layer": {}}}),
+        ("experiment", {"optimizer": {"learning_rat": 3}}),
+        ("experiment", {"trainings": {}}),
         ("data", {"name": "digits"}),
         ("data", {"defaults": ["synthetic"], "num_clases": 3}),
         ("optimizer", {"type": "Adm"}),
@@ -107,6 +135,45 @@ def test_a_complete_configuration_follows_the_schema_and_broken_ones_do_not(whol
         assert not whole.is_valid(broken)
         with pytest.raises(ConfigError, match=last):
             validate(broken)
+
+
+@pytest.mark.parametrize(
+    ("group", "content"),
+    [
+        ("model", make_graph()["model"]),
+        ("model", one_layer(kernel_regularizer="l2", kernel_initializer="glorot_uniform", activation="relu")),
+        ("model", one_layer(kernel_regularizer={"l2": 1e-4}, kernel_constraint={"max_norm": {"max_value": 3}})),
+        ("model", one_layer(kernel_regularizer={"l1": 1e-4, "l2": 1e-3})),
+        ("model", one_layer(kernel_regularizer={"L1L2": {"l1": 1e-4}}, bias_initializer={"constant": 0.5})),
+        ("model", {"name": "a", "layers": {"r": {"type": "RNN", "cell": {"GRUCell": {"units": 3}}}, "head": DENSE}}),
+        ("model", {"name": "a", "layers": {"t": {"type": "TimeDistributed", "layer": {"Dense": 3}}, "head": DENSE}}),
+        ("optimizer", {"type": "adamw", "learning_rate": RATE}),
+        (
+            "optimizer",
+            {"type": "SGD", "learning_rate": {"cosine_decay": {"initial_learning_rate": 1, "decay_steps": 3}}},
+        ),
+        ("training", TRAINING | {"loss": "categorical_crossentropy", "metrics": {"a": "auc", "b": {"type": "AUC"}}}),
+        ("training", TRAINING | {"loss": {"huber": 2.0}, "metrics": ["auc", {"type": "AUC", "curve": "PR"}]}),
+        ("training", TRAINING | {"loss": None, "metrics": "accuracy"}),
+    ],
+)
+def test_what_is_valid_is_valid_in_an_editor(group, content, whole):
+    validate(make_config(**{group: content}))
+    jsonschema.Draft7Validator(file_schema(group)).validate(content)
+    whole.validate(json.loads(json.dumps(make_config(**{group: content}))))
+
+
+def test_an_optimizer_may_be_its_name_alone(whole):
+    assert validate(make_config(optimizer="adamw")).optimizer == {"type": "AdamW"}
+    assert whole.is_valid(json.loads(json.dumps(make_config(optimizer="adamw"))))
+    assert not whole.is_valid(json.loads(json.dumps(make_config(optimizer="adamv"))))
+
+
+@pytest.mark.parametrize("config", [make_config(), make_graph()])
+def test_a_validated_configuration_is_valid_again_and_follows_the_schema(config, whole):
+    complete = validate(config).model_dump()
+    assert validate(complete).model_dump() == complete
+    whole.validate(json.loads(json.dumps(complete)))
 
 
 @pytest.mark.parametrize(("group", "class_name", "argument"), ARGUMENTS)

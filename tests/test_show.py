@@ -4,6 +4,8 @@ import json
 import re
 
 import pytest
+import yaml
+from conftest import make_graph
 
 from lctrain.cli.hydra_app import list_choices
 from lctrain.config.json_schema import file_schema
@@ -78,6 +80,62 @@ def test_check_of_one_wrong_configuration_exits_with_2(tmp_path, run_lctrain):
     assert process.returncode == 2
     assert process.stderr.startswith("Error: `model.layers.head` must give one score per class")
     assert "got (None, 7)" in process.stderr
+
+
+@pytest.fixture
+def graph_folder(tmp_path):
+    """A folder for --config-dir with the model `graph`."""
+    path = tmp_path / "c" / "model" / "graph.yaml"
+    path.parent.mkdir(parents=True)
+    path.write_text(yaml.safe_dump(make_graph()["model"], sort_keys=False))
+    return tmp_path
+
+
+def test_a_graph_is_shown_with_what_each_layer_reads_without_loading_keras(graph_folder, run_python):
+    out = run_python(
+        """
+import sys
+from lctrain.cli import main
+assert main(["show", "--config-dir", "c", "model=graph", "--svg", "graph.svg"]) == 0
+print({"tensorflow", "keras", "mlflow"} & set(sys.modules))
+""",
+        graph_folder,
+    )
+    assert "graph on left (None, 11, 3), frames (None, 5, 7, 2)" in out
+    assert re.search(r"again +│ LocallyConnected1D +│ \(None, 11, 3\) +│ local +│ +of local │ +6 │", out)
+    assert re.search(r"both +│ Concatenate +│ \(None, 53\) +│ drop, pooled │", out)
+    assert re.search(r"steps +│ memory, MB .*│ 3 +│", out)
+    assert "Outputs: head, sum.\n" in out
+    assert out.splitlines()[-1] == "set()"
+    assert "again: LocallyConnected1D" in (graph_folder / "graph.svg").read_text()
+
+
+def test_a_multirun_flag_may_stand_among_the_overrides(graph_folder, run_lctrain):
+    own = ("--config-dir", "c", "model=lc2d,dense", "-m", "optimizer=adam,sgd")
+    process = run_lctrain(graph_folder, "check", *own)
+    assert (process.returncode, process.stdout.splitlines()[-1]) == (0, "4 configurations are valid.")
+
+
+def test_check_tells_what_no_data_set_can_feed(graph_folder, run_lctrain):
+    process = run_lctrain(graph_folder, "check", "--config-dir", "c", "model=graph")
+    assert process.returncode == 2
+    assert "`model.inputs` must be one input to be trained on `digits`" in process.stderr
+    assert "`model.outputs` must be one layer to be trained on `digits`" in process.stderr
+
+
+def test_an_experiment_is_copied_listed_and_checked(tmp_path, run_lctrain):
+    copied = run_lctrain(tmp_path, "cp", "experiment=smooth_cosine", "mine")
+    assert copied.returncode == 0, copied.stderr
+    first, second, *_ = (tmp_path / "my_configs" / "experiment" / "mine.yaml").read_text().splitlines()
+    assert (first, second) == (
+        "# @package _global_",
+        "# python -m lctrain --config-dir my_configs experiment=mine",
+    )
+    assert (tmp_path / "my_configs" / "schema" / "experiment.json").is_file()
+    own = ("--config-dir", "my_configs")
+    assert run_lctrain(tmp_path, "check", *own, "experiment=mine", "optimizer=sgd").stdout == "`lc2d` is valid.\n"
+    listed = run_lctrain(tmp_path, "ls", "experiment", *own).stdout
+    assert re.search("^  mine +The 2D net with smoothed labels", listed, re.MULTILINE)
 
 
 def test_ls_lists_every_choice_with_its_description(tmp_path, run_lctrain):

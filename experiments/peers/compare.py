@@ -42,10 +42,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--out", type=Path, default=Path(__file__).parent / "results", help="folder of what is written")
     options = parser.parse_args(arguments)
     options.out.mkdir(parents=True, exist_ok=True)
-    study = {"date": date.today().isoformat(), "machine": describe_machine(), "versions": _versions(), "cases": []}
+    study = _continue_study(options.out / "peers.json")
     for workload in WORKLOADS:
         if workload.name in options.workloads:
-            study["cases"] += measure_workload(workload, options.contenders, options.rounds, options.seconds)
+            rows = measure_workload(workload, options.contenders, options.rounds, options.seconds)
+            study["cases"] = [row for row in study["cases"] if row["workload"] != workload.name] + rows
             (options.out / "peers.json").write_text(json.dumps(study, indent=1) + "\n")
     from figures import draw_ratios, write_tables  # here, so that the workers need not load matplotlib
 
@@ -53,6 +54,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
     draw_ratios(study, options.out / "ratios.png")
     print((options.out / "tables.md").read_text())
     return 0
+
+
+def _continue_study(file: Path) -> dict[str, Any]:
+    """What the file holds, if it comes from this machine and these versions: workloads are measured anew one by one."""
+    study = {"date": date.today().isoformat(), "machine": describe_machine(), "versions": _versions(), "cases": []}
+    if file.exists():
+        earlier = json.loads(file.read_text())
+        if (earlier["machine"], earlier["versions"]) == (study["machine"], study["versions"]):
+            study["cases"] = earlier["cases"]
+    return study
 
 
 def measure_workload(

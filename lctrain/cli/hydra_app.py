@@ -37,6 +37,8 @@ NO_GROUPS = ("hydra", "schema")  # folders of conf/ that hold no choices of ours
 NOT_DELETED = re.compile(r"Could not delete from config\. '(.+?)' does not exist")
 NOT_MERGED = re.compile(r"Error merging override (.+)")
 
+MULTIRUN = ("-m", "--multirun")  # which Hydra takes before or behind all overrides, but not among them
+
 Job = Callable[[Config, list[str]], None]
 
 
@@ -70,6 +72,7 @@ def run_jobs(run_job: Job, arguments: Sequence[str], tell: Callable[[Exception, 
     """
     errors: dict[int, Exception] = {}
     num_jobs = 0
+    arguments = sorted(arguments, key=lambda argument: argument not in MULTIRUN)
 
     def task(composed) -> None:
         nonlocal num_jobs

@@ -51,7 +51,12 @@ def config_schema() -> Schema:
         }
         definitions |= {f"{group}.{name}": _class_schema(entry, group) for name, entry in classes(group).items()}
     definitions["model.layer"] = {
-        "anyOf": [_reference("layers.names"), _reference("layers"), {"type": "object", "required": ["shares"]}]
+        "anyOf": [_reference("layers.names"), _reference("layers"), {"$ref": "#/$defs/model.shared"}]
+    }
+    definitions["model.shared"] = {
+        "type": "object",
+        "required": ["shares"],
+        "properties": {name: _reference(name) for name in WIRING},
     }
     return {"$schema": DRAFT, **schema, "$defs": {**definitions, **WIRING, "reference": REFERENCE}}
 

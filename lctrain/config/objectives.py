@@ -20,6 +20,11 @@ INTEGERS = (
     "SparseTopKCategoricalAccuracy",
 )
 EITHER = ("Accuracy",)  # which here, as in Keras' own `metrics=["accuracy"]`, is the share of right classes
+OF_PROBABILITIES = {
+    *("CategoricalGeneralizedCrossEntropy", "KLDivergence", "Precision", "Recall", "PrecisionAtRecall"),
+    *("RecallAtPrecision", "SensitivityAtSpecificity", "SpecificityAtSensitivity"),
+    *("TruePositives", "TrueNegatives", "FalsePositives", "FalseNegatives"),
+}
 
 
 def check_objectives(training: Mapping[str, Any]) -> list[Problem]:
@@ -37,6 +42,18 @@ def check_objectives(training: Mapping[str, Any]) -> list[Problem]:
         problems += check_spec(spec, path, "metrics")
         wanted[path] = ("metrics", spec)
     return problems or _check_agreement(wanted)
+
+
+def check_logits(training: Mapping[str, Any]) -> list[Problem]:
+    """What of a validated loss and metrics can't judge a model that gives logits."""
+    specs = {} if training["loss"] is None else {"training.loss": training["loss"]}
+    specs |= {f"training.metrics.{name}": spec for name, spec in training["metrics"].items()}
+    return [refuse_logits(path, spec["type"]) for path, spec in specs.items() if spec["type"] in OF_PROBABILITIES]
+
+
+def refuse_logits(path: str, class_name: str) -> Problem:
+    told = f"({class_name}) judges probabilities, and the model gives logits. Give its last layer"
+    return Problem(path, f"{told} `activation: softmax`.")
 
 
 def label_encoding(training: Mapping[str, Any]) -> Encoding:
