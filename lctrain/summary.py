@@ -95,11 +95,12 @@ def summarize(config: Config) -> ModelSummary:
     inputs = input_shapes(config)
     shapes: dict[str, Shape] = dict(inputs)
     layers: dict[str, LayerSummary] = {}
+    makers: dict[str, LayerSummary] = {}  # of shared layers the first use, on whose input the weights are made
     for name, spec in config.model.layers.items():
         read = {source: shapes[source] for source in spec["inputs"]}
-        layers[name] = _summarize_layer(config, name, read, num_slots)
-        shapes[name] = layers[name].facts.output_shape
-        _check_shared(config, layers, name, read)
+        layers[name] = layer = _summarize_layer(config, name, read, num_slots)
+        shapes[name] = layer.facts.output_shape
+        _check_shared(config, makers.setdefault(layer.shares or name, layer), layer, read)
     if len(config.model.inputs) == len(config.model.outputs) == 1:
         problem = check_head(config, shapes[config.model.outputs[0]])
         problems = [] if problem is None else [problem]
@@ -204,13 +205,10 @@ def _find_local(arguments: Mapping[str, Any]) -> Mapping[str, Any]:
     return arguments
 
 
-def _check_shared(config: Config, layers: Mapping[str, LayerSummary], name: str, shapes: Mapping[str, Shape]) -> None:
-    """Whether a layer's weights, if it shares them, fit its input as they fit that of the first that has them."""
-    layer = layers[name]
-    origin = layer.shares or name
-    first = next(other for other in layers.values() if origin in (other.name, other.shares))
-    windows = [None if one.facts.local is None else one.facts.local.window.input_spatial for one in (first, layer)]
-    if windows[0] == windows[1] and first.facts.parameters == layer.facts.parameters:
+def _check_shared(config: Config, maker: LayerSummary, layer: LayerSummary, shapes: Mapping[str, Shape]) -> None:
+    """Whether the weights of a layer fit its input, if another use of the layer has made them."""
+    windows = [None if one.facts.local is None else one.facts.local.window.input_spatial for one in (maker, layer)]
+    if windows[0] == windows[1] and maker.facts.parameters == layer.facts.parameters:
         return
-    got = f"must be of shape {first.input_shapes[0]}, for which `model.layers.{first.name}` makes the shared weights"
-    raise ConfigError([layer_problem(config, name, shapes, got + ".")])
+    got = f"must be of shape {maker.input_shapes[0]}, for which `model.layers.{maker.name}` makes the shared weights."
+    raise ConfigError([layer_problem(config, layer.name, shapes, got)])
