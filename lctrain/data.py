@@ -31,13 +31,17 @@ class Splits:
     test: Split
 
 
+HELD = {"digits": ([8, 8, 1], 10), "digits_rows": ([64, 1], 10)}  # input_shape and num_classes of what is not made up
+
+
 def check_feeds(config: Config) -> None:
-    """Whether the data set can feed the model: one array of examples in, one score per class out.
+    """Whether the data set is what is stated and can feed the model: one array in, one score per class out.
 
     Raises:
-        ConfigError: names the inputs and outputs that the data set has nothing for.
+        ConfigError: names what is stated wrongly, and the inputs and outputs that the data set has nothing for.
     """
-    model, data, problems = config.model, config.data, []
+    model, data = config.model, config.data
+    problems = _check_statement(data, *HELD.get(data.name, (data.input_shape, data.num_classes)))
     if len(model.inputs) > 1:
         expected = f"must be one input to be trained on `{data.name}`, which gives one array"
         problems.append(Problem("model.inputs", f"{expected}; got {list(model.inputs)}."))
@@ -60,25 +64,28 @@ def load_splits(data: DataConfig, data_format: str) -> Splits:
             split would be too small to hold every class.
     """
     inputs, labels = LOADERS[data.name](data)
-    problems = []
-    if list(inputs.shape[1:]) != data.input_shape:
-        expected = f"must be {list(inputs.shape[1:])}, which is what `{data.name}` holds"
-        problems.append(Problem("data.input_shape", f"{expected}; got {data.input_shape}."))
-    if labels.max() + 1 != data.num_classes:
-        expected = f"must be {labels.max() + 1}, which is what `{data.name}` holds"
-        problems.append(Problem("data.num_classes", f"{expected}; got {data.num_classes}."))
-    if data.validation_fraction + data.test_fraction >= 1:
-        got = f"{data.validation_fraction} + {data.test_fraction}"
-        problems.append(
-            Problem(
-                "data.validation_fraction", f"and `data.test_fraction` must leave something to train on; got {got}."
-            )
-        )
+    problems = _check_statement(data, list(inputs.shape[1:]), int(labels.max()) + 1)
     if problems:
         raise ConfigError(problems)
     if data_format == "channels_first":
         inputs = np.ascontiguousarray(np.moveaxis(inputs, -1, 1))
     return _split(inputs, labels, data)
+
+
+def _check_statement(data: DataConfig, input_shape: list[int], num_classes: int) -> list[Problem]:
+    """What the configuration states otherwise than the data set holds, and fractions that leave nothing."""
+    problems = []
+    if data.input_shape != input_shape:
+        expected = f"must be {input_shape}, which is what `{data.name}` holds"
+        problems.append(Problem("data.input_shape", f"{expected}; got {data.input_shape}."))
+    if data.num_classes != num_classes:
+        expected = f"must be {num_classes}, which is what `{data.name}` holds"
+        problems.append(Problem("data.num_classes", f"{expected}; got {data.num_classes}."))
+    if data.validation_fraction + data.test_fraction >= 1:
+        got = f"{data.validation_fraction} + {data.test_fraction}"
+        expected = "and `data.test_fraction` must leave something to train on"
+        problems.append(Problem("data.validation_fraction", f"{expected}; got {got}."))
+    return problems
 
 
 def _split(inputs: np.ndarray, labels: np.ndarray, data: DataConfig) -> Splits:

@@ -24,7 +24,8 @@ class Measurements:
     Each entry holds `what` was measured and what was `seen`; its key is a digest of the former.
 
     Args:
-        file: made with its folder when something is first remembered. One that can't be read is told and begun anew.
+        file: made with its folder when something is first remembered. One that is damaged is told and begun anew; one
+            that can't be written is told, and nothing is remembered.
     """
 
     def __init__(self, file: Path):
@@ -36,6 +37,12 @@ class Measurements:
         return None if entry is None else entry["seen"]
 
     def remember(self, what: Mapping[str, Any], seen: Any) -> None:
+        try:
+            self._write(what, seen)
+        except OSError as error:
+            warnings.warn(f"{self.file} can't be written, so nothing is remembered: {error.strerror}.", stacklevel=2)
+
+    def _write(self, what: Mapping[str, Any], seen: Any) -> None:
         self.file.parent.mkdir(parents=True, exist_ok=True)
         with FileLock(self.file.with_suffix(".lock")):
             entries = self._read() | {_digest(what): {"what": dict(what), "seen": seen}}
@@ -44,13 +51,13 @@ class Measurements:
             Path(partial.name).replace(self.file)
 
     def _read(self) -> dict[str, Any]:
-        if not self.file.exists():
+        if not self.file.is_file():
             return {}
         try:
             entries = json.loads(self.file.read_text(encoding="utf-8"))
             if all({"what", "seen"} <= set(entry) for entry in entries.values()):
                 return entries
-        except (ValueError, AttributeError, TypeError):
+        except (OSError, ValueError, AttributeError, TypeError):
             pass
         warnings.warn(f"{self.file} is damaged: what it remembered is measured again.", stacklevel=3)
         return {}

@@ -249,6 +249,17 @@ def test_nested_objects_seeds_and_dtypes_are_written_and_defaults_are_not():
     assert_equal_models(lctrain.build(config, input_shape=(6,)), model)
 
 
+def test_no_file_is_overwritten(tmp_path):
+    path = tmp_path / "mine.yaml"
+    path.write_text("layers: {}  # by hand\n")
+    model = keras.Sequential([keras.Input((5,)), keras.layers.Dense(3)])
+    with pytest.raises(UserError, match=r"`path` '.*mine\.yaml' exists\. Choose another name"):
+        lctrain.model_to_config(model, path)
+    assert path.read_text() == "layers: {}  # by hand\n"
+    with pytest.raises(UserError, match=r"`path` must be a file in a folder that exists; got '.*nowhere"):
+        lctrain.model_to_config(model, tmp_path / "nowhere" / "mine.yaml")
+
+
 def test_a_fixed_batch_is_built_and_written_back():
     config = {"name": "fixed", "layers": {"head": {"type": "Dense", "units": 3}}, "batch_size": 11}
     model = lctrain.build(config, input_shape=(5,))

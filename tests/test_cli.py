@@ -255,7 +255,11 @@ def test_several_jobs_run_whatever_happens_to_one(tmp_path, run_lctrain):
 @pytest.mark.parametrize(("number", "exit_code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
 def test_signals_end_the_run_as_killed(tmp_path, number, exit_code):
     command = [sys.executable, "-m", "lctrain", "training.epochs=100000"]
-    process = subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    heard = signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background jobs are born deaf to it
+    try:
+        process = subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    finally:
+        signal.signal(signal.SIGINT, heard)
     try:
         for line in process.stdout:
             if line.startswith("Epoch 2/"):

@@ -82,6 +82,31 @@ def test_conv_layers_become_local_ones_that_compute_the_same(use_bias):
     assert np.all(np.asarray(first.kernel)[-1].reshape(3, 3, 2, 4)[-1, -1] == 0) == (first.window.live_taps is not None)
 
 
+def test_wrapped_conv_layers_become_local_ones_too():
+    inside = keras.Sequential([keras.layers.Conv2D(3, 2), keras.layers.ReLU()])
+    wrapped = [keras.layers.TimeDistributed(layer) for layer in (keras.layers.Conv2D(4, 3), inside)]
+    model = keras.Sequential([keras.Input((3, 6, 7, 2)), *wrapped])
+    local = conv_to_local(model)
+    assert isinstance(local.layers[0].layer, LocallyConnected2D)
+    assert isinstance(local.layers[1].layer.layers[0], LocallyConnected2D)
+    inputs = np.random.default_rng(0).standard_normal((2, 3, 6, 7, 2))
+    np.testing.assert_allclose(local(inputs), model(inputs), rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("shape", "message"),
+    [
+        ((None, 6, 6), r"must have 2 spatial sizes.*; got input shape \(None, 6, 6\)"),
+        ((None, 6, 6, 6, 2), r"must have 2 spatial sizes.*; got input shape \(None, 6, 6, 6, 2\)"),
+        ((None, 6, 6, 0), r"must have a known number of channels, at least 1; got \(None, 6, 6, 0\)"),
+        ((None, 6, 6, None), r"must have a known number of channels, at least 1; got \(None, 6, 6, None\)"),
+    ],
+)
+def test_low_rank_layers_refuse_inputs_that_are_no_images(shape, message):
+    with pytest.raises(ValueError, match=message):
+        LowRankLocallyConnected2D(4, 3).build(shape)
+
+
 def test_only_the_chosen_conv_layers_are_converted():
     model = conv_model()
     local = conv_to_local(model, layers=["second"])
@@ -195,6 +220,7 @@ def test_low_rank_layers_round_trip(tmp_path):
     [
         ({"use_bias": "no"}, "`use_bias` must be one of True, False; got 'no'"),
         ({"rank": 0}, "`rank` must be a positive integer; got 0"),
+        ({"combining_initializer": "foo"}, "`combining_initializer` must be .*; got 'foo'"),
         ({"padding": "circular"}, "`padding` of a low-rank layer must be 'valid' or 'same'; got 'circular'"),
         ({"strides": 2, "dilation_rate": 2}, "`strides` of a low-rank layer.*; got 2 and dilation_rate=2"),
     ],

@@ -3,7 +3,7 @@ import pytest
 from conftest import make_config
 
 from lctrain.config import validate
-from lctrain.data import load_splits
+from lctrain.data import HELD, check_feeds, load_splits
 from lctrain.errors import ConfigError
 
 DIGITS = {
@@ -67,6 +67,21 @@ def test_synthetic_data_has_any_shape(shape):
 def test_what_the_data_does_not_hold_is_refused(changes, message):
     with pytest.raises(ConfigError, match=message):
         load(DIGITS | changes)
+
+
+@pytest.mark.parametrize("name", list(HELD))
+def test_what_is_said_to_be_held_is_held(name):
+    input_shape, num_classes = HELD[name]
+    splits = load(DIGITS | {"name": name, "input_shape": input_shape, "num_classes": num_classes})
+    assert (list(splits.train.inputs.shape[1:]), splits.train.labels.max() + 1) == HELD[name]
+
+
+def test_what_is_stated_wrongly_is_told_before_anything_is_loaded():
+    changes = {"input_shape": [16, 16, 1], "num_classes": 3, "validation_fraction": 0.9, "test_fraction": 0.9}
+    with pytest.raises(ConfigError, match=r"must be \[8, 8, 1\]") as caught:
+        check_feeds(validate(make_config(data=DIGITS | changes)))
+    paths = [problem.path for problem in caught.value.problems]
+    assert paths == ["data.input_shape", "data.num_classes", "data.validation_fraction"]
 
 
 def test_too_few_examples_for_the_classes_are_refused():

@@ -368,6 +368,13 @@ for other in (1, 3, "batched", "auto"):
         ({"implementation": True}, "`implementation` must be one of .*; got True"),
         ({"implementation": [1]}, r"`implementation` must be one of .*; got \[1\]"),
         ({"implementation": "bached"}, "got 'bached'. Did you mean `batched`"),
+        ({"kernel_initializer": "foo"}, "`kernel_initializer` must be .* Keras initializer.*; got 'foo'"),
+        ({"bias_initializer": 5}, "`bias_initializer` must be .*; got 5"),
+        ({"kernel_regularizer": "foo"}, "`kernel_regularizer` must be .*; got 'foo'"),
+        ({"activity_regularizer": 4}, "`activity_regularizer` must be .*; got 4"),
+        ({"bias_constraint": "foo"}, "`bias_constraint` must be .*; got 'foo'"),
+        ({"activation": "relou"}, "`activation` must be .*; got 'relou'"),
+        ({"weights": 5}, "`weights` must be a list of arrays.*; got 5"),
     ],
 )
 def test_wrong_arguments_are_refused_by_name_and_value(arguments, message):

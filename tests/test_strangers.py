@@ -61,6 +61,7 @@ FILES = [
     ("model/bad.yaml", "name: a${ oc.env :HOME,x}", "line 2: must not use the resolver `oc.env`"),
     ("model/bad.yaml", "name: ${oc.decode:x}", "line 2: must not use the resolver `oc.decode`"),
     ("model/bad.yaml", "name: ${nonsense:x}", "line 2: must not use the resolver `nonsense`"),
+    ("model/bad.yaml", "a: ${data.num_classes", "line 2: must close every `${` with a `}`; got '${data.num_classes'"),
     ("model/bad.yaml", LAUGHS, "line 2: must not use anchors and aliases (`&a`)"),
     ("model/bad.yaml", "a: *b", "line 2: must not use anchors and aliases (`*b`)"),
     ("model/bad.yaml", f"a: {DEEP}", "nests values more than 64 deep"),

@@ -114,6 +114,16 @@ def test_a_damaged_file_is_told_and_begun_anew(tmp_path):
     assert [entry["what"] for entry in json.loads(file.read_text()).values()] == [{"size": 4}]
 
 
+def test_a_file_that_can_not_be_written_is_told_and_nothing_is_lost(tmp_path):
+    (tmp_path / "no_folder").write_text("")
+    (tmp_path / "folder.json").mkdir()
+    for file in (tmp_path / "no_folder" / "tuned.json", tmp_path / "folder.json"):
+        measurements = Measurements(file)
+        with pytest.warns(UserWarning, match=f"{file.name} can't be written, so nothing is remembered"):
+            measurements.remember({"size": 3}, 1.5)
+        assert measurements.recall({"size": 3}) is None
+
+
 def test_the_command_logs_what_was_asked_for_and_what_it_became(tmp_path, run_lctrain, monkeypatch):
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     finished = run_lctrain(tmp_path, "implementation=tuned", "training=fast", "training.epochs=1")

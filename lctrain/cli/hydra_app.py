@@ -171,6 +171,9 @@ def _composition_error(error: Exception, arguments: Sequence[str]) -> str:
         reason = str(error.__cause__).splitlines()[0]
         return f"`{unmerged[1]}` does not fit what is there: {reason}. Set or delete its keys one by one."
     lines = [line for line in text.splitlines()[:4] if line.strip() and "append" not in line]
+    if not lines:
+        reason = f"the files can't be composed ({type(error).__name__})"
+        return f"{reason}. Keys must be text, and every `${{` must have its `}}`."
     return "\n".join(lines)
 
 

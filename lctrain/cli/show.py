@@ -23,7 +23,7 @@ def run_show(arguments: Sequence[str], tell: Callable[[Exception, str], None]) -
     parser = argparse.ArgumentParser("lctrain show", add_help=False)
     parser.add_argument("--svg", type=Path)
     options, arguments = parser.parse_known_args(list(arguments))
-    if options.svg is not None and not options.svg.parent.is_dir():
+    if options.svg is not None and (options.svg.is_dir() or not options.svg.parent.is_dir()):
         raise UserError(f"`--svg` must be a file in a folder that exists; got {str(options.svg)!r}.")
     drawn: list[str] = []
 

@@ -30,7 +30,9 @@ def is_number(value: Any) -> bool:
 
 
 def positive_integer(value: Any) -> str | None:
-    return None if is_integer(value, least=1) else "a positive integer"
+    if is_integer(value, least=1):
+        return None if value < 2**31 else "a positive integer below 2**31"
+    return "a positive integer"
 
 
 def seed(value: Any) -> str | None:

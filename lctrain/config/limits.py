@@ -14,6 +14,7 @@ TOO_DEEP = f"nests values more than {MAX_NESTING} deep"
 INSTANTIATION = re.compile(
     r"(?<!\w)_(target|args|partial|recursive|convert)_(?!\w)"
 )  # Hydra's keys that make objects of any class
+REFERENCE = re.compile(r"\$\{[^{}$]*\}")
 RESOLVER = re.compile(r"\$\{\s*([^{}\s:]*)\s*:")
 
 
@@ -43,6 +44,8 @@ def find_in_text(text: str) -> str | None:
         if isinstance(event, yaml.ScalarEvent):
             if INSTANTIATION.fullmatch(event.value):
                 return f"{where} must not hold `{event.value}`: a configuration is data. `type` names a class."
+            if "${" in REFERENCE.sub("", event.value):
+                return f"{where} must close every `${{` with a `}}`; got {event.value!r}. Write ${{KEY}}."
             if resolver := RESOLVER.search(event.value):
                 return f"{where} {refuse_resolver(resolver[1])}"
     return None

@@ -5,6 +5,12 @@ from typing import Any
 
 from keras import activations, constraints, initializers, regularizers
 
+GETTERS = {
+    "activation": activations.get,
+    "initializer": initializers.get,
+    "regularizer": regularizers.get,
+    "constraint": constraints.get,
+}
 SERIALIZERS = {
     "activation": activations.serialize,
     "initializer": initializers.serialize,
@@ -25,6 +31,15 @@ def one_of(name: str, value: Any, allowed: tuple) -> Any:
     raise ValueError(f"`{name}` must be one of {', '.join(map(repr, allowed))}; got {value!r}.")
 
 
-def get_initializer(value: Any, default: str):
-    """Keras' initializer; None is the default, as in Keras' own layers."""
-    return initializers.get(default if value is None else value)
+def get_object(name: str, value: Any, default: str | None = None):
+    """Keras' object of the kind that the argument's name ends in; None is the default.
+
+    Raises:
+        ValueError: names the argument and the value received.
+    """
+    kind = name.rpartition("_")[2]
+    try:
+        return GETTERS[kind](default if value is None else value)
+    except (TypeError, ValueError) as error:
+        expected = f"the name, config or object of a Keras {kind}, or a function"
+        raise ValueError(f"`{name}` must be {expected}; got {value!r}.") from error

@@ -50,7 +50,7 @@ def conv_to_local(model: keras.Model, layers: Iterable[str] | None = None, **arg
     Use it to start from shared weights: each position's kernel is born as a copy of the Conv's, then trains alone.
 
     Args:
-        model: Sequential or functional; nested models are converted too.
+        model: Sequential or functional; nested models and wrapped layers are converted too.
         layers: names of the Conv1D, Conv2D and Conv3D layers to convert; None converts them all.
         **arguments: for every new layer, `implementation` or `use_bias` say; the bias becomes one per position and
             filter unless `use_bias="shared"`.
@@ -98,12 +98,18 @@ def _clone(model: keras.Model, convert: Callable) -> keras.Model:
 
 def _copy_weights(model: keras.Model, converted: keras.Model) -> None:
     for old, new in zip(model.layers, converted.layers, strict=True):
-        if isinstance(old, keras.Model):
-            _copy_weights(old, new)
-        elif isinstance(new, BaseLocallyConnected) and not isinstance(old, BaseLocallyConnected):
-            new.set_weights(_untie(old, new))
-        else:
-            new.set_weights(old.get_weights())
+        _copy_layer_weights(old, new)
+
+
+def _copy_layer_weights(old: keras.layers.Layer, new: keras.layers.Layer) -> None:
+    if isinstance(old, keras.Model):
+        _copy_weights(old, new)
+    elif isinstance(new, BaseLocallyConnected) and not isinstance(old, BaseLocallyConnected):
+        new.set_weights(_untie(old, new))
+    elif [weight.shape for weight in old.weights] == [weight.shape for weight in new.weights]:
+        new.set_weights(old.get_weights())
+    else:  # a wrapper around what was converted
+        _copy_layer_weights(old.layer, new.layer)
 
 
 def _untie(conv, local: BaseLocallyConnected) -> list[np.ndarray]:

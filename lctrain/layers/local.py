@@ -1,14 +1,13 @@
 """LocallyConnected1D, 2D and 3D for Keras 3, over one rank-generic base."""
 
 import keras
-import numpy as np
-from keras import activations, constraints, ops, regularizers
+from keras import ops
 
 from lctrain.cost import LayerSizes, choose_implementation
 from lctrain.errors import suggest
 from lctrain.geometry import Window, standardize_count, standardize_padding, standardize_sizes
-from lctrain.layers.arguments import get_initializer, one_of, serialize_arguments
-from lctrain.layers.weights import KERNEL_FANS, KernelInitializer, check_shapes, per_position
+from lctrain.layers.arguments import get_object, one_of, serialize_arguments
+from lctrain.layers.weights import KERNEL_FANS, KernelInitializer, as_arrays, check_shapes, per_position
 from lctrain.ops import IMPLEMENTATIONS, NOT_COMPILABLE, find_implementation
 
 IMPLEMENTATION_NAMES = (*IMPLEMENTATIONS, "auto")
@@ -107,7 +106,7 @@ class BaseLocallyConnected(keras.layers.Layer):
         weights=None,
         **kwargs,
     ):
-        super().__init__(activity_regularizer=regularizers.get(activity_regularizer), **kwargs)
+        super().__init__(activity_regularizer=get_object("activity_regularizer", activity_regularizer), **kwargs)
         rank = self.rank
         self.filters = standardize_count(filters, name="filters")
         self.kernel_size = standardize_sizes(kernel_size, rank, name="kernel_size")
@@ -118,16 +117,16 @@ class BaseLocallyConnected(keras.layers.Layer):
         if self.filters % self.groups != 0:
             raise ValueError(f"`groups` must divide the filters, {self.filters}; got {groups!r}.")
         self.data_format = standardize_data_format(data_format)
-        self.activation = activations.get(activation)
+        self.activation = get_object("activation", activation)
         self.use_bias = one_of("use_bias", use_bias, (True, False, "shared"))
         self.kernel_fans = one_of("kernel_fans", kernel_fans, tuple(KERNEL_FANS))
-        self._initial_weights = None if weights is None else tuple(np.asarray(array) for array in weights)
-        self.kernel_initializer = get_initializer(kernel_initializer, default="glorot_uniform")
-        self.bias_initializer = get_initializer(bias_initializer, default="zeros")
-        self.kernel_regularizer = regularizers.get(kernel_regularizer)
-        self.bias_regularizer = regularizers.get(bias_regularizer)
-        self.kernel_constraint = constraints.get(kernel_constraint)
-        self.bias_constraint = constraints.get(bias_constraint)
+        self._initial_weights = None if weights is None else as_arrays(weights)
+        self.kernel_initializer = get_object("kernel_initializer", kernel_initializer, default="glorot_uniform")
+        self.bias_initializer = get_object("bias_initializer", bias_initializer, default="zeros")
+        self.kernel_regularizer = get_object("kernel_regularizer", kernel_regularizer)
+        self.bias_regularizer = get_object("bias_regularizer", bias_regularizer)
+        self.kernel_constraint = get_object("kernel_constraint", kernel_constraint)
+        self.bias_constraint = get_object("bias_constraint", bias_constraint)
         self.implementation = standardize_implementation(implementation)
         self.supports_jit = self.implementation not in NOT_COMPILABLE
         self.resolved_implementation = None  # known when the layer is built

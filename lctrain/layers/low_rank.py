@@ -1,10 +1,10 @@
 """Low-rank locally connected layers: between a convolution and a locally connected layer."""
 
 import keras
-from keras import activations, constraints, ops, regularizers
+from keras import ops
 
 from lctrain.geometry import Window, standardize_count, standardize_padding, standardize_sizes
-from lctrain.layers.arguments import get_initializer, one_of, serialize_arguments
+from lctrain.layers.arguments import get_object, one_of, serialize_arguments
 from lctrain.layers.local import standardize_data_format
 from lctrain.layers.weights import with_fans
 
@@ -75,7 +75,7 @@ class LowRankLocallyConnected2D(keras.layers.Layer):
         bias_constraint=None,
         **kwargs,
     ):
-        super().__init__(activity_regularizer=regularizers.get(activity_regularizer), **kwargs)
+        super().__init__(activity_regularizer=get_object("activity_regularizer", activity_regularizer), **kwargs)
         self.filters = standardize_count(filters, name="filters")
         self.kernel_size = standardize_sizes(kernel_size, 2, name="kernel_size")
         self.rank = standardize_count(rank, name="rank")
@@ -90,20 +90,23 @@ class LowRankLocallyConnected2D(keras.layers.Layer):
                 "`strides` of a low-rank layer, which computes a convolution, must be 1 where `dilation_rate` is not;"
                 f" got {strides!r} and dilation_rate={dilation_rate!r}."
             )
-        self.activation = activations.get(activation)
+        self.activation = get_object("activation", activation)
         self.use_bias = one_of("use_bias", use_bias, (True, False))
-        self.kernel_initializer = get_initializer(kernel_initializer, default="glorot_uniform")
-        self.combining_initializer = get_initializer(combining_initializer, default="zeros")
-        self.bias_initializer = get_initializer(bias_initializer, default="zeros")
-        self.kernel_regularizer = regularizers.get(kernel_regularizer)
-        self.bias_regularizer = regularizers.get(bias_regularizer)
-        self.kernel_constraint = constraints.get(kernel_constraint)
-        self.bias_constraint = constraints.get(bias_constraint)
+        self.kernel_initializer = get_object("kernel_initializer", kernel_initializer, default="glorot_uniform")
+        self.combining_initializer = get_object("combining_initializer", combining_initializer, default="zeros")
+        self.bias_initializer = get_object("bias_initializer", bias_initializer, default="zeros")
+        self.kernel_regularizer = get_object("kernel_regularizer", kernel_regularizer)
+        self.bias_regularizer = get_object("bias_regularizer", bias_regularizer)
+        self.kernel_constraint = get_object("kernel_constraint", kernel_constraint)
+        self.bias_constraint = get_object("bias_constraint", bias_constraint)
         self.input_spec = keras.layers.InputSpec(ndim=4)
 
     def build(self, input_shape):
         output_rows, output_columns = self._window(input_shape).output_spatial
         in_channels = input_shape[-1] if self.data_format == "channels_last" else input_shape[1]
+        if not in_channels:
+            raise ValueError(f"The input must have a known number of channels, at least 1; got {tuple(input_shape)}.")
+        self.input_spec = keras.layers.InputSpec(shape=(None, *input_shape[1:]))
         self.basis = self.add_weight(
             name="basis",
             shape=(*self.kernel_size, in_channels, self.rank * self.filters),
@@ -154,7 +157,7 @@ class LowRankLocallyConnected2D(keras.layers.Layer):
 
     def _window(self, input_shape) -> Window:
         spatial = input_shape[1:-1] if self.data_format == "channels_last" else input_shape[2:]
-        if None in spatial:
+        if len(spatial) != 2 or None in spatial:
             raise ValueError(
                 f"The input of `{type(self).__name__}` must have 2 spatial sizes, all known when it is built"
                 f" (each position mixes its own kernel); got input shape {tuple(input_shape)}."

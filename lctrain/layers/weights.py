@@ -1,6 +1,7 @@
 """How the weights of a locally connected layer are born and constrained: position by position."""
 
 import copy
+from collections.abc import Sequence
 
 import numpy as np
 from keras import initializers, ops
@@ -75,6 +76,13 @@ def per_position(constraint):
     constraint = copy.copy(constraint)
     constraint.axis = 1
     return constraint
+
+
+def as_arrays(weights) -> tuple[np.ndarray, ...]:
+    """The initial weights as arrays; a ValueError where they are no sequence."""
+    if not isinstance(weights, Sequence):
+        raise ValueError(f"`weights` must be a list of arrays, one per weight of the layer; got {weights!r}.")
+    return tuple(np.asarray(array) for array in weights)
 
 
 def check_shapes(arrays, variables) -> None:

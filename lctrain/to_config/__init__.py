@@ -8,7 +8,7 @@ import yaml
 
 from lctrain.config.graph import GraphError, connect
 from lctrain.config.validation import INPUT
-from lctrain.errors import ConfigError, Problem
+from lctrain.errors import ConfigError, Problem, UserError
 from lctrain.to_config.calls import Array, Calls, read_calls
 from lctrain.to_config.specs import write_layer
 
@@ -23,12 +23,13 @@ def model_to_config(model: keras.Model, path: str | Path | None = None) -> dict[
 
     Args:
         model: Sequential or functional, of layers that configurations may name.
-        path: a YAML file to write it to; None writes none.
+        path: a YAML file to write it to, which must not exist yet; None writes none.
 
     Returns:
         `name` and `layers`, and but for a stack `inputs` and `outputs`, as a file of conf/model holds them.
 
     Raises:
+        UserError: a path that exists already, or whose folder does not.
         ConfigError: everything in the model that a configuration can't say, with the layer's path.
 
     >>> head = keras.layers.Dense(3, activation="relu", name="head")
@@ -36,6 +37,10 @@ def model_to_config(model: keras.Model, path: str | Path | None = None) -> dict[
     >>> model_to_config(model)
     {'name': 'tiny', 'layers': {'head': {'type': 'Dense', 'units': 3, 'activation': 'relu'}}}
     """
+    if path is not None and Path(path).exists():
+        raise UserError(f"`path` {str(path)!r} exists. Choose another name, or remove it first.")
+    if path is not None and not Path(path).parent.is_dir():
+        raise UserError(f"`path` must be a file in a folder that exists; got {str(path)!r}.")
     graph, problems = read_calls(model)
     names = _name_arrays(graph)
     specs: dict[str, dict[str, Any]] = {}
