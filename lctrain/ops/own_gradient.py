@@ -29,10 +29,10 @@ def multiply_batched(
 
 
 def multiply_unrolled(elements, kernel, indices: np.ndarray, filters_last: bool):
-    """One gather and one matmul for each row of indices."""
+    """One matmul for each row of indices."""
 
     def gather_patches(elements):
-        return [tf.reshape(tf.gather(elements, here), (kernel.shape[1], -1)) for here in indices]
+        return tf.unstack(tf.reshape(tf.gather(elements, indices), (*kernel.shape[:2], -1)))
 
     def matmul(left, right, **transposed):
         pairs = zip(_unstack(left), _unstack(right), strict=True)

@@ -10,7 +10,7 @@ from lctrain.ops.layout import on_plain_tensorflow
 
 
 def locally_connected(inputs, kernel, window: Window, groups: int, data_format: str):
-    """One gather and one matmul per position, as tf.keras' implementation 1; see `lctrain.ops` for the shapes."""
+    """One matmul per position, as tf.keras' implementation 1; see `lctrain.ops` for the shapes."""
     filters_last = moves_filters(kernel)
     multiply = partial(_multiply, filters_last=filters_last)
     return locally_connected_by(multiply, inputs, kernel, window, groups, data_format, filters_last)
