@@ -78,7 +78,7 @@ class Cost:
         gradients: of the weights. Exact.
         slots: the optimizer's state. Exact.
         matrix: the dense matrix and its gradient, or the sparse one with its indices; exact for the dense one.
-        patches: copies of the input, one element for each tap; twice for 1, which cuts them into one array per position.
+        patches: copies of the input, one element for each tap; twice for 1, which cuts them up by position.
     """
 
     flops: int
