@@ -14,6 +14,7 @@ With groups, `n` is positions times groups, and the channels and filters are tho
 
 from collections.abc import Callable
 
+import keras
 import numpy as np
 from keras import ops
 
@@ -26,6 +27,16 @@ MANY_FILTERS = 32  # from which on such rows are long enough
 def moves_filters(kernel) -> bool:
     """Whether outputs are better made as `(n, batch, filters)`; measured on 2 CPU cores."""
     return kernel.shape[1] <= FEW_ROWS and kernel.shape[2] >= MANY_FILTERS
+
+
+def on_plain_tensorflow() -> bool:
+    """Whether what is built now runs on TensorFlow without being compiled by XLA."""
+    if keras.backend.backend() != "tensorflow":
+        return False
+    import tensorflow as tf
+    from tensorflow.python.ops import control_flow_util  # no public name tells whether XLA compiles what is traced
+
+    return not control_flow_util.GraphOrParentsInXlaContext(tf.compat.v1.get_default_graph())
 
 
 def locally_connected_by(

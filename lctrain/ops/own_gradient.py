@@ -20,29 +20,23 @@ LARGE_PATCHES = 2**18  # elements per example, from which on the backward pass s
 def multiply_batched(
     elements, kernel, indices: np.ndarray, filters_last: bool, inputs_gradient: Callable | None = None
 ):
-    """One gather and one batched matmul; `inputs_gradient` makes the elements' from the kernel and the outputs'."""
-
-    def gather_patches(elements):
-        return tf.reshape(tf.gather(elements, indices), (*kernel.shape[:2], -1))  # (n, taps * channels, batch)
-
-    return _multiply_patches(elements, kernel, indices, filters_last, gather_patches, tf.matmul, inputs_gradient)
+    """One batched matmul; `inputs_gradient` makes the elements' gradient from the kernel and the outputs'."""
+    return _multiply_patches(elements, kernel, indices, filters_last, tf.matmul, inputs_gradient)
 
 
 def multiply_unrolled(elements, kernel, indices: np.ndarray, filters_last: bool):
     """One matmul for each row of indices."""
 
-    def gather_patches(elements):
-        return tf.unstack(tf.reshape(tf.gather(elements, indices), (*kernel.shape[:2], -1)))
-
     def matmul(left, right, **transposed):
-        pairs = zip(_unstack(left), _unstack(right), strict=True)
+        pairs = zip(tf.unstack(left), tf.unstack(right), strict=True)  # in one graph TensorFlow unstacks each once
         return tf.stack([tf.matmul(*pair, **transposed) for pair in pairs])
 
-    return _multiply_patches(elements, kernel, indices, filters_last, gather_patches, matmul)
+    return _multiply_patches(elements, kernel, indices, filters_last, matmul)
 
 
-def _unstack(matrices) -> list:
-    return matrices if isinstance(matrices, list) else tf.unstack(matrices)
+def _gather_patches(elements, indices: np.ndarray, kernel):
+    """`(n, taps * channels, batch)`."""
+    return tf.reshape(tf.gather(elements, indices), (*kernel.shape[:2], -1))
 
 
 def _multiply_patches(
@@ -50,16 +44,15 @@ def _multiply_patches(
     kernel,
     indices: np.ndarray,
     filters_last: bool,
-    gather_patches: Callable,
     matmul: Callable,
     inputs_gradient: Callable | None = None,
 ):
-    """The product by patches that `gather_patches` makes and `matmul` takes, in whatever form."""
+    """The product by patches, all of them gathered at once, that `matmul` takes with their kernels."""
     frees_patches = kernel.shape[0] * kernel.shape[1] >= LARGE_PATCHES
 
     @tf.custom_gradient
     def multiply(elements, kernel):
-        patches = gather_patches(elements)
+        patches = _gather_patches(elements, indices, kernel)
 
         def gradient(upstream):
             by_kernel = matmul(patches, upstream, transpose_b=not filters_last)
@@ -117,7 +110,7 @@ def multiply_sparse(elements, kernel, indices: np.ndarray):
     @tf.custom_gradient
     def multiply(elements, kernel):
         def gradient(upstream):
-            patches = tf.reshape(tf.gather(elements, indices), (n, rows, -1))
+            patches = _gather_patches(elements, indices, kernel)
             by_kernel = tf.matmul(patches, upstream, transpose_b=True)  # at the stored cells alone
             columns = tf.reshape(upstream, (n * filters, -1))
             matrix = make_matrix(kernel)  # a SavedModel can't hand it over; in one graph TensorFlow makes it once

@@ -14,10 +14,12 @@ MOST_GATHERED = 1.25  # numbers gathered for each of a patch, up to which this i
 
 def suits(window: Window, groups: int, in_channels: int, filters: int) -> bool:
     """Whether the gradient is made so: a sequence without padding or dilation, whose windows move by more than one."""
-    is_plain = window.rank == 1 and groups == 1 and window.dilation_rate == (1,) and window.live_taps is None
-    if not is_plain or window.strides == (1,) or window.margins != ((0, 0),):
-        return False
-    return _num_readers(window) * filters <= MOST_GATHERED * window.num_taps * in_channels
+    is_plain = window.rank == 1 and groups == 1 and window.dilation_rate == (1,) and window.margins == ((0, 0),)
+    return (
+        is_plain
+        and window.strides != (1,)
+        and _num_readers(window) * filters <= MOST_GATHERED * window.num_taps * in_channels
+    )
 
 
 def multiply_inputs_gradient(kernel, upstream, window: Window):

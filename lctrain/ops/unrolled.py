@@ -5,8 +5,7 @@ from functools import partial
 from keras import ops
 
 from lctrain.geometry import Window
-from lctrain.ops.batch_last import locally_connected_by, moves_filters
-from lctrain.ops.layout import on_plain_tensorflow
+from lctrain.ops.batch_last import locally_connected_by, moves_filters, on_plain_tensorflow
 
 
 def locally_connected(inputs, kernel, window: Window, groups: int, data_format: str):
