@@ -7,7 +7,6 @@ from typing import Literal
 from lctrain.geometry import Window
 
 MEBIBYTE = 2**20
-GIGABYTE = 1e9
 DENSE_MATRIX_LIMIT = 131_072  # elements; on 2 CPU cores the dense matmul wins up to 100,000 at batch 128, more below
 SPARSE_INDEX_BYTES = 16 + 4  # a row and a column number, int64 each, and the column again in the compressed matrix
 

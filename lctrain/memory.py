@@ -5,7 +5,13 @@ from pathlib import Path
 
 import psutil
 
+GIGABYTE = 1e9
 PROC_STATUS = Path("/proc/self/status")
+
+
+def tell_lack(needed_bytes: int) -> str:
+    """`needs 20.5 GB`, where that is more than is available now; else nothing."""
+    return f"needs {needed_bytes / GIGABYTE:.1f} GB" if needed_bytes > psutil.virtual_memory().available else ""
 
 
 def resident_memory_bytes() -> int:

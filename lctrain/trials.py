@@ -9,6 +9,8 @@ from lctrain import memory
 from lctrain.config import Config
 from lctrain.libraries import load_libraries
 
+WHOLE_MODEL = "(model)"  # the name of a case that is no layer's
+
 
 def measure_layer(config: Config, name: str, input_shape: tuple[int, ...]) -> dict[str, Any]:
     """Forward pass and training step of one layer by itself, on the batch of the configuration.

@@ -13,15 +13,15 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-import psutil
-
 from lctrain.config import Config
-from lctrain.cost import GIGABYTE
+from lctrain.cost import Cost
 from lctrain.errors import UserError
 from lctrain.jobs import run_in_process
 from lctrain.machine import describe_machine
 from lctrain.measurements import Measurements, default_file
+from lctrain.memory import tell_lack
 from lctrain.summary import LayerSummary, summarize
+from lctrain.trials import WHOLE_MODEL, measure_layer, measure_model
 
 PLAIN = (1, 2, 3, "batched")
 COMPILED = (2, "batched")  # XLA has no sparse matmul, and takes minutes over thousands of small ones
@@ -29,9 +29,9 @@ MANY_POSITIONS = 256  # from which on 1, whose every position costs a call, is n
 MUCH_DENSER = 64  # times the kernel's size, from which on the dense matrix of 2 is not tried: it has not won beyond 16
 TIMEOUT = 1800.0  # seconds for all cases of a model
 PACKAGES = ("lctrain", "tensorflow", "keras", "numpy")
-MODEL = "(model)"
 
 Choices = dict[str, int | str]  # implementation by layer
+Costs = Mapping[int | str, Cost]  # of one layer, by implementation
 
 
 @dataclass(frozen=True)
@@ -39,7 +39,7 @@ class Case:
     """One way to compute a training step of one layer, or of the whole model.
 
     Args:
-        name: of the layer, or `MODEL`.
+        name: of the layer, or `WHOLE_MODEL`.
         choices: implementation of that layer, or of each tuned layer of the model.
         jit_compile: whether XLA compiles the step.
         input_shape: of the layer, without the batch.
@@ -109,17 +109,18 @@ def tune(config: Config, file: Path | None = None) -> Tuning:
     """
     measurements = Measurements(file or default_file())
     layers = [layer for layer in summarize(config).layers if _is_tuned(config.model.layers[layer.name])]
+    costs = {layer.name: layer.costs for layer in layers}
     flags = _possible_flags(config)
     cases = [case for flag in flags for layer in layers for case in _layer_cases(config, layer, flag)]
-    timings = list(_measure(config, cases, measurements))
+    timings = list(_measure(config, cases, costs, measurements))
     fastest = {flag: {layer.name: _fastest(timings, layer.name, flag) for layer in layers} for flag in flags}
     choices = {flag: found for flag, found in fastest.items() if None not in found.values()}
     if not choices:
         reasons = dict.fromkeys(timing.reason for timing in timings if timing.reason)
         raise UserError(f"`implementation` tuned found nothing that could be measured: {'; '.join(reasons)}")
     if len(choices) > 1:
-        models = [Case(MODEL, choice, flag) for flag, choice in choices.items()]
-        steps = list(_measure(config, models, measurements))
+        models = [Case(WHOLE_MODEL, choice, flag) for flag, choice in choices.items()]
+        steps = list(_measure(config, models, costs, measurements))
         timings += steps
         measured = [step for step in steps if step.milliseconds is not None]
         best = min(measured, key=lambda step: step.milliseconds, default=steps[0]).case
@@ -164,10 +165,12 @@ def _fastest(timings: Sequence[Timing], name: str, jit_compile: bool) -> int | s
     return min(measured, key=lambda timing: timing.milliseconds).case.choices[name]
 
 
-def _measure(config: Config, cases: Sequence[Case], measurements: Measurements) -> Iterator[Timing]:
+def _measure(
+    config: Config, cases: Sequence[Case], costs: Mapping[str, Costs], measurements: Measurements
+) -> Iterator[Timing]:
     """The timings of these cases, in their order; what was measured now is remembered."""
     recalled = [measurements.recall(_what(config, case)) for case in cases]
-    refused = [_refuse(config, case) for case in cases]
+    refused = [tell_lack(sum(costs[name][choice].total for name, choice in case.choices.items())) for case in cases]
     new = [case for case, seen, reason in zip(cases, recalled, refused, strict=True) if seen is None and not reason]
     seen_now = iter(_measure_in_process(config, new) if new else [])
     for case, seen, reason in zip(cases, recalled, refused, strict=True):
@@ -182,19 +185,10 @@ def _measure(config: Config, cases: Sequence[Case], measurements: Measurements) 
             yield Timing(case, milliseconds, reason)
 
 
-def _refuse(config: Config, case: Case) -> str:
-    """Why a case can't be tried in the memory that there is; empty if it can."""
-    needed = 0
-    for layer in summarize(with_choices(config, case.choices, case.jit_compile)).layers:
-        if layer.name in case.choices:
-            needed += layer.costs[case.choices[layer.name]].total
-    return f"needs {needed / GIGABYTE:.1f} GB" if needed > psutil.virtual_memory().available else ""
-
-
 def _what(config: Config, case: Case) -> dict[str, Any]:
     """Everything that a case's time depends on: shapes, types, versions, hardware."""
     specs = with_choices(config, case.choices, case.jit_compile).model.layers
-    if case.name == MODEL:
+    if case.name == WHOLE_MODEL:
         sizes = {"layers": specs, "inputs": config.model.inputs, "outputs": config.model.outputs}
         sizes |= {"optimizer": config.optimizer, "data_format": config.data_format}
     else:
@@ -222,15 +216,14 @@ def _measure_in_process(config: Config, cases: Sequence[Case]) -> list[tuple[flo
 
 def measure_cases(config: Config, cases: Sequence[Case]) -> list[tuple[float | None, str]]:
     """Milliseconds of each case's training step, or None and why it failed; runs in a process of its own."""
-    from lctrain.trials import measure_layer, measure_model
-
     measured: list[tuple[float | None, str]] = []
     for case in cases:
         chosen = with_choices(config, case.choices, case.jit_compile)
         try:
-            figures = (
-                measure_model(chosen) if case.name == MODEL else measure_layer(chosen, case.name, case.input_shape)
-            )
+            if case.name == WHOLE_MODEL:
+                figures = measure_model(chosen)
+            else:
+                figures = measure_layer(chosen, case.name, case.input_shape)
             measured.append((figures["train_step_ms"], ""))
         except Exception as error:  # one candidate that fails is told, and the others go on
             measured.append((None, f"{type(error).__name__}: {error}".splitlines()[0]))

@@ -11,7 +11,8 @@ from lctrain.builder import build_model
 from lctrain.config import validate
 from lctrain.errors import UserError
 from lctrain.measurements import Measurements
-from lctrain.tuning import MODEL, needs_tuning, tune
+from lctrain.trials import WHOLE_MODEL
+from lctrain.tuning import needs_tuning, tune
 
 
 def tuned_config(**changes):
@@ -22,9 +23,9 @@ def remember(config, file, milliseconds):
     """Fills the file as an earlier run would have: milliseconds by (layer or model, implementation, jit_compile)."""
     measurements = Measurements(file)
     for (name, implementation, flag), seen in milliseconds.items():
-        layers = config.model.layers if name == MODEL else [name]
+        layers = config.model.layers if name == WHOLE_MODEL else [name]
         choices = {layer: implementation for layer in layers if config.model.layers[layer].get("implementation")}
-        case = tuning.Case(name, choices, flag, (5, 7, 2) if name != MODEL else ())
+        case = tuning.Case(name, choices, flag, (5, 7, 2) if name != WHOLE_MODEL else ())
         measurements.remember(tuning._what(config, case), seen)
 
 
@@ -35,11 +36,13 @@ COMPILED = {("lc1", 2, True): 6.0, ("lc1", "batched", True): 1.0}
 @pytest.mark.parametrize(("compiled_ms", "chosen"), [(5.0, ("batched", True)), (9.0, (2, False))])
 def test_the_model_decides_between_the_best_of_both_flags(compiled_ms, chosen, tmp_path):
     config, file = tuned_config(), tmp_path / "tuned.json"
-    remember(config, file, PLAIN | COMPILED | {(MODEL, 2, False): 7.0, (MODEL, "batched", True): compiled_ms})
+    remember(
+        config, file, PLAIN | COMPILED | {(WHOLE_MODEL, 2, False): 7.0, (WHOLE_MODEL, "batched", True): compiled_ms}
+    )
     found = tune(config, file)
     assert (found.config.model.layers["lc1"]["implementation"], found.config.jit_compile) == chosen
     table = found.as_table()
-    assert table["layer"] == ["lc1"] * 6 + [MODEL] * 2
+    assert table["layer"] == ["lc1"] * 6 + [WHOLE_MODEL] * 2
     assert table["train_step_ms"] == [4.0, 2.0, 3.0, 2.5, 6.0, 1.0, 7.0, compiled_ms]
     assert table["remembered"] == [True] * 8
     assert build_model(found.config).get_layer("lc1").implementation == chosen[0]

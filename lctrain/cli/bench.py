@@ -6,21 +6,19 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-import psutil
-
 from lctrain.cli.hydra_app import run_jobs
 from lctrain.config import Config
-from lctrain.cost import GIGABYTE, MEBIBYTE
+from lctrain.cost import MEBIBYTE
 from lctrain.data import check_feeds
 from lctrain.errors import EXIT_DONE, EXIT_FAILED, UserError
 from lctrain.jobs import run_in_process
 from lctrain.machine import describe_machine
+from lctrain.memory import tell_lack
 from lctrain.summary import summarize
 from lctrain.tracking import check_writable, start_run, ui_command
-from lctrain.trials import measure_layer, measure_model
+from lctrain.trials import WHOLE_MODEL, measure_layer, measure_model
 from lctrain.tuning import needs_tuning, tune
 
-WHOLE_MODEL = "(model)"
 TIMEOUT = 600  # seconds for one case
 
 
@@ -83,9 +81,9 @@ def _describe_case(config: Config, case: str, implementation: int | str, needed:
 
 
 def _measure_case(row: dict[str, Any], measure: Callable, *arguments: Any) -> dict[str, Any]:
-    needed = row["predicted_mb"] * MEBIBYTE
-    if needed > psutil.virtual_memory().available:
-        return row | {"status": "too large", "reason": f"needs {needed / GIGABYTE:.1f} GB"}
+    reason = tell_lack(row["predicted_mb"] * MEBIBYTE)
+    if reason:
+        return row | {"status": "too large", "reason": reason}
     outcome = run_in_process(measure, *arguments, timeout=TIMEOUT)
     if isinstance(outcome.error, UserError):
         raise outcome.error
