@@ -6,7 +6,8 @@ import signal
 import sys
 import textwrap
 import traceback
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
+from importlib import import_module
 from typing import NoReturn
 
 from lctrain import __version__
@@ -21,58 +22,14 @@ from lctrain.errors import (
     suggest,
 )
 
-
-def train(arguments: Sequence[str], tell: Callable[[Exception, str], None]) -> int:
-    from lctrain.cli.hydra_app import run_jobs
-    from lctrain.cli.job import run_job
-
-    return run_jobs(run_job, arguments, tell)
-
-
-def bench(arguments: Sequence[str], tell: Callable[[Exception, str], None]) -> int:
-    from lctrain.cli.bench import run_bench
-
-    return run_bench(arguments, tell)
-
-
-def show(arguments: Sequence[str], tell: Callable[[Exception, str], None]) -> int:
-    from lctrain.cli.show import run_show
-
-    return run_show(arguments, tell)
-
-
-def check(arguments: Sequence[str], tell: Callable[[Exception, str], None]) -> int:
-    from lctrain.cli.check import run_check
-
-    return run_check(arguments, tell)
-
-
-def ls(arguments: Sequence[str], tell: Callable[[Exception, str], None]) -> int:
-    from lctrain.cli.choices import run_ls
-
-    return run_ls(arguments, tell)
-
-
-def cp(arguments: Sequence[str], tell: Callable[[Exception, str], None]) -> int:
-    from lctrain.cli.choices import run_cp
-
-    return run_cp(arguments, tell)
-
-
-def schema(arguments: Sequence[str], tell: Callable[[Exception, str], None]) -> int:
-    from lctrain.cli.schema import run_schema
-
-    return run_schema(arguments, tell)
-
-
-VERBS: dict[str, tuple[str, Callable]] = {
-    "train": ("train one model, or several with -m; the verb may be left out", train),
-    "bench": ("time every locally connected layer and the whole model; --out FILE writes JSON", bench),
-    "show": ("print layers, shapes, parameters and costs, building nothing; --svg FILE draws them", show),
-    "check": ("validate a configuration, or every job of a sweep with -m, and run nothing", check),
-    "ls": ("list groups and their choices, each with a line on what it is: ls [GROUP ...]", ls),
-    "cp": ("copy a packaged choice to edit: cp model=lc2d NEW_NAME [--config-dir my_configs]", cp),
-    "schema": ("print the language as JSON Schema for editors, or with --markdown as a page", schema),
+VERBS = {  # by name: a line on what it does, and the module here and its function that do it
+    "train": ("train one model, or several with -m; the verb may be left out", "job", "run_train"),
+    "bench": ("time every locally connected layer and the whole model; --out FILE writes JSON", "bench", "run_bench"),
+    "show": ("print layers, shapes, parameters and costs, building nothing; --svg FILE draws them", "show", "run_show"),
+    "check": ("validate a configuration, or every job of a sweep with -m, and run nothing", "check", "run_check"),
+    "ls": ("list groups and their choices, each with a line on what it is: ls [GROUP ...]", "choices", "run_ls"),
+    "cp": ("copy a packaged choice to edit: cp model=lc2d NEW_NAME [--config-dir my_configs]", "choices", "run_cp"),
+    "schema": ("print the language as JSON Schema for editors, or with --markdown as a page", "schema", "run_schema"),
 }
 
 
@@ -113,7 +70,7 @@ def help_text() -> str:
     """What `--help` prints: verbs, groups and examples, without composing or loading anything."""
     from lctrain.cli.hydra_app import list_choices
 
-    verbs = "\n".join(f"  {name:<10} {line}" for name, (line, _) in VERBS.items())
+    verbs = "\n".join(f"  {name:<10} {line}" for name, (line, *_) in VERBS.items())
     groups = "\n".join(
         textwrap.fill(", ".join(choices), width=118, initial_indent=f"  {group:<10} ", subsequent_indent=" " * 13)
         for group, choices in list_choices().items()
@@ -150,10 +107,13 @@ def _find_verb(arguments: list[str], debug: bool) -> int:
 
     name = arguments[0] if arguments else "train"
     if name in VERBS:
-        return VERBS[name][1](arguments[1:], tell)
-    if name.startswith(("-", "+", "~")) or "=" in name:
-        return train(arguments, tell)
-    raise UserError(f"`{name}` is not a verb. {suggest(name, VERBS)} What is set takes the form KEY=VALUE.")
+        arguments = arguments[1:]
+    elif name.startswith(("-", "+", "~")) or "=" in name:
+        name = "train"
+    else:
+        raise UserError(f"`{name}` is not a verb. {suggest(name, VERBS)} What is set takes the form KEY=VALUE.")
+    _, module, function = VERBS[name]
+    return getattr(import_module(f"lctrain.cli.{module}"), function)(arguments, tell)
 
 
 def _tell(error: Exception, heading: str, debug: bool) -> int:

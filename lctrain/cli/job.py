@@ -4,13 +4,14 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from importlib.metadata import version
 
 import yaml
 
 import lctrain
 from lctrain import memory
+from lctrain.cli.hydra_app import run_jobs
 from lctrain.config import Config
 from lctrain.cost import MEBIBYTE
 from lctrain.data import check_feeds
@@ -19,6 +20,11 @@ from lctrain.libraries import load_libraries
 from lctrain.machine import describe_machine
 from lctrain.tracking import Run, check_writable, start_run, ui_command
 from lctrain.tuning import needs_tuning, tune
+
+
+def run_train(arguments: Sequence[str], tell: Callable[[Exception, str], None]) -> int:
+    """Trains every configuration that the command line asks for; returns the exit code of `run_jobs`."""
+    return run_jobs(run_job, arguments, tell)
 
 
 def run_job(config: Config, overrides: Sequence[str]) -> None:
