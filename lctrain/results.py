@@ -1,0 +1,53 @@
+"""What a run reached, the same whether it is read from a store or from the journal in the job's folder."""
+
+from dataclasses import dataclass, field
+
+
+@dataclass(frozen=True)
+class Point:
+    """One value of a metric."""
+
+    timestamp: int
+    """Milliseconds since the epoch."""
+    step: int
+    """The epoch, or 0 for what is measured once."""
+    value: float
+    """May be NaN or infinite, as after a training that diverged."""
+
+
+@dataclass(frozen=True)
+class RunResult:
+    """One run with everything that was logged of it but its artifacts.
+
+    >>> run = RunResult("6f0e", "lc2d-2", "FINISHED", 1_000, 3_500, {}, {}, {"loss": [Point(2_000, 0, 2.5)]})
+    >>> run.seconds, run.last("loss"), run.last("accuracy")
+    (2.5, 2.5, None)
+    """
+
+    run_id: str | None
+    """The store's; None where the run never reached it."""
+    name: str
+    status: str
+    """RUNNING, FINISHED, FAILED or KILLED."""
+    start: int
+    """Milliseconds since the epoch."""
+    end: int | None
+    """The same; None while it runs."""
+    params: dict[str, str] = field(default_factory=dict)
+    """By dotted path, as JSON spells the values."""
+    tags: dict[str, str] = field(default_factory=dict)
+    metrics: dict[str, list[Point]] = field(default_factory=dict)
+
+    @property
+    def seconds(self) -> float | None:
+        """From start to end; None while it runs."""
+        return None if self.end is None else (self.end - self.start) / 1e3
+
+    def history(self, name: str) -> list[Point]:
+        """The points of a metric by step, then time; none where it was not logged."""
+        return sorted(self.metrics.get(name, []), key=lambda point: (point.step, point.timestamp))
+
+    def last(self, name: str) -> float | None:
+        """The value of a metric at its last step."""
+        points = self.history(name)
+        return points[-1].value if points else None
