@@ -34,7 +34,7 @@ def run_bench(arguments: Sequence[str], tell: Callable[[Exception, str], None]) 
     if options.out is not None and not options.out.parent.is_dir():
         raise UserError(f"`--out` must be a file in a folder that exists; got {str(options.out)!r}.")
     configs: list[Config] = []
-    exit_code = run_jobs(lambda config, _overrides: configs.append(config), arguments, tell)
+    exit_code = run_jobs(lambda job: configs.append(job.config), arguments, tell)
     if exit_code != EXIT_DONE:
         return exit_code
     for config in configs:

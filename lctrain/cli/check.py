@@ -3,7 +3,7 @@
 from collections.abc import Callable, Sequence
 
 from lctrain.cli.dry import run_dry
-from lctrain.config import Config
+from lctrain.cli.hydra_app import Job
 from lctrain.data import check_feeds
 from lctrain.errors import EXIT_DONE, EXIT_USER_ERROR
 from lctrain.summary import summarize
@@ -17,10 +17,10 @@ def run_check(arguments: Sequence[str], tell: Callable[[Exception, str], None]) 
     """
     names: list[str] = []
 
-    def check(config: Config, _overrides: list[str]) -> None:
-        check_feeds(config)
-        summarize(config)
-        names.append(config.model.name)
+    def check(job: Job) -> None:
+        check_feeds(job.config)
+        summarize(job.config)
+        names.append(job.config.model.name)
 
     if run_dry(check, arguments, tell) != EXIT_DONE:
         return EXIT_USER_ERROR

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from lctrain.cli.hydra_app import Job, run_jobs
 
 
-def run_dry(look: Job, arguments: Sequence[str], tell: Callable[[Exception, str], None]) -> int:
+def run_dry(look: Callable[[Job], None], arguments: Sequence[str], tell: Callable[[Exception, str], None]) -> int:
     """As `run_jobs`, but nothing of Hydra's stays behind: no folder of outputs, no log file."""
     with tempfile.TemporaryDirectory(prefix="lctrain-dry-") as folder:
         nowhere = [f"hydra.run.dir='{folder}'", f"hydra.sweep.dir='{folder}'", "hydra.output_subdir=null"]

@@ -6,6 +6,7 @@ import secrets
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 import hydra
@@ -13,7 +14,7 @@ from hydra._internal.utils import get_args_parser  # hydra.main's own, so that -
 from hydra.core.hydra_config import HydraConfig
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.errors import MissingConfigException, OverrideParseException
-from omegaconf import OmegaConf
+from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 from yaml import MarkedYAMLError
 
@@ -39,7 +40,22 @@ NOT_MERGED = re.compile(r"Error merging override (.+)")
 
 MULTIRUN = ("-m", "--multirun")  # which Hydra takes before or behind all overrides, but not among them
 
-Job = Callable[[Config, list[str]], None]
+
+@dataclass(frozen=True)
+class Job:
+    """One job of a command line.
+
+    Args:
+        config: validated, complete.
+        overrides: those that made it, as the user wrote them.
+        folder: where Hydra wants its files.
+        number: its place among the jobs of a sweep, from 0; None where it is the only one.
+    """
+
+    config: Config
+    overrides: list[str]
+    folder: Path
+    number: int | None
 
 
 def config_folder() -> Path:
@@ -55,11 +71,11 @@ def list_choices() -> dict[str, list[str]]:
     return {folder.name: sorted(path.stem for path in folder.glob("*.yaml")) for folder in folders}
 
 
-def run_jobs(run_job: Job, arguments: Sequence[str], tell: Callable[[Exception, str], None]) -> int:
+def run_jobs(run_job: Callable[[Job], None], arguments: Sequence[str], tell: Callable[[Exception, str], None]) -> int:
     """Composes and validates what the command line asks for and runs each job; with -m several.
 
     Args:
-        run_job: runs one validated configuration, given the overrides that the user wrote.
+        run_job: runs one of them.
         arguments: the command line behind the verb.
         tell: prints an error of one of several jobs under a heading.
 
@@ -78,10 +94,7 @@ def run_jobs(run_job: Job, arguments: Sequence[str], tell: Callable[[Exception, 
         nonlocal num_jobs
         job, num_jobs = num_jobs, num_jobs + 1
         try:
-            raw = OmegaConf.to_container(composed, resolve=False)
-            config = validate(*resolve(raw))
-            _check_folder(config)
-            run_job(config, [override.removeprefix(FORCED) for override in HydraConfig.get().overrides.task])
+            run_job(read_job(composed))
         except Exception as error:
             errors[job] = error
 
@@ -96,6 +109,19 @@ def run_jobs(run_job: Job, arguments: Sequence[str], tell: Callable[[Exception, 
     print(f"Error: {len(errors)} of {num_jobs} jobs failed.", file=sys.stderr)
     are_mistakes = len(errors) == num_jobs and all(isinstance(error, UserError) for error in errors.values())
     return EXIT_USER_ERROR if are_mistakes else EXIT_FAILED
+
+
+def read_job(composed: DictConfig) -> Job:
+    """The job that Hydra is running, from what it has composed.
+
+    Raises:
+        ConfigError: holds every problem of its configuration.
+    """
+    hydra_config = HydraConfig.get()
+    config = validate(*resolve(OmegaConf.to_container(composed, resolve=False)))
+    _check_folder(config)
+    overrides = [override.removeprefix(FORCED) for override in hydra_config.overrides.task]
+    return Job(config, overrides, Path(hydra_config.runtime.output_dir), OmegaConf.select(hydra_config, "job.num"))
 
 
 def _check_folder(config: Config) -> None:

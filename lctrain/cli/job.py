@@ -6,6 +6,7 @@ import sys
 import time
 from collections.abc import Callable, Sequence
 from importlib.metadata import version
+from pathlib import Path
 
 import yaml
 
@@ -24,15 +25,16 @@ from lctrain.tuning import needs_tuning, tune
 
 def run_train(arguments: Sequence[str], tell: Callable[[Exception, str], None]) -> int:
     """Trains every configuration that the command line asks for; returns the exit code of `run_jobs`."""
-    return run_jobs(run_job, arguments, tell)
+    return run_jobs(lambda job: run_job(job.config, job.overrides, job.folder), arguments, tell)
 
 
-def run_job(config: Config, overrides: Sequence[str]) -> None:
+def run_job(config: Config, overrides: Sequence[str], folder: Path) -> None:
     """Trains, measures and tracks one model; prints what was reached.
 
     Args:
         config: validated, complete.
         overrides: the command line's, as the user wrote them.
+        folder: the job's own, for what it writes besides the store.
 
     Raises:
         UserError: what only building shows (a window larger than its input, an unwritable store).

@@ -8,7 +8,7 @@ from rich.console import Console
 from rich.table import Table
 
 from lctrain.cli.dry import run_dry
-from lctrain.config import Config
+from lctrain.cli.hydra_app import Job
 from lctrain.cost import MEBIBYTE
 from lctrain.drawing import draw_model
 from lctrain.errors import UserError
@@ -27,8 +27,8 @@ def run_show(arguments: Sequence[str], tell: Callable[[Exception, str], None]) -
         raise UserError(f"`--svg` must be a file in a folder that exists; got {str(options.svg)!r}.")
     drawn: list[str] = []
 
-    def show(config: Config, _overrides: list[str]) -> None:
-        model = summarize(config)
+    def show(job: Job) -> None:
+        model = summarize(job.config)
         print_summary(model)
         if options.svg is not None:
             if drawn:
