@@ -1,5 +1,6 @@
 """Runs one function in a fresh process: with limits and a timeout, and it says how the process died."""
 
+import contextlib
 import importlib
 import os
 import pickle
@@ -7,6 +8,7 @@ import signal
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 import traceback
 from collections.abc import Callable, Mapping
@@ -15,6 +17,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 LOG_LINES_IN_REASON = 3
+LOOK_AT_PARENT = 1.0  # seconds between two looks
 
 
 @dataclass(frozen=True)
@@ -46,26 +49,30 @@ def run_in_process(
     memory_limit: int | None = None,
     environment: Mapping[str, str] | None = None,
     log_file: Path | None = None,
+    grace: float = 0.0,
 ) -> Outcome:
     """Calls `function(*arguments)` in a new Python process and waits for it.
 
     The function is named by its module and name there, so it must stand at the top of an importable module; arguments
-    and return value are pickled. The process imports that module and nothing before it.
+    and return value are pickled. The process imports that module and nothing before it. If this process dies, that one is
+    asked to end too (SIGTERM; POSIX).
 
     Args:
         function: what to call.
         arguments: its arguments.
-        timeout: seconds after which the process and its children are killed.
+        timeout: seconds after which the process and its children are ended.
         memory_limit: bytes of address space (RLIMIT_AS); needs POSIX.
         environment: variables to set besides the ones of this process.
         log_file: where the process's output goes; None keeps its tail for the reason and drops the rest.
+        grace: seconds from SIGTERM to SIGKILL when it is ended, by the timeout or an interrupt; 0 kills at once.
 
     Returns:
         The outcome; a job that fails in whatever way does not raise here.
     """
     with tempfile.TemporaryDirectory(prefix="lctrain-job-") as folder:
         request, result = Path(folder, "request"), Path(folder, "result")
-        request.write_bytes(pickle.dumps((function.__module__, function.__qualname__, arguments, memory_limit)))
+        what = function.__module__, function.__qualname__, arguments
+        request.write_bytes(pickle.dumps((*what, memory_limit, os.getpid())))
         log = Path(log_file or Path(folder, "log"))
         started = time.monotonic()
         with log.open("wb") as output:
@@ -77,7 +84,7 @@ def run_in_process(
                 env={**os.environ, **(environment or {}), "PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
                 start_new_session=True,  # so that its children can be killed with it
             )
-            timed_out = _wait(process, timeout)
+            timed_out = _wait(process, timeout, grace)
         seconds = time.monotonic() - started
         if timed_out:
             return Outcome("timed_out", f"ran longer than {timeout:g} s", seconds, exit_code=process.returncode)
@@ -89,22 +96,35 @@ def run_in_process(
         return Outcome("raised", payload["reason"], seconds, error=payload["error"], exit_code=0)
 
 
-def _wait(process: subprocess.Popen, timeout: float | None) -> bool:
-    """Waits for the process's end; whether it had to be killed because it took too long."""
+def _wait(process: subprocess.Popen, timeout: float | None, grace: float) -> bool:
+    """Waits for the process's end; whether it had to be ended because it took too long."""
     try:
         process.wait(timeout)
     except subprocess.TimeoutExpired:
-        _kill_tree(process)
+        _end(process, grace)
         return True
     except BaseException:  # an interrupt of ours must not leave the job running
-        _kill_tree(process)
+        _end(process, grace)
         raise
     return False
 
 
+def _end(process: subprocess.Popen, grace: float) -> None:
+    """Asks the process to end, if it has any grace, and kills what is left of it and its children."""
+    try:
+        if grace > 0:
+            process.terminate()
+            process.wait(grace)
+    except subprocess.TimeoutExpired:
+        pass
+    finally:  # a second interrupt cuts the grace short
+        _kill_tree(process)
+
+
 def _kill_tree(process: subprocess.Popen) -> None:
     if hasattr(os, "killpg"):
-        os.killpg(process.pid, signal.SIGKILL)
+        with contextlib.suppress(ProcessLookupError):  # all of them have ended
+            os.killpg(process.pid, signal.SIGKILL)
     else:
         process.kill()
     process.wait()
@@ -122,7 +142,9 @@ def _died(exit_code: int, log: Path, seconds: float) -> Outcome:
 
 def _serve(request: Path, result: Path) -> None:
     """The new process's side."""
-    module, name, arguments, memory_limit = pickle.loads(request.read_bytes())
+    module, name, arguments, memory_limit, parent = pickle.loads(request.read_bytes())
+    if hasattr(os, "getppid"):
+        threading.Thread(target=_end_with_parent, args=(parent,), daemon=True).start()
     if memory_limit is not None:
         import resource
 
@@ -138,6 +160,13 @@ def _serve(request: Path, result: Path) -> None:
     partial = result.with_suffix(".partial")
     partial.write_bytes(data)
     partial.replace(result)
+
+
+def _end_with_parent(parent: int) -> None:
+    """A job outlives the process that waits for it by a second or two: nobody would know of it."""
+    while os.getppid() == parent:
+        time.sleep(LOOK_AT_PARENT)
+    os.kill(os.getpid(), signal.SIGTERM)
 
 
 def _picklable(error: Exception) -> Exception | None:

@@ -50,6 +50,20 @@ def sleep_with_a_child(path):
     time.sleep(60)
 
 
+def say_goodbye(path):
+    def leave(number, frame):
+        path.write_text("goodbye")
+        sys.exit(0)
+
+    signal.signal(signal.SIGTERM, leave)
+    path.write_text("ready")
+    time.sleep(60)
+
+
+def wait_in_a_job(path):
+    run_in_process(say_goodbye, path)
+
+
 def allocate(size):
     return len(bytearray(size))
 
@@ -100,6 +114,31 @@ def test_a_timeout_ends_the_process_and_its_children(tmp_path):
             break
         time.sleep(0.1)
     assert not _is_alive(child)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="needs POSIX signals")
+def test_a_job_with_grace_is_asked_before_it_is_killed(tmp_path):
+    outcome = run_in_process(say_goodbye, tmp_path / "said", timeout=3, grace=30)
+    assert (outcome.status, outcome.exit_code) == ("timed_out", 0)
+    assert (tmp_path / "said").read_text() == "goodbye"
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="needs POSIX signals")
+def test_a_job_ends_when_the_process_that_waits_for_it_is_killed(tmp_path):
+    path = tmp_path / "said"
+    code = f"from pathlib import Path; from test_jobs import wait_in_a_job; wait_in_a_job(Path({str(path)!r}))"
+    waiting = subprocess.Popen([sys.executable, "-c", code], cwd=os.path.dirname(__file__))
+    for _ in range(300):
+        if path.exists() and path.read_text() == "ready":
+            break
+        time.sleep(0.1)
+    waiting.kill()
+    waiting.wait()
+    for _ in range(300):
+        if path.read_text() == "goodbye":
+            break
+        time.sleep(0.1)
+    assert path.read_text() == "goodbye"
 
 
 def _is_alive(pid):
