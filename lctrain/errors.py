@@ -56,6 +56,15 @@ class ConfigError(UserError):
         return type(self), (self.problems,)
 
 
+def exit_code_of(error: Exception | None) -> int:
+    """What a command ends with that was stopped by an error; None is one that nobody could name."""
+    if isinstance(error, UserError):
+        return EXIT_USER_ERROR
+    if isinstance(error, MemoryError) or type(error).__name__ == "ResourceExhaustedError":  # TensorFlow's
+        return EXIT_NO_MEMORY
+    return EXIT_FAILED
+
+
 def suggest(name: str, known: Iterable[str], prefix: str = "") -> str:
     """A closing sentence that names all of `known` that are one edit away, or the nearest, or all where none is near.
 

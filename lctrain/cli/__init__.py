@@ -1,24 +1,20 @@
 """`python -m lctrain [VERB] ...`: the verbs, their help, and how their errors end."""
 
-import logging
-import os
-import signal
 import sys
 import textwrap
 import traceback
 from collections.abc import Sequence
 from importlib import import_module
-from typing import NoReturn
 
 from lctrain import __version__
+from lctrain.cli.process import Terminated, leave_at_once, prepare_process
 from lctrain.errors import (
     EXIT_DONE,
-    EXIT_FAILED,
     EXIT_INTERRUPTED,
     EXIT_NO_MEMORY,
     EXIT_TERMINATED,
-    EXIT_USER_ERROR,
     UserError,
+    exit_code_of,
     suggest,
 )
 
@@ -51,17 +47,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if "--version" in arguments:
         print(f"lctrain {__version__}")
         return EXIT_DONE
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # TensorFlow reads these when it is loaded
-    os.environ.setdefault("KERAS_BACKEND", "tensorflow")
-    signal.signal(signal.SIGTERM, _terminate)
+    prepare_process()
     try:
         return _find_verb(arguments, debug)
     except KeyboardInterrupt:
         print("Interrupted.", file=sys.stderr)
-        return _leave_at_once(EXIT_INTERRUPTED)
+        return leave_at_once(EXIT_INTERRUPTED)
     except Terminated:
         print("Terminated.", file=sys.stderr)
-        return _leave_at_once(EXIT_TERMINATED)
+        return leave_at_once(EXIT_TERMINATED)
     except Exception as error:
         return _tell(error, "Error", debug)
 
@@ -123,31 +117,10 @@ def _tell(error: Exception, heading: str, debug: bool) -> int:
         traceback.print_exception(error)
     elif isinstance(error, UserError):
         print(f"{heading}: {error}", file=sys.stderr)
-    elif _is_out_of_memory(error):
+    elif exit_code_of(error) == EXIT_NO_MEMORY:
         print(f"{heading}: the job does not fit into memory: {text}", file=sys.stderr)
     else:
         hint = "Run again with --debug for the traceback."
         print(f"{heading}: {type(error).__name__}: {text}\n{hint}", file=sys.stderr)
-    if isinstance(error, UserError):
-        return EXIT_USER_ERROR
-    return EXIT_NO_MEMORY if _is_out_of_memory(error) else EXIT_FAILED
+    return exit_code_of(error)
 
-
-def _is_out_of_memory(error: Exception) -> bool:
-    return isinstance(error, MemoryError) or type(error).__name__ == "ResourceExhaustedError"  # TensorFlow's
-
-
-class Terminated(SystemExit):
-    """SIGTERM, as an exception: what is open is closed on its way up."""
-
-
-def _terminate(signal_number, frame):
-    raise Terminated(EXIT_TERMINATED)
-
-
-def _leave_at_once(exit_code: int) -> NoReturn:
-    """Ends the process without Python's own clean-up, during which busy threads of TensorFlow may abort it."""
-    logging.shutdown()
-    sys.stdout.flush()
-    sys.stderr.flush()
-    os._exit(exit_code)
