@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from lctrain.cli.hydra_app import run_jobs
+from lctrain.cli.hydra_app import Job, run_jobs
 from lctrain.config import Config
 from lctrain.cost import MEBIBYTE
 from lctrain.data import check_feeds
@@ -33,10 +33,11 @@ def run_bench(arguments: Sequence[str], tell: Callable[[Exception, str], None]) 
     options, arguments = parser.parse_known_args(list(arguments))
     if options.out is not None and not options.out.parent.is_dir():
         raise UserError(f"`--out` must be a file in a folder that exists; got {str(options.out)!r}.")
-    configs: list[Config] = []
-    exit_code = run_jobs(lambda job: configs.append(job.config), arguments, tell)
+    jobs: list[Job] = []
+    exit_code = run_jobs(jobs.append, arguments, tell)
     if exit_code != EXIT_DONE:
         return exit_code
+    configs = [job.config for job in jobs]
     for config in configs:
         check_feeds(config)
     check_writable(configs[0].tracking)
@@ -45,7 +46,7 @@ def run_bench(arguments: Sequence[str], tell: Callable[[Exception, str], None]) 
     _print_rows(rows)
     if options.out is not None:
         options.out.write_text(json.dumps({"machine": describe_machine(), "cases": rows}, indent=1) + "\n")
-    _log_rows(configs[0], rows)
+    _log_rows(configs[0], rows, jobs[0].folder)
     print(f"Browse it: {ui_command(configs[0].tracking)}")
     return EXIT_FAILED if any(row["status"] == "failed" for row in rows) else EXIT_DONE
 
@@ -118,9 +119,9 @@ def _print_rows(rows: Sequence[dict[str, Any]]) -> None:
         )
 
 
-def _log_rows(config: Config, rows: Sequence[dict[str, Any]]) -> None:
+def _log_rows(config: Config, rows: Sequence[dict[str, Any]], folder: Path) -> None:
     tags = {"verb": "bench", "model": config.model.name, "data": config.data.name, **describe_machine()}
-    with start_run(config.tracking, f"bench-{config.model.name}", tags) as run:
+    with start_run(config.tracking, f"bench-{config.model.name}", tags, folder) as run:
         columns = sorted({name for row in rows for name in row})
         table = {name: [None if row.get(name) is None else str(row[name]) for row in rows] for name in columns}
         run.log_table(table, "bench.json")

@@ -44,7 +44,7 @@ def run_job(config: Config, overrides: Sequence[str], folder: Path) -> None:
     _check_backend()
     load_libraries()
     name = f"{config.model.name}-{config.implementation}"
-    with start_run(config.tracking, name, _tags(config)) as run:
+    with start_run(config.tracking, name, _tags(config), folder) as run:
         run.log_params(config.model_dump())
         run.log_text(yaml.safe_dump(config.model_dump(), sort_keys=False), "config/config.yaml")
         run.log_text(yaml.safe_dump(list(overrides)), "config/overrides.yaml")
@@ -57,7 +57,8 @@ def _resolve_tuned(config: Config, run: Run) -> Config:
     if not needs_tuning(config):
         return config
     start = time.perf_counter()
-    tuning = tune(config)
+    with run.paused():
+        tuning = tune(config)
     run.log_table(tuning.as_table(), "model/tuning.json")
     run.log_metrics({"tuning_seconds": time.perf_counter() - start})
     return tuning.config
@@ -71,11 +72,13 @@ def _train(config: Config, run: Run) -> dict[str, float]:
     training.prepare_process(config)
     memory.reset_peak_memory()
     splits = data.load_splits(config.data, config.data_format)
-    memory_before = memory.resident_memory_bytes()
-    start = time.perf_counter()
-    model = build_model(config)
+    with run.paused():  # which waits for MLflow to be loaded: that memory is not the model's
+        memory_before = memory.resident_memory_bytes()
+        start = time.perf_counter()
+        model = build_model(config)
+        build_seconds = time.perf_counter() - start
     metrics = {
-        "build_seconds": time.perf_counter() - start,
+        "build_seconds": build_seconds,
         "params_total": model.count_params(),
         "params_trainable": sum(int(variable.value.shape.num_elements()) for variable in model.trainable_variables),
     }
@@ -93,7 +96,8 @@ def _train(config: Config, run: Run) -> dict[str, float]:
     measured["peak_memory_mb"] = (memory.peak_memory_bytes() - memory_before) / MEBIBYTE
     batch_size = config.training.batch_size
     one_batch = splits.train.inputs[:batch_size], training.encode_labels(splits.train.labels[:batch_size], config)
-    measured |= profiling.step_metrics(profiling.measure_steps(model, *one_batch), len(one_batch[1]))
+    with run.paused():
+        measured |= profiling.step_metrics(profiling.measure_steps(model, *one_batch), len(one_batch[1]))
     run.log_metrics(measured)
     run.log_figure(draw_loss_curve(history, config.training.loss), "loss_curve.png")
     run.log_model(model, _requirements())

@@ -6,6 +6,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 PositiveInt = Annotated[int, Field(gt=0, lt=2**31)]
 Seed = Annotated[int, Field(ge=0, lt=2**32)]
+Seconds = Annotated[float, Field(ge=0, le=86400)]
 Fraction = Annotated[float, Field(gt=0, lt=1)]
 Name = Annotated[str, Field(min_length=1, max_length=200)]
 Shape = Annotated[list[PositiveInt], Field(min_length=1)]
@@ -99,6 +100,8 @@ class TrackingConfig(Group):
     """Where the store lies."""
     experiment: Name
     """The MLflow experiment that collects the runs."""
+    patience: Seconds = 60
+    """Seconds without any progress after which the end of a run no longer waits for what is still to be delivered."""
 
 
 class Config(Group):

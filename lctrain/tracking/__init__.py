@@ -1,0 +1,26 @@
+"""Runs in an MLflow store; the only user of mlflow.
+
+What a run logs goes first into a journal in the job's folder (journal.py). A thread delivers it to the store
+(courier.py, delivery.py); what is left when the job ends, `deliver` brings later. To import this loads no MLflow.
+"""
+
+from lctrain.tracking.checks import check_writable
+from lctrain.tracking.delivery import deliver
+from lctrain.tracking.ending import end_run
+from lctrain.tracking.journal import find_journals
+from lctrain.tracking.reading import read_journal
+from lctrain.tracking.run import Run, flatten, start_run
+from lctrain.tracking.store import store_uri, ui_command
+
+__all__ = [
+    "Run",
+    "check_writable",
+    "deliver",
+    "end_run",
+    "find_journals",
+    "flatten",
+    "read_journal",
+    "start_run",
+    "store_uri",
+    "ui_command",
+]

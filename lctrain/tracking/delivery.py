@@ -1,0 +1,306 @@
+"""Brings a journal into its store: each entry as often as need be, to the same effect as once."""
+
+import time
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from filelock import FileLock, Timeout
+
+from lctrain.config.schema import TrackingConfig
+from lctrain.tracking.journal import Entry, Journal
+from lctrain.tracking.models import deliver_model
+from lctrain.tracking.progress import Progress
+from lctrain.tracking.store import load_mlflow, open_store
+
+ENTRIES_PER_STEP = 200
+PAUSE = 1  # seconds between two attempts
+LIMITS = {"params": 100, "tags": 100, "metrics": 1000}  # MLflow's own, of one request
+JOURNAL_TAG = "lctrain.journal"
+REFUSED = "INVALID_PARAMETER_VALUE"  # what MLflow answers to a value it will never take
+
+
+def journal_lock(folder: Path) -> FileLock:
+    """Held by the process that delivers a journal: the run's own from its start to its end."""
+    return FileLock(Path(folder) / ".lock", thread_local=False)
+
+
+@dataclass
+class Store:
+    """A store that is open: its client, and the experiment that collects the runs."""
+
+    client: Any
+    experiment_id: str
+
+    def search(self, filter_string: str) -> list:
+        return list(self.client.search_runs([self.experiment_id], filter_string))
+
+
+def do_nothing() -> None:
+    """What happens between two requests, where nobody waits."""
+
+
+class Delivery:
+    """The delivery of one journal; whoever uses it holds the journal's lock.
+
+    Args:
+        journal: what is delivered.
+        between: called before each request; may wait, and may raise to end the delivery.
+    """
+
+    def __init__(self, journal: Journal, between: Callable[[], None] = do_nothing):
+        self._journal = journal
+        self._between = between
+        self._store: Store | None = None
+        self._num_steps = 0
+        self.is_loading = False
+        self.progress = Progress.read(journal.folder)
+        if self.progress.offset > journal.size:  # the lines went with the process that had them in memory
+            self.progress.offset = 0
+
+    @property
+    def is_open(self) -> bool:
+        return self._store is not None
+
+    @property
+    def mark(self) -> tuple[int, int]:
+        """How far it is, which grows while it gets on: an attempt that fails where the last one did does not."""
+        return self.progress.offset, self._num_steps
+
+    @property
+    def num_left(self) -> int:
+        """Entries that the store does not have."""
+        num_new = len(self._journal.entries(self.progress.offset))
+        is_orphan = num_new == 0 and self.progress.offset > 0 and self._needs_parent(self._read_run())
+        return num_new + len(self.progress.put_by) + is_orphan
+
+    def deliver(self, again: bool = False) -> None:
+        """Delivers what there is; `again` with what the store did not take before.
+
+        Raises:
+            Exception: whatever kept the store from being reached; to be tried again later, with the same Delivery.
+        """
+        run = self._read_run()
+        self._num_steps = 0
+        if self._store is None:
+            self._store = self._open(run)
+        if self.progress.run_id is None:
+            self.progress.run_id = self._make_run(run)
+            self._save()
+        self._tell_parent(run)
+        while entries := self._journal.entries(self.progress.offset)[:ENTRIES_PER_STEP]:
+            self._deliver_entries(entries)
+            self.progress.offset = entries[-1].end
+            self._save()
+        if again and self.progress.put_by:
+            self._deliver_put_by()
+
+    def _deliver_put_by(self) -> None:
+        put_by, self.progress.put_by = self.progress.put_by, []
+        try:
+            self._deliver_entries([Entry(fields, self.progress.offset) for fields in put_by])
+        except BaseException:
+            self.progress.put_by = put_by
+            raise
+        self._save()
+
+    def use_store(self, function: Callable[[Store], None]) -> None:
+        """Calls a function with the store, which must be open."""
+        self._begin_step()
+        function(self._store)
+
+    def _open(self, run: Mapping[str, Any]) -> Store:
+        self._begin_step()
+        self.is_loading = True
+        load_mlflow()
+        self.is_loading = False
+        self._begin_step()
+        return Store(*open_store(TrackingConfig(**run["tracking"])))
+
+    def _begin_step(self) -> None:
+        self._between()
+        self._num_steps += 1
+
+    def _read_run(self) -> dict[str, Any]:
+        return self._journal.entries()[0].fields
+
+    def _save(self) -> None:
+        self.progress.write(self._journal.folder)
+
+    def _find_runs(self, journal_id: str) -> list:
+        self._begin_step()
+        return self._store.search(f"tags.`{JOURNAL_TAG}` = '{journal_id}'")
+
+    def _make_run(self, run: Mapping[str, Any]) -> str:
+        """The run's id; it is made unless an earlier attempt, whose answer was lost, made it."""
+        found = self._find_runs(run["id"])
+        if found:
+            return min(found, key=lambda made: made.info.run_id).info.run_id
+        self.progress.num_creations += 1
+        self._save()
+        self._begin_step()
+        tags = {**run["tags"], JOURNAL_TAG: run["id"]}
+        made = self._store.client.create_run(self._store.experiment_id, run["time"], tags, run["name"])
+        return made.info.run_id
+
+    def _needs_parent(self, run: Mapping[str, Any]) -> bool:
+        return run["parent"] is not None and not self.progress.knows_parent
+
+    def _tell_parent(self, run: Mapping[str, Any]) -> None:
+        """The run of the sweep may reach the store after this one."""
+        if not self._needs_parent(run):
+            return
+        parent = Progress.read(Path(run["parent"])).run_id
+        if parent is not None:
+            self._begin_step()
+            self._store.client.set_tag(self.progress.run_id, "mlflow.parentRunId", parent)
+            self.progress.knows_parent = True
+            self._save()
+
+    def _deliver_entries(self, entries: list[Entry]) -> None:
+        for kind in ("params", "tags"):
+            values = {}
+            for fields, _ in entries:
+                if fields["kind"] == kind:
+                    values |= fields["values"]
+            self._send(kind, list(values.items()))
+        points = [
+            (name, value, fields["time"], fields["step"])
+            for fields, _ in entries
+            if fields["kind"] == "metrics"
+            for name, value in fields["values"].items()
+        ]
+        self._send("metrics", points)
+        files = {fields["path"]: fields for fields, _ in entries if fields["kind"] in ("artifact", "model")}
+        for fields in files.values():
+            self._send_file(fields)
+        for fields, _ in entries:
+            if fields["kind"] == "end":
+                self._end(fields)
+
+    def _send(self, kind: str, values: list) -> None:
+        for batch in _cut(values, LIMITS[kind]):
+            try:
+                self._log(kind, batch)
+            except load_mlflow().MlflowException as error:
+                if error.error_code != REFUSED:
+                    raise
+                for value in batch:  # to keep the others from being refused with one
+                    self._send_one(kind, value)
+
+    def _send_one(self, kind: str, value: tuple) -> None:
+        try:
+            self._log(kind, [value])
+        except load_mlflow().MlflowException as error:
+            if error.error_code != REFUSED:
+                raise
+            fields = {"kind": kind, "values": {value[0]: value[1]}}
+            if kind == "metrics":
+                fields |= {"time": value[2], "step": value[3]}
+            self._put_by(fields, error)
+
+    def _log(self, kind: str, values: list[tuple]) -> None:
+        from mlflow.entities import Metric, Param, RunTag
+
+        entity = {"params": Param, "tags": RunTag, "metrics": Metric}[kind]
+        self._begin_step()
+        self._store.client.log_batch(self.progress.run_id, **{kind: [entity(*value) for value in values]})
+
+    def _send_file(self, fields: Mapping[str, Any]) -> None:
+        """A disk that is full where artifacts are kept must hold back neither metrics nor the run's end."""
+        self._begin_step()
+        try:
+            if fields["kind"] == "model":
+                deliver_model(
+                    self._store.client,
+                    self._store.experiment_id,
+                    self.progress.run_id,
+                    self._journal.folder / fields["path"],
+                )
+            else:
+                folder = Path(fields["path"]).parent.as_posix()
+                with self._journal.open_file(fields["path"]) as file:
+                    self._store.client.log_artifact(self.progress.run_id, str(file), None if folder == "." else folder)
+        except Exception as error:  # whatever the artifact store raises
+            self._put_by(fields, error)
+
+    def _put_by(self, fields: Mapping[str, Any], error: Exception) -> None:
+        path = fields.get("path")
+        others = [entry for entry in self.progress.put_by if path is None or entry.get("path") != path]
+        self.progress.put_by = [*others, {**fields, "reason": first_line(error)}]
+
+    def _end(self, fields: Mapping[str, Any]) -> None:
+        if self.progress.num_creations > 1:
+            for doubled in self._find_runs(self._read_run()["id"]):
+                if doubled.info.run_id != self.progress.run_id:
+                    self._begin_step()
+                    self._store.client.delete_run(doubled.info.run_id)
+        self._begin_step()
+        self._store.client.set_terminated(self.progress.run_id, fields["status"], fields["time"])
+
+
+class Outcome(NamedTuple):
+    """What a delivery came to."""
+
+    num_delivered: int
+    num_left: int
+    reason: str
+    """Why some are left, in one line; empty where none is."""
+
+
+def deliver(journal_folder: Path, patience: float) -> int:
+    """Delivers what is left of a journal whose process has ended.
+
+    Args:
+        journal_folder: as `find_journals` names it.
+        patience: seconds to go on trying where the store can't be reached; 0 tries once.
+
+    Returns:
+        How many entries are still to be delivered, which is so too where another process is delivering them.
+    """
+    return try_to_deliver(journal_folder, patience).num_left
+
+
+def try_to_deliver(journal_folder: Path, patience: float) -> Outcome:
+    """As `deliver`, but tells more."""
+    lock = journal_lock(journal_folder)
+    try:
+        lock.acquire(timeout=0)
+    except Timeout:
+        num_left = Delivery(Journal(journal_folder)).num_left
+        return Outcome(0, num_left, "another process has it at hand" if num_left else "")
+    try:
+        return _deliver_patiently(Delivery(Journal(journal_folder)), patience)
+    finally:
+        lock.release()
+
+
+def _deliver_patiently(delivery: Delivery, patience: float) -> Outcome:
+    num_before = delivery.num_left
+    deadline = time.monotonic() + patience
+    reason = ""
+    while delivery.num_left:
+        try:
+            delivery.deliver(again=True)
+            reason = delivery.progress.put_by[0]["reason"] if delivery.progress.put_by else ""
+            break
+        except Exception as error:  # whatever keeps the store from being reached
+            reason = first_line(error)
+            if time.monotonic() + PAUSE > deadline:
+                break
+            time.sleep(PAUSE)
+    return Outcome(num_before - delivery.num_left, delivery.num_left, reason)
+
+
+def first_line(error: Exception) -> str:
+    """The beginning of what an error says, for a line of ours."""
+    text = str(error).strip().splitlines() or [""]
+    return f"{type(error).__name__}: {text[0]}"[:300]
+
+
+def _cut(values: list, length: int) -> Iterator[list]:
+    rest = iter(values)
+    while batch := list(islice(rest, length)):
+        yield batch

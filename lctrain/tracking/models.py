@@ -1,0 +1,36 @@
+"""Keras models as MLflow models: saved where Keras is, delivered where it need not be."""
+
+from pathlib import Path
+
+from lctrain.tracking.store import load_mlflow
+
+NAME = "model"  # of the MLflow model, in `runs:/ID/model`
+
+
+def save_model(model, folder: Path, requirements: list[str]) -> None:
+    """Writes the MLflow model to a new folder; it holds no pickle, and loads after `import lctrain`."""
+    load_mlflow()
+    import mlflow.keras
+
+    mlflow.keras.save_model(model, str(folder), pip_requirements=requirements)
+
+
+def deliver_model(client, experiment_id: str, run_id: str, folder: Path) -> None:
+    """What `mlflow.keras.log_model` does with a saved model; done again, it goes on with what was begun."""
+    from mlflow.entities import LoggedModelOutput
+    from mlflow.models import Model
+
+    run = client.get_run(run_id)
+    begun = client.search_logged_models([experiment_id], filter_string=f"source_run_id = '{run_id}'")
+    logged = next((model for model in begun if model.name == NAME), None)
+    if logged is None:
+        logged = client.create_logged_model(experiment_id, NAME, source_run_id=run_id, params=run.data.params)
+    outputs = run.outputs.model_outputs if run.outputs is not None else []
+    if logged.model_id not in [output.model_id for output in outputs]:
+        client.log_outputs(run_id, [LoggedModelOutput(logged.model_id, step=0)])
+    described = Model.load(str(folder))
+    described.run_id, described.artifact_path = run_id, logged.artifact_location
+    described.model_uuid = described.model_id = logged.model_id
+    described.save(str(folder / "MLmodel"))
+    client.log_model_artifacts(logged.model_id, str(folder))
+    client.finalize_logged_model(logged.model_id, "READY")

@@ -1,0 +1,34 @@
+"""A run as its journal tells it."""
+
+from pathlib import Path
+
+from lctrain.results import Point, RunResult
+from lctrain.tracking.journal import Journal
+from lctrain.tracking.progress import Progress
+
+
+def read_journal(journal_folder: Path) -> RunResult:
+    """The same as could be read from the store, once everything is delivered.
+
+    Raises:
+        ValueError: a journal that was never begun.
+    """
+    journal = Journal(journal_folder)
+    entries = [entry.fields for entry in journal.entries()]
+    if not entries or entries[0]["kind"] != "run":
+        raise ValueError(f"{journal_folder} holds no journal of a run")
+    run = entries[0]
+    status, end = "RUNNING", None
+    params, tags, metrics = {}, dict(run["tags"]), {}
+    for entry in entries[1:]:
+        if entry["kind"] == "params":
+            params |= entry["values"]
+        elif entry["kind"] == "tags":
+            tags |= entry["values"]
+        elif entry["kind"] == "metrics":
+            for name, value in entry["values"].items():
+                metrics.setdefault(name, []).append(Point(entry["time"], entry["step"], value))
+        elif entry["kind"] == "end":
+            status, end = entry["status"], entry["time"]
+    run_id = Progress.read(journal.folder).run_id
+    return RunResult(run_id, run["name"], status, run["time"], end, params, tags, metrics)

@@ -1,0 +1,211 @@
+"""A run: what it logs goes into its journal at once, and from there to the store as that can be reached."""
+
+import io
+import json
+import math
+import os
+import shlex
+import signal
+import sys
+import threading
+import uuid
+from collections.abc import Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager
+from pathlib import Path
+from typing import Any
+
+import psutil
+
+from lctrain.config.schema import TrackingConfig
+from lctrain.tracking.courier import Courier
+from lctrain.tracking.ending import FOLDER_TAG, OWNER_TAG, append_end
+from lctrain.tracking.journal import Journal, make_journal
+from lctrain.tracking.models import save_model
+from lctrain.tracking.owner import describe_owner
+
+LONGEST_PARAM = 6000  # characters that MLflow keeps
+LONGEST_TAG = 8000
+LONGEST_POINTER = 200  # characters of the words that take the place of the rest
+
+
+class Run:
+    """One run, open; no method waits for the store."""
+
+    def __init__(self, journal: Journal, courier: Courier):
+        self._journal = journal
+        self._courier = courier
+        self._params: dict[str, str] = {}
+        self._tables: list[str] = []
+
+    @property
+    def folder(self) -> Path:
+        """Of its journal."""
+        return self._journal.folder
+
+    @property
+    def run_id(self) -> str | None:
+        """The store's; None until the run is there."""
+        return self._courier.run_id
+
+    def log_params(self, config: Mapping[str, Any]) -> None:
+        """Every scalar (and list of scalars) of a nested configuration, under its dotted path, as JSON spells it.
+
+        Raises:
+            ValueError: a path that was logged before, with another value.
+        """
+        params = flatten(config)
+        for path, value in params.items():
+            if self._params.get(path, value) != value:
+                raise ValueError(f"`{path}` must keep its value {self._params[path]!r}; got {value!r}")
+        self._params |= params
+        self._append("params", values=self._fit(params, LONGEST_PARAM, "params.json", self._params))
+
+    def log_metrics(self, metrics: Mapping[str, float], step: int | None = None) -> None:
+        values = {name: float(value) for name, value in metrics.items()}
+        self._append("metrics", values=values, step=0 if step is None else int(step))
+
+    def log_tags(self, tags: Mapping[str, str]) -> None:
+        self._append("tags", values=self._fit(dict(tags), LONGEST_TAG, f"{'-'.join(tags)[:50]}.json", dict(tags)))
+
+    def log_text(self, text: str, path: str) -> None:
+        self._add_file(path, text.encode())
+
+    def log_table(self, table: Mapping[str, list], path: str) -> None:
+        """A table, one list per column, as JSON that MLflow's UI shows and `mlflow.load_table` reads."""
+        rows = [[_plain(value) for value in row] for row in zip(*table.values(), strict=True)]
+        self._add_file(path, json.dumps({"columns": list(table), "data": rows}).encode())
+        if path not in self._tables:
+            self._tables.append(path)
+            listed = json.dumps([{"path": path, "type": "table"} for path in self._tables])
+            self._append("tags", values={"mlflow.loggedArtifacts": listed})
+
+    def log_figure(self, figure, path: str) -> None:
+        """A matplotlib figure, in the format that the path's ending names."""
+        data = io.BytesIO()
+        figure.savefig(data, format=Path(path).suffix[1:])
+        self._add_file(path, data.getvalue())
+
+    def log_model(self, model, pip_requirements: list[str]) -> None:
+        """The Keras model as the MLflow model `model`; it holds no pickle, and loads after `import lctrain`."""
+        save_model(model, self.folder / "model", pip_requirements)
+        self._append("model", path="model")
+
+    def paused(self) -> AbstractContextManager[None]:
+        """Holds the delivery while something is measured."""
+        return self._courier.paused()
+
+    def _fit(self, values: Mapping[str, str], longest: int, path: str, all_values: Mapping[str, str]) -> dict[str, str]:
+        """The values; of those that are longer than MLflow keeps the beginning, and where the whole is."""
+        if any(len(value) > longest for value in values.values()):
+            self._add_file(path, json.dumps(all_values, indent=1).encode())
+        return {
+            name: value
+            if len(value) <= longest
+            else f"{value[: longest - LONGEST_POINTER]}... ({len(value)} characters; whole in the artifact {path})"
+            for name, value in values.items()
+        }
+
+    def _add_file(self, path: str, data: bytes) -> None:
+        self._journal.add_file(path, data)
+        self._courier.wake()
+
+    def _append(self, kind: str, **fields: Any) -> None:
+        self._journal.append(kind, **fields)
+        self._courier.wake()
+
+
+def flatten(config: Mapping[str, Any], prefix: str = "") -> dict[str, str]:
+    """Dotted paths and values as text.
+
+    >>> flatten({"seed": 0, "model": {"name": "lc2d", "kernel_size": [3, 2]}})
+    {'seed': '0', 'model.name': 'lc2d', 'model.kernel_size': '[3, 2]'}
+    """
+    flat = {}
+    for key, value in config.items():
+        if isinstance(value, Mapping):
+            flat |= flatten(value, f"{prefix}{key}.")
+        else:
+            flat[f"{prefix}{key}"] = value if isinstance(value, str) else json.dumps(value)
+    return flat
+
+
+def _plain(value: Any) -> Any:
+    """A table's cell as JSON has it, where numbers are finite."""
+    value = value.item() if hasattr(value, "item") else value
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+@contextmanager
+def start_run(
+    tracking: TrackingConfig, name: str, tags: Mapping[str, str], folder: Path, parent: Path | None = None
+) -> Iterator[Run]:
+    """A new run, which ends as the block does: FINISHED, FAILED with the error as a tag, or KILLED by a signal.
+
+    Args:
+        tracking: the store; it need not be there.
+        name: what the run is called.
+        tags: what is known of it from the start.
+        folder: the job's, where the journal is kept.
+        parent: the journal's folder of the run of the sweep that this one belongs to.
+    """
+    journal = make_journal(folder)
+    _begin(journal, tracking, name, tags, parent)
+    courier = Courier(journal)
+    courier.start()
+    run = Run(journal, courier)
+    try:
+        yield run
+    except BaseException as error:
+        with _signals_wait():
+            status = "KILLED" if isinstance(error, KeyboardInterrupt | SystemExit) else "FAILED"
+            _end(run, courier, tracking, status, f"{type(error).__name__}: {error}")
+        raise
+    _end(run, courier, tracking, "FINISHED", None)
+
+
+def _begin(journal: Journal, tracking: TrackingConfig, name: str, tags: Mapping[str, str], parent: Path | None) -> None:
+    system_tags = {f"{OWNER_TAG}{key}": value for key, value in describe_owner().items()}
+    system_tags |= {
+        FOLDER_TAG: str(journal.folder),
+        "mlflow.user": psutil.Process().username(),
+        "mlflow.source.name": "lctrain",
+    }
+    journal.append(
+        "run",
+        id=uuid.uuid4().hex,
+        name=name,
+        tags=dict(tags) | system_tags,
+        tracking=tracking.model_dump(),
+        parent=None if parent is None else str(Path(parent).absolute()),
+    )
+
+
+def _end(run: Run, courier: Courier, tracking: TrackingConfig, status: str, error: str | None) -> None:
+    if error is not None:
+        run.log_tags({"error": error})
+    append_end(run._journal, status, None)
+    reason = courier.close(tracking.patience)
+    if not reason:
+        return
+    folder = os.path.relpath(run.folder)
+    folder = folder if not folder.startswith("..") else str(run.folder)
+    told = f"Warning: not all of the run has reached the store ({reason})."
+    if run._journal.is_whole:
+        fix = f"Deliver the rest with: python -m lctrain sync {shlex.quote(folder)}"
+    else:
+        fix = f"There was no room for the rest in {folder}, so that it is lost."
+    print(f"{told} {fix}", file=sys.stderr, flush=True)
+
+
+@contextmanager
+def _signals_wait() -> Iterator[None]:
+    """A second Ctrl-C must not leave a run in the wrong state."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    handlers = {number: signal.signal(number, signal.SIG_IGN) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield
+    finally:
+        for number, handler in handlers.items():
+            signal.signal(number, handler)
