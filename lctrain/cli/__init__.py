@@ -123,4 +123,3 @@ def _tell(error: Exception, heading: str, debug: bool) -> int:
         hint = "Run again with --debug for the traceback."
         print(f"{heading}: {type(error).__name__}: {text}\n{hint}", file=sys.stderr)
     return exit_code_of(error)
-
