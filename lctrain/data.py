@@ -32,6 +32,12 @@ class Splits:
 
 
 HELD = {"digits": ([8, 8, 1], 10), "digits_rows": ([64, 1], 10)}  # input_shape and num_classes of what is not made up
+NUM_DIGITS = 1797
+
+
+def count_examples(data: DataConfig) -> int:
+    """Examples of all splits together."""
+    return getattr(data, "num_examples", NUM_DIGITS)
 
 
 def check_feeds(config: Config) -> None:

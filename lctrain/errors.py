@@ -26,6 +26,10 @@ class UserError(Exception):
     """A mistake that the user can mend; the CLI shows its text alone, without a traceback, and exits with 2."""
 
 
+class DoesNotFit(UserError):  # noqa: N818 - it says what is so, not that something went wrong
+    """A job that needs far more memory than is available; the CLI exits with 3."""
+
+
 @dataclass(frozen=True)
 class Problem:
     """One thing wrong in a configuration.
@@ -58,11 +62,9 @@ class ConfigError(UserError):
 
 def exit_code_of(error: Exception | None) -> int:
     """What a command ends with that was stopped by an error; None is one that nobody could name."""
-    if isinstance(error, UserError):
-        return EXIT_USER_ERROR
-    if isinstance(error, MemoryError) or type(error).__name__ == "ResourceExhaustedError":  # TensorFlow's
+    if isinstance(error, MemoryError | DoesNotFit) or type(error).__name__ == "ResourceExhaustedError":  # TensorFlow's
         return EXIT_NO_MEMORY
-    return EXIT_FAILED
+    return EXIT_USER_ERROR if isinstance(error, UserError) else EXIT_FAILED
 
 
 def suggest(name: str, known: Iterable[str], prefix: str = "") -> str:

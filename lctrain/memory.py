@@ -1,17 +1,155 @@
 """Memory of this process: what it has, the most it had, and what it may still take."""
 
 import sys
-from pathlib import Path
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
 
 import psutil
 
 GIGABYTE = 1e9
-PROC_STATUS = Path("/proc/self/status")
+RUNTIME_BYTES = 1.05e9  # resident in a job that has loaded TensorFlow, MLflow and Matplotlib and trained something tiny
+RUNTIME_ADDRESSES = 4.6e9  # mapped then, most of it never touched: libraries, stacks and arenas of threads
+ADDRESSES_PER_BYTE = 1.5  # mapped for each byte that becomes resident; 1.0 to 1.65 were seen
+PROC = Path("/proc")
+PROC_STATUS = PROC / "self" / "status"
+
+CONTROL_FILES = {  # by kind of group: its limit, what it uses, and the part of that which the kernel drops when asked
+    "cgroup2": ("memory.max", "memory.current", "inactive_file"),
+    "cgroup": ("memory.limit_in_bytes", "memory.usage_in_bytes", "total_inactive_file"),
+}
 
 
-def tell_lack(needed_bytes: int) -> str:
-    """`needs 20.5 GB`, where that is more than is available now; else nothing."""
-    return f"needs {needed_bytes / GIGABYTE:.1f} GB" if needed_bytes > psutil.virtual_memory().available else ""
+@dataclass(frozen=True)
+class Available:
+    """What this process may still take, under one of the limits that there are.
+
+    Args:
+        bytes: zero or more.
+        source: what sets it, as the user finds it: a file, or the name of a limit.
+        is_address_space: whether what is mapped counts, used or not; else what is resident.
+    """
+
+    bytes: int
+    source: str
+    is_address_space: bool = False
+
+
+def find_limits(proc: Path = PROC) -> list[Available]:
+    """What each limit leaves: the machine's free memory, every control group around this process, its address space.
+
+    Inside a container the kernel kills, without a word, what grows beyond its control group's limit, however much the
+    machine has.
+
+    Args:
+        proc: where the system tells of processes; its files name all others.
+    """
+    limits = [Available(psutil.virtual_memory().available, "the machine's free memory")]
+    limits += [*_control_groups(proc), *_address_space()]
+    return limits
+
+
+def find_tightest(needed_bytes: float) -> tuple[Available, float]:
+    """The limit that a process which loads TensorFlow and then takes so many bytes comes nearest to, or most above.
+
+    Returns:
+        The limit, and the bytes that count under it.
+    """
+    return max(
+        ((limit, _count_under(limit, needed_bytes)) for limit in find_limits()),
+        key=lambda pair: pair[1] / max(pair[0].bytes, 1),
+    )
+
+
+def tell_lack(needed_bytes: float) -> str:
+    """`needs 20.5 GB; 15.0 GB are available (the machine's free memory)`, where that is so; else nothing.
+
+    Args:
+        needed_bytes: by a process of its own, above what TensorFlow takes.
+    """
+    limit, counted = find_tightest(needed_bytes)
+    return tell_need(limit, counted) if counted > limit.bytes else ""
+
+
+def tell_need(limit: Available, counted_bytes: float) -> str:
+    kind = "GB of address space" if limit.is_address_space else "GB"
+    needed, available = counted_bytes / GIGABYTE, limit.bytes / GIGABYTE
+    return f"needs {needed:.1f} {kind}; {available:.1f} GB are available ({limit.source})"
+
+
+def _count_under(limit: Available, needed_bytes: float) -> float:
+    if limit.is_address_space:
+        return RUNTIME_ADDRESSES + ADDRESSES_PER_BYTE * needed_bytes
+    return RUNTIME_BYTES + needed_bytes
+
+
+def _address_space() -> list[Available]:
+    """What RLIMIT_AS leaves, where it is set."""
+    if sys.platform == "win32":
+        return []
+    import resource
+
+    limit, _ = resource.getrlimit(resource.RLIMIT_AS)
+    if limit == resource.RLIM_INFINITY:
+        return []
+    mapped = psutil.Process().memory_info().vms
+    return [Available(max(limit - mapped, 0), "RLIMIT_AS, ulimit -v", is_address_space=True)]
+
+
+def _control_groups(proc: Path) -> list[Available]:
+    """What each control group that this process is in leaves, from its own up to the outermost that is seen here."""
+    found = []
+    for kind, folder, mount in _mounted_groups(proc):
+        limit_file, used_file, cached = CONTROL_FILES[kind]
+        while True:
+            left = _read_group(folder, limit_file, used_file, cached)
+            if left is not None:
+                found.append(Available(left, str(folder / limit_file)))
+            is_counted_above = kind == "cgroup2" or _read_text(folder.parent / "memory.use_hierarchy") != "0"
+            if folder == mount or not is_counted_above:
+                break
+            folder = folder.parent
+    return found
+
+
+def _read_group(folder: Path, limit_file: str, used_file: str, cached: str) -> int | None:
+    """Bytes that one group leaves; None where it sets no limit."""
+    limit, used = _read_text(folder / limit_file), _read_text(folder / used_file)
+    if limit in ("", "max") or not used:
+        return None
+    statistics = dict(line.split() for line in _read_text(folder / "memory.stat").splitlines())
+    return max(int(limit) - int(used) + int(statistics.get(cached, 0)), 0)
+
+
+def _mounted_groups(proc: Path) -> Iterator[tuple[str, Path, Path]]:
+    """The kinds of control groups that count memory: this process's folder in each, and the outermost around it."""
+    paths = {}  # of this process's groups, by their controllers; "" is version 2
+    for line in _read_text(proc / "self" / "cgroup").splitlines():
+        _, controllers, path = line.split(":", 2)
+        paths |= dict.fromkeys(controllers.split(","), path)
+    for line in _read_text(proc / "self" / "mountinfo").splitlines():
+        before, _, after = line.partition(" - ")
+        root, mount = (_unescape(part) for part in before.split()[3:5])
+        kind, _, options = after.split(" ", 2)
+        counts_memory = kind == "cgroup2" or (kind == "cgroup" and "memory" in options.split(","))
+        path = PurePosixPath(paths.get("" if kind == "cgroup2" else "memory", "/"))
+        if counts_memory and path.is_relative_to(root):
+            yield kind, Path(mount, path.relative_to(root)), Path(mount)
+
+
+def _unescape(path: str) -> str:
+    """A path of mountinfo, in which blanks are octal numbers."""
+    for number in (r"\040", r"\011", r"\012", r"\134"):
+        path = path.replace(number, chr(int(number[1:], 8)))
+    return path
+
+
+def _read_text(path: Path) -> str:
+    """A small file of the system's; empty where there is none."""
+    try:
+        return path.read_text(encoding="utf-8").strip()
+    except OSError:
+        return ""
 
 
 def resident_memory_bytes() -> int:

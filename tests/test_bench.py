@@ -9,6 +9,7 @@ from conftest import make_config
 
 from lctrain.cli.bench import WHOLE_MODEL, find_winners, measure_config
 from lctrain.config import validate
+from lctrain.memory import RUNTIME_BYTES
 
 FIGURES = (
     "build_seconds",
@@ -48,7 +49,7 @@ def test_what_cannot_fit_is_told_and_not_tried():
     weights, matrix = positions * (12 * 3 + 3), (500 * 700 * 2) * (positions * 3)
     needed = 4 * (2 * weights + 2 * matrix)
     assert rows[0]["predicted_mb"] == needed / 2**20
-    assert rows[0]["reason"] == f"needs {needed / 1e9:.1f} GB"
+    assert rows[0]["reason"].startswith(f"needs {(needed + RUNTIME_BYTES) / 1e9:.1f} GB; ")
     assert rows[1]["predicted_mb"] == (needed + 4 * 2 * weights) / 2**20  # and what Adam keeps
 
 

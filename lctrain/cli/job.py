@@ -19,6 +19,7 @@ from lctrain.data import check_feeds
 from lctrain.errors import UserError
 from lctrain.libraries import load_libraries
 from lctrain.machine import describe_machine
+from lctrain.needs import check_memory
 from lctrain.tracking import Run, check_writable, start_run, ui_command
 from lctrain.tuning import needs_tuning, tune
 
@@ -38,13 +39,18 @@ def run_job(config: Config, overrides: Sequence[str], folder: Path) -> None:
 
     Raises:
         UserError: what only building shows (a window larger than its input, an unwritable store).
+        DoesNotFit: it needs far more memory than is available.
     """
     check_feeds(config)
     check_writable(config.tracking)
     _check_backend()
+    warning = check_memory(config)
+    if warning:
+        print(warning, file=sys.stderr)
     load_libraries()
     name = f"{config.model.name}-{config.implementation}"
-    with start_run(config.tracking, name, _tags(config), folder) as run:
+    tags = {**_tags(config), **({"memory_warning": warning} if warning else {})}
+    with start_run(config.tracking, name, tags, folder) as run:
         run.log_params(config.model_dump())
         run.log_text(yaml.safe_dump(config.model_dump(), sort_keys=False), "config/config.yaml")
         run.log_text(yaml.safe_dump(list(overrides)), "config/overrides.yaml")
