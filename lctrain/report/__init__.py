@@ -1,0 +1,25 @@
+"""Tables, pictures and pages on what jobs reached."""
+
+from lctrain.report.comparison import Candidate, Comparison, Job, compare
+from lctrain.report.curves import draw_loss_curve
+from lctrain.report.ranking import compare_rankings, rank_implementations
+from lctrain.report.recommendation import recommend
+from lctrain.report.sweep import Report, build_report
+from lctrain.report.tables import bench_table, summary_table
+from lctrain.report.terminal import print_report
+
+__all__ = [
+    "Candidate",
+    "Comparison",
+    "Job",
+    "Report",
+    "bench_table",
+    "build_report",
+    "compare",
+    "compare_rankings",
+    "draw_loss_curve",
+    "print_report",
+    "rank_implementations",
+    "recommend",
+    "summary_table",
+]

@@ -1,0 +1,87 @@
+"""The clause of a recommendation on candidates that compute the same: the fastest, as far as can be told."""
+
+from collections.abc import Sequence
+
+from lctrain.report.comparison import MEMORY, TIME, Candidate
+from lctrain.report.objective import Objective
+from lctrain.report.ranking import MARGIN, are_tied, sort_by_time
+from lctrain.report.settings import describe
+from lctrain.report.units import tell_megabytes, tell_metric, tell_milliseconds, tell_ratio
+from lctrain.report.wording import in_words, name_all, tell_tested, told_metric
+
+
+def judge_by_speed(candidates: Sequence[Candidate], objective: Objective | None, varying: Sequence[str]) -> str:
+    """The fastest of those whose test metric is no worse, its ties, the next, and what is faster but worse."""
+    timed = sort_by_time(candidates)
+    if not timed:
+        return f"{len(candidates)} settings finished, but no training step was measured, so none is the fastest"
+    sound = [candidate for candidate in timed if not _is_worse(candidate, timed, objective)]
+    best = sound[0]
+    tied = [candidate for candidate in sound if are_tied(best, candidate)]
+    slower = [candidate for candidate in sound if candidate not in tied]
+    if "implementation" in varying:
+        slower = _of_other_implementation(best, slower) or slower
+    clause = _tell_tie(tied, objective, varying) if len(tied) > 1 else _tell_winner(best, objective, varying)
+    if slower:
+        ratio, next_one = tell_ratio(slower[0].mean(TIME) / best.mean(TIME)), describe(slower[0].settings, varying)
+        facts = _tell_figures(slower[0])
+        if len(tied) > 1:
+            clause += f"; the next, {next_one}, takes {ratio} times as long ({facts})"
+        else:
+            clause += f", {ratio} times as fast as the next, {next_one} ({facts})"
+    trades = [candidate for candidate in timed if candidate not in sound and not are_tied(candidate, best)]
+    if trades and trades[0].mean(TIME) < best.mean(TIME):
+        clause += f"; {_tell_trade(trades[0], best, objective, varying)}"
+    return clause
+
+
+def _tell_winner(best: Candidate, objective: Objective | None, varying: Sequence[str]) -> str:
+    repeats = f" (mean of {len(best.done)} runs)" if len(best.done) > 1 else ""
+    memory = best.mean(MEMORY)
+    facts = ([] if memory is None else [f"{tell_megabytes(memory)} of memory"]) + tell_tested([best], objective)
+    having = f" with {' and '.join(facts)}" if facts else ""
+    name = describe(best.settings, varying)
+    return f"use {name}: {tell_milliseconds(best.mean(TIME))} per training step{repeats}{having}"
+
+
+def _tell_tie(tied: Sequence[Candidate], objective: Objective | None, varying: Sequence[str]) -> str:
+    shortest, longest = tell_milliseconds(tied[0].mean(TIME)), tell_milliseconds(tied[-1].mean(TIME))
+    times = shortest if shortest == longest else f"{shortest} to {longest}"
+    tested = "".join(f", with {fact}" for fact in tell_tested(tied, objective))
+    clause = f"use {name_all(tied, varying)}: their times are a tie, {times} per training step{tested}"
+    measured = [candidate for candidate in tied if candidate.mean(MEMORY) is not None]
+    if measured:
+        least, most = (pick(measured, key=lambda candidate: candidate.mean(MEMORY)) for pick in (min, max))
+        if most.mean(MEMORY) > MARGIN * least.mean(MEMORY):
+            figures = f"{tell_megabytes(least.mean(MEMORY))}, not up to {tell_megabytes(most.mean(MEMORY))}"
+            clause += f", and {describe(least.settings, varying)} takes the least memory ({figures})"
+    return clause
+
+
+def _tell_figures(candidate: Candidate) -> str:
+    memory = candidate.mean(MEMORY)
+    time = tell_milliseconds(candidate.mean(TIME))
+    return time if memory is None else f"{time}, {tell_megabytes(memory)}"
+
+
+def _tell_trade(faster: Candidate, best: Candidate, objective: Objective, varying: Sequence[str]) -> str:
+    metric = told_metric([faster, best], objective)
+    ratio = tell_ratio(best.mean(TIME) / faster.mean(TIME))
+    lost = f"{in_words(metric)} is {tell_metric(faster.mean(metric))}, not {tell_metric(best.mean(metric))}"
+    return f"{describe(faster.settings, varying)} is {ratio} times as fast still, but its {lost}"
+
+
+def _is_worse(candidate: Candidate, candidates: Sequence[Candidate], objective: Objective | None) -> bool:
+    """Whether its test metric is worse than the best by more than can be chance."""
+    metric = told_metric(candidates, objective)
+    if metric is None or not candidate.values(metric):
+        return False
+    scored = [other for other in candidates if other.values(metric)]
+    best = (min if objective.lower_is_better else max)(scored, key=lambda other: other.mean(metric))
+    return not objective.are_alike(candidate.values(metric), best.values(metric))
+
+
+def _of_other_implementation(best: Candidate, candidates: Sequence[Candidate]) -> list[Candidate]:
+    """Those that differ from the best in implementation alone."""
+    own = {**best.settings, "implementation": None}
+    return [candidate for candidate in candidates if {**candidate.settings, "implementation": None} == own]

@@ -1,0 +1,71 @@
+"""By which metric jobs are judged that do not compute the same."""
+
+import math
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from statistics import mean, variance
+
+from lctrain.results import RunResult
+
+BY_DEFAULT = ("val_accuracy", "val_loss", "test_accuracy", "test_loss")  # validation first: test data choose nothing
+LOWER_IS_BETTER = ("loss", "error", "mse", "mae", "mape", "msle", "perplexity", "divergence", "crossentropy")
+COSTS = ("_ms", "_ms_p90", "_seconds", "_mb")  # endings of what tells nothing of quality
+TOLERANCE, LOSS_TOLERANCE, COST_TOLERANCE = 0.01, 0.02, 0.2  # what one run each can't tell apart; the last two by size
+STANDARD_ERRORS = 2  # the same where there are repeats
+HUGE = 1.7e308  # a store that can't hold infinity keeps the largest number
+
+
+@dataclass(frozen=True)
+class Objective:
+    """A metric and which way is better."""
+
+    metric: str
+    lower_is_better: bool
+
+    @property
+    def is_cost(self) -> bool:
+        """Whether it is a time or memory."""
+        return self.metric.endswith(COSTS)
+
+    @property
+    def test_metric(self) -> str:
+        """The same on the test data."""
+        return f"test_{self.metric.removeprefix('val_').removeprefix('test_')}"
+
+    def is_better(self, value: float, other: float) -> bool:
+        return value < other if self.lower_is_better else value > other
+
+    def are_alike(self, values: Sequence[float], others: Sequence[float]) -> bool:
+        """Whether two sets of repeats do not differ by more than they tell.
+
+        With repeats: `STANDARD_ERRORS` of the difference of the means. With one run each: 0.01 of a metric such as
+        accuracy, 2 % of a loss, 20 % of a time or memory.
+        """
+        difference = abs(mean(values) - mean(others))
+        if len(values) > 1 and len(others) > 1:
+            error = math.sqrt(variance(values) / len(values) + variance(others) / len(others))
+            return difference <= STANDARD_ERRORS * error
+        size = max(abs(mean(values)), abs(mean(others)))
+        if self.lower_is_better:
+            tolerance = size * (COST_TOLERANCE if self.is_cost else LOSS_TOLERANCE)
+        else:
+            tolerance = TOLERANCE * max(size, 1)
+        return difference <= tolerance * (1 + 1e-9)
+
+
+def choose_objective(runs: Iterable[RunResult], metric: str | None = None) -> Objective | None:
+    """The metric that was asked for, here or as `sweep.objective`, or the first of `BY_DEFAULT` that a run logged."""
+    runs = list(runs)
+    asked = [metric, *(run.params.get("sweep.objective") for run in runs)]
+    logged = {name for run in runs for name in run.metrics}
+    found = [name for name in (*asked, *BY_DEFAULT) if name in logged]
+    if not found:
+        return None
+    lower_is_better = found[0].endswith(COSTS) or any(word in found[0].lower() for word in LOWER_IS_BETTER)
+    return Objective(found[0], lower_is_better)
+
+
+def read_metric(run: RunResult, name: str) -> float | None:
+    """The last value of a metric; the largest number there is stands for infinity."""
+    value = run.last(name)
+    return math.copysign(math.inf, value) if value is not None and abs(value) > HUGE else value

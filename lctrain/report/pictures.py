@@ -1,0 +1,71 @@
+"""Pictures of a comparison: time, memory, and losses over epochs and seconds."""
+
+from collections.abc import Sequence
+
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from lctrain.report.bars import MIN_PLACES, choose_bars, draw_bars
+from lctrain.report.comparison import MEMORY, TIME, Comparison
+from lctrain.report.losses import draw_by_epoch, draw_by_second
+from lctrain.report.settings import short_names
+from lctrain.report.theme import LIGHT, Theme, plain
+from lctrain.report.units import tell_megabytes, tell_milliseconds
+
+WIDTH, BAR_HEIGHT, REST_HEIGHT, LOSS_HEIGHT = 11.0, 0.34, 1.2, 4.2  # inches
+LEGEND_COLUMNS = 4
+
+
+def draw_comparison(comparison: Comparison, theme: Theme = LIGHT) -> Figure:
+    """All four pictures in one figure."""
+    figure, axes = _make_figure([_bars_height(comparison), LOSS_HEIGHT], theme)
+    _fill_measured(axes[0], comparison, theme)
+    _fill_losses(figure, axes[1], comparison, theme)
+    return figure
+
+
+def draw_measured(comparison: Comparison, theme: Theme = LIGHT) -> Figure:
+    """Time of a training step and peak memory beside each other."""
+    figure, axes = _make_figure([_bars_height(comparison)], theme)
+    _fill_measured(axes[0], comparison, theme)
+    return figure
+
+
+def draw_losses(comparison: Comparison, theme: Theme = LIGHT) -> Figure:
+    """Validation loss over epochs and over seconds beside each other."""
+    figure, axes = _make_figure([LOSS_HEIGHT], theme)
+    _fill_losses(figure, axes[0], comparison, theme)
+    return figure
+
+
+def _make_figure(heights: Sequence[float], theme: Theme) -> tuple[Figure, Sequence[Sequence[Axes]]]:
+    figure = Figure(figsize=(WIDTH, sum(heights)), layout="constrained", facecolor=theme.background)
+    figure.get_layout_engine().set(hspace=0.06, wspace=0.05)
+    return figure, figure.subplots(len(heights), 2, squeeze=False, gridspec_kw={"height_ratios": heights})
+
+
+def _bars_height(comparison: Comparison) -> float:
+    longest = max(len(choose_bars(comparison, metric).bars) for metric in (TIME, MEMORY))
+    return REST_HEIGHT + BAR_HEIGHT * max(longest, MIN_PLACES)
+
+
+def _fill_measured(axes: Sequence[Axes], comparison: Comparison, theme: Theme) -> None:
+    times, memory = axes
+    times.set_xlabel("ms per training step (median; whisker: 90th percentile)")
+    draw_bars(times, choose_bars(comparison, TIME), tell_milliseconds, theme, "Training step")
+    memory.set_xlabel("MB above the loaded libraries")
+    draw_bars(memory, choose_bars(comparison, MEMORY), tell_megabytes, theme, "Peak memory")
+
+
+def _fill_losses(figure: Figure, axes: Sequence[Axes], comparison: Comparison, theme: Theme) -> None:
+    by_epoch, by_second = axes
+    draw_by_epoch(by_epoch, comparison, theme)
+    draw_by_second(by_second, comparison, theme)
+    lines, names = by_epoch.get_legend_handles_labels()
+    if lines:
+        told = short_names(comparison.labelled_by)
+        title = ", ".join(plain(told[key]) for key in comparison.labelled_by)
+        columns = min(len(lines), LEGEND_COLUMNS)
+        look = {"facecolor": theme.background, "edgecolor": theme.faint, "labelcolor": theme.ink, "fontsize": 8.5}
+        legend = figure.legend(lines, names, loc="outside lower center", ncols=columns, title=title, **look)
+        legend.get_title().set(color=theme.ink, fontsize=8.5)

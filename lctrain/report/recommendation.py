@@ -1,0 +1,87 @@
+"""What follows from a sweep, in one sentence that says no more than was measured."""
+
+from collections import Counter
+from collections.abc import Sequence
+
+from lctrain.report.by_objective import judge_by_objective
+from lctrain.report.by_speed import judge_by_speed
+from lctrain.report.comparison import DIVERGED, DONE, MEMORY, TIME, Candidate, Comparison
+from lctrain.report.settings import changes_speed_alone, describe
+from lctrain.report.units import tell_megabytes, tell_milliseconds
+from lctrain.report.wording import MAX_NAMED, join_names, tell_tested
+
+
+def recommend(comparison: Comparison) -> str:
+    """The recommendation.
+
+    - Settings that change speed alone (implementation, device, precision, ...): the fastest, how much faster than the
+      next, memory, test metric. Times that can't be told apart are a tie; what is faster but worse is told as a trade.
+    - Other settings: the best by the objective, and of what computes the same the fastest.
+    - Jobs on different data are not compared with each other.
+    - What did not finish, or diverged, is named: nobody shall take it for slower or worse.
+    """
+    if not comparison.jobs:
+        return "Nothing to recommend: the sweep has no jobs."
+    judged = [candidate for candidate in comparison.candidates if candidate.status == DONE]
+    if not judged:
+        counts = Counter(_status(candidate, job) for candidate in comparison.candidates for job in candidate.jobs)
+        told = ", ".join(f"{count} {status}" for status, count in counts.most_common())
+        return f"Nothing to recommend: none of the sweep's jobs finished well ({told})."
+    parts = _split_by_data(judged, comparison)
+    clauses = [_judge(part, comparison) for part in parts[:MAX_NAMED]]
+    if len(parts) > MAX_NAMED:
+        clauses.append(f"{len(parts) - MAX_NAMED} more kinds of data are in the table")
+    sentence = "; ".join([*clauses, *_tell_left_out(comparison)])
+    return f"{sentence[0].upper()}{sentence[1:]}."
+
+
+def _judge(candidates: Sequence[Candidate], comparison: Comparison) -> str:
+    """The clause on candidates that can be compared with each other."""
+    data = _data_keys(comparison)
+    where = f"for {describe(candidates[0].settings, data)}: " if data else ""
+    if len(candidates) == 1:
+        return where + _tell_only(candidates[0], comparison)
+    varying = [key for key in comparison.varying if len({candidate.settings.get(key) for candidate in candidates}) > 1]
+    is_about_speed = all(changes_speed_alone(key) for key in varying)
+    if is_about_speed:
+        return where + judge_by_speed(candidates, comparison.quality, varying)
+    return where + judge_by_objective(candidates, comparison, varying)
+
+
+def _tell_only(candidate: Candidate, comparison: Comparison) -> str:
+    facts = [f"{tell_milliseconds(candidate.mean(TIME))} per training step"] if candidate.mean(TIME) else []
+    facts += [] if candidate.mean(MEMORY) is None else [f"{tell_megabytes(candidate.mean(MEMORY))} of memory"]
+    facts = ", ".join([*facts, *tell_tested([candidate], comparison.quality), "and nothing to compare it with"])
+    name = _name(candidate, comparison)
+    if len(candidate.done) > 1:
+        return f"{len(candidate.done)} runs of {name}: {facts}"
+    return f"only {name} finished: {facts}" if len(comparison.candidates) > 1 else f"one job, {name}: {facts}"
+
+
+def _split_by_data(candidates: Sequence[Candidate], comparison: Comparison) -> list[list[Candidate]]:
+    keys = _data_keys(comparison)
+    parts: dict[tuple, list[Candidate]] = {}
+    for candidate in candidates:
+        parts.setdefault(tuple(candidate.settings.get(key) for key in keys), []).append(candidate)
+    return list(parts.values())
+
+
+def _data_keys(comparison: Comparison) -> list[str]:
+    """The swept settings whose values give results that can't be compared: other data, or another loss as the judge."""
+    is_judged_by_loss = comparison.objective is not None and comparison.objective.metric.endswith("loss")
+    kinds = ("data.", "training.loss") if is_judged_by_loss else ("data.",)
+    return [key for key in comparison.varying if key.startswith(kinds)]
+
+
+def _tell_left_out(comparison: Comparison) -> list[str]:
+    left = [candidate for candidate in comparison.candidates if candidate.status != DONE]
+    named = [f"{_name(candidate, comparison)} ({candidate.status.replace('_', ' ')})" for candidate in left]
+    return [f"not judged: {join_names(named, 'and')}"] if named else []
+
+
+def _name(candidate: Candidate, comparison: Comparison) -> str:
+    return describe(candidate.settings, comparison.labelled_by) or candidate.jobs[0].run.name
+
+
+def _status(candidate: Candidate, job) -> str:
+    return (DIVERGED if job in candidate.diverged else job.status).replace("_", " ")

@@ -1,0 +1,64 @@
+"""All that is told of a sweep at its end, or later from the store."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+from matplotlib.figure import Figure
+
+from lctrain.report.comparison import RUNNING, Comparison, compare
+from lctrain.report.page import write_page
+from lctrain.report.pictures import draw_comparison
+from lctrain.report.recommendation import recommend
+from lctrain.results import RunResult
+
+
+@dataclass(frozen=True)
+class Report:
+    """What `build_report` made; table, picture and page are made when they are asked for."""
+
+    parent: RunResult
+    comparison: Comparison
+    recommendation: str
+    """One sentence."""
+    notes: tuple[str, ...]
+    """Sentences that the reader must know first: that the sweep still runs, or was left before its end."""
+
+    @cached_property
+    def table(self) -> dict[str, list[Any]]:
+        """A row per job, one list per column, for `log_table`."""
+        return self.comparison.as_table()
+
+    @cached_property
+    def figure(self) -> Figure:
+        return draw_comparison(self.comparison)
+
+    @cached_property
+    def html(self) -> str:
+        return write_page(self.parent, self.comparison, self.recommendation, self.notes)
+
+
+def build_report(parent: RunResult, children: Sequence[RunResult], objective: str | None = None) -> Report:
+    """Compares a sweep's jobs.
+
+    Args:
+        parent: the sweep's own run. Its status tells whether it still runs: at a sweep's end, give the one to come.
+        children: the runs of its jobs, every attempt.
+        objective: the metric to judge by, where the runs do not say.
+    """
+    comparison = compare(children, objective)
+    return Report(parent, comparison, recommend(comparison), tuple(_find_notes(parent, comparison)))
+
+
+def _find_notes(parent: RunResult, comparison: Comparison) -> list[str]:
+    running = sum(job.status == RUNNING for job in comparison.jobs)
+    expected = parent.tags.get("sweep.jobs", "")
+    missing = max(int(expected) - len(comparison.jobs), 0) if expected.isdecimal() else 0
+    if not running and not missing:
+        return []
+    ended = len(comparison.jobs) - running
+    if parent.status == "RUNNING":
+        return [f"The sweep is still running: {ended} of {ended + running + missing} jobs have ended so far."]
+    notes = [f"{running} of {len(comparison.jobs)} jobs are still marked as running."] if running else []
+    return notes + ([f"{missing} of {missing + len(comparison.jobs)} jobs were not started."] if missing else [])

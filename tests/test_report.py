@@ -1,0 +1,272 @@
+"""What is made of a comparison: pictures, the page, the terminal's table."""
+
+import base64
+import io
+import json
+import math
+import re
+import xml.etree.ElementTree as ElementTree
+from html.parser import HTMLParser
+
+import pytest
+from made_sweeps import make_failure, make_parent, make_run
+from matplotlib.figure import Figure
+from matplotlib.image import imread
+
+from lctrain.report import build_report, compare, print_report
+from lctrain.report.bars import MAX_BARS, choose_bars
+from lctrain.report.losses import MAX_LINES, choose_curves
+from lctrain.report.pictures import draw_comparison, draw_losses, draw_measured
+from lctrain.report.theme import DARK, LIGHT, pick_colours
+
+RATE = "optimizer.learning_rate"
+HOSTILE = "<script>alert('x')</script>\"><img src=http://evil.example/x onerror=alert(1)> [red]$x_$ \x1b[31m \u202e"
+VOID = {"meta", "img", "source"}
+
+
+class Page(HTMLParser):
+    """The tags of a page, where each must be closed by its own."""
+
+    def __init__(self, html):
+        super().__init__()
+        self.open, self.tags, self.texts = [], [], []
+        self.feed(html)
+        assert self.open == []
+
+    def handle_starttag(self, tag, attributes):
+        self.tags.append((tag, dict(attributes)))
+        if tag not in VOID:
+            self.open.append(tag)
+
+    def handle_endtag(self, tag):
+        assert self.open.pop() == tag
+
+    def handle_data(self, data):
+        self.texts.append(data)
+
+    def find(self, tag):
+        return [attributes for name, attributes in self.tags if name == tag]
+
+
+def all_kinds():
+    """One job of each kind that there may be."""
+    return [
+        make_run(0, "1", ms=20.0, memory=420.0),
+        make_run(1, "2", ms=7.2, memory=1520.0),
+        make_failure(2, "3", "refused", "needs 4.1 GB\navailable are 2.9 GB"),
+        make_run(3, "batched", ms=2.0, metrics={"val_loss": [2.0, math.nan, math.inf], "test_loss": math.nan}),
+        make_failure(4, "auto", "timed_out", ""),
+        make_failure(5, "tuned", "killed", "killed by SIGKILL", params={"device.name": None}),
+        make_run(6, "2", status="RUNNING", device="gpu"),
+        make_run(7, "3", metrics={"test_accuracy": 0.5}, device="gpu"),
+        make_run(None, "1"),
+    ]
+
+
+def many(num_jobs=100):
+    return [
+        make_run(
+            number,
+            ("1", "2", "3", "batched")[number % 4],
+            ms=(20.0, 7.0, 9.0, 2.0)[number % 4],
+            params={RATE: f"{0.001 * (1 + number // 4):.3f}"},
+            metrics={"val_loss": [1.5 / (epoch + 1) + number / 100 for epoch in range(5)]},
+        )
+        for number in range(num_jobs)
+    ]
+
+
+SWEEPS = {
+    "all kinds": all_kinds(),
+    "one job": [make_run(0, ms=7.0)],
+    "no job": [],
+    "nothing finished": [make_failure(0, "1"), make_failure(1, "2", "interrupted")],
+    "many": many(),
+    "unicode": [make_run(0, "1", ms=7.0, params={"model.name": "模型 ñ"}), make_run(1, "2", ms=9.0)],
+    "hostile": [
+        make_run(0, HOSTILE, ms=7.0, params={HOSTILE: HOSTILE, "x": HOSTILE}, metrics={f"test_{HOSTILE}": 1.0}),
+        make_failure(1, "2", HOSTILE, HOSTILE, params={HOSTILE: "2", "x": HOSTILE}),
+    ],
+}
+
+
+@pytest.fixture(params=SWEEPS)
+def report(request):
+    children = SWEEPS[request.param]
+    return build_report(make_parent(len(children)), children)
+
+
+def test_every_sweep_becomes_a_page_a_picture_and_a_table(report, capsys):
+    page = Page(report.html)
+    assert len(page.find("tbody")) >= bool(report.comparison.jobs)
+    stream = io.BytesIO()
+    report.figure.savefig(stream, format="png", dpi=40)
+    assert imread(io.BytesIO(stream.getvalue())).shape[2] == 4
+    assert json.loads(json.dumps(report.table, allow_nan=False)) == report.table
+    print_report(report)
+    told = capsys.readouterr().out
+    assert "\x1b" not in told
+    assert report.recommendation.split()[0] in told
+
+
+def test_the_page_needs_nothing_else(report):
+    page = Page(report.html)
+    names = {name for name, _ in page.tags}
+    assert not names & {"link", "iframe", "object", "embed", "base", "form"}
+    addresses = [
+        attributes[key] for _, attributes in page.tags for key in ("src", "srcset", "href") if key in attributes
+    ]
+    assert all(address.startswith("data:image/svg+xml;base64,") for address in addresses)
+    for address in addresses:
+        ElementTree.fromstring(base64.b64decode(address.partition(",")[2]))
+    (policy,) = [attributes["content"] for attributes in page.find("meta") if "http-equiv" in attributes]
+    assert policy.startswith("default-src 'none'; img-src data:; style-src 'sha256-")
+    assert "unsafe" not in policy
+
+
+def test_what_comes_from_runs_is_no_markup():
+    children = SWEEPS["hostile"]
+    parent = make_parent(2, **{"sweep.command": HOSTILE, "sweep.folder": HOSTILE})
+    html = build_report(parent, children).html
+    page = Page(html)
+    assert len(page.find("script")) == len(page.find("style")) == 1
+    assert not [key for _, attributes in page.tags for key in attributes if key.startswith("on") or key == "style"]
+    assert all(attributes["src"].startswith("data:") for attributes in page.find("img"))
+    assert "<script>alert" in "".join(page.texts)  # as text
+    assert "\x1b" not in html
+    assert "\u202e" not in html  # which would turn what follows around
+
+
+def test_markup_in_texts_does_not_reach_the_terminals_table(capsys):
+    print_report(build_report(make_parent(2), SWEEPS["hostile"]))
+    assert "[red]" in capsys.readouterr().out
+
+
+def test_the_page_says_what_was_asked_for():
+    report = build_report(make_parent(9, **{"sweep.command": "lctrain -m implementation=1,2"}), all_kinds())
+    page = Page(report.html)
+    text = " ".join(page.texts)
+    headings = ["Recommendation", "All jobs", "Time and memory", "Losses over time", "Speed-ups", "What failed and why"]
+    assert re.findall("|".join(headings), text)[:6] == headings
+    assert text.index("Settings common to all jobs") < text.index("Versions and hardware")
+    for told in (
+        "lctrain -m implementation=1,2",
+        "20.0 ms",
+        "1.48 GB",
+        "needs 4.1 GB\navailable are 2.9 GB",
+        "timed out",
+    ):
+        assert told in text
+    assert report.recommendation in text
+    assert "diverged: test_loss is nan" in text
+    assert "Some CPU" in text
+
+
+def test_versions_that_differ_say_whose_they_are():
+    runs = [
+        make_run(i, str(i + 1), ms=7.0, tags={"cpu_model": name}) for i, name in enumerate(["Fast", "Slow", "Fast"])
+    ]
+    assert "Fast (jobs 0, 2); Slow (jobs 1)" in build_report(make_parent(3), runs).html
+
+
+def test_repeats_have_a_table_of_their_own():
+    runs = [make_run(i, ms=6.0 + i, accuracy=0.9 + i / 100, seed=i) for i in range(3)]
+    html = build_report(make_parent(3), runs).html
+    assert "7.00 ms ± 1.00 ms" in html
+    assert "0.9100 ± 0.0100" in html
+    assert "Repeats" not in build_report(make_parent(1), runs[:1]).html
+
+
+def test_cells_are_sorted_by_their_numbers():
+    html = build_report(make_parent(9), all_kinds()).html
+    assert 'data-value="1520.0">1.48 GB' in html
+    assert 'data-value="nan"' not in html
+
+
+@pytest.mark.parametrize(
+    ("parent", "num_jobs", "notes"),
+    [
+        (make_parent(2), 2, []),
+        (make_parent(2, "RUNNING"), 2, []),  # as the sweep itself sees it at its end
+        (make_parent(7, "RUNNING"), 2, ["The sweep is still running: 2 of 7 jobs have ended so far."]),
+        (make_parent(7), 2, ["5 of 7 jobs were not started."]),
+    ],
+)
+def test_notes(parent, num_jobs, notes):
+    report = build_report(parent, [make_run(i, str(i), ms=7.0) for i in range(num_jobs)])
+    assert list(report.notes) == notes
+    assert all(note in report.html for note in notes)
+
+
+def test_jobs_that_run_when_the_sweep_is_over_are_told():
+    runs = [make_run(0, ms=7.0), make_run(1, "3", status="RUNNING")]
+    assert build_report(make_parent(2), runs).notes == ("1 of 2 jobs are still marked as running.",)
+    assert build_report(make_parent(2, "RUNNING"), runs).notes == (
+        "The sweep is still running: 1 of 2 jobs have ended so far.",
+    )
+
+
+def test_bars_have_their_whiskers_and_figures():
+    figure = draw_measured(compare([make_run(0, "1", ms=20.0, p90=26.0), make_run(1, "batched", ms=2.0, device="gpu")]))
+    times, memory = figure.axes
+    assert [bar.get_width() for bar in times.patches] == [2.0, 20.0]
+    assert [label.get_text() for label in times.get_yticklabels()] == ["batched, gpu", "1, cpu"]
+    assert [text.get_text() for text in times.texts] == ["2.00 ms", "20.0 ms"]
+    assert [text.get_text() for text in memory.texts] == ["310 MB", "310 MB"]
+    assert max(x for line in times.collections for path in line.get_paths() for x, _ in path.vertices) == 26.0
+    assert "ms" in times.get_xlabel()
+    assert "MB" in memory.get_xlabel()
+
+
+def test_curves_have_a_colour_per_implementation_and_a_style_per_device():
+    runs = [
+        make_run(2 * i + j, name, ms=7.0, device=device)
+        for i, name in enumerate("12")
+        for j, device in enumerate(["cpu", "gpu"])
+    ]
+    figure = draw_losses(compare(runs))
+    by_epoch, by_second = figure.axes
+    assert len({line.get_color() for line in by_epoch.lines}) == 2
+    assert [line.get_linestyle() for line in by_epoch.lines] == ["-", "--", "-", "--"]
+    assert list(by_epoch.lines[0].get_xdata()) == [1, 2, 3]
+    assert list(by_second.lines[0].get_xdata()) == [2.0, 4.0, 6.0]
+    assert by_second.get_xlabel() == "seconds since the job's start"
+    assert len({line.get_linewidth() for line in by_epoch.lines}) == 4  # equal curves do not hide each other
+
+
+def test_one_implementation_has_a_colour_per_setting():
+    runs = [make_run(i, ms=7.0, params={RATE: rate}) for i, rate in enumerate(["0.1", "0.2", "0.3"])]
+    lines = draw_losses(compare(runs)).axes[0].lines
+    assert len({line.get_color() for line in lines}) == 3
+    assert len({line.get_linewidth() for line in lines}) == 1
+
+
+def test_many_jobs_remain_readable():
+    comparison = compare(many())
+    bars = choose_bars(comparison, "train_step_ms")
+    assert [bar.label for bar in bars.bars] == ["batched", "2", "3", "1"]
+    assert bars.told == " (medians of 100 settings)"
+    curves, told = choose_curves(comparison)
+    assert len(curves) == MAX_LINES
+    assert told == " (the best 12 of 100)"
+    assert [job.number for job in curves] == list(range(MAX_LINES))
+    one_implementation = compare([run for run in many() if run.params["implementation"] == "2"])
+    bars = choose_bars(one_implementation, "train_step_ms")
+    assert len(bars.bars) == MAX_BARS
+    assert bars.told == " (the 16 lowest of 25)"
+
+
+@pytest.mark.parametrize("theme", [LIGHT, DARK])
+def test_pictures_stand_on_their_own_ground(theme):
+    figure = draw_comparison(compare(all_kinds()), theme)
+    assert isinstance(figure, Figure)
+    stream = io.BytesIO()
+    figure.savefig(stream, format="png", dpi=40)
+    corner = imread(io.BytesIO(stream.getvalue()))[0, 0]
+    assert corner[3] == 1
+    assert bool(corner[:3].mean() > 0.9) is (theme is LIGHT)
+
+
+def test_an_implementation_has_the_same_colour_in_every_report():
+    assert pick_colours(["batched", "1"], LIGHT)["1"] == pick_colours(["1", "2", "3"], LIGHT)["1"]
+    assert len(set(pick_colours(["1", "2", "3", "batched", "auto", "tuned"], DARK).values())) == 6
