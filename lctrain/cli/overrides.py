@@ -6,6 +6,7 @@ from pathlib import PurePath
 
 from hydra._internal.utils import get_args_parser  # hydra.main's own, so that flags are read as it reads them
 
+from lctrain.cli.launchers import PLUGINS, SAMPLER, check_plugins, choose, is_plugin_key
 from lctrain.config import Config
 from lctrain.config.limits import INSTANTIATION, MAX_NESTING, TOO_DEEP
 from lctrain.errors import UserError, suggest
@@ -16,11 +17,9 @@ FORCED = "++"  # Hydra's prefix of an override that may set a new key or an old 
 GROUPS = ("model", "data", "optimizer", "training", "device", "tracking", "experiment")
 HYDRA_KEYS = (
     *("hydra.verbose", "hydra.mode", "hydra.run.dir", "hydra.sweep.dir", "hydra.sweep.subdir", "hydra.job.name"),
-    *("hydra.job.chdir", "hydra.output_subdir", "hydra.sweeper.max_batch_size"),
+    *("hydra.job.chdir", "hydra.output_subdir"),
 )
 HYDRA_GROUPS = {
-    "hydra/launcher": ("basic",),
-    "hydra/sweeper": ("basic",),
     "hydra/job_logging": ("lctrain", "default", "stdout", "none", "disabled"),
     "hydra/hydra_logging": ("lctrain", "default", "hydra_debug", "none", "disabled"),
 }
@@ -53,8 +52,11 @@ def check_arguments(arguments: Sequence[str]) -> None:
         )
     if parsed.shell_completion:
         return
-    for override in [*parsed.overrides, *(argument for argument in unknown if argument[:1] in "+~")]:
+    overrides = [*parsed.overrides, *(argument for argument in unknown if argument[:1] in "+~")]
+    for override in overrides:
         _check_override(override)
+    settings = [split_override(override)[1:] for override in overrides]
+    check_plugins(settings, is_multirun=parsed.multirun or ("hydra.mode", "MULTIRUN") in settings)
 
 
 def _check_override(override: str) -> None:
@@ -88,8 +90,10 @@ def _check_hydra(key: str, value: str | None) -> None:
             raise UserError(
                 f"`{key}` must be one of {', '.join(allowed)}; got {value!r}. {suggest(str(value), allowed)}"
             )
+    elif key in PLUGINS or key == SAMPLER or is_plugin_key(key):
+        return  # which of them fit together is seen once all are known
     elif key not in HYDRA_KEYS:
-        hint = suggest(key, [*HYDRA_KEYS, *HYDRA_GROUPS])
+        hint = suggest(key, [*HYDRA_KEYS, *HYDRA_GROUPS, *PLUGINS])
         raise UserError(f"`{key}` is not taken: of Hydra's settings those alone that run no code. {hint}")
     elif key in INSIDE and _leaves(value or ""):
         raise UserError(f"`{key}` must stay in the run's own folder; got {value!r}.")
@@ -118,8 +122,12 @@ def leave_keys_to_validation(argument: str) -> str:
     ('++model.layers.lc1.strides=2', 'model=lc2d')
     """
     prefix, key, value = split_override(argument)
-    if value is None or prefix not in ("", "+") or not PLAIN_KEY.fullmatch(key) or key.startswith("hydra."):
+    if value is not None and key in PLUGINS:
+        return choose(key, value)
+    if value is None or prefix not in ("", "+") or not PLAIN_KEY.fullmatch(key):
         return argument
+    if key.startswith("hydra."):
+        return f"{FORCED}{key}={value}" if is_plugin_key(key) else argument
     if value.replace(" ", "") == "{}":
         raise UserError(f"`{key}={{}}` would change nothing: mappings are merged. Delete keys one by one: ~{key}.KEY")
     if key in Config.model_fields or key in GROUPS:

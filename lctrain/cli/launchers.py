@@ -1,0 +1,157 @@
+"""Launchers and sweepers beyond Hydra's own: which there are, what each needs, and which of their keys run no code."""
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from importlib.util import find_spec
+from typing import NamedTuple
+
+from lctrain.errors import UserError, suggest
+
+
+class Kind(NamedTuple):
+    """What a value must look like: nothing that Hydra would resolve, or that would end a line of a batch script."""
+
+    described: str
+    pattern: str
+
+
+INTEGER = Kind("a whole number", r"-?\d+")
+NUMBER = Kind("a number", r"-?\d+(\.\d+)?(e-?\d+)?")
+NAME = Kind("a name, without blanks or quotes", r"[\w.:/@%+=-]+")
+NULL = Kind("null", "null")
+
+
+@dataclass(frozen=True)
+class Plugin:
+    """A choice of `hydra/launcher` or `hydra/sweeper`.
+
+    Args:
+        choice: what it is called among the files and Hydra's plugins.
+        extra: the optional extra of lctrain that brings it; None for Hydra's own.
+        module: what that extra installs.
+        keys: those that run no code, below `hydra.launcher` or `hydra.sweeper`, and what each may be; all but NULL may
+            also be null.
+    """
+
+    choice: str
+    extra: str | None
+    module: str
+    keys: Mapping[str, Kind]
+
+
+QUEUE_KEYS = {
+    **dict.fromkeys(("timeout_min", "cpus_per_task", "gpus_per_node", "gpus_per_task", "mem_gb", "nodes"), INTEGER),
+    **dict.fromkeys(("tasks_per_node", "array_parallelism", "signal_delay_s", "max_num_timeout"), INTEGER),
+    **dict.fromkeys(("partition", "qos", "account", "constraint", "exclude", "gres", "name", "comment"), NAME),
+    **{"cpus_per_gpu": INTEGER, "mem_per_gpu": NAME, "mem_per_cpu": NAME},
+}
+RAY_KEYS = {
+    **{"ray.init.address": NAME, "ray.init.num_cpus": INTEGER, "ray.init.num_gpus": INTEGER},
+    "ray.init.object_store_memory": INTEGER,
+    **{"ray.remote.num_cpus": NUMBER, "ray.remote.num_gpus": NUMBER, "ray.remote.memory": INTEGER},
+    **{"ray.remote.max_retries": INTEGER, "ray.remote.scheduling_strategy": NAME},
+}
+OPTUNA_KEYS = {
+    **{"n_trials": INTEGER, "n_jobs": INTEGER, "direction": Kind("minimize or maximize", "minimize|maximize")},
+    **{"study_name": NAME, "max_failure_rate": NUMBER, "storage": NULL},
+    **{"sampler.seed": INTEGER, "sampler.n_startup_trials": INTEGER, "sampler.multivariate": NAME},
+}
+PLUGINS = {
+    "hydra/launcher": {
+        "basic": Plugin("basic", None, "hydra", {}),
+        "joblib": Plugin(
+            "joblib", "joblib", "hydra_plugins.hydra_joblib_launcher", {"n_jobs": INTEGER, "verbose": INTEGER}
+        ),
+        "slurm": Plugin("slurm", "slurm", "hydra_plugins.hydra_submitit_launcher", QUEUE_KEYS),
+        "ray": Plugin("ray_cluster", "ray", "hydra_plugins.hydra_ray_launcher", RAY_KEYS),
+    },
+    "hydra/sweeper": {
+        "basic": Plugin("basic", None, "hydra", {"max_batch_size": INTEGER}),
+        "optuna": Plugin("optuna_study", "optuna", "hydra_plugins.hydra_optuna_sweeper", OPTUNA_KEYS),
+    },
+}
+SAMPLER = "hydra/sweeper/sampler"
+SAMPLERS = ("tpe", "random", "grid", "cmaes", "nsgaii", "motpe")
+SHELL_KEYS = ("setup", "srun_args", "additional_parameters", "python", "submitit_folder")
+ELSEWHERE = {  # names that others use
+    "submitit_slurm": "slurm, which is that and waits even for jobs that SLURM has killed",
+    "submitit_local": "joblib: submitit_local starts all jobs at once",
+    "ray_aws": "ray: ray_aws starts machines by shell commands",
+}
+
+
+def is_plugin_key(key: str) -> bool:
+    """Whether a key sets something of a launcher or sweeper, whichever that is.
+
+    >>> is_plugin_key("hydra.launcher.n_jobs"), is_plugin_key("hydra.sweep.dir")
+    (True, False)
+    """
+    return key.startswith(("hydra.launcher.", "hydra.sweeper."))
+
+
+def choose(group: str, name: str) -> str:
+    """The override by which Hydra gets a launcher or sweeper that the user named.
+
+    >>> choose("hydra/launcher", "ray")
+    'hydra/launcher=ray_cluster'
+    """
+    return f"{group}={PLUGINS[group][name].choice}"
+
+
+def check_plugins(overrides: Sequence[tuple[str, str | None]], is_multirun: bool) -> None:
+    """Refuses launchers and sweepers that are not there, and keys of theirs that run code or that they don't have.
+
+    Args:
+        overrides: key and value of each on the command line, those of other keys among them.
+        is_multirun: whether there is a sweep at all.
+
+    Raises:
+        UserError: names the key and what is taken instead.
+    """
+    chosen = dict(overrides)
+    for group, plugins in PLUGINS.items():
+        name = chosen.get(group, "basic")
+        if name not in plugins:
+            hint = f"Use {ELSEWHERE[name]}." if name in ELSEWHERE else suggest(str(name), plugins)
+            raise UserError(f"`{group}` must be one of {', '.join(plugins)}; got {name!r}. {hint}")
+        if plugins[name].extra is not None:
+            _check_usable(group, name, plugins[name], is_multirun)
+    if SAMPLER in chosen and (chosen.get("hydra/sweeper") != "optuna" or chosen[SAMPLER] not in SAMPLERS):
+        told = f"must be one of {', '.join(SAMPLERS)}, with hydra/sweeper=optuna"
+        raise UserError(f"`{SAMPLER}` {told}; got {chosen[SAMPLER]!r}.")
+    for key, value in overrides:
+        if is_plugin_key(key):
+            _check_key(key, value, chosen)
+
+
+def _check_usable(group: str, name: str, plugin: Plugin, is_multirun: bool) -> None:
+    if not _is_installed(plugin.module):
+        raise UserError(f"`{group}={name}` needs the extra `{plugin.extra}`: pip install 'lctrain[{plugin.extra}]'")
+    if not is_multirun:
+        raise UserError(f"`{group}={name}` counts for a sweep alone. Add -m, or leave it out.")
+
+
+def _is_installed(module: str) -> bool:
+    try:
+        return find_spec(module) is not None
+    except ModuleNotFoundError:
+        return False
+
+
+def _check_key(key: str, value: str | None, chosen: Mapping[str, str | None]) -> None:
+    _, part, name = key.split(".", 2)
+    group = f"hydra/{part}"
+    choice = chosen.get(group, "basic")
+    keys = PLUGINS[group][choice].keys
+    if name.partition(".")[0] in SHELL_KEYS:
+        raise UserError(f"`{key}` is not taken: it would run commands of a shell, and a configuration is data.")
+    if name not in keys:
+        owners = [other for other, plugin in PLUGINS[group].items() if name in plugin.keys]
+        if owners:
+            raise UserError(f"`{key}` belongs to {group}={' or '.join(owners)}; the command line has {choice}.")
+        hint = suggest(key, [f"hydra.{part}.{each}" for each in keys])
+        raise UserError(f"`{key}` is not taken: of Hydra's settings those alone that run no code. {hint}")
+    described, pattern = keys[name]
+    if value is None or not (re.fullmatch(pattern, value) or value == "null"):
+        raise UserError(f"`{key}` must be {described}; got {value!r}.")
