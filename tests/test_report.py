@@ -143,14 +143,14 @@ def test_markup_in_texts_does_not_reach_the_terminals_table(capsys):
 
 
 def test_the_page_says_what_was_asked_for():
-    report = build_report(make_parent(9, **{"sweep.command": "lctrain -m implementation=1,2"}), all_kinds())
+    report = build_report(make_parent(9, **{"sweep.command": "-m implementation=1,2"}), all_kinds())
     page = Page(report.html)
     text = " ".join(page.texts)
     headings = ["Recommendation", "All jobs", "Time and memory", "Losses over time", "Speed-ups", "What failed and why"]
     assert re.findall("|".join(headings), text)[:6] == headings
     assert text.index("Settings common to all jobs") < text.index("Versions and hardware")
     for told in (
-        "lctrain -m implementation=1,2",
+        "python -m lctrain -m implementation=1,2",
         "20.0 ms",
         "1.48 GB",
         "needs 4.1 GB\navailable are 2.9 GB",

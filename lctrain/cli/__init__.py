@@ -25,6 +25,11 @@ VERBS = {  # by name: a line on what it does, and the module here and its functi
     "check": ("validate a configuration, or every job of a sweep with -m, and run nothing", "check", "run_check"),
     "ls": ("list groups and their choices, each with a line on what it is: ls [GROUP ...]", "choices", "run_ls"),
     "cp": ("copy a packaged choice to edit: cp model=lc2d NEW_NAME [--config-dir my_configs]", "choices", "run_cp"),
+    "report": (
+        "compare the jobs of a sweep: table, picture, HTML page; --sweep ID|latest, --out DIR",
+        "report",
+        "run_report",
+    ),
     "schema": ("print the language as JSON Schema for editors, or with --markdown as a page", "schema", "run_schema"),
 }
 

@@ -27,6 +27,7 @@ from lctrain.results import RunResult
 
 MAX_REASON = 6000  # characters
 NO_VERSIONS = ("error", "model", "data", "implementation", "device", "verb")  # tags that are told elsewhere
+NO_VERSION_GROUPS = ("mlflow.", "sweep.", "lctrain.")
 MEASURED = (
     (TIME, "step", tell_milliseconds),
     (TIME_P90, "step p90", tell_milliseconds),
@@ -98,11 +99,12 @@ def _header(parent: RunResult, comparison: Comparison) -> str:
     counts = Counter(job.status for job in comparison.jobs)
     ended = ", ".join(f"{count} {status.replace('_', ' ')}" for status, count in counts.most_common())
     facts = [f"started {start}"]
-    if parent.seconds is not None:
-        facts.append(f"took {tell_seconds(parent.seconds)}")
+    ends = [run.end for run in (parent, *(job.run for job in comparison.jobs)) if run.end is not None]
+    if ends and parent.status != "RUNNING":
+        facts.append(f"took {tell_seconds((max(ends) - parent.start) / 1e3)}")
     facts.append(f"{len(comparison.jobs)} jobs: {ended}" if comparison.jobs else "no jobs")
     command = parent.tags.get("sweep.command")
-    shown = f'<p class="small"><code>{text(command)}</code></p>' if command else ""
+    shown = f'<p class="small"><code>python -m lctrain {text(command)}</code></p>' if command else ""
     folder = parent.tags.get("sweep.folder")
     place = f'<p class="small soft">run {text(parent.run_id or "not in a store")}'
     place += f", folder {text(folder)}</p>" if folder else "</p>"
@@ -264,7 +266,7 @@ def _versions(comparison: Comparison) -> str:
     values: dict[str, dict[str, list[str]]] = {}
     for job in comparison.jobs:
         for key, value in sorted(job.run.tags.items()):
-            if not key.startswith(("mlflow.", "sweep.")) and key not in NO_VERSIONS:
+            if not key.startswith(NO_VERSION_GROUPS) and key not in NO_VERSIONS:
                 told = values.setdefault(key.replace("_", " "), {})
                 told.setdefault(value, []).append(str(job.number))
     pairs = {key: _tell_values(by_value, len(comparison.jobs)) for key, by_value in values.items()}

@@ -9,10 +9,12 @@ from lctrain.tracking.delivery import deliver
 from lctrain.tracking.ending import end_run
 from lctrain.tracking.journal import find_journals
 from lctrain.tracking.reading import read_journal
+from lctrain.tracking.results import LATEST, read_sweep
 from lctrain.tracking.run import Run, flatten, start_run
 from lctrain.tracking.store import store_uri, ui_command
 
 __all__ = [
+    "LATEST",
     "Run",
     "check_writable",
     "deliver",
@@ -20,6 +22,7 @@ __all__ = [
     "find_journals",
     "flatten",
     "read_journal",
+    "read_sweep",
     "start_run",
     "store_uri",
     "ui_command",

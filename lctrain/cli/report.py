@@ -1,0 +1,61 @@
+"""`report`: what a sweep showed, rebuilt from its store alone."""
+
+import argparse
+import json
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from lctrain.cli.dry import run_dry
+from lctrain.cli.hydra_app import MULTIRUN
+from lctrain.config.schema import TrackingConfig
+from lctrain.errors import EXIT_DONE, UserError
+from lctrain.tracking import LATEST, read_sweep
+
+ID_LETTERS = 8  # of a run's id, in the name of a folder
+
+
+def run_report(arguments: Sequence[str], tell: Callable[[Exception, str], None]) -> int:
+    """Writes `report.html`, `comparison.png` and `sweep.json` of a sweep, and prints its table and the recommendation.
+
+    What is left of the command line says which store it is: `tracking.folder=PATH`, `tracking=server tracking.uri=URI`.
+
+    Raises:
+        UserError: a store or a sweep that is not there, or a folder that can't be written to.
+    """
+    parser = argparse.ArgumentParser("lctrain report", add_help=False)
+    parser.add_argument("--sweep", default=LATEST)
+    parser.add_argument("--out", type=Path)
+    options, arguments = parser.parse_known_args(list(arguments))
+    tracking = _read_tracking(arguments, tell)
+    parent, children = read_sweep(tracking, options.sweep)
+    folder = options.out or Path(f"report-{parent.run_id[:ID_LETTERS]}")
+    _make_folder(folder)
+
+    from lctrain.report import build_report, print_report  # which take matplotlib
+
+    report = build_report(parent, children)
+    print_report(report)
+    table = report.table
+    rows = [list(row) for row in zip(*table.values(), strict=True)]  # as MLflow spells a table
+    (folder / "sweep.json").write_text(json.dumps({"columns": list(table), "data": rows}) + "\n", encoding="utf-8")
+    (folder / "report.html").write_text(report.html, encoding="utf-8")
+    report.figure.savefig(folder / "comparison.png", dpi=150)
+    print(f"Written: {folder / 'report.html'}, comparison.png and sweep.json beside it.")
+    return EXIT_DONE
+
+
+def _read_tracking(arguments: Sequence[str], tell: Callable[[Exception, str], None]) -> TrackingConfig:
+    if any(argument in MULTIRUN for argument in arguments):
+        raise UserError("`report` takes no -m: it tells of one sweep, which --sweep names.")
+    found: list[TrackingConfig] = []
+    run_dry(lambda job: found.append(job.config.tracking), arguments, tell)
+    return found[0]
+
+
+def _make_folder(folder: Path) -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UserError(
+            f"`--out` must be a folder, or a new one; got {str(folder)!r} ({error.strerror}). Choose another."
+        ) from error

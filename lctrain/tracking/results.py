@@ -1,0 +1,143 @@
+"""Reading a sweep back from a store alone: its own run, and those of its jobs."""
+
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime
+from itertools import islice
+from typing import Any
+
+from lctrain.config.schema import TrackingConfig
+from lctrain.errors import UserError
+from lctrain.results import Point, RunResult
+from lctrain.tracking.ending import PARENT_TAG
+from lctrain.tracking.store import database, load_mlflow, store_uri
+
+LATEST = "latest"
+IS_SWEEP = "tags.`sweep.jobs` != ''"  # the tag that only a sweep's own run has
+NEWEST_FIRST = ["attributes.start_time DESC"]
+RUNS_PER_REQUEST = 200
+REQUESTS_AT_ONCE = 8
+MIN_PREFIX, MAX_SUGGESTED = 4, 5
+
+
+def read_sweep(tracking: TrackingConfig, sweep: str = LATEST) -> tuple[RunResult, list[RunResult]]:
+    """The run of a sweep and the runs of its jobs, every attempt at each.
+
+    Args:
+        tracking: where the store is, and the experiment in which the latest sweep is looked for.
+        sweep: `latest`, or the id of the sweep's run or of one of its jobs', of which the first few letters are enough.
+
+    Raises:
+        UserError: no store, no sweep in it, or none of that id.
+    """
+    client, experiment_id = _open(tracking)
+    parent = _find_sweep(client, experiment_id, sweep, tracking)
+    jobs = _search(client, parent.info.experiment_id, f"tags.`{PARENT_TAG}` = '{parent.info.run_id}'")
+    with ThreadPoolExecutor(REQUESTS_AT_ONCE) as pool:  # a history is a request of its own
+        children = list(pool.map(lambda run: _read_run(client, run), jobs))
+    return _read_run(client, parent), sorted(children, key=lambda run: run.start)
+
+
+def _open(tracking: TrackingConfig) -> tuple[Any, str]:
+    """The client of a store that is there, and its experiment's id; nothing is created."""
+    place = store_uri(tracking)
+    if tracking.name == "local" and not database(tracking).exists():
+        raise UserError(
+            f"`tracking.folder` must hold an MLflow store to report on; got {tracking.folder!r}, which has no"
+            f" {database(tracking).name}. Run a sweep here (python -m lctrain -m ...), or name its folder."
+        )
+    mlflow = load_mlflow()
+    try:
+        client = mlflow.MlflowClient(place)
+        experiment = client.get_experiment_by_name(tracking.experiment)
+    except Exception as error:
+        told = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise UserError(f"`tracking`: the MLflow store {place} can't be read: {told}") from error
+    if experiment is None:
+        known = ", ".join(sorted(experiment.name for experiment in client.search_experiments()))
+        raise UserError(
+            f"`tracking.experiment` must be an experiment of the store {place}; got {tracking.experiment!r}."
+            f" It has: {known}."
+        )
+    return client, experiment.experiment_id
+
+
+def _find_sweep(client, experiment_id: str, sweep: str, tracking: TrackingConfig):
+    if sweep != LATEST:
+        return _find_by_id(client, experiment_id, sweep, tracking)
+    latest = next(_search(client, experiment_id, IS_SWEEP, 1), None)
+    if latest is None:
+        raise UserError(
+            f"There is no sweep in experiment {tracking.experiment!r} of the store {store_uri(tracking)}."
+            " Run one: python -m lctrain -m model=lc2d implementation=1,2"
+        )
+    return latest
+
+
+def _find_by_id(client, experiment_id: str, sweep: str, tracking: TrackingConfig):
+    """The sweep of this id, or of a job of this id."""
+    run = _get_run(client, sweep)
+    if run is not None and PARENT_TAG in run.data.tags:
+        run = _get_run(client, run.data.tags[PARENT_TAG])
+    if run is not None and "sweep.jobs" in run.data.tags:
+        return run
+    sweeps = list(_search(client, experiment_id, IS_SWEEP))
+    found = [known for known in sweeps if len(sweep) >= MIN_PREFIX and known.info.run_id.startswith(sweep)]
+    if len(found) == 1:
+        return found[0]
+    what = "is the id of a run that is no sweep" if run is not None else "is none"
+    what = f"is the beginning of {len(found)}" if found else what
+    told = "; ".join(_introduce(known) for known in (found or sweeps)[:MAX_SUGGESTED])
+    known = f"The latest are: {told}." if sweeps else f"Experiment {tracking.experiment!r} has no sweep."
+    raise UserError(f"`--sweep` must be latest or the id of a sweep's run; got {sweep!r}, which {what}. {known}")
+
+
+def _introduce(run) -> str:
+    start = datetime.fromtimestamp(run.info.start_time / 1e3, UTC).strftime("%Y-%m-%d %H:%M UTC")
+    return f"{run.info.run_id} ({run.info.run_name}, {start})"
+
+
+def _get_run(client, run_id: str):
+    """The run, unless there is none of this id, or it was deleted."""
+    try:
+        run = client.get_run(run_id)
+    except Exception:  # stores differ in how they say that they do not know it
+        return None
+    return run if run.info.lifecycle_stage == "active" else None
+
+
+def _search(client, experiment_id: str, filter_string: str, limit: int | None = None) -> Iterator:
+    """All runs that match, the newest first, page by page."""
+
+    def pages():
+        token = None
+        while True:
+            size = RUNS_PER_REQUEST if limit is None else limit
+            page = client.search_runs([experiment_id], filter_string, 1, size, NEWEST_FIRST, token)
+            yield from page
+            token = page.token
+            if not token:
+                return
+
+    return islice(pages(), limit)
+
+
+def _read_run(client, run) -> RunResult:
+    metrics = {
+        name: [
+            Point(metric.timestamp, metric.step, metric.value)
+            for metric in client.get_metric_history(run.info.run_id, name)
+        ]
+        for name in run.data.metrics
+    }
+    info, data = run.info, run.data
+    return RunResult(
+        info.run_id,
+        info.run_name,
+        info.status,
+        info.start_time,
+        info.end_time,
+        dict(data.params),
+        dict(data.tags),
+        metrics,
+    )
