@@ -1,5 +1,6 @@
 """Runs of sweeps as a store would give them back, made by hand."""
 
+import json
 from itertools import count
 
 from lctrain.results import Point, RunResult
@@ -15,6 +16,7 @@ def make_run(
 
     Args:
         device, seed: params.
+        choices: what was typed besides the implementation.
         params, tags, metrics: more of each; metrics by name, a value or a list of one value per epoch.
         end: how it ended, as the tag `sweep.status` says.
         attempt: seconds by which its start lies behind the first's.
@@ -55,7 +57,8 @@ def make_run(
         ]
         for name, value in values.items()
     }
-    tags = {"cpu_model": "Some CPU", "sweep.overrides": f"implementation={implementation}"}
+    choices = {"implementation": implementation, **others.get("choices", {})}
+    tags = {"cpu_model": "Some CPU", "sweep.choices": json.dumps(choices)}
     tags |= {} if number is None else {"sweep.job": str(number)}
     tags |= {"sweep.status": others["end"]} if "end" in others else {}
     end = None if status == "RUNNING" else start + int(1000 * others.get("seconds", 17.5))

@@ -1,5 +1,6 @@
 """The comparison of a sweep's jobs: rows, groups, speed-ups, ties, rankings and the recommendation, from made runs."""
 
+import json
 import math
 from dataclasses import replace
 
@@ -74,8 +75,40 @@ def test_what_a_chosen_model_decides_is_no_setting_of_its_own():
     assert compare(chosen).varying == ["model.name"]
     swept_too = [*chosen, make_run(3, params={"model.name": "lc2d", layers: "32"})]
     assert compare(swept_too).varying == ["model.name", layers]
-    typed = [replace(run, tags={**run.tags, "sweep.overrides": f"model=x {layers}=8"}) for run in chosen]
+    typed = [replace(run, tags={"sweep.choices": json.dumps({"model": "x", layers: "8"})}) for run in chosen]
     assert compare(typed).varying == ["model.name", layers]
+
+
+def test_what_a_typed_setting_decides_is_no_setting_of_its_own():
+    layer = "model.layers.lc1.implementation"
+    runs = [make_run(i, name, params={layer: name}) for i, name in enumerate(["1", "2", "batched"])]
+    assert compare(runs).varying == ["implementation"]
+    of_its_own = [*runs, make_run(3, "2", params={layer: "3"})]
+    assert compare(of_its_own).varying == ["implementation", layer]
+
+
+def test_a_choice_that_no_param_tells_is_a_setting_and_tells_what_follows():
+    epochs = {"smooth": "2", "rough": "9"}
+    runs = [
+        make_run(i, ms=7.0, choices={"experiment": name}, params={"training.epochs": number, "seed": number})
+        for i, (name, number) in enumerate(epochs.items())
+    ]
+    comparison = compare(runs)
+    assert comparison.varying == ["experiment"]
+    assert comparison.as_table()["experiment"] == ["smooth", "rough"]
+
+
+def test_a_job_that_was_refused_before_it_had_params_is_named_by_its_choices():
+    refused = replace(make_failure(1, "3", "refused"), params={})
+    comparison = compare([make_run(0, "1", ms=9.0), refused, make_run(2, "2", ms=2.0)])
+    assert comparison.varying == ["implementation"]
+    assert recommend(comparison).endswith("; not judged: implementation 3 (refused).")
+
+
+@pytest.mark.parametrize("damaged", ["{", "3", ""])
+def test_choices_that_are_damaged_tell_nothing(damaged):
+    runs = [make_run(i, name, ms=7.0, tags={"sweep.choices": damaged}) for i, name in enumerate("12")]
+    assert compare(runs).varying == ["implementation"]
 
 
 def test_what_jobs_resolved_or_were_tracked_by_is_no_setting():
@@ -84,7 +117,7 @@ def test_what_jobs_resolved_or_were_tracked_by_is_no_setting():
 
 
 def test_a_job_without_params_is_no_repeat_of_another():
-    bare = [replace(make_failure(i), params={}) for i in range(2)]
+    bare = [replace(make_failure(i), params={}, tags={}) for i in range(2)]
     comparison = compare([*bare, make_run(2, ms=7.0), make_run(3, "1", ms=9.0)])
     assert len(comparison.candidates) == 4
     assert comparison.varying == ["implementation"]

@@ -7,7 +7,7 @@ from statistics import mean, stdev
 from typing import Any
 
 from lctrain.report.objective import Objective, choose_objective, read_metric
-from lctrain.report.settings import NO_SETTINGS, REPEATS, changes_speed_alone, find_swept, label, without
+from lctrain.report.settings import NO_SETTINGS, REPEATS, changes_speed_alone, find_swept, label, read_settings, without
 from lctrain.results import RunResult
 
 TIME, TIME_P90, MEMORY = "train_step_ms", "train_step_ms_p90", "peak_memory_mb"
@@ -102,9 +102,8 @@ class Comparison:
     @property
     def varying(self) -> list[str]:
         """The swept settings that do take several values, repeats aside."""
-        described = [candidate.settings for candidate in self.candidates if candidate.settings]
-        settings = [key for key in self.swept if key not in REPEATS]
-        return [key for key in settings if len({known.get(key) for known in described}) > 1]
+        values = {key: {c.settings[key] for c in self.candidates if key in c.settings} for key in self.swept}
+        return [key for key in self.swept if key not in REPEATS and len(values[key]) > 1]
 
     @property
     def labelled_by(self) -> list[str]:
@@ -172,9 +171,9 @@ def compare(children: Sequence[RunResult], objective: str | None = None) -> Comp
     swept = find_swept(runs)
     jobs = [_describe_job(run, swept) for run in runs]
     by_settings: dict[tuple, list[Job]] = {}
-    for job in jobs:
+    for index, job in enumerate(jobs):
         settings = without(job.settings, REPEATS)
-        key = tuple(settings.items()) or (job.run.name, job.number)  # a job without params is no repeat of another
+        key = tuple(settings.items()) or (index,)  # a job that tells nothing is no repeat of another
         by_settings.setdefault(key, []).append(job)
     candidates = [Candidate(without(same[0].settings, REPEATS), tuple(same)) for same in by_settings.values()]
     chosen = choose_objective(runs, objective)
@@ -206,7 +205,8 @@ def _describe_job(run: RunResult, swept: Sequence[str]) -> Job:
     if status == DONE:
         lost = [name for name in run.metrics if name.endswith("loss") and not math.isfinite(read_metric(run, name))]
         reason = f"diverged: {lost[0]} is {read_metric(run, lost[0])}" if lost else ""
-    settings = {key: run.params[key] for key in swept if key in run.params}
+    known = read_settings(run)
+    settings = {key: known[key] for key in swept if key in known}
     return Job(run, _number(run), settings, status, reason)
 
 

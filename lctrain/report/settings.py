@@ -1,5 +1,6 @@
 """Which params of a sweep's jobs are settings that were swept, what kind each is, and how they are named."""
 
+import json
 import re
 from collections.abc import Iterable, Mapping, Sequence
 
@@ -14,33 +15,50 @@ NUMBER = re.compile(r"-?\d+\.\d+(e[-+]?\d+)?")
 KINDS = ("name", "type")  # keys that say which choice of a group was taken, and with it most other keys of the group
 
 
+def read_settings(run: RunResult) -> dict[str, str]:
+    """A run's params, and what was chosen for it in the sweep that no param tells, such as `experiment`."""
+    chosen = _read_choices(run)
+    told = {key for key in chosen if any(param == key or param.startswith(f"{key}.") for param in run.params)}
+    return {**run.params, **without(chosen, told)}
+
+
+def _read_choices(run: RunResult) -> dict[str, str]:
+    """The tag `sweep.choices`: what was typed, where it differs between the jobs of a sweep."""
+    try:
+        choices = json.loads(run.tags.get("sweep.choices", "{}"))
+    except ValueError:
+        return {}
+    return {str(key): str(value) for key, value in choices.items()} if isinstance(choices, dict) else {}
+
+
 def find_swept(runs: Sequence[RunResult]) -> list[str]:
-    """The params that differ between the runs, those that `ALWAYS` count first.
+    """The settings that differ between the runs, those that `ALWAYS` count first.
 
-    Where a choice of a group differs (`model.name`), what the choice alone decides (`model.layers.*`) is left out,
-    unless it was typed. A run without params (it was refused early) tells nothing.
+    What only follows from another is left out: what the choice of a group decides (`model.layers.*` by `model.name`), or
+    a setting that was typed (`model.layers.lc1.implementation` by `implementation`); unless it was typed itself.
+    A run without params (it was refused early) tells nothing.
     """
-    runs = [run for run in runs if run.params]
-    keys = sorted({key for run in runs for key in run.params if key.split(".")[0] not in NO_SETTINGS})
-    differing = [key for key in keys if len({run.params.get(key) for run in runs}) > 1]
-    kinds = [key for key in differing if key.count(".") == 1 and key.split(".")[1] in KINDS]
-    free = [key for key in differing if _was_typed(key, runs) or not _is_decided(key, kinds, runs)]
-    always = [key for key in ALWAYS if any(key in run.params for run in runs)]
-    return list(dict.fromkeys([*always, *kinds, *free]))
+    typed_keys = {key for run in runs for key in _read_choices(run)}
+    known = [read_settings(run) for run in runs if run.params]
+    keys = sorted({key for settings in known for key in settings if key.split(".")[0] not in NO_SETTINGS})
+    differing = [key for key in keys if len({settings.get(key) for settings in known}) > 1]
+    kinds = [key for key in differing if _is_kind(key)]
+    typed = [key for key in differing if key in typed_keys]
+    free = [key for key in differing if not any(_decides(other, key, known) for other in kinds + typed)]
+    always = [key for key in ALWAYS if any(key in settings for settings in known)]
+    return list(dict.fromkeys([*always, *kinds, *typed, *free]))
 
 
-def _is_decided(key: str, kinds: Iterable[str], runs: Sequence[RunResult]) -> bool:
-    """Whether another key, a kind of the same group, decides the value of `key` in these runs."""
-    for kind in kinds:
-        if kind != key and kind.split(".")[0] == key.split(".")[0]:
-            pairs = {(run.params.get(kind), run.params.get(key)) for run in runs}
-            if len(pairs) == len({value for value, _ in pairs}):
-                return True
-    return False
+def _is_kind(key: str) -> bool:
+    return key.count(".") == 1 and key.split(".")[1] in KINDS
 
 
-def _was_typed(key: str, runs: Iterable[RunResult]) -> bool:
-    return any(f" {key}=" in f" {run.tags.get('sweep.overrides', '')}".replace("+", "") for run in runs)
+def _decides(other: str, key: str, known: Sequence[Mapping[str, str]]) -> bool:
+    """Whether `key` has one value for each value of another key, which was typed or is a kind of the same group."""
+    if other == key or (_is_kind(other) and other.split(".")[0] != key.split(".")[0]):
+        return False
+    pairs = {(settings.get(other), settings.get(key)) for settings in known}
+    return len(pairs) == len({value for value, _ in pairs})
 
 
 def changes_speed_alone(key: str) -> bool:
