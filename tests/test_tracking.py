@@ -8,14 +8,14 @@ import mlflow
 import pytest
 from conftest import make_config
 
-from lctrain.config.schema import TrackingConfig
+from lctrain.config.schema import LocalTracking
 from lctrain.errors import UserError
 from lctrain.tracking import check_writable, start_run, store_uri, ui_command
 
 
 @pytest.fixture
 def tracking(tmp_path):
-    return TrackingConfig(name="local", folder=str(tmp_path / "my store"), experiment="test")
+    return LocalTracking(name="local", folder=str(tmp_path / "my store"), experiment="test")
 
 
 @pytest.fixture
@@ -76,7 +76,7 @@ def test_a_folder_that_cannot_be_written_to_is_refused(tmp_path):
     (tmp_path / "file").write_text("")
     for folder in (tmp_path / "file", tmp_path / "file" / "below"):
         with pytest.raises(UserError, match=r"`tracking.folder` must be a folder that can be written to; got '.*file"):
-            check_writable(TrackingConfig(name="local", folder=str(folder), experiment="test"))
+            check_writable(LocalTracking(name="local", folder=str(folder), experiment="test"))
 
 
 def test_a_store_that_is_none_is_refused(tracking, tmp_path):
@@ -90,7 +90,7 @@ def test_a_store_that_is_none_is_refused(tracking, tmp_path):
 @pytest.mark.parametrize("name", ["a?b", "a#b", "100%"])
 def test_folders_that_a_uri_would_misread_are_refused(tmp_path, name):
     with pytest.raises(UserError, match=r"`tracking.folder` must not hold \?, # or %"):
-        check_writable(TrackingConfig(name="local", folder=str(tmp_path / name), experiment="test"))
+        check_writable(LocalTracking(name="local", folder=str(tmp_path / name), experiment="test"))
 
 
 def test_a_store_of_the_wrong_kind_of_files_is_refused(tmp_path):
@@ -99,7 +99,7 @@ def test_a_store_of_the_wrong_kind_of_files_is_refused(tmp_path):
     (tmp_path / "two" / "mlartifacts").write_text("")
     for folder in ("one", "two"):
         with pytest.raises(UserError, match=r"must be a folder that can be written to; got .* is not a f"):
-            check_writable(TrackingConfig(name="local", folder=str(tmp_path / folder), experiment="test"))
+            check_writable(LocalTracking(name="local", folder=str(tmp_path / folder), experiment="test"))
 
 
 def test_a_moved_store_takes_no_runs_into_its_old_experiments(tracking, start, tmp_path):

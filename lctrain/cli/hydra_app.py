@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import hydra
 from hydra._internal.utils import get_args_parser  # hydra.main's own, so that --config-dir is read as it reads it
@@ -38,6 +39,7 @@ NO_GROUPS = ("hydra", "schema")  # folders of conf/ that hold no choices of ours
 NOT_DELETED = re.compile(r"Could not delete from config\. '(.+?)' does not exist")
 NOT_MERGED = re.compile(r"Error merging override (.+)")
 
+LOOPBACK = ("127.0.0.1", "localhost", "::1")
 MULTIRUN = ("-m", "--multirun")  # which Hydra takes before or behind all overrides, but not among them
 
 
@@ -119,20 +121,32 @@ def read_job(composed: DictConfig) -> Job:
     """
     hydra_config = HydraConfig.get()
     config = validate(*resolve(OmegaConf.to_container(composed, resolve=False)))
-    _check_folder(config)
+    _check_store(config)
     overrides = [override.removeprefix(FORCED) for override in hydra_config.overrides.task]
     return Job(config, overrides, Path(hydra_config.runtime.output_dir), OmegaConf.select(hydra_config, "job.num"))
 
 
-def _check_folder(config: Config) -> None:
-    """A file may choose a store inside the working folder alone; the command line any."""
+def _check_store(config: Config) -> None:
+    """A file may choose a store inside the working folder, or on this machine, alone; the command line any."""
     overrides = [split_override(override) for override in HydraConfig.get().overrides.task]
-    is_ours = any(key == "tracking.folder" or (key == "tracking" and value[:1] == "{") for _, key, value in overrides)
-    folder = Path(config.tracking.folder).expanduser().resolve()
-    if not is_ours and not folder.is_relative_to(Path.cwd()):
-        told = "must lie in the working folder where a file chooses it"
-        fix = f"To have it there, say so on the command line: tracking.folder={config.tracking.folder}"
-        raise ConfigError([Problem("tracking.folder", f"{told}; got {config.tracking.folder!r}. {fix}")])
+    ours = {key for _, key, value in overrides if key != "tracking" or value[:1] == "{"}
+    for key, where in (("folder", "folder"), ("artifacts", "folder"), ("uri", "machine")):
+        value = getattr(config.tracking, key, None)
+        if value is None or {"tracking", f"tracking.{key}"} & ours:
+            continue
+        if not (_is_inside(value) if where == "folder" else _is_here(value)):
+            told = "must lie in the working folder" if where == "folder" else "must be on this machine"
+            fix = f"To have it there, say so on the command line: tracking.{key}={value}"
+            raise ConfigError([Problem(f"tracking.{key}", f"{told} where a file chooses it; got {value!r}. {fix}")])
+
+
+def _is_inside(folder: str) -> bool:
+    return Path(folder).expanduser().resolve().is_relative_to(Path.cwd())
+
+
+def _is_here(uri: str) -> bool:
+    """Whether it leads to this machine, or where MLflow's own variable says that runs go."""
+    return urlsplit(uri).hostname in LOOPBACK or uri == os.environ.get("MLFLOW_TRACKING_URI")
 
 
 @contextmanager

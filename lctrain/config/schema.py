@@ -2,7 +2,10 @@
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationInfo
+from pydantic_core import PydanticCustomError
+
+from lctrain.config.uris import check_store_uri
 
 PositiveInt = Annotated[int, Field(gt=0, lt=2**31)]
 Seed = Annotated[int, Field(ge=0, lt=2**32)]
@@ -16,6 +19,15 @@ class Group(BaseModel):
     model_config = ConfigDict(
         extra="forbid", frozen=True, strict=True, allow_inf_nan=False, use_attribute_docstrings=True
     )
+
+
+def _check_artifacts(artifacts: str | None, info: ValidationInfo) -> str | None:
+    is_database = info.data.get("uri", "").startswith("postgresql")
+    if "uri" not in info.data or (artifacts is not None) == is_database:
+        return artifacts
+    expected = "a folder that all machines see, or its URI, with a postgresql:// store" if is_database else "null"
+    why = "" if is_database else ", as a server has its own artifacts"
+    raise PydanticCustomError("uri", f"must be {expected}{why}")
 
 
 class ModelConfig(Group):
@@ -93,15 +105,36 @@ class DeviceConfig(Group):
 
 
 class TrackingConfig(Group):
+    """What every store states: the MLflow store that collects the runs."""
+
+    experiment: Name
+    """The MLflow experiment that collects the runs."""
+    patience: Seconds = 15
+    """Seconds without progress after which a run's end waits no longer for what is still to be delivered to the store;
+    `python -m lctrain sync` delivers it later."""
+
+
+class LocalTracking(TrackingConfig):
     """An MLflow store: SQLite and artifacts in `folder`, relative to the working folder."""
 
     name: Literal["local"]
     folder: Name
     """Where the store lies."""
-    experiment: Name
-    """The MLflow experiment that collects the runs."""
     patience: Seconds = 60
-    """Seconds without any progress after which the end of a run no longer waits for what is still to be delivered."""
+    """Seconds without progress after which a run's end waits no longer for what is still to be delivered to the store;
+    `python -m lctrain sync` delivers it later."""
+
+
+class ServerTracking(TrackingConfig):
+    """A team's MLflow store: a server, or a PostgreSQL database and a folder of artifacts that all machines see."""
+
+    name: Literal["server"]
+    uri: Annotated[Name, AfterValidator(check_store_uri)]
+    """http://HOST:PORT or https://HOST of an MLflow server, or postgresql://USER@HOST/DATABASE; never with a password:
+    MLflow takes it from MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD, PostgreSQL from ~/.pgpass or PGPASSWORD.
+    """
+    artifacts: Annotated[Name | None, AfterValidator(_check_artifacts)] = Field(default=None, validate_default=True)
+    """With postgresql:// the folder of artifacts, or its URI; a server has its own."""
 
 
 class Config(Group):
@@ -119,7 +152,7 @@ class Config(Group):
     """How long, and in which steps."""
     device: DeviceConfig
     """Where it is computed."""
-    tracking: TrackingConfig
+    tracking: LocalTracking | ServerTracking = Field(discriminator="name")
     """Where the run is logged."""
     implementation: Literal[1, 2, 3, "batched", "auto", "tuned"]
     """Of every locally connected layer that does not choose its own; auto goes by sizes, tuned by measurements here."""

@@ -10,6 +10,7 @@ from lctrain.config.schema import Config
 from lctrain.errors import Problem, suggest, suggest_near, suggest_unquoted
 
 CHOSEN_ONLY = ("experiment", "hydra")  # what the command line sets and a composed configuration does not hold
+UNIONS = ("data", "tracking")
 EXPECTED = {
     "bool_type": "true or false",
     "bool_parsing": "true or false",
@@ -47,6 +48,8 @@ def as_problem(details: Any, raw: Mapping[str, Any]) -> Problem:
             return Problem(path, f"must be {EXPECTED[kind]}; got {got!r}.{suggest_unquoted(got)}")
         case "too_short" | "string_too_short":
             return Problem(path, "must not be empty. Fill it in.")
+        case "uri":  # not shown, as it may hold a password
+            return Problem(path, f"{details['msg']}.")
         case "invalid_key":
             return Problem(path, "is not a known key; keys are text.")
         case "string_pattern_mismatch":
@@ -57,8 +60,8 @@ def as_problem(details: Any, raw: Mapping[str, Any]) -> Problem:
 
 
 def _location_as_written(location: tuple) -> tuple:
-    """Pydantic's location without the tag that it adds behind `data`."""
-    return (location[0], *location[2:]) if location[0] == "data" and len(location) > 2 else location
+    """Pydantic's location without the tag that it adds behind the groups whose choices have keys of their own."""
+    return (location[0], *location[2:]) if location[0] in UNIONS and len(location) > 2 else location
 
 
 def _comma_separated(expected: str) -> str:

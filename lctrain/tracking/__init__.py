@@ -6,7 +6,7 @@ What a run logs goes first into a journal in the job's folder (journal.py). A th
 
 from lctrain.tracking.checks import check_writable
 from lctrain.tracking.delivery import deliver
-from lctrain.tracking.ending import end_run
+from lctrain.tracking.ending import end_run, sync_journal
 from lctrain.tracking.journal import find_journals
 from lctrain.tracking.reading import read_journal
 from lctrain.tracking.results import LATEST, read_sweep
@@ -25,5 +25,6 @@ __all__ = [
     "read_sweep",
     "start_run",
     "store_uri",
+    "sync_journal",
     "ui_command",
 ]

@@ -9,11 +9,10 @@ from typing import Any, NamedTuple
 
 from filelock import FileLock, Timeout
 
-from lctrain.config.schema import TrackingConfig
 from lctrain.tracking.journal import Entry, Journal
 from lctrain.tracking.models import deliver_model
 from lctrain.tracking.progress import Progress
-from lctrain.tracking.store import load_mlflow, open_store
+from lctrain.tracking.store import load_mlflow, open_store, read_tracking
 
 ENTRIES_PER_STEP = 200
 PAUSE = 1  # seconds between two attempts
@@ -117,7 +116,7 @@ class Delivery:
         load_mlflow()
         self.is_loading = False
         self._begin_step()
-        return Store(*open_store(TrackingConfig(**run["tracking"])))
+        return Store(*open_store(read_tracking(run["tracking"])))
 
     def _begin_step(self) -> None:
         self._between()

@@ -1,17 +1,20 @@
 """Ends runs whose process could not: it was killed, or the machine was."""
 
+from collections.abc import Mapping
 from pathlib import Path
 
 from filelock import Timeout
 
-from lctrain.tracking.delivery import Store, journal_lock, try_to_deliver
+from lctrain.tracking.delivery import Outcome, Store, journal_lock, try_to_deliver
 from lctrain.tracking.journal import FILE, Journal
-from lctrain.tracking.owner import look_at_owner
+from lctrain.tracking.owner import is_gone, look_at_owner
+from lctrain.tracking.reading import read_journal
 
 OWNER_TAG = "lctrain.owner."  # and host, boot, pid, born
 FOLDER_TAG = "lctrain.folder"
 PARENT_TAG = "mlflow.parentRunId"
 DIED = "its process died without a word, as one does that is killed or out of memory"
+SYNC_PATIENCE = 3  # seconds
 LOCK_TIMEOUT = 10  # seconds; a delivery by another process may be at work
 
 
@@ -58,6 +61,29 @@ def end_dead_runs(store: Store) -> None:
             store.client.set_terminated(run.info.run_id, "FAILED")
 
 
+def sync_journal(journal_folder: Path) -> Outcome:
+    """Delivers what is left of a journal; the run of a process that has died is ended first, as FAILED.
+
+    What a living process has at hand is left to it, and so is the run of another host that has not ended.
+    """
+    lock = journal_lock(journal_folder)
+    try:
+        lock.acquire(timeout=0)
+    except Timeout:
+        return Outcome(0, 0, "")
+    try:
+        entries = Journal(journal_folder).entries()
+    finally:
+        lock.release()
+    if not entries:
+        return Outcome(0, 0, "")
+    if read_journal(journal_folder).status == "RUNNING":
+        if not is_gone(_owner(entries[0].fields["tags"])):
+            return Outcome(0, 0, "")
+        end_run(journal_folder, "FAILED", DIED)
+    return try_to_deliver(journal_folder, SYNC_PATIENCE)
+
+
 def _is_supervised(store: Store, parent_id: str | None) -> bool:
     """Whether the run is a job of a sweep that goes on, which knows better how it died."""
     if parent_id is None:
@@ -66,6 +92,9 @@ def _is_supervised(store: Store, parent_id: str | None) -> bool:
     return parent.info.status == "RUNNING" and _look_at(parent.data.tags) != "dead"
 
 
-def _look_at(tags: dict[str, str]) -> str:
-    owner = {name.removeprefix(OWNER_TAG): value for name, value in tags.items() if name.startswith(OWNER_TAG)}
-    return look_at_owner(owner)
+def _look_at(tags: Mapping[str, str]) -> str:
+    return look_at_owner(_owner(tags))
+
+
+def _owner(tags: Mapping[str, str]) -> dict[str, str]:
+    return {name.removeprefix(OWNER_TAG): value for name, value in tags.items() if name.startswith(OWNER_TAG)}

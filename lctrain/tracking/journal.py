@@ -107,7 +107,10 @@ class Journal:
         with self._guard:
             data = self._unwritten_files.get(path)
         if data is None:
-            yield self.folder / ARTIFACTS / path
+            file = self.folder / ARTIFACTS / path
+            if not file.resolve().is_relative_to(self.folder.resolve()):  # a journal may be a stranger's
+                raise ValueError(f"{path} does not lie in the journal's folder")
+            yield file
             return
         with tempfile.TemporaryDirectory(prefix="lctrain-") as folder:
             meanwhile = Path(folder, Path(path).name)

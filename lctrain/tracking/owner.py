@@ -32,6 +32,16 @@ def look_at_owner(owner: Mapping[str, str]) -> Literal["alive", "dead", "unknown
     return "alive" if birth is not None and birth == owner.get("born") else "dead"
 
 
+def is_gone(owner: Mapping[str, str]) -> bool:
+    """Whether a process that is known to hold no lock any more has died: here, or before this host was started again.
+
+    >>> is_gone(describe_owner() | {"boot": "earlier"}), is_gone(describe_owner() | {"host": "elsewhere"})
+    (True, False)
+    """
+    was_restarted = owner.get("boot", "").split()[:1] != _boot().split()[:1]
+    return look_at_owner(owner) == "dead" or (owner.get("host") == socket.gethostname() and was_restarted)
+
+
 def _boot() -> str:
     """The system's start and, on Linux, the set of processes that is visible here: a container has its own pids."""
     if not BOOT_ID.exists():

@@ -3,41 +3,66 @@
 import logging
 import os
 import shlex
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
 
 from filelock import FileLock
 
-from lctrain.config.schema import TrackingConfig
+from lctrain.config.schema import LocalTracking, ServerTracking, TrackingConfig
 
 EXPERIMENT_EXISTS = "RESOURCE_ALREADY_EXISTS"
 ENVIRONMENT = {  # unless the user has set them
     "MLFLOW_HTTP_REQUEST_TIMEOUT": "20",  # seconds; MLflow's own is 120, and seven more attempts
-    "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "0",  # the journal is delivered again as a whole
+    "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "0",  # what failed is delivered again as a whole
     "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
-    "MLFLOW_DISABLE_TELEMETRY": "true",  # a run's data goes to the store that was named, and nowhere else
+    "MLFLOW_DISABLE_TELEMETRY": "true",  # what a run logs goes to the store that was named, and nothing anywhere else
 }
+POSTGRESQL_OPTIONS = {"connect_timeout": "10", "tcp_user_timeout": "20000"}  # seconds, milliseconds
+ADVISORY_LOCK = 0x6C637472  # any number that nobody else takes; this one spells lctr
 
 
 def ui_command(tracking: TrackingConfig) -> str:
-    """The one command that opens MLflow's UI on the store."""
+    """What shows the store: the one command that opens MLflow's UI on it, or the server's address."""
+    if is_http(tracking):
+        return tracking.uri
     return f"mlflow ui --backend-store-uri {shlex.quote(store_uri(tracking))}"
 
 
 def store_uri(tracking: TrackingConfig) -> str:
-    return f"sqlite:///{database(tracking).as_posix()}"
+    """As MLflow takes it."""
+    if isinstance(tracking, LocalTracking):
+        return f"sqlite:///{database(tracking).as_posix()}"
+    if is_http(tracking):
+        return tracking.uri.rstrip("/")
+    return urlunsplit(urlsplit(tracking.uri)._replace(scheme="postgresql+psycopg"))
 
 
-def store_folder(tracking: TrackingConfig) -> Path:
+def is_http(tracking: TrackingConfig) -> bool:
+    return isinstance(tracking, ServerTracking) and tracking.uri.startswith("http")
+
+
+def store_folder(tracking: LocalTracking) -> Path:
     return Path(tracking.folder).expanduser().resolve()
 
 
-def database(tracking: TrackingConfig) -> Path:
+def database(tracking: LocalTracking) -> Path:
     return store_folder(tracking) / "mlflow.db"
 
 
 def artifact_root(tracking: TrackingConfig) -> str | None:
     """Where a new experiment keeps its artifacts; None lets the server choose."""
-    return (store_folder(tracking) / "mlartifacts").as_uri()
+    if isinstance(tracking, LocalTracking):
+        return (store_folder(tracking) / "mlartifacts").as_uri()
+    if tracking.artifacts is None or "://" in tracking.artifacts:
+        return tracking.artifacts
+    return Path(tracking.artifacts).expanduser().resolve().as_uri()
+
+
+def read_tracking(fields: dict) -> TrackingConfig:
+    """What `model_dump` wrote."""
+    return {"local": LocalTracking, "server": ServerTracking}[fields["name"]](**fields)
 
 
 def load_mlflow():
@@ -54,16 +79,50 @@ def load_mlflow():
 def open_store(tracking: TrackingConfig):
     """The client, and the id of the experiment, in a store that is created first where there is none.
 
-    The first contact holds a lock, as several at once would break each other's migrations.
-
     Raises:
         Exception: whatever MLflow, or the database below it, raises where the store can't be opened.
     """
     mlflow = load_mlflow()
-    store_folder(tracking).mkdir(parents=True, exist_ok=True)
-    with FileLock(store_folder(tracking) / ".mlflow.lock"):
-        client = mlflow.MlflowClient(store_uri(tracking))
+    with _first_contact(tracking):
+        client = mlflow.MlflowClient(_with_timeouts(tracking))
         return client, _find_experiment(mlflow, client, tracking)
+
+
+def connect(tracking: ServerTracking):
+    """A connection to a PostgreSQL database.
+
+    Raises:
+        ImportError: psycopg is not installed.
+        psycopg.Error: the database can't be reached, or has no such user or name.
+    """
+    import psycopg
+
+    uri = urlunsplit(urlsplit(tracking.uri)._replace(scheme="postgresql"))
+    return psycopg.connect(uri, connect_timeout=int(POSTGRESQL_OPTIONS["connect_timeout"]), autocommit=True)
+
+
+@contextmanager
+def _first_contact(tracking: TrackingConfig) -> Iterator[None]:
+    """A lock: several who make a fresh store at once would break each other's migrations. A server has made its own."""
+    if isinstance(tracking, LocalTracking):
+        store_folder(tracking).mkdir(parents=True, exist_ok=True)
+        with FileLock(store_folder(tracking) / ".mlflow.lock"):
+            yield
+    elif is_http(tracking):
+        yield
+    else:
+        with connect(tracking) as connection:  # which frees the lock when it ends, however it ends
+            connection.execute("SELECT pg_advisory_lock(%s)", (ADVISORY_LOCK,))
+            yield
+
+
+def _with_timeouts(tracking: TrackingConfig) -> str:
+    """The store's URI, for a database on the network with limits to the time that it may keep silent."""
+    uri = store_uri(tracking)
+    if isinstance(tracking, LocalTracking) or is_http(tracking):
+        return uri
+    parts = urlsplit(uri)
+    return urlunsplit(parts._replace(query=urlencode(POSTGRESQL_OPTIONS | dict(parse_qsl(parts.query)))))
 
 
 def _find_experiment(mlflow, client, tracking: TrackingConfig) -> str:
