@@ -219,11 +219,17 @@ class Delivery:
                     self._journal.folder / fields["path"],
                 )
             else:
-                folder = Path(fields["path"]).parent.as_posix()
                 with self._journal.open_file(fields["path"]) as file:
-                    self._store.client.log_artifact(self.progress.run_id, str(file), None if folder == "." else folder)
+                    self._send_artifact(file, fields["path"])
         except Exception as error:  # whatever the artifact store raises
             self._put_by(fields, error)
+
+    def _send_artifact(self, file: Path, path: str) -> None:
+        folder = Path(path).parent.as_posix()
+        folder = None if folder == "." else folder
+        client, run_id = self._store.client, self.progress.run_id
+        if file.exists() or path not in [found.path for found in client.list_artifacts(run_id, folder)]:
+            client.log_artifact(run_id, str(file), folder)
 
     def _put_by(self, fields: Mapping[str, Any], error: Exception) -> None:
         path = fields.get("path")
@@ -237,7 +243,12 @@ class Delivery:
                     self._begin_step()
                     self._store.client.delete_run(doubled.info.run_id)
         self._begin_step()
-        self._store.client.set_terminated(self.progress.run_id, fields["status"], fields["time"])
+        run_id = self.progress.run_id
+        if fields.get("is_found") and self._store.client.get_run(run_id).info.status != "RUNNING":
+            return  # its own process had told the store, on a disk without room for the same in the journal
+        if fields.get("error"):
+            self._store.client.set_tag(run_id, "error", fields["error"])
+        self._store.client.set_terminated(run_id, fields["status"], fields["time"])
 
 
 class Outcome(NamedTuple):

@@ -41,9 +41,8 @@ def end_run(journal_folder: Path, status: str, error: str | None) -> None:
 
 
 def append_end(journal: Journal, status: str, error: str | None) -> None:
-    if error is not None:
-        journal.append("tags", values={"error": error})
-    journal.append("end", status=status)
+    """Notes what another process than the run's own has found; if the store knows the end already, that counts."""
+    journal.append("end", status=status, error=error, is_found=True)
 
 
 def end_dead_runs(store: Store) -> None:

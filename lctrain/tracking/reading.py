@@ -30,5 +30,6 @@ def read_journal(journal_folder: Path) -> RunResult:
                 metrics.setdefault(name, []).append(Point(entry["time"], entry["step"], value))
         elif entry["kind"] == "end":
             status, end = entry["status"], entry["time"]
+            tags |= {"error": entry["error"]} if entry.get("error") else {}
     run_id = Progress.read(journal.folder).run_id
     return RunResult(run_id, run["name"], status, run["time"], end, params, tags, metrics)

@@ -18,7 +18,7 @@ import psutil
 
 from lctrain.config.schema import TrackingConfig
 from lctrain.tracking.courier import Courier
-from lctrain.tracking.ending import FOLDER_TAG, OWNER_TAG, append_end
+from lctrain.tracking.ending import FOLDER_TAG, OWNER_TAG
 from lctrain.tracking.journal import Journal, make_journal
 from lctrain.tracking.models import save_model
 from lctrain.tracking.owner import describe_owner
@@ -183,7 +183,7 @@ def _begin(journal: Journal, tracking: TrackingConfig, name: str, tags: Mapping[
 def _end(run: Run, courier: Courier, tracking: TrackingConfig, status: str, error: str | None) -> None:
     if error is not None:
         run.log_tags({"error": error})
-    append_end(run._journal, status, None)
+    run._append("end", status=status)
     reason = courier.close(tracking.patience)
     if not reason:
         return
