@@ -10,7 +10,7 @@ import pytest
 from made_sweeps import START, make_failure, make_parent, make_run
 from mlflow.entities import Metric, Param, RunTag
 
-from lctrain.config.schema import TrackingConfig
+from lctrain.config.schema import LocalTracking
 from lctrain.errors import UserError
 from lctrain.report import build_report, compare
 from lctrain.results import RunResult
@@ -39,7 +39,7 @@ def write_run(client, experiment_id, run, parent_id=None):
 
 
 def local(folder, experiment="lctrain"):
-    return TrackingConfig(name="local", folder=str(folder), experiment=experiment)
+    return LocalTracking(name="local", folder=str(folder), experiment=experiment)
 
 
 @pytest.fixture(scope="module")

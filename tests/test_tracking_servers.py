@@ -219,9 +219,7 @@ def test_a_web_server_that_is_no_mlflow_is_refused(tmp_path):
     with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as web:
         threading.Thread(target=web.serve_forever, daemon=True).start()
         uri = f"http://127.0.0.1:{web.server_port}"
-        with pytest.raises(
-            UserError, match=rf"must be the address of an MLflow server; {re.escape(uri)} gave 404 File"
-        ):
+        with pytest.raises(UserError, match=re.escape(f"{uri} gave 404 File not found")):
             check_writable(ServerTracking(name="server", uri=uri, experiment="x"))
         web.shutdown()
 
@@ -239,7 +237,7 @@ def test_a_deleted_experiment_on_a_server_is_refused(tracking, database, tmp_pat
 
 def test_a_database_that_lets_nobody_in_is_refused(database, tmp_path):
     tracking = ServerTracking(name="server", uri=f"{database}x", artifacts=str(tmp_path / "a"), experiment="x")
-    with pytest.raises(UserError, match="`tracking.uri` must name a database that lets you in; .*does not exist"):
+    with pytest.raises(UserError, match=r"`tracking.uri` must name a database that lets you in; .*does not exist"):
         check_writable(tracking)
 
 
