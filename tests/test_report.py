@@ -90,7 +90,7 @@ SWEEPS = {
 }
 
 
-@pytest.fixture(params=SWEEPS)
+@pytest.fixture(scope="module", params=SWEEPS)
 def report(request):
     children = SWEEPS[request.param]
     return build_report(make_parent(len(children)), children)

@@ -12,7 +12,7 @@ from lctrain.report.theme import LINE_STYLES, Theme, dress, pick_colours, pick_s
 
 MAX_LINES = 12
 WATCHED = "val_loss"
-THIN, THICKER = 1.6, 1.2  # points; of a line, and by how much one is thicker that the next may cover
+THIN, THICKER = 1.4, 1.8  # points; of a line, and by how much one is thicker that the next may cover
 WIDE_RANGE = 50  # from the smallest loss to the largest: beyond it the axis is logarithmic
 
 

@@ -5,39 +5,30 @@ import hashlib
 from collections import Counter
 from collections.abc import Sequence
 from datetime import UTC, datetime
-from functools import partial
 from pathlib import Path
 
 from lctrain import __version__
-from lctrain.report.comparison import DONE, MEMORY, RUNNING, TIME, TIME_P90, Candidate, Comparison, Job
-from lctrain.report.markup import Cell, Column, badge, definitions, number_column, picture, section, table, text
-from lctrain.report.pictures import draw_losses, draw_measured
-from lctrain.report.ranking import sort_by_time
-from lctrain.report.settings import describe, label, short_names, tell_value, without
+from lctrain.report.comparison import DONE, MEMORY, TIME, Comparison
+from lctrain.report.markup import text
+from lctrain.report.sections import (
+    show_common,
+    show_failures,
+    show_jobs,
+    show_losses,
+    show_measured,
+    show_repeats,
+    show_speedups,
+    show_versions,
+)
+from lctrain.report.settings import describe
 from lctrain.report.units import (
-    tell_count,
     tell_megabytes,
     tell_metric,
     tell_milliseconds,
-    tell_ratio,
     tell_seconds,
 )
 from lctrain.report.wording import in_words
 from lctrain.results import RunResult
-
-MAX_REASON = 6000  # characters
-NO_VERSIONS = ("error", "model", "data", "implementation", "device", "verb")  # tags that are told elsewhere
-NO_VERSION_GROUPS = ("mlflow.", "sweep.", "lctrain.")
-MEASURED = (
-    (TIME, "step", tell_milliseconds),
-    (TIME_P90, "step p90", tell_milliseconds),
-    ("examples_per_second", "examples per s", tell_count),
-    ("inference_ms", "inference", tell_milliseconds),
-    ("build_seconds", "build", tell_seconds),
-    ("first_step_seconds", "first step", tell_seconds),
-    (MEMORY, "peak memory", tell_megabytes),
-    ("params_total", "parameters", tell_count),
-)
 
 
 def write_page(parent: RunResult, comparison: Comparison, recommendation: str, notes: Sequence[str]) -> str:
@@ -59,14 +50,14 @@ def write_page(parent: RunResult, comparison: Comparison, recommendation: str, n
         *(f'<div class="note" role="note">{text(note)}</div>' for note in notes),
         f'<div class="recommendation"><h2>Recommendation</h2><p>{text(recommendation)}</p></div>',
         _tiles(comparison),
-        _jobs(comparison),
-        section("Time and memory", picture(partial(draw_measured, comparison), "time and memory of each setting")),
-        section("Losses over time", picture(partial(draw_losses, comparison), "validation loss of each job")),
-        _speedups(comparison),
-        _repeats(comparison),
-        _failures(comparison),
-        _common(comparison),
-        _versions(comparison),
+        show_jobs(comparison),
+        show_measured(comparison),
+        show_losses(comparison),
+        show_speedups(comparison),
+        show_repeats(comparison),
+        show_failures(comparison),
+        show_common(comparison),
+        show_versions(comparison),
     ]
     body = "\n".join(part for part in parts if part)
     return f"""<!DOCTYPE html>
@@ -131,149 +122,3 @@ def _tiles(comparison: Comparison) -> str:
         for title, value, of in tiles
     )
     return f'<div class="tiles">\n{shown}\n</div>'
-
-
-def _jobs(comparison: Comparison) -> str:
-    names = short_names(comparison.swept)
-    tests = comparison.test_metrics
-    columns = [
-        number_column("job", str),
-        *(Column(names[key], tell_value) for key in comparison.swept),
-        Column("status"),
-    ]
-    columns += [number_column(name.replace("_", " "), tell_metric) for name in tests]
-    columns += [number_column("speed-up", _tell_times), *(number_column(title, tell) for _, title, tell in MEASURED)]
-    columns += [number_column("wall time", tell_seconds)]
-    rows = [_job_row(job, comparison, tests) for job in comparison.jobs]
-    timed = [c for c in sort_by_time(comparison.candidates) if c.status == DONE]
-    fastest = timed[0].jobs if timed else ()
-    chosen = [any(job is other for other in fastest) for job in comparison.jobs]
-    return section("All jobs", table(columns, rows, chosen), is_long=True)
-
-
-def _job_row(job: Job, comparison: Comparison, tests: Sequence[str]) -> list:
-    candidate = comparison.candidate_of(job)
-    return [
-        job.number,
-        *(job.settings.get(key) for key in comparison.swept),
-        badge("diverged" if job.status == DONE and job.reason else job.status),
-        *(job.metric(name) for name in tests),
-        comparison.speedup(candidate) if job.status == DONE else None,
-        *(job.metric(name) for name, _, _ in MEASURED),
-        job.run.seconds,
-    ]
-
-
-def _tell_times(ratio: float) -> str:
-    return f"{tell_ratio(ratio)}\N{MULTIPLICATION SIGN}"
-
-
-def _speedups(comparison: Comparison) -> str:
-    """Implementations beside each other, a row for each combination of the other settings; or a row per setting."""
-    sped = [candidate for candidate in comparison.candidates if comparison.speedup(candidate) is not None]
-    if not sped:
-        return ""
-    if "implementation" not in comparison.varying:
-        columns = [Column("setting"), number_column("step", tell_milliseconds), number_column("speed-up", _tell_times)]
-        rows = [[comparison.label(c), c.mean(TIME), comparison.speedup(c)] for c in sort_by_time(sped)]
-        return section("Speed-ups", "<p>Against the slowest of what is otherwise equal.</p>", table(columns, rows))
-    others = [key for key in comparison.varying if key != "implementation"]
-    implementations = sorted({candidate.settings["implementation"] for candidate in sped})
-    by_rest: dict[tuple, dict[str, Candidate]] = {}
-    for candidate in sped:
-        rest = tuple(without(candidate.settings, ["implementation"]).items())
-        by_rest.setdefault(rest, {})[candidate.settings["implementation"]] = candidate
-    rows = []
-    for rest, by_implementation in by_rest.items():
-        fastest = sort_by_time(list(by_implementation.values()))[0]
-        cells = [_speed_cell(by_implementation.get(name), fastest, comparison) for name in implementations]
-        rows.append([label(dict(rest), others) or "all jobs", *cells])
-    columns = [Column(""), *(number_column(f"implementation {name}", tell_milliseconds) for name in implementations)]
-    told = "<p>Against implementation 1 where it finished, or the slowest; the fastest of each row is marked.</p>"
-    return section("Speed-ups", told, table(columns, rows), is_long=True)
-
-
-def _speed_cell(candidate: Candidate | None, fastest: Candidate, comparison: Comparison) -> Cell | None:
-    if candidate is None:
-        return None
-    told = f"{tell_milliseconds(candidate.mean(TIME))}, {_tell_times(comparison.speedup(candidate))}"
-    mark = ' class="best"' if candidate is fastest else ""
-    return Cell(candidate.mean(TIME), f"<span{mark}>{text(told)}</span>")
-
-
-def _repeats(comparison: Comparison) -> str:
-    """Mean and standard deviation where settings were repeated under other seeds or folds."""
-    repeated = [candidate for candidate in comparison.candidates if len(candidate.jobs) > 1]
-    if not repeated:
-        return ""
-    told = [
-        *((name, name.replace("_", " "), tell_metric) for name in comparison.test_metrics),
-        MEASURED[0],
-        MEASURED[6],
-    ]
-    columns = [
-        Column("setting"),
-        number_column("runs done", str),
-        *(number_column(title, tell) for _, title, tell in told),
-    ]
-    rows = [
-        [
-            comparison.label(candidate),
-            len(candidate.done),
-            *(_spread_cell(candidate, name, tell) for name, _, tell in told),
-        ]
-        for candidate in repeated
-    ]
-    return section(
-        "Repeats", "<p>Mean ± standard deviation over seeds and folds.</p>", table(columns, rows), is_long=True
-    )
-
-
-def _spread_cell(candidate: Candidate, name: str, tell) -> Cell | None:
-    mean, deviation = candidate.mean(name), candidate.deviation(name)
-    if mean is None:
-        return None
-    return Cell(mean, text(tell(mean) if deviation is None else f"{tell(mean)} ± {tell(deviation)}"))
-
-
-def _failures(comparison: Comparison) -> str:
-    wrong = [job for job in comparison.jobs if job.status not in (DONE, RUNNING) or job.reason]
-    if not wrong:
-        return section("What failed and why", "<p>Nothing.</p>")
-    parts = []
-    for job in wrong:
-        status = badge("diverged" if job.status == DONE else job.status).markup
-        name = describe(job.settings, [key for key in comparison.swept if key in job.settings])
-        title = f"Job {job.number}" if job.number is not None else job.run.name
-        why = (
-            f"<pre>{text(job.reason[:MAX_REASON])}</pre>" if job.reason else '<p class="soft">No reason was logged.</p>'
-        )
-        parts.append(
-            f'<div class="failure"><b>{text(title)}</b> {status} <span class="soft">{text(name)}</span>{why}</div>'
-        )
-    return section("What failed and why", *parts, is_long=True)
-
-
-def _common(comparison: Comparison) -> str:
-    if not comparison.common:
-        return ""
-    content = f"<details><summary>{len(comparison.common)} settings</summary>{definitions(comparison.common)}</details>"
-    return section("Settings common to all jobs", content, is_long=True)
-
-
-def _versions(comparison: Comparison) -> str:
-    """Tags that say what the jobs ran on; where they differ, which jobs say what."""
-    values: dict[str, dict[str, list[str]]] = {}
-    for job in comparison.jobs:
-        for key, value in sorted(job.run.tags.items()):
-            if not key.startswith(NO_VERSION_GROUPS) and key not in NO_VERSIONS:
-                told = values.setdefault(key.replace("_", " "), {})
-                told.setdefault(value, []).append(str(job.number))
-    pairs = {key: _tell_values(by_value, len(comparison.jobs)) for key, by_value in values.items()}
-    return section("Versions and hardware", definitions(pairs)) if pairs else ""
-
-
-def _tell_values(by_value: dict[str, list[str]], num_jobs: int) -> str:
-    if len(by_value) == 1 and len(next(iter(by_value.values()))) == num_jobs:
-        return next(iter(by_value))
-    return "; ".join(f"{value} (jobs {', '.join(numbers)})" for value, numbers in by_value.items())

@@ -34,8 +34,8 @@ def _read_choices(run: RunResult) -> dict[str, str]:
 def find_swept(runs: Sequence[RunResult]) -> list[str]:
     """The settings that differ between the runs, those that `ALWAYS` count first.
 
-    What only follows from another is left out: what the choice of a group decides (`model.layers.*` by `model.name`), or
-    a setting that was typed (`model.layers.lc1.implementation` by `implementation`); unless it was typed itself.
+    What only follows from another is left out: what the choice of a group decides (`model.layers.*` by `model.name`),
+    or a setting that was typed (`model.layers.lc1.implementation` by `implementation`); unless it was typed itself.
     A run without params (it was refused early) tells nothing.
     """
     typed_keys = {key for run in runs for key in _read_choices(run)}
