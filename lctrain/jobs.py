@@ -54,8 +54,8 @@ def run_in_process(
     """Calls `function(*arguments)` in a new Python process and waits for it.
 
     The function is named by its module and name there, so it must stand at the top of an importable module; arguments
-    and return value are pickled. The process imports that module and nothing before it. If this process dies, that one is
-    asked to end too (SIGTERM; POSIX).
+    and return value are pickled. The process imports that module and nothing before it. If this process dies, that one
+    is asked to end too (SIGTERM; POSIX).
 
     Args:
         function: what to call.

@@ -242,15 +242,6 @@ def test_overrides_reach_arguments_that_the_file_does_not_mention(tmp_path, run_
     assert run.data.params["model.layers.extra.units"] == "10"
 
 
-def test_several_jobs_run_whatever_happens_to_one(tmp_path, run_lctrain):
-    process = run_lctrain(tmp_path, "-m", "model.layers.lc1.kernel_size=2,9,3", "model.layers.lc2.kernel_size=1", *FAST)
-    assert process.returncode == 1
-    assert process.stderr.startswith("Error in job 1: `model.layers.lc1.kernel_size` must not exceed")
-    assert process.stderr.endswith("Error: 1 of 3 jobs failed.\n")
-    assert [run.info.status for run in runs_in(tmp_path)] == ["FINISHED", "FAILED", "FINISHED"]
-    assert len(list((tmp_path / "multirun").glob("*/*/[012]"))) == 3
-
-
 @pytest.mark.skipif(sys.platform == "win32", reason="needs POSIX signals")
 @pytest.mark.parametrize(("number", "exit_code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
 def test_signals_end_the_run_as_killed(tmp_path, number, exit_code):

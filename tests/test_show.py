@@ -70,7 +70,7 @@ def test_check_tells_of_every_wrong_job_before_one_could_start(tmp_path, run_lct
     assert "Error in job 0: `model.layers.lc1.filters` must be a positive integer; got 0." in process.stderr
     assert "Error in job 1: `model.layers.lc1.filters` must be a positive integer; got 0." in process.stderr
     assert "Error in job 3: `model.layers.lc2.kernel_size` must not exceed" in process.stderr
-    assert process.stderr.endswith("Error: 3 of 4 jobs failed.\n")
+    assert process.stderr.endswith("Error: 3 of 4 jobs can't be run.\n")
     assert "valid." not in process.stdout
     assert list(tmp_path.iterdir()) == []
 

@@ -19,7 +19,7 @@ from lctrain.errors import (
 )
 
 VERBS = {  # by name: a line on what it does, and the module here and its function that do it
-    "train": ("train one model, or several with -m; the verb may be left out", "job", "run_train"),
+    "train": ("train one model, or several with -m; the verb may be left out", "train", "run_train"),
     "bench": ("time every locally connected layer and the whole model; --out FILE writes JSON", "bench", "run_bench"),
     "sync": ("deliver what runs logged while their store was out of reach: sync [FOLDER ...]", "sync", "run_sync"),
     "show": ("print layers, shapes, parameters and costs, building nothing; --svg FILE draws them", "show", "run_show"),

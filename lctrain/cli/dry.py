@@ -4,10 +4,17 @@ import tempfile
 from collections.abc import Callable, Sequence
 
 from lctrain.cli.hydra_app import Job, run_jobs
+from lctrain.cli.overrides import split_override
 
 
 def run_dry(look: Callable[[Job], None], arguments: Sequence[str], tell: Callable[[Exception, str], None]) -> int:
     """As `run_jobs`, but nothing of Hydra's stays behind: no folder of outputs, no log file."""
     with tempfile.TemporaryDirectory(prefix="lctrain-dry-") as folder:
         nowhere = [f"hydra.run.dir='{folder}'", f"hydra.sweep.dir='{folder}'", "hydra.output_subdir=null"]
-        return run_jobs(look, [*arguments, *nowhere, "hydra/job_logging=disabled"], tell)
+        return run_jobs(look, [*arguments, *nowhere, *quiet(arguments), "hydra/job_logging=disabled"], tell)
+
+
+def quiet(arguments: Sequence[str]) -> list[str]:
+    """What keeps Hydra from telling of each job that it launches, unless the command line says how it shall log."""
+    is_set = any(split_override(argument)[1] == "hydra/hydra_logging" for argument in arguments)
+    return [] if is_set else ["hydra/hydra_logging=none"]

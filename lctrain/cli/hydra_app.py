@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 
 import hydra
@@ -40,6 +41,7 @@ NOT_DELETED = re.compile(r"Could not delete from config\. '(.+?)' does not exist
 NOT_MERGED = re.compile(r"Error merging override (.+)")
 
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
+CONFIG = "config"
 MULTIRUN = ("-m", "--multirun")  # which Hydra takes before or behind all overrides, but not among them
 
 
@@ -90,7 +92,6 @@ def run_jobs(run_job: Callable[[Job], None], arguments: Sequence[str], tell: Cal
     """
     errors: dict[int, Exception] = {}
     num_jobs = 0
-    arguments = sorted(arguments, key=lambda argument: argument not in MULTIRUN)
 
     def task(composed) -> None:
         nonlocal num_jobs
@@ -100,17 +101,31 @@ def run_jobs(run_job: Callable[[Job], None], arguments: Sequence[str], tell: Cal
         except Exception as error:
             errors[job] = error
 
-    with _hydra_environment(arguments), _errors_as_user_errors(arguments):
-        hydra.main(config_path=str(config_folder()), config_name="config", version_base="1.3")(task)()
+    launch(task, arguments)
     if not errors:
         return EXIT_DONE
     if num_jobs == 1:
         raise errors[0]
     for job, error in errors.items():
         tell(error, f"Error in job {job}")
-    print(f"Error: {len(errors)} of {num_jobs} jobs failed.", file=sys.stderr)
+    print(f"Error: {len(errors)} of {num_jobs} jobs can't be run.", file=sys.stderr)
     are_mistakes = len(errors) == num_jobs and all(isinstance(error, UserError) for error in errors.values())
     return EXIT_USER_ERROR if are_mistakes else EXIT_FAILED
+
+
+def launch(task: Callable[[DictConfig], Any], arguments: Sequence[str]) -> None:
+    """Lets Hydra compose the configuration of each job that the command line asks for, and call the task with it.
+
+    Args:
+        task: called with what was composed; under launchers other than Hydra's own it is pickled.
+        arguments: the command line behind the verb.
+
+    Raises:
+        UserError: a mistake in the command line, or what Hydra or its launcher could not make sense of.
+    """
+    arguments = sorted(arguments, key=lambda argument: argument not in MULTIRUN)
+    with _hydra_environment(arguments), hydra_errors(arguments):
+        hydra.main(config_path=str(config_folder()), config_name=CONFIG, version_base="1.3")(task)()
 
 
 def read_job(composed: DictConfig) -> Job:
@@ -172,7 +187,7 @@ def _hydra_environment(arguments: Sequence[str]) -> Iterator[None]:
 
 
 @contextmanager
-def _errors_as_user_errors(arguments: Sequence[str]) -> Iterator[None]:
+def hydra_errors(arguments: Sequence[str]) -> Iterator[None]:
     """What Hydra, OmegaConf and YAML say of a user's mistake, in one or a few lines of ours."""
     try:
         yield
@@ -230,7 +245,7 @@ def _suggest_key(key: str, arguments: Sequence[str]) -> str:
     if parsed.config_dir is not None:
         overrides.append(f"hydra.searchpath=['file://{Path(parsed.config_dir).absolute()}']")
     with hydra.initialize_config_dir(str(config_folder()), version_base="1.3"):
-        node = OmegaConf.to_container(hydra.compose("config", overrides), resolve=False)
+        node = OmegaConf.to_container(hydra.compose(CONFIG, overrides), resolve=False)
     *parents, last = key.split(".")
     above = ""
     for parent in [*parents, last]:

@@ -4,19 +4,20 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Mapping, Sequence
 from importlib.metadata import version
 from pathlib import Path
+from types import MappingProxyType
 
 import yaml
 
 import lctrain
 from lctrain import memory
-from lctrain.cli.hydra_app import run_jobs
+from lctrain.cli.process import Terminated, leave_at_once, prepare_process
 from lctrain.config import Config
 from lctrain.cost import MEBIBYTE
 from lctrain.data import check_feeds
-from lctrain.errors import UserError
+from lctrain.errors import EXIT_INTERRUPTED, EXIT_TERMINATED, UserError
 from lctrain.libraries import load_libraries
 from lctrain.machine import describe_machine
 from lctrain.needs import check_memory
@@ -24,18 +25,35 @@ from lctrain.tracking import Run, check_writable, start_run, ui_command
 from lctrain.tuning import needs_tuning, tune
 
 
-def run_train(arguments: Sequence[str], tell: Callable[[Exception, str], None]) -> int:
-    """Trains every configuration that the command line asks for; returns the exit code of `run_jobs`."""
-    return run_jobs(lambda job: run_job(job.config, job.overrides, job.folder), arguments, tell)
+def run_job_of_sweep(*arguments) -> dict[str, float]:
+    """`run_job`, with the same arguments, as all that a process does."""
+    prepare_process()
+    try:
+        return run_job(*arguments)
+    except KeyboardInterrupt:
+        return leave_at_once(EXIT_INTERRUPTED)
+    except Terminated:
+        return leave_at_once(EXIT_TERMINATED)
 
 
-def run_job(config: Config, overrides: Sequence[str], folder: Path) -> None:
+def run_job(
+    config: Config,
+    overrides: Sequence[str],
+    folder: Path,
+    parent: Path | None = None,
+    tags: Mapping[str, str] = MappingProxyType({}),
+) -> dict[str, float]:
     """Trains, measures and tracks one model; prints what was reached.
 
     Args:
         config: validated, complete.
         overrides: the command line's, as the user wrote them.
         folder: the job's own, for what it writes besides the store.
+        parent: the journal's folder of the run of the sweep that this job belongs to.
+        tags: of the run, besides those that every run has.
+
+    Returns:
+        The metrics: of the last epoch, of the test split, counts, times and memory.
 
     Raises:
         UserError: what only building shows (a window larger than its input, an unwritable store).
@@ -49,13 +67,14 @@ def run_job(config: Config, overrides: Sequence[str], folder: Path) -> None:
         print(warning, file=sys.stderr)
     load_libraries()
     name = f"{config.model.name}-{config.implementation}"
-    tags = {**_tags(config), **({"memory_warning": warning} if warning else {})}
-    with start_run(config.tracking, name, tags, folder) as run:
+    tags = {**_tags(config), **tags, **({"memory_warning": warning} if warning else {})}
+    with start_run(config.tracking, name, tags, folder, parent) as run:
         run.log_params(config.model_dump())
         run.log_text(yaml.safe_dump(config.model_dump(), sort_keys=False), "config/config.yaml")
         run.log_text(yaml.safe_dump(list(overrides)), "config/overrides.yaml")
         metrics = _train(_resolve_tuned(config, run), run)
     _print_summary(config, metrics)
+    return metrics
 
 
 def _resolve_tuned(config: Config, run: Run) -> Config:
@@ -107,7 +126,8 @@ def _train(config: Config, run: Run) -> dict[str, float]:
     run.log_metrics(measured)
     run.log_figure(draw_loss_curve(history, config.training.loss), "loss_curve.png")
     run.log_model(model, _requirements())
-    return metrics | measured
+    last = {name: values[-1] for name, values in history.items()}
+    return last | metrics | measured
 
 
 def _check_backend() -> None:

@@ -137,6 +137,21 @@ class ServerTracking(TrackingConfig):
     """With postgresql:// the folder of artifacts, or its URI; a server has its own."""
 
 
+class SweepConfig(Group):
+    """How the jobs of a sweep are run."""
+
+    isolate: bool = True
+    """Whether each job has a process of its own, which nothing that happens to the others can harm."""
+    job_timeout: Annotated[float, Field(gt=0)] | None = None
+    """Seconds after which a job is ended; null lets it run."""
+    on_error: Literal["continue", "stop"] = "continue"
+    """Whether jobs that have not been started still are after one has failed."""
+    resume: None = None
+    """On the command line alone: the folder of a sweep, whose jobs that are not done are run."""
+    objective: Name | None = None
+    """The metric that jobs are compared by, and that a sweeper such as Optuna looks at: val_loss, train_step_ms, ..."""
+
+
 class Config(Group):
     """One training job, complete."""
 
@@ -164,3 +179,5 @@ class Config(Group):
     """Whether XLA compiles the training step; auto is measured where a layer is tuned, else false."""
     seed: Seed
     """Of initial weights, shuffling and dropout."""
+    sweep: SweepConfig = SweepConfig()
+    """With -m: how several jobs are run."""

@@ -6,11 +6,11 @@ What a run logs goes first into a journal in the job's folder (journal.py). A th
 
 from lctrain.tracking.checks import check_writable
 from lctrain.tracking.delivery import deliver
-from lctrain.tracking.ending import end_run, sync_journal
+from lctrain.tracking.ending import end_run, sync_journal, tag_run
 from lctrain.tracking.journal import find_journals
 from lctrain.tracking.reading import read_journal
 from lctrain.tracking.results import LATEST, read_sweep
-from lctrain.tracking.run import Run, flatten, start_run
+from lctrain.tracking.run import Run, flatten, signals_wait, start_run
 from lctrain.tracking.store import store_uri, ui_command
 
 __all__ = [
@@ -23,8 +23,10 @@ __all__ = [
     "flatten",
     "read_journal",
     "read_sweep",
+    "signals_wait",
     "start_run",
     "store_uri",
     "sync_journal",
+    "tag_run",
     "ui_command",
 ]

@@ -175,9 +175,12 @@ class Delivery:
         files = {fields["path"]: fields for fields, _ in entries if fields["kind"] in ("artifact", "model")}
         for fields in files.values():
             self._send_file(fields)
-        for fields, _ in entries:
-            if fields["kind"] == "end":
-                self._end(fields)
+        turns = [fields for fields, _ in entries if fields["kind"] in ("end", "resumed")]
+        if turns and turns[-1]["kind"] == "end":
+            self._end(turns[-1])
+        elif turns:
+            self._begin_step()
+            self._store.client.update_run(self.progress.run_id, status="RUNNING")
 
     def _send(self, kind: str, values: list) -> None:
         for batch in _cut(values, LIMITS[kind]):

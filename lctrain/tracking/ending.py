@@ -1,6 +1,7 @@
 """Ends runs whose process could not: it was killed, or the machine was."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 
 from filelock import Timeout
@@ -26,16 +27,35 @@ def end_run(journal_folder: Path, status: str, error: str | None) -> None:
         status: FINISHED, FAILED or KILLED.
         error: what happened, for the tag `error`.
     """
+    with _take_over(journal_folder) as journal:
+        if journal is not None and read_journal(journal_folder).status == "RUNNING":
+            append_end(journal, status, error)
+
+
+def tag_run(journal_folder: Path, tags: Mapping[str, str]) -> None:
+    """Notes tags of a run whose process has ended; of one that still lives, nothing.
+
+    Args:
+        journal_folder: as `find_journals` names it.
+        tags: names and values.
+    """
+    with _take_over(journal_folder) as journal:
+        if journal is not None:
+            journal.append("tags", values=dict(tags))
+
+
+@contextmanager
+def _take_over(journal_folder: Path) -> Iterator[Journal | None]:
+    """A begun journal that nobody else writes to meanwhile; None where its process lives, or another is at it."""
     lock = journal_lock(journal_folder)
     try:
         lock.acquire(timeout=LOCK_TIMEOUT)
     except Timeout:
+        yield None
         return
     try:
         journal = Journal(journal_folder)
-        kinds = [entry.fields["kind"] for entry in journal.entries()]
-        if kinds and "end" not in kinds:
-            append_end(journal, status, error)
+        yield journal if journal.entries() else None
     finally:
         lock.release()
 
@@ -76,8 +96,9 @@ def sync_journal(journal_folder: Path) -> Outcome:
         lock.release()
     if not entries:
         return Outcome(0, 0, "")
-    if read_journal(journal_folder).status == "RUNNING":
-        if not is_gone(_owner(entries[0].fields["tags"])):
+    run = read_journal(journal_folder)
+    if run.status == "RUNNING":
+        if not is_gone(_owner(run.tags)):
             return Outcome(0, 0, "")
         end_run(journal_folder, "FAILED", DIED)
     return try_to_deliver(journal_folder, SYNC_PATIENCE)

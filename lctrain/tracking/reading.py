@@ -31,5 +31,7 @@ def read_journal(journal_folder: Path) -> RunResult:
         elif entry["kind"] == "end":
             status, end = entry["status"], entry["time"]
             tags |= {"error": entry["error"]} if entry.get("error") else {}
+        elif entry["kind"] == "resumed":
+            status, end = "RUNNING", None
     run_id = Progress.read(journal.folder).run_id
     return RunResult(run_id, run["name"], status, run["time"], end, params, tags, metrics)

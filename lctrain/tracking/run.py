@@ -36,6 +36,7 @@ class Run:
         self._courier = courier
         self._params: dict[str, str] = {}
         self._tables: list[str] = []
+        self._end = ("FINISHED", None)
 
     @property
     def folder(self) -> Path:
@@ -90,6 +91,10 @@ class Run:
         save_model(model, self.folder / "model", pip_requirements)
         self._append("model", path="model")
 
+    def fail(self, reason: str, status: str = "FAILED") -> None:
+        """Lets the run end so, for this reason, though nothing is raised."""
+        self._end = (status, reason)
+
     def paused(self) -> AbstractContextManager[None]:
         """Holds the delivery while something is measured."""
         return self._courier.paused()
@@ -137,7 +142,12 @@ def _plain(value: Any) -> Any:
 
 @contextmanager
 def start_run(
-    tracking: TrackingConfig, name: str, tags: Mapping[str, str], folder: Path, parent: Path | None = None
+    tracking: TrackingConfig,
+    name: str,
+    tags: Mapping[str, str],
+    folder: Path,
+    parent: Path | None = None,
+    resumed: Path | None = None,
 ) -> Iterator[Run]:
     """A new run, which ends as the block does: FINISHED, FAILED with the error as a tag, or KILLED by a signal.
 
@@ -147,25 +157,30 @@ def start_run(
         tags: what is known of it from the start.
         folder: the job's, where the journal is kept.
         parent: the journal's folder of the run of the sweep that this one belongs to.
+        resumed: the journal's folder of a run that has ended, which goes on in place of a new one.
     """
-    journal = make_journal(folder)
-    _begin(journal, tracking, name, tags, parent)
+    if resumed is None:
+        journal = make_journal(folder)
+        _begin(journal, tracking, name, tags, parent)
+    else:
+        journal = Journal(resumed)
+        journal.append("resumed")
+        journal.append("tags", values=dict(tags) | _owner_tags())
     courier = Courier(journal)
     courier.start()
     run = Run(journal, courier)
     try:
         yield run
     except BaseException as error:
-        with _signals_wait():
+        with signals_wait():
             status = "KILLED" if isinstance(error, KeyboardInterrupt | SystemExit) else "FAILED"
             _end(run, courier, tracking, status, f"{type(error).__name__}: {error}")
         raise
-    _end(run, courier, tracking, "FINISHED", None)
+    _end(run, courier, tracking, *run._end)
 
 
 def _begin(journal: Journal, tracking: TrackingConfig, name: str, tags: Mapping[str, str], parent: Path | None) -> None:
-    system_tags = {f"{OWNER_TAG}{key}": value for key, value in describe_owner().items()}
-    system_tags |= {
+    system_tags = _owner_tags() | {
         FOLDER_TAG: str(journal.folder),
         "mlflow.user": psutil.Process().username(),
         "mlflow.source.name": "lctrain",
@@ -178,6 +193,10 @@ def _begin(journal: Journal, tracking: TrackingConfig, name: str, tags: Mapping[
         tracking=tracking.model_dump(),
         parent=None if parent is None else str(Path(parent).absolute()),
     )
+
+
+def _owner_tags() -> dict[str, str]:
+    return {f"{OWNER_TAG}{key}": value for key, value in describe_owner().items()}
 
 
 def _end(run: Run, courier: Courier, tracking: TrackingConfig, status: str, error: str | None) -> None:
@@ -198,7 +217,7 @@ def _end(run: Run, courier: Courier, tracking: TrackingConfig, status: str, erro
 
 
 @contextmanager
-def _signals_wait() -> Iterator[None]:
+def signals_wait() -> Iterator[None]:
     """A second Ctrl-C must not leave a run in the wrong state."""
     if threading.current_thread() is not threading.main_thread():
         yield

@@ -1,0 +1,107 @@
+"""What the command line of a multirun says of its launcher and sweeper, and jobs that stand for all it may choose."""
+
+import re
+import secrets
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import hydra
+from hydra._internal.utils import get_args_parser  # hydra.main's own, so that flags are read as it reads them
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.override_parser.types import Override
+from omegaconf import OmegaConf
+
+from lctrain.cli.hydra_app import CONFIG, config_folder, hydra_errors
+from lctrain.cli.overrides import leave_keys_to_validation, split_override
+
+RESUME = "sweep.resume"
+MULTIRUN_MODE = re.compile(r"\+*hydra\.mode=['\"]?MULTIRUN['\"]?")
+LAUNCHING = ("hydra/launcher", "hydra/sweeper", "hydra.launcher", "hydra.sweeper")
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Hydra's own settings of a multirun.
+
+    Args:
+        sweep_folder: where the files of all jobs go.
+        num_trials: how many jobs a sweeper will choose; None where the command line lists them.
+    """
+
+    sweep_folder: Path
+    num_trials: int | None
+
+
+def is_sweep(arguments: Sequence[str]) -> bool:
+    """Whether the command line asks for several jobs, not for a look at what would be composed."""
+    if any(split_override(argument)[1] == RESUME for argument in arguments):
+        return True
+    parsed, _ = get_args_parser().parse_known_args(list(arguments))
+    is_look = parsed.cfg or parsed.info or parsed.shell_completion or parsed.hydra_help
+    return not is_look and (parsed.multirun or any(MULTIRUN_MODE.fullmatch(argument) for argument in parsed.overrides))
+
+
+def read_settings(arguments: Sequence[str]) -> Settings:
+    """What Hydra will be set to.
+
+    Raises:
+        UserError: a launcher or sweeper that is not there, or a folder that can't be resolved.
+    """
+    OmegaConf.register_new_resolver("unique_suffix", lambda: secrets.token_hex(3), use_cache=True, replace=True)
+    parsed, _ = get_args_parser().parse_known_args(list(map(leave_keys_to_validation, arguments)))
+    overrides = [argument for argument in parsed.overrides if not _parse(argument).is_sweep_override()]
+    if parsed.config_dir is not None:
+        overrides.append(f"hydra.searchpath=['file://{Path(parsed.config_dir).absolute()}']")
+    with hydra_errors(arguments), hydra.initialize_config_dir(str(config_folder()), version_base="1.3"):
+        composed = hydra.compose(parsed.config_name or CONFIG, overrides, return_hydra_config=True)
+        folder = Path(OmegaConf.select(composed, "hydra.sweep.dir")).absolute()
+        return Settings(folder, OmegaConf.select(composed, "hydra.sweeper.n_trials"))
+
+
+def without_launcher(arguments: Sequence[str]) -> list[str]:
+    """The command line as Hydra's own launcher and sweeper take it: what it says of others is left out.
+
+    >>> without_launcher(["-m", "hydra/launcher=joblib", "hydra.launcher.n_jobs=2", "seed=0,1"])
+    ['-m', 'seed=0,1']
+    """
+    return [argument for argument in arguments if not _is_launching(argument)]
+
+
+def one_at_a_time(arguments: Sequence[str]) -> Iterator[list[str]]:
+    """Command lines that together try each value (of intervals the ends) of each swept key, the others at their first.
+
+    >>> list(one_at_a_time(["-m", "seed=1,2", "optimizer.learning_rate=interval(0.1,0.3)"]))
+    [['-m', 'seed=1,2', 'optimizer.learning_rate=0.1'], ['-m', 'seed=1', 'optimizer.learning_rate=0.1,0.3']]
+    """
+    plain = without_launcher(arguments)
+    values = {position: _values(argument) for position, argument in enumerate(plain)}
+    swept = [position for position, found in values.items() if found]
+    for tried in swept:
+        chosen = {position: found if position == tried else found[:1] for position, found in values.items() if found}
+        yield [
+            f"{argument.partition('=')[0]}={','.join(chosen[position])}" if position in chosen else argument
+            for position, argument in enumerate(plain)
+        ]
+
+
+def _values(argument: str) -> list[str]:
+    """The values that an argument sweeps over; none where it is no sweep."""
+    if argument.startswith("-") or "=" not in argument:
+        return []
+    override = _parse(argument)
+    if not override.is_sweep_override():
+        return []
+    if override.is_discrete_sweep():
+        return list(override.sweep_string_iterator())
+    interval = override.value()
+    return [str(interval.start), str(interval.end)]
+
+
+def _parse(argument: str) -> Override:
+    return OverridesParser.create().parse_override(argument)
+
+
+def _is_launching(argument: str) -> bool:
+    _, key, _ = split_override(argument)
+    return key in LAUNCHING or key.startswith(("hydra.launcher.", "hydra.sweeper."))

@@ -1,0 +1,217 @@
+"""A multirun: every job is validated, then run under a supervisor by whatever launcher; then all are compared."""
+
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from lctrain.cli.dry import quiet, run_dry
+from lctrain.cli.hydra_app import Job, launch
+from lctrain.cli.overrides import split_override
+from lctrain.cli.search_space import RESUME, one_at_a_time, read_settings, without_launcher
+from lctrain.cli.sweep_task import SweepTask
+from lctrain.config import Config
+from lctrain.data import check_feeds
+from lctrain.errors import EXIT_DONE, EXIT_FAILED, EXIT_USER_ERROR, ConfigError, Problem, UserError, suggest
+from lctrain.machine import describe_machine
+from lctrain.report import build_report, print_report
+from lctrain.summary import summarize
+from lctrain.sweep.progress import Progress, watch
+from lctrain.sweep.records import Manifest, Record, Records
+from lctrain.sweep.supervisor import STOPPED, close_lost
+from lctrain.tracking import Run, check_writable, deliver, read_journal, start_run, ui_command
+
+Tell = Callable[[Exception, str], None]
+SET_ANEW = ("sweep.", "hydra/launcher", "hydra.launcher.", "-m", "--multirun")  # when a sweep is resumed
+TIMINGS = (
+    "train_step_ms",
+    "train_step_ms_p90",
+    "inference_ms",
+    "first_step_seconds",
+    "build_seconds",
+    "peak_memory_mb",
+)
+
+
+@dataclass(frozen=True)
+class Sweep:
+    """What is to be run.
+
+    Args:
+        folder: of the sweep; absolute.
+        config: of its first job; all share the tracking.
+        manifest: what the folder will say of it.
+        resumed: what it says of it already; None where the sweep is new.
+    """
+
+    folder: Path
+    config: Config
+    manifest: Manifest
+    resumed: Manifest | None
+
+
+def run_sweep(arguments: Sequence[str], tell: Tell) -> int:
+    """Runs every job of a multirun, whatever happens to the others.
+
+    Returns:
+        The exit code: 0; 1 where a job failed, or what all of them had in common; 2 where a configuration is wrong, and
+        none was run.
+
+    Raises:
+        UserError: a mistake in the command line, or a store that can't be used.
+    """
+    arguments, folder = _read_resume(arguments)
+    resumed = None if folder is None else _read_manifest(folder)
+    if resumed is not None:
+        arguments = [*resumed.arguments, *arguments]
+    settings = read_settings(arguments)
+    jobs = _validate(arguments, settings.num_trials is not None, tell)
+    if not jobs:
+        print("Nothing was run: all jobs must be valid before the first starts.", file=sys.stderr)
+        return EXIT_USER_ERROR
+    if settings.num_trials is None:
+        overrides, num_jobs = [job.overrides for job in jobs], len(jobs)
+    else:
+        overrides, num_jobs = None, settings.num_trials
+    manifest = Manifest(arguments, overrides, num_jobs, str(Path.cwd()))
+    if resumed is not None:
+        _check_resumed(resumed, manifest, folder)
+    check_writable(jobs[0].config.tracking)
+    return _run(Sweep(folder or settings.sweep_folder, jobs[0].config, manifest, resumed))
+
+
+def _validate(arguments: Sequence[str], is_search: bool, tell: Tell) -> list[Job]:
+    """All jobs, or those that stand for what a sweeper may choose; none where one is wrong, which has been told."""
+    jobs: list[Job] = []
+
+    def keep(job: Job) -> None:
+        check_feeds(job.config)
+        summarize(job.config)
+        _check_sweep(job.config, jobs[0].config if jobs else job.config, is_search)
+        jobs.append(job)
+
+    for combination in one_at_a_time(arguments) if is_search else [without_launcher(arguments)]:
+        if run_dry(keep, combination, tell) != EXIT_DONE:
+            return []
+    return jobs
+
+
+def _check_sweep(config: Config, first: Config, is_search: bool) -> None:
+    """What a job must have in common with the first, and the metric that a sweeper looks at."""
+    problems = []
+    for group in ("tracking", "sweep"):
+        if getattr(config, group) != getattr(first, group):
+            problems.append(Problem(group, "must be the same for all jobs of a sweep. Run two sweeps."))
+    names = ["loss", *config.training.metrics]
+    known = [*TIMINGS, *(prefix + name for prefix in ("", "val_", "test_") for name in names)]
+    objective = config.sweep.objective
+    if objective is None and is_search:
+        problems.append(Problem("sweep.objective", "must name the metric that the sweeper looks at; try val_loss."))
+    if objective is not None and objective not in known:
+        expected = "must be a metric that every job reaches"
+        problems.append(Problem("sweep.objective", f"{expected}; got {objective!r}. {suggest(objective, known)}"))
+    if problems:
+        raise ConfigError(problems)
+
+
+def _read_resume(arguments: Sequence[str]) -> tuple[list[str], Path | None]:
+    """The command line without `sweep.resume`, and the folder that this names."""
+    folder = None
+    others = []
+    for argument in arguments:
+        _, key, value = split_override(argument)
+        if key == RESUME and value is not None:
+            folder = Path(value.strip("'\"")).expanduser().absolute()
+        else:
+            others.append(argument)
+    if folder is not None:
+        for argument in others:
+            if not argument.lstrip("+").startswith(SET_ANEW):
+                told = "takes no other settings than those of `sweep` and of the launcher: the sweep has its own"
+                raise UserError(f"`{RESUME}` {told}; got {argument!r}.")
+    return others, folder
+
+
+def _read_manifest(folder: Path) -> Manifest:
+    try:
+        manifest = Manifest.read(folder)
+    except FileNotFoundError:
+        raise UserError(
+            f"`{RESUME}` must be the folder of a sweep, such as multirun/DATE/TIME; got {str(folder)!r}."
+        ) from None
+    except (ValueError, TypeError) as error:
+        raise UserError(f"`{RESUME}` {str(folder)!r} can't be resumed: its sweep.json is damaged ({error}).") from None
+    if manifest.jobs is None:
+        raise UserError(
+            f"`{RESUME}` {str(folder)!r} can't be resumed: its sweeper chose the jobs as it went. Start it anew."
+        )
+    if Path(manifest.working_folder) != Path.cwd():
+        raise UserError(
+            f"`{RESUME}` must be given in the folder where the sweep was started: cd {manifest.working_folder}"
+        )
+    return manifest
+
+
+def _check_resumed(then: Manifest, now: Manifest, folder: Path) -> None:
+    """Whether the files still say what they said: else the same number would be another job."""
+    if [_without_sweep(job) for job in then.jobs] != [_without_sweep(job) for job in now.jobs]:
+        raise UserError(f"`{RESUME}` {str(folder)!r} can't be resumed: its command line now means other jobs.")
+
+
+def _without_sweep(overrides: Sequence[str]) -> list[str]:
+    return [override for override in overrides if not override.lstrip("+").startswith("sweep.")]
+
+
+def _run(sweep: Sweep) -> int:
+    config, folder, num_jobs = sweep.config, sweep.folder, sweep.manifest.num_jobs
+    tags = {"verb": "sweep", "model": config.model.name, "data": config.data.name, **describe_machine()}
+    tags |= {"sweep.folder": str(folder), "sweep.jobs": str(num_jobs)}
+    tags |= {"sweep.command": " ".join(sweep.manifest.arguments)}
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / STOPPED).unlink(missing_ok=True)
+    journal = None if sweep.resumed is None else Path(sweep.resumed.journal)
+    with start_run(config.tracking, f"sweep-{config.model.name}", tags, folder, resumed=journal) as run:
+        replace(sweep.manifest, journal=str(run.folder)).write(folder)
+        print(f"The files of the {num_jobs} jobs are in {folder}", flush=True)
+        common = frozenset.intersection(*map(frozenset, sweep.manifest.jobs or [[]]))
+        task = SweepTask(folder, run.folder, Path.cwd(), common)
+        try:
+            with watch(Progress(Records(folder), num_jobs, lambda line: print(line, flush=True), common)):
+                launch(
+                    task, [*sweep.manifest.arguments, f"hydra.sweep.dir='{folder}'", *quiet(sweep.manifest.arguments)]
+                )
+        except BaseException as error:
+            _finish(sweep, run, "FAILED" if isinstance(error, Exception) else "KILLED")
+            raise
+        records = _finish(sweep, run)
+    print(f"Browse it: {ui_command(config.tracking)}")
+    return _exit_code(records, num_jobs)
+
+
+def _finish(sweep: Sweep, run: Run, status: str = "FINISHED") -> list[Record]:
+    """Compares the jobs, in the sweep's run and on the terminal; the run fails where one of them did."""
+    records = [close_lost(record) for record in Records(sweep.folder).read_all()]
+    for record in records:
+        if record.journal is not None:
+            deliver(Path(record.journal), sweep.config.tracking.patience)
+    children = [read_journal(Path(record.journal)) for record in records if record.journal is not None]
+    failed = [record for record in records if record.status != "done"]
+    if failed:
+        run.fail(f"{len(failed)} of {sweep.manifest.num_jobs} jobs are not done")
+    if not children:
+        return records
+    ended = replace(read_journal(run.folder), status="FAILED" if failed and status == "FINISHED" else status)
+    report = build_report(ended, children, sweep.config.sweep.objective)
+    run.log_table(report.table, "sweep.json")
+    run.log_text(report.html, "report.html")
+    run.log_figure(report.figure, "comparison.png")
+    print_report(report)
+    return records
+
+
+def _exit_code(records: Sequence[Record], num_jobs: int) -> int:
+    """0 where all are done; what all failed with, where they failed alike; else 1."""
+    if len(records) == num_jobs and all(record.status == "done" for record in records):
+        return EXIT_DONE
+    codes = {record.exit_code for record in records if record.status != "skipped"}
+    return codes.pop() if len(codes) == 1 and codes != {EXIT_DONE} else EXIT_FAILED

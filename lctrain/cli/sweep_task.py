@@ -1,0 +1,45 @@
+"""What a launcher runs for each job of a sweep: in this process, or in another, here or on another machine."""
+
+import math
+import os
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from hydra.core.hydra_config import HydraConfig
+from omegaconf import DictConfig
+
+from lctrain.cli.hydra_app import read_job
+from lctrain.cli.job import run_job, run_job_of_sweep
+from lctrain.cli.overrides import split_override
+from lctrain.sweep.supervisor import Task, supervise
+
+
+@dataclass(frozen=True)
+class SweepTask:
+    """Supervises one job; it can be pickled, as launchers send it to where the job runs.
+
+    Args:
+        folder: the sweep's, which all machines see.
+        parent: the folder of the journal of the sweep's own run.
+        working_folder: from which the configuration's relative paths count.
+        common: overrides that all jobs have.
+    """
+
+    folder: Path
+    parent: Path
+    working_folder: Path
+    common: frozenset[str]
+
+    def __call__(self, composed: DictConfig) -> dict[str, Any] | float:
+        """The job's record; for a sweeper that looks for the best, the objective alone, NaN where the job failed."""
+        if not HydraConfig.get().job.chdir:
+            os.chdir(self.working_folder)  # some launchers start elsewhere
+        job = read_job(composed)
+        number = 0 if job.number is None else job.number
+        special = [split_override(override) for override in job.overrides if override not in self.common]
+        choices = {key: value or "" for _, key, value in special}
+        task = Task(job.config, job.overrides, job.folder, number, self.folder, self.parent, choices)
+        record = supervise(run_job_of_sweep if job.config.sweep.isolate else run_job, task)
+        objective = job.config.sweep.objective
+        return asdict(record) if objective is None else record.metrics.get(objective, math.nan)

@@ -1,0 +1,169 @@
+"""One job of a sweep, watched from outside: it always ends with a record, whatever happened to it."""
+
+import json
+import time
+import traceback
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from lctrain.config import Config
+from lctrain.errors import EXIT_DONE, EXIT_FAILED, EXIT_INTERRUPTED, EXIT_TERMINATED, DoesNotFit, exit_code_of
+from lctrain.jobs import Outcome, run_in_process
+from lctrain.needs import check_memory
+from lctrain.sweep.records import Record, Records
+from lctrain.tracking import deliver, end_run, find_journals, signals_wait, start_run, tag_run
+from lctrain.tracking.owner import describe_owner, look_at_owner
+
+GRACE = 30.0  # seconds that a job gets to end its run before it is killed
+DELIVERY = 2.0  # seconds that a sweep waits for the store between two jobs; the rest is sent at its end
+STOPPED = "stopped"  # the file that tells later jobs that one has failed, under sweep.on_error=stop
+RUN_STATES = {"done": "FINISHED", "failed": "FAILED", "refused": "FAILED"}  # of MLflow; all others are KILLED
+
+RunJob = Callable[..., dict[str, float]]  # run_job(config, overrides, folder, parent, tags) -> metrics
+
+
+@dataclass(frozen=True)
+class Task:
+    """What is to be done: one job of a sweep.
+
+    Args:
+        config: validated, complete.
+        overrides: those that made it, as the user wrote them.
+        folder: the job's.
+        number: its place among the jobs, from 0.
+        sweep_folder: of the sweep.
+        parent: the folder of the journal of the sweep's own run.
+        choices: of the overrides those that other jobs have not, by key.
+    """
+
+    config: Config
+    overrides: list[str]
+    folder: Path
+    number: int
+    sweep_folder: Path
+    parent: Path | None
+    choices: Mapping[str, str]
+
+    @property
+    def tags(self) -> dict[str, str]:
+        """Of its run: by these the jobs of a sweep are told apart."""
+        overrides, choices = " ".join(self.overrides), json.dumps(dict(self.choices))
+        return {"sweep.job": str(self.number), "sweep.overrides": overrides, "sweep.choices": choices}
+
+
+def supervise(run_job: RunJob, task: Task) -> Record:
+    """Runs a job in a process of its own, unless it is done already, and writes down how it ended.
+
+    Args:
+        run_job: called as `run_job(config, overrides, folder, parent, tags)`; importable by its name.
+        task: what to do.
+
+    Returns:
+        The record; the job's failure does not raise here. An interrupt of this process does, once the job has ended.
+    """
+    records = Records(task.sweep_folder)
+    known = records.read(task.number)
+    if known is not None and known.status == "done":
+        return known
+    if known is not None:
+        close_lost(known)
+    attempt = 1 if known is None else known.attempt + 1
+    record = Record(
+        task.number, task.overrides, "running", str(task.folder), time.time(), describe_owner(), attempt=attempt
+    )
+    if (task.sweep_folder / STOPPED).exists():
+        record = replace(record, status="skipped", reason="not started: another job failed (sweep.on_error=stop)")
+        records.write(record)
+        return record
+    before = set(find_journals(task.folder))
+    try:
+        record = replace(record, warning=check_memory(task.config))
+        records.write(record)
+        record = _run(run_job, task, record)
+    except DoesNotFit as error:
+        record = replace(record, status="refused", reason=str(error), exit_code=exit_code_of(error))
+    except BaseException as error:
+        exit_code = EXIT_INTERRUPTED if isinstance(error, KeyboardInterrupt) else EXIT_TERMINATED
+        record = replace(record, status="interrupted", reason="the sweep was interrupted", exit_code=exit_code)
+        raise
+    finally:
+        with signals_wait():
+            record = replace(record, seconds=time.time() - record.started)
+            record = _close_run(task, record, set(find_journals(task.folder)) - before)
+            records.write(record)
+            if record.has_failed and task.config.sweep.on_error == "stop":
+                (task.sweep_folder / STOPPED).touch()
+    return record
+
+
+def _run(run_job: RunJob, task: Task, record: Record) -> Record:
+    """The record of the job, which is run now."""
+    arguments = task.config, task.overrides, task.folder, task.parent, task.tags
+    if not task.config.sweep.isolate:
+        try:
+            return replace(record, status="done", exit_code=EXIT_DONE, metrics=run_job(*arguments))
+        except Exception as error:
+            traceback.print_exc()
+            return replace(record, **_in_terms_of_records(Outcome("raised", repr(error), 0.0, error=error)))
+    task.folder.mkdir(parents=True, exist_ok=True)
+    log = task.folder / ("job.log" if record.attempt == 1 else f"job.{record.attempt}.log")
+    outcome = run_in_process(run_job, *arguments, timeout=task.config.sweep.job_timeout, log_file=log, grace=GRACE)
+    return replace(record, log=str(log), **_in_terms_of_records(outcome))
+
+
+def _in_terms_of_records(outcome: Outcome) -> dict[str, Any]:
+    if outcome.status == "done":
+        return {"status": "done", "exit_code": EXIT_DONE, "metrics": outcome.value}
+    if outcome.status == "raised":
+        status = "refused" if isinstance(outcome.error, DoesNotFit) else "failed"
+        reason = outcome.reason if outcome.error is None else str(outcome.error)
+        return {"status": status, "reason": reason, "exit_code": exit_code_of(outcome.error)}
+    if outcome.status == "exited":
+        return {"status": "failed", "reason": outcome.reason, "exit_code": outcome.exit_code}
+    return {"status": outcome.status, "reason": outcome.reason, "exit_code": EXIT_FAILED}
+
+
+def close_lost(record: Record) -> Record:
+    """What became of a job that was running when the process that watched it died; others are returned as they are."""
+    if record.status != "running" or look_at_owner(record.owner) != "dead":
+        return record
+    reason = "the process that watched it has died"
+    record = replace(record, status="killed", reason=reason, exit_code=EXIT_FAILED)
+    journal = _newest(find_journals(Path(record.folder)))
+    return record if journal is None else _end(record, journal)
+
+
+def _close_run(task: Task, record: Record, journals: set[Path]) -> Record:
+    """Sees to it that the job's run is there and has ended as the job did."""
+    journal = _newest(journals)
+    if journal is None and record.status == "interrupted":
+        return record  # before it had begun
+    return _end(record, journal or _log_unstarted(task, record))
+
+
+def _end(record: Record, journal: Path) -> Record:
+    """Ends the run where that has not ended by itself, and tells the store what it can at once."""
+    end_run(journal, _run_state(record), record.reason or None)
+    tag_run(journal, {"sweep.status": record.status} | ({"error": record.reason} if record.has_failed else {}))
+    deliver(journal, DELIVERY)
+    return replace(record, journal=str(journal))
+
+
+def _run_state(record: Record) -> str:
+    return RUN_STATES.get(record.status, "KILLED")
+
+
+def _newest(journals: Iterable[Path]) -> Path | None:
+    return max(journals, key=lambda folder: folder.stat().st_mtime, default=None)
+
+
+def _log_unstarted(task: Task, record: Record) -> Path:
+    """The journal of a run for a job that ended before it had one."""
+    config = task.config
+    name = f"{config.model.name}-{config.implementation}"
+    with start_run(config.tracking, name, task.tags, task.folder, task.parent) as run:
+        run.log_params(config.model_dump())
+        run.fail(record.reason, _run_state(record))
+    return run.folder

@@ -1,0 +1,199 @@
+"""Supervised jobs: each ends with a record and a run in the right state, however it dies."""
+
+import os
+import signal
+import sys
+import time
+
+import mlflow
+import pytest
+from conftest import make_config
+
+from lctrain.config import validate
+from lctrain.errors import ConfigError, Problem
+from lctrain.sweep.progress import Progress
+from lctrain.sweep.records import Manifest, Record, Records
+from lctrain.sweep.supervisor import STOPPED, Task, close_lost, supervise
+from lctrain.tracking import start_run, store_uri
+from lctrain.tracking.owner import describe_owner
+
+
+def run_job(config, overrides, folder, parent, tags):
+    """Does what its only override says, in the middle of a run."""
+    with start_run(config.tracking, "child", tags, folder, parent) as run:
+        run.log_metrics({"loss": 0.5}, step=0)
+        if overrides == ["raise"]:
+            raise RuntimeError("went wrong")
+        if overrides == ["mistake"]:
+            raise ConfigError([Problem("seed", "must be right.")])
+        if overrides == ["exit"]:
+            os._exit(7)
+        if overrides == ["kill"]:
+            os.kill(os.getpid(), signal.SIGKILL)
+        if overrides == ["sleep"]:
+            signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+            time.sleep(60)
+    return {"test_accuracy": 0.75}
+
+
+def die_early(config, overrides, folder, parent, tags):
+    raise RuntimeError("before any run")
+
+
+def make_task(folder, action, number=0, **sweep):
+    tracking = {"name": "local", "folder": str(folder / "store"), "experiment": "test"}
+    (folder / "store").mkdir(exist_ok=True)
+    config = validate(make_config(tracking=tracking, sweep=sweep))
+    return Task(config, [action], folder / str(number), number, folder, None, {"action": action})
+
+
+def runs_of(task):
+    client = mlflow.MlflowClient(store_uri(task.config.tracking))
+    (experiment,) = client.search_experiments(filter_string="name = 'test'")
+    return client.search_runs([experiment.experiment_id], order_by=["attributes.start_time ASC"])
+
+
+def test_a_job_that_is_done_has_its_metrics_and_its_log(tmp_path):
+    task = make_task(tmp_path, "work", number=3)
+    record = supervise(run_job, task)
+    assert (record.status, record.exit_code, record.reason) == ("done", 0, "")
+    assert record.metrics == {"test_accuracy": 0.75}
+    assert Records(tmp_path).read(3) == record
+    assert record.log == str(tmp_path / "3" / "job.log")
+    (run,) = runs_of(task)
+    assert run.info.status == "FINISHED"
+    told = {name: run.data.tags[name] for name in ("sweep.job", "sweep.overrides", "sweep.choices", "sweep.status")}
+    assert told == {
+        "sweep.job": "3",
+        "sweep.overrides": "work",
+        "sweep.choices": '{"action": "work"}',
+        "sweep.status": "done",
+    }
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="needs POSIX signals")
+@pytest.mark.parametrize(
+    ("action", "status", "exit_code", "reason", "state"),
+    [
+        ("raise", "failed", 1, "went wrong", "FAILED"),
+        ("mistake", "failed", 2, "`seed` must be right.", "FAILED"),
+        ("exit", "failed", 7, "exited with code 7: ", "FAILED"),
+        ("kill", "killed", 1, "killed by SIGKILL (the kernel's usual answer to a lack of memory)", "KILLED"),
+    ],
+)
+def test_a_job_that_dies_is_recorded_with_its_reason(tmp_path, action, status, exit_code, reason, state):
+    task = make_task(tmp_path, action)
+    record = supervise(run_job, task)
+    assert (record.status, record.exit_code, record.reason) == (status, exit_code, reason)
+    (run,) = runs_of(task)
+    assert (run.info.status, run.data.tags["sweep.status"]) == (state, status)
+    assert reason.splitlines()[0] in run.data.tags["error"]
+    assert run.data.metrics == {"loss": 0.5}
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="needs POSIX signals")
+def test_a_job_that_takes_too_long_is_ended(tmp_path):
+    task = make_task(tmp_path, "sleep", job_timeout=8)
+    record = supervise(run_job, task)
+    assert (record.status, record.exit_code, record.reason) == ("timed_out", 1, "ran longer than 8 s")
+    (run,) = runs_of(task)
+    assert (run.info.status, run.data.tags["sweep.status"]) == ("KILLED", "timed_out")
+
+
+def test_a_job_that_dies_before_its_run_has_one_all_the_same(tmp_path):
+    task = make_task(tmp_path, "any")
+    record = supervise(die_early, task)
+    assert (record.status, record.reason) == ("failed", "before any run")
+    (run,) = runs_of(task)
+    assert run.info.status == "FAILED"
+    assert run.data.tags["error"] == "before any run"
+    assert run.data.params["model.name"] == "small"
+
+
+def test_a_job_that_would_not_fit_is_not_started(tmp_path):
+    task = make_task(tmp_path, "work")
+    data = task.config.data.model_copy(update={"num_examples": 2**30})
+    task = Task(task.config.model_copy(update={"data": data}), ["work"], task.folder, 0, tmp_path, None, {})
+    record = supervise(run_job, task)
+    assert (record.status, record.exit_code) == ("refused", 3)
+    assert "does not fit into memory" in record.reason
+    assert not (tmp_path / "0" / "job.log").exists()
+    (run,) = runs_of(task)
+    assert (run.info.status, run.data.tags["sweep.status"]) == ("FAILED", "refused")
+
+
+def test_without_isolation_the_job_runs_here(tmp_path):
+    task = make_task(tmp_path, "raise", isolate=False)
+    record = supervise(run_job, task)
+    assert (record.status, record.reason, record.log) == ("failed", "went wrong", None)
+    (run,) = runs_of(task)
+    assert run.data.tags["lctrain.owner.pid"] == str(os.getpid())
+
+
+def test_what_is_done_is_not_done_again_and_what_failed_is(tmp_path):
+    first = supervise(run_job, make_task(tmp_path, "work", number=0))
+    assert supervise(run_job, make_task(tmp_path, "raise", number=0)) == first
+    assert supervise(run_job, make_task(tmp_path, "raise", number=1)).attempt == 1
+    again = supervise(run_job, make_task(tmp_path, "work", number=1))
+    assert (again.status, again.attempt) == ("done", 2)
+    assert {path.name for path in (tmp_path / "1").glob("*.log")} == {"job.log", "job.2.log"}
+    states = [(run.data.tags["sweep.job"], run.info.status) for run in runs_of(make_task(tmp_path, "work"))]
+    assert states == [("0", "FINISHED"), ("1", "FAILED"), ("1", "FINISHED")]
+
+
+def test_under_stop_no_job_starts_after_a_failure(tmp_path):
+    supervise(run_job, make_task(tmp_path, "raise", number=0, on_error="stop"))
+    record = supervise(run_job, make_task(tmp_path, "work", number=1, on_error="stop"))
+    assert (record.status, record.exit_code) == ("skipped", None)
+    assert (tmp_path / STOPPED).exists()
+    assert len(runs_of(make_task(tmp_path, "work"))) == 1
+
+
+def test_a_record_whose_watcher_died_is_closed(tmp_path):
+    task = make_task(tmp_path, "work")
+    dead = describe_owner() | {"born": "0"}
+    with start_run(task.config.tracking, "child", task.tags, task.folder) as run:
+        pass
+    lost = Record(0, ["work"], "running", str(task.folder), 0.0, dead)
+    closed = close_lost(lost)
+    assert (closed.status, closed.reason, closed.journal) == (
+        "killed",
+        "the process that watched it has died",
+        str(run.folder),
+    )
+    alive = Record(0, ["work"], "running", str(task.folder), 0.0, describe_owner())
+    assert close_lost(alive) == alive
+
+
+def test_a_damaged_or_missing_manifest_is_told(tmp_path):
+    with pytest.raises(FileNotFoundError):
+        Manifest.read(tmp_path)
+    (tmp_path / "sweep.json").write_text('{"arguments": []')
+    with pytest.raises(ValueError, match="delimiter"):
+        Manifest.read(tmp_path)
+    manifest = Manifest(["-m", "seed=0,1"], [["seed=0"], ["seed=1"]], 2, "/somewhere")
+    manifest.write(tmp_path)
+    assert Manifest.read(tmp_path) == manifest
+
+
+def test_progress_tells_what_is_new_and_how_long_the_rest_takes(tmp_path):
+    told, clock = [], [100.0]
+    records = Records(tmp_path)
+    records.write(Record(0, ["seed=0"], "done", "", 0.0))
+    progress = Progress(records, 4, told.append, ["data=digits"], lambda: clock[0])
+    assert told == ["1 of 4 jobs are done already."]
+    records.write(Record(1, ["data=digits", "seed=1"], "running", "", 0.0, warning="The job may not fit."))
+    progress.look()
+    progress.look()
+    assert told[1:] == ["Job 2 of 4: seed=1", "Warning: The job may not fit."]
+    records.write(Record(1, ["seed=1"], "done", "", 0.0, seconds=30.0, metrics={"test_loss": 1.0, "test_auc": 0.5}))
+    clock[0] = 140.0
+    progress.look()
+    assert told[3:] == ["Job 2 of 4 is done after 30 s: test auc 0.5000. 2 left, about 1 min 20 s."]
+    records.write(Record(2, ["seed=2"], "failed", "", 0.0, reason="one\ntwo", seconds=1.0))
+    records.write(Record(3, ["seed=3"], "skipped", "", 0.0, reason="not started"))
+    progress.look()
+    assert told[4:] == [
+        "Job 3 of 4 has failed after 1 s: one. 1 left, about 20 s.",
+        "Job 4 of 4 was skipped: not started.",
+    ]

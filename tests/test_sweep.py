@@ -1,0 +1,177 @@
+"""Sweeps as a user meets them: real processes, a real store."""
+
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import mlflow
+import pytest
+
+FAST = ("training.epochs=2", "data=synthetic", "data.input_shape=[5,7,2]", "data.num_examples=200")
+FAILING = ("optimizer.clipnorm=1.0", "optimizer.clipvalue=null,0.5")  # both at once only Keras refuses
+
+
+def read_store(folder):
+    """The sweep's own runs and their children, each in the order in which they started."""
+    client = mlflow.MlflowClient(f"sqlite:///{folder}/mlflow.db")
+    experiments = [experiment.experiment_id for experiment in client.search_experiments()]
+    runs = client.search_runs(experiments, order_by=["attributes.start_time ASC"])
+    parents = [run for run in runs if "mlflow.parentRunId" not in run.data.tags]
+    return parents, [run for run in runs if run not in parents]
+
+
+def records_of(folder):
+    (records,) = folder.glob("multirun/*/*/records")
+    return [json.loads((records / f"{number}.json").read_text()) for number in range(len(list(records.iterdir())))]
+
+
+@pytest.fixture(scope="module")
+def failed_sweep(tmp_path_factory, run_lctrain):
+    """Two implementations, each once as it should be and once with an optimizer that Keras refuses."""
+    folder = tmp_path_factory.mktemp("sweep")
+    return folder, run_lctrain(folder, "-m", "implementation=2,batched", *FAILING, *FAST)
+
+
+def test_every_job_runs_whatever_happens_to_the_others(failed_sweep):
+    folder, process = failed_sweep
+    assert process.returncode == 1
+    assert "Traceback" not in process.stderr
+    records = records_of(folder)
+    assert [record["status"] for record in records] == ["done", "failed", "done", "failed"]
+    assert all("clipvalue" in record["reason"] for record in records if record["status"] == "failed")
+    assert "Job 1 of 4: implementation=2" in process.stdout
+    assert re.search(r"Job 2 of 4 has failed after \d+ s: .*clipvalue", process.stdout)
+    assert re.search(r"Job 3 of 4 is done after .*: test accuracy 0.\d+. 1 left, about ", process.stdout)
+    (log,) = (folder / "multirun").glob("*/*/1/job.log")
+    assert "Traceback" in log.read_text()
+
+
+def test_one_parent_holds_all_children_and_the_comparison(failed_sweep):
+    folder, _ = failed_sweep
+    (parent,), children = read_store(folder)
+    assert parent.info.status == "FAILED"
+    assert parent.data.tags["sweep.jobs"] == "4"
+    assert {child.data.tags["mlflow.parentRunId"] for child in children} == {parent.info.run_id}
+    told = [(child.data.tags["sweep.job"], child.data.tags["sweep.status"], child.info.status) for child in children]
+    assert told == [
+        ("0", "done", "FINISHED"),
+        ("1", "failed", "FAILED"),
+        ("2", "done", "FINISHED"),
+        ("3", "failed", "FAILED"),
+    ]
+    assert all(child.data.params["data.num_examples"] == "200" for child in children)
+    client = mlflow.MlflowClient(f"sqlite:///{folder}/mlflow.db")
+    assert {file.path for file in client.list_artifacts(parent.info.run_id)} >= {
+        "sweep.json",
+        "report.html",
+        "comparison.png",
+    }
+
+
+def test_a_resumed_sweep_runs_what_is_not_done(failed_sweep, run_lctrain, tmp_path):
+    folder, _ = failed_sweep
+    (sweep,) = folder.glob("multirun/*/*")
+    process = run_lctrain(folder, f"sweep.resume={sweep.relative_to(folder)}")
+    assert process.returncode == 1
+    assert "2 of 4 jobs are done already." in process.stdout
+    assert [record["attempt"] for record in records_of(folder)] == [1, 2, 1, 2]
+    (parent,), children = read_store(folder)
+    assert (parent.info.status, len(children)) == ("FAILED", 6)
+    for arguments, message in [
+        ([f"sweep.resume={sweep}", "seed=1"], "takes no other settings than those of `sweep` and of the launcher"),
+        (["sweep.resume=nowhere"], "must be the folder of a sweep, such as multirun/DATE/TIME; got '.*nowhere'"),
+    ]:
+        process = run_lctrain(folder, *arguments)
+        assert process.returncode == 2
+        assert re.search(message, process.stderr)
+    process = run_lctrain(tmp_path, f"sweep.resume={sweep}")
+    assert (process.returncode, f"cd {folder}" in process.stderr) == (2, True)
+
+
+def test_all_jobs_are_validated_before_the_first_starts(tmp_path, run_lctrain):
+    process = run_lctrain(tmp_path, "-m", "model.layers.lc1.kernel_size=2,9,3", *FAST)
+    assert process.returncode == 2
+    assert process.stderr.startswith("Error in job 1: `model.layers.lc1.kernel_size` must not exceed")
+    assert process.stderr.endswith("Nothing was run: all jobs must be valid before the first starts.\n")
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    ("argument", "message"),
+    [
+        ("tracking.folder=a,b", "`tracking` must be the same for all jobs of a sweep"),
+        ("sweep.on_error=stop,continue", "`sweep` must be the same for all jobs of a sweep"),
+        ("sweep.objective=val_los", "`sweep.objective` must be a metric .* got 'val_los'. Did you mean `val_loss`?"),
+        ("sweep.job_timeout=0", "`sweep.job_timeout` must be .* got 0"),
+    ],
+)
+def test_mistakes_in_a_sweeps_settings(tmp_path, run_lctrain, argument, message):
+    process = run_lctrain(tmp_path, "-m", "seed=0,1", argument)
+    assert process.returncode == 2
+    assert re.search(message, process.stderr), process.stderr
+    assert not (tmp_path / "mlflow.db").exists()
+
+
+def test_the_supervisor_loads_no_tensorflow(tmp_path, run_python):
+    out = run_python(
+        f"""
+import sys
+from lctrain.cli import main
+print(main(["-m", "implementation=2", *{FAST!r}]))
+print(sorted({{"tensorflow", "keras", "sklearn", "jax", "torch"}} & set(sys.modules)))
+""",
+        tmp_path,
+    )
+    assert out.splitlines()[-2:] == ["0", "[]"]
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="needs POSIX signals")
+def test_a_killed_job_and_an_interrupt_leave_everything_in_order(tmp_path, run_lctrain):
+    command = [sys.executable, "-m", "lctrain", "-m", "training.epochs=100000,1,100000", *FAST[1:]]
+    heard = signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background jobs are born deaf to it
+    try:
+        sweep = subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    finally:
+        signal.signal(signal.SIGINT, heard)
+    try:
+        wait_for_epoch(tmp_path, 0)
+        os.kill(job_process_of(sweep.pid), signal.SIGKILL)
+        wait_for_epoch(tmp_path, 2)
+        sweep.send_signal(signal.SIGINT)
+        _, errors = sweep.communicate(timeout=120)
+    finally:
+        sweep.kill()
+    assert sweep.returncode == 130, errors
+    assert "Traceback" not in errors
+    statuses = [(record["status"], record["exit_code"]) for record in records_of(tmp_path)]
+    assert statuses == [("killed", 1), ("done", 0), ("interrupted", 130)]
+    (parent,), children = read_store(tmp_path)
+    assert [run.info.status for run in (parent, *children)] == ["KILLED", "KILLED", "FINISHED", "KILLED"]
+    assert all("loss" in child.data.metrics for child in children)
+
+
+def wait_for_epoch(folder, number):
+    """Until a job is in the middle of its training."""
+    for _ in range(1200):
+        logs = list(folder.glob(f"multirun/*/*/{number}/job.log"))
+        if logs and "Epoch 3/" in logs[0].read_text():
+            return
+        time.sleep(0.1)
+    raise AssertionError(f"job {number} did not train")
+
+
+def job_process_of(supervisor):
+    """The only child of the supervisor that is a job's process."""
+    for path in Path("/proc").glob("[0-9]*/stat"):
+        try:
+            parent = int(path.read_text().rsplit(")", 1)[1].split()[1])
+            if parent == supervisor and b"lctrain.jobs" in (path.parent / "cmdline").read_bytes():
+                return int(path.parent.name)
+        except FileNotFoundError:  # ended meanwhile
+            continue
+    raise AssertionError("no job is running")
