@@ -4,6 +4,7 @@ import json
 from itertools import count
 
 from lctrain.results import Point, RunResult
+from lctrain.tracking import deliver, start_run
 
 START = 1_760_000_000_000
 _ids = count(1)
@@ -83,3 +84,19 @@ def make_parent(num_jobs, status="FINISHED", **tags):
     told = {"sweep.jobs": str(num_jobs), "sweep.folder": "multirun/x", "sweep.command": "-m implementation=1,2"}
     end = None if status == "RUNNING" else START + 95_000
     return RunResult("ab" * 16, "sweep-lc2d", status, START, end, {}, told | tags, {})
+
+
+def log_sweep(tracking, folder):
+    """A sweep of two jobs, logged as a sweep logs it; returns the folders of its journals, the parent's first."""
+    with start_run(tracking, "sweep-small", {"sweep.jobs": "2"}, folder) as parent:
+        journals = [parent.folder]
+        for number, ms in enumerate([8.0, 2.0]):
+            tags = {"sweep.job": str(number), "sweep.status": "done"}
+            with start_run(tracking, f"job-{number}", tags, folder / str(number), parent.folder) as run:
+                run.log_params({"implementation": str(number + 1), "device": {"name": "cpu"}})
+                run.log_metrics({"train_step_ms": ms, "test_accuracy": 0.9, "test_loss": 0.25})
+                for step in range(3):
+                    run.log_metrics({"val_loss": 1 / (step + ms), "nan": float("nan")}, step)
+            journals.append(run.folder)
+    assert [deliver(journal, 60) for journal in journals] == [0, 0, 0]
+    return journals

@@ -7,14 +7,14 @@ from pathlib import Path
 
 import mlflow
 import pytest
-from made_sweeps import START, make_failure, make_parent, make_run
+from made_sweeps import START, log_sweep, make_failure, make_parent, make_run
 from mlflow.entities import Metric, Param, RunTag
 
 from lctrain.config.schema import LocalTracking
 from lctrain.errors import UserError
 from lctrain.report import build_report, compare
 from lctrain.results import RunResult
-from lctrain.tracking import read_sweep, store_uri
+from lctrain.tracking import read_journal, read_sweep, store_uri
 
 CHILDREN = [
     make_run(0, "1", ms=20.0, memory=420.0),
@@ -83,6 +83,16 @@ def test_the_store_and_the_runs_themselves_compare_alike(store):
     assert {**from_store, "run_id": None} == {**by_hand, "run_id": None}
     assert from_store["status"] == ["done", "done", "refused", "done", "done"]
     assert from_store["reason"][4] == "diverged: test_loss is inf"
+
+
+def test_journals_and_the_store_compare_alike(tmp_path):
+    tracking = local(tmp_path / "store")
+    _, *journals = log_sweep(tracking, tmp_path)
+    parent, children = read_sweep(tracking)
+    by_journal = [read_journal(journal) for journal in journals]
+    assert compare(children).as_table() == compare(by_journal).as_table()
+    assert [run.history("val_loss") for run in children] == [run.history("val_loss") for run in by_journal]
+    assert build_report(parent, children).html == build_report(parent, by_journal).html
 
 
 def test_a_sweep_is_named_by_its_id_its_first_letters_or_a_job(store):

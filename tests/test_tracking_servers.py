@@ -9,12 +9,14 @@ import time
 
 import mlflow
 import pytest
+from made_sweeps import log_sweep
 from servers.mlflow_server import MlflowServer, mlflow_server
 from servers.postgresql import postgresql, why_no_postgresql
 
 from lctrain.config.schema import LocalTracking, ServerTracking
 from lctrain.errors import UserError
-from lctrain.tracking import check_writable, deliver, end_run, read_journal, start_run, store_uri
+from lctrain.report import compare
+from lctrain.tracking import check_writable, deliver, end_run, read_journal, read_sweep, start_run, store_uri
 from lctrain.tracking.ending import DIED
 
 NUM_AT_ONCE = 4  # experiments/tracking has the full counts
@@ -86,6 +88,20 @@ def test_processes_at_once_on_a_fresh_postgresql(tmp_path):
         run_at_once(
             ServerTracking(name="server", uri=uri, artifacts=artifacts, experiment="fresh", patience=60), tmp_path
         )
+
+
+def test_a_sweep_is_read_back_from_a_server(tracking, tmp_path):
+    _, *journals = log_sweep(tracking, tmp_path)
+    parent, children = read_sweep(tracking)
+    assert (parent.name, parent.status) == ("sweep-small", "FINISHED")
+    assert compare(children).as_table() == compare([read_journal(journal) for journal in journals]).as_table()
+    assert read_sweep(tracking, parent.run_id[:9])[0] == parent
+
+
+def test_a_sweep_on_a_server_that_is_not_there():
+    nowhere = ServerTracking(name="server", uri="http://127.0.0.1:9", experiment="lctrain")
+    with pytest.raises(UserError, match=r"`tracking`: the MLflow store http://127.0.0.1:9 can't be read: .*refused"):
+        read_sweep(nowhere)
 
 
 def test_a_server_takes_all_that_a_run_logs_and_drops_what_comes_twice(tracking, tmp_path, monkeypatch):

@@ -6,11 +6,11 @@ from datetime import UTC, datetime
 from itertools import islice
 from typing import Any
 
-from lctrain.config.schema import TrackingConfig
+from lctrain.config.schema import LocalTracking, TrackingConfig
 from lctrain.errors import UserError
 from lctrain.results import Point, RunResult
 from lctrain.tracking.ending import PARENT_TAG
-from lctrain.tracking.store import database, load_mlflow, store_uri
+from lctrain.tracking.store import database, open_client, store_uri
 
 LATEST = "latest"
 IS_SWEEP = "tags.`sweep.jobs` != ''"  # the tag that only a sweep's own run has
@@ -41,14 +41,13 @@ def read_sweep(tracking: TrackingConfig, sweep: str = LATEST) -> tuple[RunResult
 def _open(tracking: TrackingConfig) -> tuple[Any, str]:
     """The client of a store that is there, and its experiment's id; nothing is created."""
     place = store_uri(tracking)
-    if tracking.name == "local" and not database(tracking).exists():
+    if isinstance(tracking, LocalTracking) and not database(tracking).exists():
         raise UserError(
             f"`tracking.folder` must hold an MLflow store to report on; got {tracking.folder!r}, which has no"
             f" {database(tracking).name}. Run a sweep here (python -m lctrain -m ...), or name its folder."
         )
-    mlflow = load_mlflow()
     try:
-        client = mlflow.MlflowClient(place)
+        client = open_client(tracking)
         experiment = client.get_experiment_by_name(tracking.experiment)
     except Exception as error:
         told = str(error).splitlines()[0] if str(error) else type(error).__name__

@@ -88,6 +88,17 @@ def open_store(tracking: TrackingConfig):
         return client, _find_experiment(mlflow, client, tracking)
 
 
+def open_client(tracking: TrackingConfig):
+    """The client alone, for a store that is read.
+
+    Raises:
+        Exception: as `open_store`.
+    """
+    mlflow = load_mlflow()
+    with _first_contact(tracking):
+        return mlflow.MlflowClient(_with_timeouts(tracking))
+
+
 def connect(tracking: ServerTracking):
     """A connection to a PostgreSQL database.
 
