@@ -11,6 +11,7 @@ from pathlib import Path
 
 import mlflow
 import pytest
+from test_memory import real_group, run_inside
 
 FAST = ("training.epochs=2", "data=synthetic", "data.input_shape=[5,7,2]", "data.num_examples=200")
 FAILING = ("optimizer.clipnorm=1.0", "optimizer.clipvalue=null,0.5")  # both at once only Keras refuses
@@ -175,3 +176,17 @@ def job_process_of(supervisor):
         except FileNotFoundError:  # ended meanwhile
             continue
     raise AssertionError("no job is running")
+
+
+def test_a_job_that_does_not_fit_is_refused_and_the_others_run(tmp_path):
+    """The dense matrices of docs2d on 16x32 pixels are 2.6 GB; weights, Adam and the libraries 1.4 GB."""
+    command = ["-m", "lctrain", "-m", "model=docs2d", "implementation=2,batched", *FAST, "data.input_shape=[16,32,3]"]
+    with real_group(limit=3 * 10**9) as group:
+        process = run_inside(group, command, tmp_path)
+    assert process.returncode == 1, process.stderr
+    refused, done = records_of(tmp_path)
+    assert (refused["status"], refused["exit_code"], refused["log"], done["status"]) == ("refused", 3, None, "done")
+    assert "With these implementations it fits: batched (1.4 GB), 1 (" in refused["reason"]
+    (parent,), children = read_store(tmp_path)
+    assert [run.info.status for run in (parent, *children)] == ["FAILED", "FAILED", "FINISHED"]
+    assert children[0].data.tags["sweep.status"] == "refused"
