@@ -4,13 +4,13 @@ import tempfile
 from collections.abc import Callable, Sequence
 
 from lctrain.cli.hydra_app import Job, run_jobs
-from lctrain.cli.overrides import split_override
+from lctrain.cli.overrides import quote, split_override
 
 
 def run_dry(look: Callable[[Job], None], arguments: Sequence[str], tell: Callable[[Exception, str], None]) -> int:
     """As `run_jobs`, but nothing of Hydra's stays behind: no folder of outputs, no log file."""
     with tempfile.TemporaryDirectory(prefix="lctrain-dry-") as folder:
-        nowhere = [f"hydra.run.dir='{folder}'", f"hydra.sweep.dir='{folder}'", "hydra.output_subdir=null"]
+        nowhere = [f"hydra.run.dir={quote(folder)}", f"hydra.sweep.dir={quote(folder)}", "hydra.output_subdir=null"]
         return run_jobs(look, [*arguments, *nowhere, *quiet(arguments), "hydra/job_logging=disabled"], tell)
 
 

@@ -37,6 +37,16 @@ def split_override(argument: str) -> tuple[str, str, str | None]:
     return key[: len(key) - len(bare)], bare, value if equals else None
 
 
+def quote(text: object) -> str:
+    r"""A value that Hydra reads as this text, whatever it holds.
+
+    >>> print(quote("a'b"), quote("c:\\d"))
+    'a\'b' 'c:\d'
+    """
+    escaped = re.sub(r"\\*(?='|$)", lambda found: 2 * found[0], str(text)).replace("'", r"\'")
+    return f"'{escaped}'"
+
+
 def check_arguments(arguments: Sequence[str]) -> None:
     """Refuses what would configure Hydra beyond the list, or read or write where nobody has looked.
 

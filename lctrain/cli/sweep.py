@@ -1,13 +1,16 @@
 """A multirun: every job is validated, then run under a supervisor by whatever launcher; then all are compared."""
 
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from filelock import FileLock, Timeout
+
 from lctrain.cli.dry import quiet, run_dry
 from lctrain.cli.hydra_app import Job, launch
-from lctrain.cli.overrides import split_override
+from lctrain.cli.overrides import quote, split_override
 from lctrain.cli.search_space import RESUME, one_at_a_time, read_settings, without_launcher
 from lctrain.cli.sweep_task import SweepTask
 from lctrain.config import Config
@@ -22,6 +25,7 @@ from lctrain.sweep.supervisor import STOPPED, close_lost
 from lctrain.tracking import Run, check_writable, deliver, read_journal, start_run, ui_command
 
 Tell = Callable[[Exception, str], None]
+LOCK = ".lock"  # the file by which a sweep belongs to one process
 SET_ANEW = ("sweep.", "hydra/launcher", "hydra.launcher.", "-m", "--multirun")  # when a sweep is resumed
 TIMINGS = (
     "train_step_ms",
@@ -77,7 +81,31 @@ def run_sweep(arguments: Sequence[str], tell: Tell) -> int:
     if resumed is not None:
         _check_resumed(resumed, manifest, folder)
     check_writable(jobs[0].config.tracking)
-    return _run(Sweep(folder or settings.sweep_folder, jobs[0].config, manifest, resumed))
+    folder = folder or settings.sweep_folder
+    with _lock(folder):
+        return _run(Sweep(folder, jobs[0].config, manifest, resumed))
+
+
+@contextmanager
+def _lock(folder: Path) -> Iterator[None]:
+    """Makes the sweep's folder this process's own.
+
+    Raises:
+        UserError: where that can't be done, or another process runs the sweep.
+    """
+    lock = FileLock(folder / LOCK)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        lock.acquire(timeout=0)
+    except Timeout:
+        raise UserError(f"`{RESUME}` {str(folder)!r} is running now. Wait for its end, or interrupt it.") from None
+    except OSError as error:
+        told = f"must be a folder that can be written to; got {str(folder)!r} ({error.strerror})"
+        raise UserError(f"`hydra.sweep.dir` {told}. Choose another with hydra.sweep.dir=PATH.") from error
+    try:
+        yield
+    finally:
+        lock.release()
 
 
 def _validate(arguments: Sequence[str], is_search: bool, tell: Tell) -> list[Job]:
@@ -167,7 +195,6 @@ def _run(sweep: Sweep) -> int:
     tags = {"verb": "sweep", "model": config.model.name, "data": config.data.name, **describe_machine()}
     tags |= {"sweep.folder": str(folder), "sweep.jobs": str(num_jobs)}
     tags |= {"sweep.command": " ".join(sweep.manifest.arguments)}
-    folder.mkdir(parents=True, exist_ok=True)
     (folder / STOPPED).unlink(missing_ok=True)
     journal = None if sweep.resumed is None else Path(sweep.resumed.journal)
     with start_run(config.tracking, f"sweep-{config.model.name}", tags, folder, resumed=journal) as run:
@@ -178,7 +205,8 @@ def _run(sweep: Sweep) -> int:
         try:
             with watch(Progress(Records(folder), num_jobs, lambda line: print(line, flush=True), common)):
                 launch(
-                    task, [*sweep.manifest.arguments, f"hydra.sweep.dir='{folder}'", *quiet(sweep.manifest.arguments)]
+                    task,
+                    [*sweep.manifest.arguments, f"hydra.sweep.dir={quote(folder)}", *quiet(sweep.manifest.arguments)],
                 )
         except BaseException as error:
             _finish(sweep, run, "FAILED" if isinstance(error, Exception) else "KILLED")

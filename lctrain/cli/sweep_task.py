@@ -2,7 +2,7 @@
 
 import math
 import os
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -33,9 +33,14 @@ class SweepTask:
 
     def __call__(self, composed: DictConfig) -> dict[str, Any] | float:
         """The job's record; for a sweeper that looks for the best, the objective alone, NaN where the job failed."""
-        if not HydraConfig.get().job.chdir:
+        chdir = HydraConfig.get().job.chdir
+        if not chdir:
             os.chdir(self.working_folder)  # some launchers start elsewhere
         job = read_job(composed)
+        if chdir and job.config.tracking.name == "local":
+            folder = self.working_folder / Path(job.config.tracking.folder).expanduser()  # the store stays where it is
+            tracking = job.config.tracking.model_copy(update={"folder": str(folder)})
+            job = replace(job, config=job.config.model_copy(update={"tracking": tracking}))
         number = 0 if job.number is None else job.number
         special = [split_override(override) for override in job.overrides if override not in self.common]
         choices = {key: value or "" for _, key, value in special}

@@ -31,18 +31,22 @@ class Progress:
     ):
         self._records, self._num_jobs, self._tell, self._common, self._now = records, num_jobs, tell, common, now
         self._started = now()
-        self._seen = {record.number: record for record in records.read_all() if record.status == "done"}
+        before = records.read_all()
+        self._seen = {record.number: record for record in before if record.status == "done"}
+        self._attempts_before = {record.number: record.attempt for record in before if record.status != "done"}
         self._num_before = len(self._seen)
         if self._seen:
             tell(f"{len(self._seen)} of {num_jobs} jobs are done already.")
 
     def look(self) -> None:
         """Tells what is new since the last look."""
-        for record in self._records.read_all():
-            seen = self._seen.get(record.number)
-            if seen == record or (seen is not None and seen.attempt == record.attempt and not record.has_ended):
-                continue
+        for record in self._records.read_all(but={number for number, seen in self._seen.items() if seen.has_ended}):
+            if record.attempt == self._attempts_before.get(record.number):
+                continue  # how it ended then is not what happens now
+            is_known = record.number in self._seen
             self._seen[record.number] = record
+            if is_known and not record.has_ended:
+                continue
             place = f"Job {record.number + 1} of {self._num_jobs}"
             if record.has_ended:
                 self._tell(f"{place} {describe_end(record)}.{self._time_left()}")

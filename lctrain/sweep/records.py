@@ -2,7 +2,7 @@
 
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Literal
@@ -79,12 +79,12 @@ class Records:
         except FileNotFoundError:
             return None
 
-    def read_all(self) -> list[Record]:
-        """Of all jobs that were started, in their order."""
+    def read_all(self, but: Container[int] = ()) -> list[Record]:
+        """Of all jobs that were started, in their order, but for those numbers."""
         if not self._folder.is_dir():
             return []
         numbers = sorted(int(path.stem) for path in self._folder.glob("*.json"))
-        return [record for record in map(self.read, numbers) if record is not None]
+        return [record for number in numbers if number not in but and (record := self.read(number)) is not None]
 
     def _file(self, number: int) -> Path:
         return self._folder / f"{number}.json"
