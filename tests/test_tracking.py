@@ -2,6 +2,7 @@
 
 import json
 import shutil
+import time
 from pathlib import Path
 
 import mlflow
@@ -10,7 +11,7 @@ from conftest import make_config
 
 from lctrain.config.schema import LocalTracking
 from lctrain.errors import UserError
-from lctrain.tracking import check_writable, start_run, store_uri, ui_command
+from lctrain.tracking import check_writable, deliver, start_run, store_uri, ui_command
 
 
 @pytest.fixture
@@ -122,3 +123,99 @@ def test_a_deleted_experiment_is_refused(tracking, start):
 
 def test_the_ui_command_quotes_the_store(tracking):
     assert ui_command(tracking) == f"mlflow ui --backend-store-uri '{store_uri(tracking)}'"
+
+
+def test_a_run_is_made_once_though_the_answer_is_lost(tracking, start, monkeypatch):
+    create = mlflow.MlflowClient.create_run
+    answers = [ConnectionError("cut"), None]
+
+    def create_and_lose(*arguments):
+        made = create(*arguments)
+        if answers.pop(0) is not None:
+            raise ConnectionError("cut")
+        return made
+
+    monkeypatch.setattr(mlflow.MlflowClient, "create_run", create_and_lose)
+    with start() as run:
+        run.log_metrics({"loss": 0.5}, step=3)
+    client = mlflow.MlflowClient(store_uri(tracking))
+    (stored,) = client.search_runs([client.get_experiment_by_name("test").experiment_id])
+    assert (stored.info.run_id, stored.info.status, len(answers)) == (run.run_id, "FINISHED", 1)
+
+
+def test_a_run_that_was_made_twice_remains_once(tracking, start, monkeypatch):
+    search, create = mlflow.MlflowClient.search_runs, mlflow.MlflowClient.create_run
+    made = []
+
+    def create_late(*arguments):  # the first is not seen until the second is there, as behind a slow server
+        made.append(create(*arguments))
+        if len(made) == 1:
+            raise ConnectionError("timed out")
+        return made[-1]
+
+    monkeypatch.setattr(mlflow.MlflowClient, "create_run", create_late)
+    monkeypatch.setattr(mlflow.MlflowClient, "search_runs", lambda *a: [] if len(made) < 2 else search(*a))
+    with start():
+        pass
+    client = mlflow.MlflowClient(store_uri(tracking))
+    (stored,) = client.search_runs([client.get_experiment_by_name("test").experiment_id])
+    assert (len(made), stored.info.status) == (2, "FINISHED")
+
+
+def test_a_value_that_mlflow_never_takes_keeps_no_other_back(tracking, start, capfd):
+    with start() as run:
+        run.log_params({"good": 3, "bad[0]": 5})
+        run.log_metrics({"loss": 0.5, "bad[1]": 7})
+    stored = read(tracking, run.run_id)
+    assert (stored.info.status, stored.data.params, stored.data.metrics) == ("FINISHED", {"good": "3"}, {"loss": 0.5})
+    assert deliver(run.folder, 0) == 2
+    assert "bad[0]" in capfd.readouterr().err
+
+
+def test_a_param_keeps_its_value(start):
+    with start() as run:
+        run.log_params({"a": 3})
+        run.log_params({"a": 3})
+        with pytest.raises(ValueError, match="`a` must keep its value '3'; got '5'"):
+            run.log_params({"a": 5})
+
+
+def test_nothing_is_sent_while_something_is_measured(tracking, start):
+    with start() as run:
+        while run.run_id is None:
+            time.sleep(0.01)
+        with run.paused():
+            run.log_metrics({"loss": 0.5}, step=3)
+            time.sleep(3)  # longer than entries gather
+            assert read(tracking, run.run_id).data.metrics == {}
+    assert read(tracking, run.run_id).data.metrics == {"loss": 0.5}
+
+
+def test_a_model_is_delivered_without_keras_and_once(tracking, start, tmp_path, run_python):
+    import keras
+
+    model = keras.Sequential([keras.Input((5,)), keras.layers.Dense(3)])
+    with start() as run:
+        run.log_model(model, ["keras"])
+    folder = run.folder / "model"
+    assert not folder.exists()  # the store has it
+    again = """
+import sys
+from pathlib import Path
+from lctrain.tracking import deliver
+Path("job/tracking/delivered.json").unlink()
+print(deliver(Path("job/tracking"), 10), {"keras", "tensorflow"} & set(sys.modules))
+"""
+    assert run_python(again, tmp_path).strip() == "0 set()"
+    models = mlflow.MlflowClient(store_uri(tracking)).search_logged_models(
+        [read(tracking, run.run_id).info.experiment_id]
+    )
+    assert [(one.name, str(one.status), one.source_run_id) for one in models] == [("model", "READY", run.run_id)]
+    outputs = read(tracking, run.run_id).outputs.model_outputs
+    assert [output.model_id for output in outputs] == [models[0].model_id]
+    loaded = f"""
+import mlflow.keras
+mlflow.set_tracking_uri({store_uri(tracking)!r})
+print(mlflow.keras.load_model("runs:/{run.run_id}/model").output_shape)
+"""
+    assert run_python(loaded, tmp_path).splitlines()[-1] == "(None, 3)"

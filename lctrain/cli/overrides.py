@@ -9,6 +9,7 @@ from hydra._internal.utils import get_args_parser  # hydra.main's own, so that f
 from lctrain.cli.launchers import PLUGINS, SAMPLER, check_plugins, choose, is_plugin_key
 from lctrain.config import Config
 from lctrain.config.limits import INSTANTIATION, MAX_NESTING, TOO_DEEP
+from lctrain.config.uris import NO_PASSWORD, may_hold_secret
 from lctrain.errors import UserError, suggest
 
 PLAIN_KEY = re.compile(r"[A-Za-z_][\w.]*")
@@ -74,6 +75,8 @@ def _check_override(override: str) -> None:
     group = key.partition("@")[0]
     if key == "hydra.searchpath":
         raise UserError("`hydra.searchpath` is not taken: folders are checked before they are read. Use --config-dir.")
+    if may_hold_secret(value or ""):  # before Hydra writes it into the job's folder
+        raise UserError(f"`{key}` must hold no password: {NO_PASSWORD}")
     if INSTANTIATION.search(override):
         raise UserError(f"`{override}` is not taken: a configuration is data. `type` names a class.")
     if max(_bracket_depth(value or ""), key.count(".")) > MAX_NESTING:

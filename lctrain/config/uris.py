@@ -1,11 +1,26 @@
 """What the URI of a store may be: it is shown and logged, so that it must hold no secret."""
 
+import re
 from urllib.parse import parse_qs, urlsplit
 
 from pydantic_core import PydanticCustomError
 
+SECRET = re.compile(r"://[^/@]*:[^/@]*@|\bhttps?://[^/@]*@|[?&]password=")
 HTTP = ("http", "https")
+NO_PASSWORD = (
+    "set MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD for a server,"
+    " write ~/.pgpass or set PGPASSWORD for a database."
+)
 POSTGRESQL = ("postgresql", "postgresql+psycopg")
+
+
+def may_hold_secret(text: str) -> bool:
+    """Whether a text looks like a URI with a password in it.
+
+    >>> [may_hold_secret(text) for text in ("postgresql://a:b@c/d", "http://a@c", "x://c/d?password=b", "http://c:5000")]
+    [True, True, True, False]
+    """
+    return bool(SECRET.search(text))
 
 
 def check_store_uri(uri: str) -> str:
@@ -23,10 +38,8 @@ def check_store_uri(uri: str) -> str:
         has_user, has_host, _ = parts.username is not None, bool(parts.hostname), parts.port
     except ValueError:
         raise _unlike("be a URI") from None
-    if parts.scheme in HTTP and (has_user or any(secrets)):
-        raise _unlike("hold no user and no password: set MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD instead")
-    if any(secrets):
-        raise _unlike("hold no password: write it into ~/.pgpass, or set PGPASSWORD")
+    if any(secrets) or (parts.scheme in HTTP and has_user):
+        raise _unlike(f"hold no password: {NO_PASSWORD.removesuffix('.')}")
     if parts.scheme in HTTP and has_host and not parts.query and not parts.fragment:
         return uri
     if parts.scheme in POSTGRESQL and (has_host or "host" in parse_qs(parts.query)) and len(parts.path) > 1:

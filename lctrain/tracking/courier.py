@@ -6,14 +6,12 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from lctrain.tracking.delivery import Delivery, first_line, journal_lock
+from lctrain.tracking.delivery import PAUSE, Delivery, first_line, is_refused, journal_lock
 from lctrain.tracking.ending import end_dead_runs
 from lctrain.tracking.journal import Journal
 
 INTERVAL = 2.0  # seconds in which entries gather
 LONGEST_WAIT = 30.0  # seconds between two attempts at a store that can't be reached
-CLOSING_WAIT = 1.0  # the same while the run's end waits
-REFUSALS = 3  # attempts after which the run's end gives a store up where nobody listens
 LONGEST_PAUSE = 10.0  # seconds for which a measurement waits for a store to be opened
 
 
@@ -112,17 +110,14 @@ class Courier(threading.Thread):
                 self._tell(error)
             else:
                 num_failures, self._failure = 0, None
-            if is_last and (self._failure is None or self._is_refused(num_last_failures)):
+            if is_last and (self._failure is None or is_refused(self._failure, num_last_failures)):
                 return
             self._rest(num_failures)
-
-    def _is_refused(self, num_last_failures: int) -> bool:
-        return num_last_failures >= REFUSALS and "refused" in str(self._failure)
 
     def _rest(self, num_failures: int) -> None:
         self._is_idle.set()
         if self._is_closing.is_set():
-            time.sleep(CLOSING_WAIT if num_failures else 0)
+            time.sleep(PAUSE if num_failures else 0)
         elif num_failures:
             self._is_closing.wait(min(2.0**num_failures, LONGEST_WAIT))
         else:

@@ -16,6 +16,7 @@ from lctrain.tracking.store import load_mlflow, open_store, read_tracking
 
 ENTRIES_PER_STEP = 200
 PAUSE = 1  # seconds between two attempts
+REFUSALS = 3
 LIMITS = {"params": 100, "tags": 100, "metrics": 1000}  # MLflow's own, of one request
 JOURNAL_TAG = "lctrain.journal"
 REFUSED = "INVALID_PARAMETER_VALUE"  # what MLflow answers to a value it will never take
@@ -291,20 +292,24 @@ def try_to_deliver(journal_folder: Path, patience: float) -> Outcome:
 
 
 def _deliver_patiently(delivery: Delivery, patience: float) -> Outcome:
-    num_before = delivery.num_left
+    num_before, num_failures, reason = delivery.num_left, 0, ""
     deadline = time.monotonic() + patience
-    reason = ""
     while delivery.num_left:
         try:
             delivery.deliver(again=True)
             reason = delivery.progress.put_by[0]["reason"] if delivery.progress.put_by else ""
             break
         except Exception as error:  # whatever keeps the store from being reached
-            reason = first_line(error)
-            if time.monotonic() + PAUSE > deadline:
+            num_failures, reason = num_failures + 1, first_line(error)
+            if time.monotonic() + PAUSE > deadline or is_refused(error, num_failures):
                 break
             time.sleep(PAUSE)
     return Outcome(num_before - delivery.num_left, delivery.num_left, reason)
+
+
+def is_refused(error: Exception, num_failures: int) -> bool:
+    """Whether nobody listens there, for so long that it makes no sense to wait."""
+    return num_failures >= REFUSALS and "refused" in str(error)
 
 
 def first_line(error: Exception) -> str:

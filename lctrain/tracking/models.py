@@ -1,5 +1,6 @@
 """Keras models as MLflow models: saved where Keras is, delivered where it need not be."""
 
+import shutil
 from pathlib import Path
 
 from lctrain.tracking.store import load_mlflow
@@ -16,13 +17,18 @@ def save_model(model, folder: Path, requirements: list[str]) -> None:
 
 
 def deliver_model(client, experiment_id: str, run_id: str, folder: Path) -> None:
-    """What `mlflow.keras.log_model` does with a saved model; done again, it goes on with what was begun."""
+    """What `mlflow.keras.log_model` does with a saved model, whose folder, once the store has it, is removed.
+
+    Done again, it goes on with what was begun.
+    """
     from mlflow.entities import LoggedModelOutput
     from mlflow.models import Model
 
     run = client.get_run(run_id)
     begun = client.search_logged_models([experiment_id], filter_string=f"source_run_id = '{run_id}'")
     logged = next((model for model in begun if model.name == NAME), None)
+    if logged is not None and logged.status == "READY" and not folder.exists():
+        return
     if logged is None:
         logged = client.create_logged_model(experiment_id, NAME, source_run_id=run_id, params=run.data.params)
     outputs = run.outputs.model_outputs if run.outputs is not None else []
@@ -34,3 +40,4 @@ def deliver_model(client, experiment_id: str, run_id: str, folder: Path) -> None
     described.save(str(folder / "MLmodel"))
     client.log_model_artifacts(logged.model_id, str(folder))
     client.finalize_logged_model(logged.model_id, "READY")
+    shutil.rmtree(folder, ignore_errors=True)
