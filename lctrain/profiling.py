@@ -12,6 +12,7 @@ from lctrain.cost import MEBIBYTE
 from lctrain.memory import peak_memory_bytes, reset_peak_memory, resident_memory_bytes
 
 MIN_STEPS, MAX_STEPS, MAX_SECONDS = 5, 50, 5.0
+COMPARED_SECONDS = 0.5  # for at least so long a job's training steps are timed: medians of a tenth are twice as noisy
 
 
 class FirstStepTimer(keras.callbacks.Callback):
@@ -48,7 +49,7 @@ def measure_steps(model: keras.Model, inputs: np.ndarray, labels: np.ndarray) ->
     model.make_train_function()  # these make the functions that fit and predict call, where there are none yet
     model.make_predict_function()
     milliseconds = {
-        "train_step": _time_steps(lambda: model.train_function(batches)),
+        "train_step": _time_steps(lambda: model.train_function(batches), COMPARED_SECONDS),
         "inference": _time_steps(lambda: model.predict_function(one_batch)),
     }
     for variable, value in zip(variables, before, strict=True):
@@ -127,15 +128,23 @@ def step_metrics(milliseconds: dict[str, list[float]], batch_size: int) -> dict[
     }
 
 
-def _time_steps(step: Callable[[], object]) -> list[float]:
-    """Milliseconds of each steady step: at least `MIN_STEPS`, at most `MAX_STEPS` or `MAX_SECONDS`."""
+def _time_steps(step: Callable[[], object], min_seconds: float = 0.0) -> list[float]:
+    """Milliseconds of each steady step.
+
+    There are at least `MIN_STEPS`, then up to `MAX_STEPS`, or more where these take less than `min_seconds`; they end
+    after `MAX_SECONDS`.
+    """
     for _ in range(2):  # tracing, then buffers that grow
         step()
         tf.test.experimental.sync_devices()
     milliseconds: list[float] = []
-    while len(milliseconds) < MIN_STEPS or (len(milliseconds) < MAX_STEPS and sum(milliseconds) < MAX_SECONDS * 1e3):
+    total = 0.0
+    while len(milliseconds) < MIN_STEPS or (
+        total < MAX_SECONDS * 1e3 and (len(milliseconds) < MAX_STEPS or total < min_seconds * 1e3)
+    ):
         start = time.perf_counter()
         step()
         tf.test.experimental.sync_devices()
         milliseconds.append((time.perf_counter() - start) * 1e3)
+        total += milliseconds[-1]
     return milliseconds

@@ -206,6 +206,14 @@ def test_jobs_that_run_when_the_sweep_is_over_are_told():
     )
 
 
+@pytest.mark.parametrize(("p90", "notes"), [(14.0, 0), (16.0, 1)])
+def test_times_of_a_busy_machine_are_told(p90, notes):
+    runs = [make_run(0, "1", ms=10.0, p90=p90), make_run(1, "2", ms=10.0, p90=p90), make_run(2, "3", ms=9.0)]
+    report = build_report(make_parent(3), runs)
+    assert len(report.notes) == notes
+    assert all(note.startswith("In 2 of 3 jobs the 90th percentile") for note in report.notes)
+
+
 def test_bars_have_their_whiskers_and_figures():
     figure = draw_measured(compare([make_run(0, "1", ms=20.0, p90=26.0), make_run(1, "batched", ms=2.0, device="gpu")]))
     times, memory = figure.axes

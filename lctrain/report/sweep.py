@@ -7,11 +7,13 @@ from typing import Any
 
 from matplotlib.figure import Figure
 
-from lctrain.report.comparison import RUNNING, Comparison, compare
+from lctrain.report.comparison import DONE, RUNNING, TIME, TIME_P90, Comparison, compare
 from lctrain.report.page import write_page
 from lctrain.report.pictures import draw_comparison
 from lctrain.report.recommendation import recommend
 from lctrain.results import RunResult
+
+UNEVEN = 1.5  # times the median: on a quiet machine a 90th percentile is nearer
 
 
 @dataclass(frozen=True)
@@ -52,6 +54,20 @@ def build_report(parent: RunResult, children: Sequence[RunResult], objective: st
 
 
 def _find_notes(parent: RunResult, comparison: Comparison) -> list[str]:
+    return _tell_missing(parent, comparison) + _tell_noise(comparison)
+
+
+def _tell_noise(comparison: Comparison) -> list[str]:
+    pairs = [(job.metric(TIME), job.metric(TIME_P90)) for job in comparison.jobs if job.status == DONE]
+    measured = [p90 / median for median, p90 in pairs if median and p90]
+    uneven = sum(ratio > UNEVEN for ratio in measured)
+    if 2 * uneven <= len(measured):
+        return []
+    told = f"In {uneven} of {len(measured)} jobs the 90th percentile of the training step is more than {UNEVEN} times"
+    return [f"{told} its median, as on a busy machine: time the jobs again on a quiet one before you trust a ranking."]
+
+
+def _tell_missing(parent: RunResult, comparison: Comparison) -> list[str]:
     running = sum(job.status == RUNNING for job in comparison.jobs)
     expected = parent.tags.get("sweep.jobs", "")
     missing = max(int(expected) - len(comparison.jobs), 0) if expected.isdecimal() else 0
