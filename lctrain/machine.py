@@ -15,6 +15,13 @@ def describe_machine() -> dict[str, str]:
     }
 
 
+def available_cores() -> int:
+    """Cores that this process may use, which is how many threads TensorFlow starts unless told."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
 def cpu_model() -> str:
     """The processor's name, as the system tells it."""
     cpuinfo = Path("/proc/cpuinfo")

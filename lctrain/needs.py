@@ -7,6 +7,7 @@ from lctrain.config import Config
 from lctrain.cost import choose_implementation
 from lctrain.data import count_examples
 from lctrain.errors import ConfigError, DoesNotFit
+from lctrain.gpus import list_gpus
 from lctrain.memory import GIGABYTE, RUNTIME_BYTES, find_tightest, tell_lack, tell_need
 from lctrain.shapes.facts import num_elements
 from lctrain.summary import COMPARED, ITEMSIZES, LayerSummary, ModelSummary, summarize
@@ -27,7 +28,7 @@ LARGEST = {  # of the parts that a configuration can make smaller
 
 @dataclass(frozen=True)
 class JobCost:
-    """Bytes that a job holds at its fullest, above what TensorFlow takes, by what holds them.
+    """Bytes of the machine's memory that a job holds at its fullest, above what TensorFlow takes, by what holds them.
 
     Args:
         data: the splits, and TensorFlow's copies of what it trains on and watches.
@@ -105,7 +106,8 @@ def _suggest_less(config: Config, model: ModelSummary, cost: JobCost) -> str:
 
 
 def _add_up(config: Config, model: ModelSummary, implementation: int | str | None = None) -> JobCost:
-    weights = [layer.parameters * _itemsize(layer) for layer in model.layers]
+    replicas = _count_replicas(config)  # which hold weights and matrices each, and examples between them
+    weights = [replicas * layer.parameters * _itemsize(layer) for layer in model.layers]
     slots = model.num_slots * sum(weights)
     outputs = sum(num_elements(layer.facts.output_shape) * _computed_itemsize(layer) for layer in model.layers)
     cost = JobCost(
@@ -114,12 +116,14 @@ def _add_up(config: Config, model: ModelSummary, implementation: int | str | Non
         optimizer=slots + UPDATE_COPIES * max(weights),
         matrix=0,
         activations=2 * config.training.batch_size * outputs,
-        copies=sum(weights) + slots,
+        copies=(sum(weights) + slots) / replicas,
     )
+    if _is_on_gpu(config):
+        return replace(cost, optimizer=0, activations=0)
     for layer in model.layers:
         if layer.costs:
             matrix, patches = _local_bytes(layer, implementation)
-            cost = replace(cost, matrix=cost.matrix + matrix, activations=cost.activations + patches)
+            cost = replace(cost, matrix=cost.matrix + replicas * matrix, activations=cost.activations + patches)
     return cost
 
 
@@ -134,6 +138,17 @@ def _local_bytes(layer: LayerSummary, implementation: int | str | None) -> tuple
     in_half = _computed_itemsize(layer) / _itemsize(layer)
     traced = TRACE_BYTES * sizes.window.num_positions if choice == 1 else 0
     return cost.matrix * in_half + traced, cost.patches * in_half
+
+
+def _count_replicas(config: Config) -> int:
+    """Devices that share the machine's memory and train together."""
+    is_mirrored = config.strategy == "mirrored" and config.device.name == "cpu"
+    return config.device.logical if is_mirrored else 1
+
+
+def _is_on_gpu(config: Config) -> bool:
+    """Whether what is computed lies in a graphics card's memory, of which nothing is known here."""
+    return config.device.name == "gpu" or (config.device.name == "auto" and bool(list_gpus()))
 
 
 def _itemsize(layer: LayerSummary) -> int:

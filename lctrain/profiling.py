@@ -44,8 +44,9 @@ def measure_steps(model: keras.Model, inputs: np.ndarray, labels: np.ndarray) ->
     """
     variables = [*model.variables, *model.optimizer.variables]
     before = [keras.ops.convert_to_numpy(variable) for variable in variables]
-    batches = iter(tf.data.Dataset.from_tensors((inputs, labels)).repeat())
-    one_batch = [(tf.constant(inputs),)]
+    distribute = model.distribute_strategy.experimental_distribute_dataset
+    batches = iter(distribute(tf.data.Dataset.from_tensors((inputs, labels)).repeat()))
+    one_batch = [next(iter(distribute(tf.data.Dataset.from_tensors((inputs,)))))]
     model.make_train_function()  # these make the functions that fit and predict call, where there are none yet
     model.make_predict_function()
     milliseconds = {

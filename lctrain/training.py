@@ -10,6 +10,7 @@ from lctrain.builder import build_loss, build_metrics, build_optimizer, gives_pr
 from lctrain.config import Config
 from lctrain.config.objectives import label_encoding
 from lctrain.data import Split, Splits
+from lctrain.replicas import split_evenly_or_not
 
 
 def prepare_process(config: Config) -> None:
@@ -22,16 +23,19 @@ def prepare_process(config: Config) -> None:
 
 
 def compile_model(model: keras.Model, config: Config) -> None:
-    optimizer = build_optimizer(config.optimizer)
-    if config.precision == "mixed_float16":
-        optimizer = keras.optimizers.LossScaleOptimizer(optimizer)
-    is_logits = not gives_probabilities(model)
-    model.compile(
-        optimizer=optimizer,
-        loss=build_loss(config.training, is_logits),
-        metrics=build_metrics(config.training, is_logits),
-        jit_compile=config.jit_compile,
-    )
+    with model.distribute_strategy.scope():  # in which all that holds variables must be made
+        optimizer = build_optimizer(config.optimizer)
+        if config.precision == "mixed_float16":
+            optimizer = keras.optimizers.LossScaleOptimizer(optimizer)
+        is_logits = not gives_probabilities(model)
+        model.compile(
+            optimizer=optimizer,
+            loss=build_loss(config.training, is_logits),
+            metrics=build_metrics(config.training, is_logits),
+            jit_compile=config.jit_compile,
+        )
+    if config.strategy == "mirrored":
+        split_evenly_or_not(model)
 
 
 def encode_labels(labels: np.ndarray, config: Config) -> np.ndarray:

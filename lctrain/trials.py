@@ -20,7 +20,7 @@ def measure_layer(config: Config, name: str, input_shape: tuple[int, ...]) -> di
         name: the layer's, in `config.model.layers`.
         input_shape: without the batch.
     """
-    load_libraries()
+    load_libraries(config)
     from lctrain import profiling, training
     from lctrain.builder import build_layer
 
@@ -31,15 +31,17 @@ def measure_layer(config: Config, name: str, input_shape: tuple[int, ...]) -> di
 
 def measure_model(config: Config) -> dict[str, Any]:
     """Build, first step, inference and training step of the whole model on random arrays."""
-    load_libraries()
+    devices = load_libraries(config)
     from lctrain import profiling, training
     from lctrain.builder import build_model
+    from lctrain.replicas import make_strategy
 
     training.prepare_process(config)
     memory.reset_peak_memory()
     before = memory.resident_memory_bytes()
     started = time.perf_counter()
-    model = build_model(config)
+    with make_strategy(config.strategy, devices.names).scope():
+        model = build_model(config)
     build_seconds = time.perf_counter() - started
     training.compile_model(model, config)
     generator = np.random.default_rng(config.seed)

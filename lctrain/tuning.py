@@ -16,6 +16,7 @@ from typing import Any
 from lctrain.config import Config
 from lctrain.cost import Cost
 from lctrain.errors import UserError
+from lctrain.gpus import list_gpus
 from lctrain.jobs import run_in_process
 from lctrain.machine import describe_machine
 from lctrain.measurements import Measurements, default_file
@@ -146,6 +147,8 @@ def _is_tuned(spec: Mapping[str, Any]) -> bool:
 def _possible_flags(config: Config) -> list[bool]:
     if any(spec.get("implementation") == 3 for spec in config.model.layers.values()):
         return [False]  # one layer that was given 3 keeps XLA away from the whole step
+    if config.strategy == "mirrored":
+        return [False]  # XLA can't reach the weights on other devices
     return [False, True] if config.jit_compile == "auto" else [config.jit_compile]
 
 
@@ -200,7 +203,9 @@ def _what(config: Config, case: Case) -> dict[str, Any]:
         "precision": config.precision,
         "jit_compile": case.jit_compile,
         "versions": {package: version(package) for package in PACKAGES},
-        "device": config.device.name,
+        "device": config.device.model_dump(exclude={"index", "share", "memory_growth"}),
+        "gpus": [gpu.name for gpu in list_gpus()] if config.device.name != "cpu" else [],
+        "strategy": config.strategy,
         "machine": describe_machine(),
     }
 

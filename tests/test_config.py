@@ -49,7 +49,7 @@ def broken(path, value):
         ("seed", ..., "is missing. Add it."),
         ("jit_compile", "yes", "must be one of true, false, 'auto'; got 'yes'. Write true."),
         ("device", None, "must be a mapping; got None."),
-        ("device.name", "gpuu", "must be one of 'cpu'; got 'gpuu'."),
+        ("device.name", "gpuu", "must be one of 'cpu', 'gpu', 'auto'; got 'gpuu'."),
         ("training.epoch", 3, "is not a known key. Did you mean `training.epochs`?"),
         ("training.epochs", "3", "must be an integer; got '3'. Write it without quotes: 3."),
         ("training.epochs", 1.5, "must be an integer; got 1.5."),

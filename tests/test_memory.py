@@ -223,3 +223,14 @@ def test_precision_and_optimizer_count():
     assert mixed.weights == 1.25 * plain.weights
     lean = job_cost(validate(make_config(implementation=2, optimizer={"type": "SGD", "learning_rate": 0.1})))
     assert lean.optimizer + plain.weights == plain.optimizer
+
+
+def test_each_of_several_devices_holds_weights_and_matrices_and_a_card_most_of_the_rest():
+    one = job_cost(validate(make_config(implementation=2)))
+    three = {"device": {"name": "cpu", "logical": 3}, "strategy": "mirrored"}
+    several = job_cost(validate(make_config(implementation=2, **three)))
+    assert (several.weights, several.matrix) == (3 * one.weights, 3 * one.matrix)
+    assert (several.data, several.activations, several.copies) == (one.data, one.activations, one.copies)
+    card = job_cost(validate(make_config(implementation=2, device={"name": "gpu"})))
+    assert card.matrix == card.activations == card.optimizer == 0
+    assert card.weights == one.weights

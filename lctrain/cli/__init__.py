@@ -87,7 +87,8 @@ Groups and their choices:
 
 Top-level keys:
   implementation=1|2|3|batched|auto|tuned   data_format=channels_last|channels_first
-  precision=float32|float64|mixed_float16|mixed_bfloat16   jit_compile=true|false|auto   seed=INTEGER
+  precision=float32|float64|mixed_float16|mixed_bfloat16   jit_compile=true|false|auto
+  strategy=none|mirrored   seed=INTEGER
 
 Examples:
   python -m lctrain model=lc2d implementation=2

@@ -18,7 +18,7 @@ from lctrain.config import Config
 from lctrain.cost import MEBIBYTE
 from lctrain.data import check_feeds
 from lctrain.errors import EXIT_INTERRUPTED, EXIT_TERMINATED, UserError
-from lctrain.libraries import load_libraries
+from lctrain.libraries import Devices, load_libraries
 from lctrain.machine import describe_machine
 from lctrain.needs import check_memory
 from lctrain.tracking import Run, check_writable, start_run, ui_command
@@ -65,42 +65,45 @@ def run_job(
     warning = check_memory(config)
     if warning:
         print(warning, file=sys.stderr)
-    load_libraries()
+    devices = load_libraries(config)
     name = f"{config.model.name}-{config.implementation}"
-    tags = {**_tags(config), **tags, **({"memory_warning": warning} if warning else {})}
+    tags = _tags(config) | devices.tags | dict(tags) | ({"memory_warning": warning} if warning else {})
     with start_run(config.tracking, name, tags, folder, parent) as run:
         run.log_params(config.model_dump())
         run.log_text(yaml.safe_dump(config.model_dump(), sort_keys=False), "config/config.yaml")
         run.log_text(yaml.safe_dump(list(overrides)), "config/overrides.yaml")
-        metrics = _train(_resolve_tuned(config, run), run)
+        metrics = _train(_resolve_tuned(config, run, devices), run, devices)
     _print_summary(config, metrics)
     return metrics
 
 
-def _resolve_tuned(config: Config, run: Run) -> Config:
+def _resolve_tuned(config: Config, run: Run, devices: Devices) -> Config:
     """The configuration with what `tuned` became; the run gets what was measured for it."""
     if not needs_tuning(config):
         return config
     start = time.perf_counter()
     with run.paused():
-        tuning = tune(config)
+        tuning = tune(config.model_copy(update={"device": devices.lent}))
     run.log_table(tuning.as_table(), "model/tuning.json")
     run.log_metrics({"tuning_seconds": time.perf_counter() - start})
     return tuning.config
 
 
-def _train(config: Config, run: Run) -> dict[str, float]:
+def _train(config: Config, run: Run, devices: Devices) -> dict[str, float]:
     from lctrain import data, profiling, training
     from lctrain.builder import build_model, describe_layers
+    from lctrain.replicas import make_strategy
     from lctrain.report import draw_loss_curve
 
     training.prepare_process(config)
+    strategy = make_strategy(config.strategy, devices.names)
     memory.reset_peak_memory()
     splits = data.load_splits(config.data, config.data_format)
     with run.paused():  # which waits for MLflow to be loaded: that memory is not the model's
         memory_before = memory.resident_memory_bytes()
         start = time.perf_counter()
-        model = build_model(config)
+        with strategy.scope():
+            model = build_model(config)
         build_seconds = time.perf_counter() - start
     metrics = {
         "build_seconds": build_seconds,
@@ -111,7 +114,9 @@ def _train(config: Config, run: Run) -> dict[str, float]:
     layers = describe_layers(model)
     run.log_table(layers, "model/layers.json")
     chosen = {name: choice for name, choice in zip(layers["name"], layers["implementation"], strict=True) if choice}
-    run.log_params({"resolved": {"jit_compile": config.jit_compile, "implementation": chosen}})
+    resolved = {"jit_compile": config.jit_compile, "implementation": chosen}
+    resolved |= {"device": devices.taken.name, "replicas": strategy.num_replicas_in_sync}
+    run.log_params({"resolved": resolved})
     training.compile_model(model, config)
     first_step = profiling.FirstStepTimer()
     history = training.fit(model, splits, config, [first_step, training.EpochMetrics(run.log_metrics)])
@@ -144,7 +149,6 @@ def _tags(config: Config) -> dict[str, str]:
         "model": config.model.name,
         "data": config.data.name,
         "implementation": str(config.implementation),
-        "device": config.device.name,
         **describe_machine(),
         "tensorflow_version": tf.__version__,
         "keras_version": keras.__version__,

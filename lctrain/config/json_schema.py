@@ -40,6 +40,8 @@ def config_schema() -> Schema:
     metrics = {"type": "object", "additionalProperties": _reference("metrics.any")}
     listed = {"type": "array", "items": _reference("metrics.any")}
     _replace(training, "metrics", {"anyOf": [metrics, listed, _reference("metrics.names")], "default": ["accuracy"]})
+    index = definitions["GpuConfig"]["properties"]["index"]["anyOf"][0]
+    _replace(definitions["GpuConfig"], "index", {"anyOf": [index["items"], index, {"type": "null"}], "default": None})
     for part in (schema, *definitions.values()):
         part["properties"] = {name: _or_reference(name, value) for name, value in part["properties"].items()}
     for group in ("layers", "optimizers", *GROUPS_OF_OBJECTS):

@@ -12,6 +12,8 @@ Seed = Annotated[int, Field(ge=0, lt=2**32)]
 Seconds = Annotated[float, Field(ge=0, le=86400)]
 Fraction = Annotated[float, Field(gt=0, lt=1)]
 Name = Annotated[str, Field(min_length=1, max_length=200)]
+NumThreads = Annotated[int, Field(gt=0, le=1024)]
+DeviceIndex = Annotated[int, Field(ge=0, lt=1024)]
 Shape = Annotated[list[PositiveInt], Field(min_length=1)]
 
 
@@ -99,9 +101,40 @@ class TrainingConfig(Group):
 
 
 class DeviceConfig(Group):
-    """The processor; nothing else so far."""
+    """What every device can be told."""
+
+    threads: NumThreads | None = None
+    """Threads that share an operation, and operations that run at once; null is one per core that there is."""
+
+
+class CpuConfig(DeviceConfig):
+    """The processor; graphics cards stay hidden."""
 
     name: Literal["cpu"]
+    logical: Annotated[int, Field(gt=0, le=64)] = 1
+    """As how many devices it appears: several are for trying out `strategy: mirrored`."""
+
+
+class GpuConfig(DeviceConfig):
+    """Graphics cards, each of which one job at a time may use."""
+
+    name: Literal["gpu"]
+    index: Annotated[list[DeviceIndex], Field(min_length=1)] | None = None
+    """Its number, from 0 in the order of their slots, or several for `strategy: mirrored`; null is the first that no
+    other job uses, or all."""
+    share: bool = False
+    """Whether other jobs may use it at the same time; else each waits for the others' end."""
+    memory_growth: bool = True
+    """Whether its memory is taken as it is needed; else all at the start."""
+
+
+class AutoConfig(DeviceConfig):
+    """The first free graphics card (under `strategy: mirrored` all of them), or the processor where there is none."""
+
+    name: Literal["auto"]
+
+
+AnyDevice = CpuConfig | GpuConfig | AutoConfig
 
 
 class TrackingConfig(Group):
@@ -165,8 +198,8 @@ class Config(Group):
     """How it is trained: `type`, a class, and its arguments."""
     training: TrainingConfig
     """How long, and in which steps."""
-    device: DeviceConfig
-    """Where it is computed."""
+    device: AnyDevice = Field(discriminator="name")
+    """Where it is computed; `name` says on which kind."""
     tracking: LocalTracking | ServerTracking = Field(discriminator="name")
     """Where the run is logged."""
     implementation: Literal[1, 2, 3, "batched", "auto", "tuned"]
@@ -177,6 +210,8 @@ class Config(Group):
     """The dtype policy of every layer."""
     jit_compile: Literal[True, False, "auto"]
     """Whether XLA compiles the training step; auto is measured where a layer is tuned, else false."""
+    strategy: Literal["none", "mirrored"] = "none"
+    """Whether each batch is split over several devices, which all hold the weights (tf.distribute)."""
     seed: Seed
     """Of initial weights, shuffling and dropout."""
     sweep: SweepConfig = SweepConfig()

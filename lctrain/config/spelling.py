@@ -67,6 +67,10 @@ def normalize(raw: Mapping[str, Any]) -> Spelling:
                 name: _normalize_object(spec, f"training.metrics.{name}", "metrics", spelling)
                 for name, spec in training["metrics"].items()
             }
+    device = config.get("device")
+    if isinstance(device, Mapping) and isinstance(device.get("index"), int):
+        config["device"] = {**device, "index": [device["index"]]}
+        spelling.written["device.index.0"] = "device.index"
     return spelling
 
 

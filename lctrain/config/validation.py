@@ -7,6 +7,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from lctrain.config.allowlist import LIST_ARGUMENTS, find_class, nested_group
+from lctrain.config.devices import check_devices
 from lctrain.config.graph import WIRING, Graph, GraphError, connect, share_layers
 from lctrain.config.limits import TOO_DEEP, find_in_values
 from lctrain.config.objectives import check_objectives
@@ -126,6 +127,7 @@ def _check_specs(raw: Mapping[str, Any]) -> list[Problem]:
         if sparse:
             expected = "must be false with implementation 3, whose sparse matmul XLA can't compile"
             problems.append(Problem("jit_compile", f"{expected}; got true ({', '.join(sparse)})."))
+    problems += check_devices(raw)
     if isinstance(raw.get("optimizer"), Mapping | str):
         problems += check_spec(raw["optimizer"], "optimizer", "optimizers")
     if isinstance(raw.get("training"), Mapping):

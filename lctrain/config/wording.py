@@ -10,7 +10,7 @@ from lctrain.config.schema import Config
 from lctrain.errors import Problem, suggest, suggest_near, suggest_unquoted
 
 CHOSEN_ONLY = ("experiment", "hydra")  # what the command line sets and a composed configuration does not hold
-UNIONS = ("data", "tracking")
+UNIONS = ("data", "device", "tracking")
 EXPECTED = {
     "bool_type": "true or false",
     "bool_parsing": "true or false",
