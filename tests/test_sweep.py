@@ -45,9 +45,9 @@ def test_every_job_runs_whatever_happens_to_the_others(failed_sweep):
     records = records_of(folder)
     assert [record["status"] for record in records] == ["done", "failed", "done", "failed"]
     assert all("clipvalue" in record["reason"] for record in records if record["status"] == "failed")
-    assert "Job 1 of 4: implementation=2" in process.stdout
-    assert re.search(r"Job 2 of 4 has failed after \d+ s: .*clipvalue", process.stdout)
-    assert re.search(r"Job 3 of 4 is done after .*: test accuracy 0.\d+. 1 left, about ", process.stdout)
+    assert "[1/4] Job 0: implementation=2" in process.stdout
+    assert re.search(r"\[2/4\] Job 1 has failed after \d+ s: .*clipvalue", process.stdout)
+    assert re.search(r"\[3/4\] Job 2 is done after .*: test accuracy 0.\d+. 1 left, about ", process.stdout)
     (log,) = (folder / "multirun").glob("*/*/1/job.log")
     assert "Traceback" in log.read_text()
 

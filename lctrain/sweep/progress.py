@@ -47,7 +47,7 @@ class Progress:
             self._seen[record.number] = record
             if is_known and not record.has_ended:
                 continue
-            place = f"Job {record.number + 1} of {self._num_jobs}"
+            place = f"[{record.number + 1}/{self._num_jobs}] Job {record.number}"
             if record.has_ended:
                 self._tell(f"{place} {describe_end(record)}.{self._time_left()}")
             else:
