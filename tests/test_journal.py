@@ -41,9 +41,19 @@ def test_a_spoilt_line_hides_no_other(tmp_path):
         file.write(b"\0\0\0\n")
     journal = Journal(journal.folder)
     journal.append("end")
-    first, last = journal.entries()
-    assert (first.fields["kind"], last.fields["kind"]) == ("run", "end")
-    assert journal.entries(first.end) == [last]
+    assert kinds(journal) == ["run", "spoilt", "end"]
+
+
+@pytest.mark.parametrize("most", [1, 90, 4000])
+def test_a_journal_can_be_read_piece_by_piece(tmp_path, most):
+    journal = make_journal(tmp_path)
+    for number in range(7):
+        journal.append("tags", values={"number": "x" * 100 * number})
+    pieces, offset = [], 0
+    while piece := journal.entries(offset, most):
+        pieces, offset = [*pieces, *piece], piece[-1].end
+    assert pieces == journal.entries()
+    assert (offset, journal.count(0), journal.count(pieces[4].end)) == (journal.size, 7, 2)
 
 
 def test_the_place_of_a_line_is_the_same_before_and_after_it_is_written(tmp_path, monkeypatch):

@@ -14,7 +14,7 @@ from lctrain.tracking.models import deliver_model
 from lctrain.tracking.progress import Progress
 from lctrain.tracking.store import load_mlflow, open_store, read_tracking
 
-ENTRIES_PER_STEP = 200
+BYTES_PER_STEP = 100_000  # of a journal: some hundred lines
 PAUSE = 1  # seconds between two attempts
 REFUSALS = 3
 LIMITS = {"params": 100, "tags": 100, "metrics": 1000}  # MLflow's own, of one request
@@ -72,7 +72,7 @@ class Delivery:
     @property
     def num_left(self) -> int:
         """Entries that the store does not have."""
-        num_new = len(self._journal.entries(self.progress.offset))
+        num_new = self._journal.count(self.progress.offset)
         is_orphan = num_new == 0 and self.progress.offset > 0 and self._needs_parent(self._read_run())
         return num_new + len(self.progress.put_by) + is_orphan
 
@@ -90,7 +90,7 @@ class Delivery:
             self.progress.run_id = self._make_run(run)
             self._save()
         self._tell_parent(run)
-        while entries := self._journal.entries(self.progress.offset)[:ENTRIES_PER_STEP]:
+        while entries := self._journal.entries(self.progress.offset, BYTES_PER_STEP):
             self._deliver_entries(entries)
             self.progress.offset = entries[-1].end
             self._save()
@@ -124,7 +124,7 @@ class Delivery:
         self._num_steps += 1
 
     def _read_run(self) -> dict[str, Any]:
-        return self._journal.entries()[0].fields
+        return self._journal.entries(0, most=1)[0].fields
 
     def _save(self) -> None:
         self.progress.write(self._journal.folder)

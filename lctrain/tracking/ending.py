@@ -55,7 +55,7 @@ def _take_over(journal_folder: Path) -> Iterator[Journal | None]:
         return
     try:
         journal = Journal(journal_folder)
-        yield journal if journal.entries() else None
+        yield journal if journal.size else None
     finally:
         lock.release()
 
@@ -91,10 +91,10 @@ def sync_journal(journal_folder: Path) -> Outcome:
     except Timeout:
         return Outcome(0, 0, "")
     try:
-        entries = Journal(journal_folder).entries()
+        is_begun = Journal(journal_folder).size > 0
     finally:
         lock.release()
-    if not entries:
+    if not is_begun:
         return Outcome(0, 0, "")
     run = read_journal(journal_folder)
     if run.status == "RUNNING":

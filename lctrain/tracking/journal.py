@@ -79,22 +79,42 @@ class Journal:
             self._unwritten_files[path] = data
             self.append("artifact", path=path)
 
-    def entries(self, offset: int = 0) -> list[Entry]:
-        """The whole lines from a byte on; what is no JSON (a disk may leave such after a loss of power) is left out."""
-        with self._guard:
-            data = b"".join(self._unwritten)[max(offset - self._size, 0) :]
-            if offset < self._size:
-                with self._path.open("rb") as file:
-                    file.seek(offset)
-                    data = file.read(self._size - offset) + data
+    def entries(self, offset: int = 0, most: int | None = None) -> list[Entry]:
+        """The whole lines from a byte on; what is no JSON, as a loss of power may leave it, has the kind `spoilt`.
+
+        Args:
+            offset: 0, or where a line ends.
+            most: bytes of lines to be content with, at least one line; None for all.
+        """
+        data = self._read(offset, most)
         found = []
         for line in data.splitlines(keepends=True):
             offset += len(line)
             try:
-                found.append(Entry(json.loads(line), offset))
+                fields = json.loads(line)
             except ValueError:
-                continue
+                fields = {"kind": "spoilt"}
+            found.append(Entry(fields, offset))
         return found
+
+    def count(self, offset: int) -> int:
+        """How many lines there are from a byte on."""
+        return self._read(offset).count(b"\n")
+
+    def _read(self, offset: int, most: int | None = None) -> bytes:
+        with self._guard:
+            size = self._size
+            unwritten = b"".join(self._unwritten)
+        length = max(size - offset, 0)
+        data = b""
+        if length:
+            with self._path.open("rb") as file:
+                file.seek(offset)
+                data = file.read(length if most is None else min(most, length))
+                if len(data) < length:
+                    whole = data.rfind(b"\n") + 1
+                    return data[:whole] if whole else data + file.readline()
+        return data + unwritten[max(offset - size, 0) :]
 
     @property
     def size(self) -> int:

@@ -203,9 +203,16 @@ def _end(run: Run, courier: Courier, tracking: TrackingConfig, status: str, erro
     if error is not None:
         run.log_tags({"error": error})
     run._append("end", status=status)
-    reason = courier.close(tracking.patience)
-    if not reason:
-        return
+    try:
+        reason = courier.close(tracking.patience)
+    except BaseException:  # an interrupt; the end is in the journal
+        _tell_rest(run, "interrupted")
+        raise
+    if reason:
+        _tell_rest(run, reason)
+
+
+def _tell_rest(run: Run, reason: str) -> None:
     folder = os.path.relpath(run.folder)
     folder = folder if not folder.startswith("..") else str(run.folder)
     told = f"Warning: not all of the run has reached the store ({reason})."
