@@ -14,6 +14,7 @@ from omegaconf import DictConfig, OmegaConf, open_dict
 from hydra_plugins.lctrain_launchers._lost import lost_job
 
 CARRIED = ("KERAS_BACKEND", "TF_CPP_MIN_LOG_LEVEL", "TF_ENABLE_ONEDNN_OPTS")  # what a training depends on
+SECONDS_TO_CANCEL = 40
 
 
 def launch(
@@ -46,6 +47,7 @@ def launch(
     except BaseException:  # an interrupt of ours must not leave jobs on the cluster
         for job in jobs:
             ray.cancel(job, force=False)
+        ray.wait(jobs, num_returns=len(jobs), timeout=SECONDS_TO_CANCEL)  # they write down that they were
         raise
 
 

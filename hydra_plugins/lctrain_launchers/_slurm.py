@@ -1,6 +1,7 @@
 """Waiting for SLURM's jobs without its accounting, and for all of them even if some die."""
 
 import signal
+import time
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -17,6 +18,7 @@ from hydra_plugins.lctrain_launchers._lost import lost_job
 ENDED = {"BOOT_FAIL", "CANCELLED", "COMPLETED", "DEADLINE", "FAILED", "NODE_FAIL", "OUT_OF_MEMORY", "TIMEOUT"}
 FORGOTTEN = "FORGOTTEN"  # what squeue no longer lists, some minutes after its end
 SECONDS_BETWEEN_LOOKS = 30  # at most; the first ones come sooner
+SECONDS_TO_CANCEL = 40  # SLURM itself kills after 30, where nobody has set that otherwise
 
 
 class _QueueWatcher(SlurmInfoWatcher):
@@ -73,8 +75,7 @@ def launch(
     try:
         return [_result(job) for job in jobs]
     except BaseException:  # an interrupt of ours must not leave jobs in the queue
-        for job in jobs:
-            job.cancel(check=False)
+        _cancel(jobs)
         raise
 
 
@@ -87,6 +88,15 @@ def _executor(settings: Mapping[str, Any]) -> submitit.AutoExecutor:
         **{name if name in of_any_queue else f"slurm_{name}": value for name, value in settings.items()}
     )
     return executor
+
+
+def _cancel(jobs: Sequence[submitit.Job]) -> None:
+    """Cancels the jobs and gives them time to write down that they were."""
+    for job in jobs:
+        job.cancel(check=False)
+    deadline = time.monotonic() + SECONDS_TO_CANCEL
+    while time.monotonic() < deadline and not all(job.done(force_check=True) for job in jobs):
+        time.sleep(0.5)
 
 
 def _result(job: submitit.Job) -> JobReturn:
