@@ -1,6 +1,19 @@
 """Sweeps under other launchers than Hydra's own, each against the real thing; and what of their settings is taken."""
 
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from contextlib import ExitStack
+
+import mlflow
+import psutil
 import pytest
+import yaml
+from servers.ray import ray, why_no_ray
+from servers.slurm import slurm, why_no_slurm
 
 from lctrain.cli import launchers
 from lctrain.cli.overrides import check_arguments, leave_keys_to_validation
@@ -90,3 +103,92 @@ def test_a_launcher_that_is_not_installed_names_the_extra(monkeypatch, group, na
 def test_a_launcher_without_a_sweep_is_refused(all_installed):
     with pytest.raises(UserError, match=r"`hydra/launcher=joblib` counts for a sweep alone\. Add -m"):
         check_arguments(["hydra/launcher=joblib"])
+
+
+TINY = ("data=synthetic", "data.input_shape=[5,7,2]", "data.num_examples=200")
+ENDLESS = 100_000  # epochs
+SERVERS = {"joblib": None, "slurm": slurm, "ray": ray}
+NOT_HERE = {"joblib": None, "slurm": why_no_slurm(), "ray": why_no_ray()}
+
+
+@pytest.fixture(
+    params=[
+        pytest.param(name, marks=pytest.mark.skipif(why is not None, reason=str(why))) for name, why in NOT_HERE.items()
+    ]
+)
+def launcher(request):
+    """A launcher's name and the environment in which it finds its servers, which run meanwhile."""
+    with ExitStack() as stack:
+        server = SERVERS[request.param]
+        variables = {} if server is None else stack.enter_context(server())
+        yield request.param, {**os.environ, **variables}
+
+
+def test_every_job_is_recorded_whatever_becomes_of_the_others(tmp_path, launcher):
+    name, environment = launcher
+    jobs = [
+        "optimizer.clipnorm=1.0",
+        "optimizer.clipvalue=null,0.5",
+        f"training.epochs=2,{ENDLESS}",
+    ]  # Keras takes no two
+    extras = ["hydra.launcher.n_jobs=2"] if name == "joblib" else []
+    command = [sys.executable, "-m", "lctrain", "-m", f"hydra/launcher={name}", *extras, *jobs, *TINY]
+    sweep = subprocess.Popen(
+        command, cwd=tmp_path, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+    try:
+        end_job(name, wait_for_epoch(tmp_path, 1), environment)
+        out, errors = sweep.communicate(timeout=120)
+    finally:
+        sweep.kill()
+    records = records_in(tmp_path)
+    assert [record["status"] for record in records] == ["done", STATUS_OF_ENDED[name], "failed", "failed"], errors
+    assert "clipvalue" in records[3]["reason"]
+    assert sweep.returncode == 1, errors
+    assert "Traceback" not in errors
+    parent, children = read_store(tmp_path)
+    assert parent.info.status == "FAILED"
+    assert [run.info.status for run in children] == ["FINISHED", "KILLED", "FAILED", "FAILED"]
+    assert {run.data.tags["mlflow.parentRunId"] for run in children} == {parent.info.run_id}
+    assert "Job 4 of 4 has failed after" in out
+
+
+STATUS_OF_ENDED = {"joblib": "killed", "slurm": "interrupted", "ray": "killed"}
+
+
+def end_job(name, record, environment):
+    """Ends a job as happens: its process killed, its place in the queue cancelled, its worker killed."""
+    watcher = psutil.Process(int(record["owner"]["pid"]))
+    (training,) = [child for child in watcher.children() if "lctrain.jobs" in child.cmdline()]
+    if name == "joblib":
+        training.kill()
+    elif name == "slurm":
+        subprocess.run(["scancel", watcher.environ()["SLURM_JOB_ID"]], env=environment, check=True)
+    else:
+        watcher.kill()
+    psutil.wait_procs([training], timeout=60)
+    assert not training.is_running()
+
+
+def wait_for_epoch(folder, number):
+    """The record of a job, once that is in the middle of its training."""
+    for _ in range(1200):
+        logs = list(folder.glob(f"multirun/*/*/{number}/job.log"))
+        if logs and "Epoch 3/" in logs[0].read_text():
+            return records_in(folder)[number]
+        time.sleep(0.1)
+    raise AssertionError(f"job {number} did not train")
+
+
+def records_in(folder):
+    files = folder.glob("multirun/*/*/records/*.json")
+    return [json.loads(file.read_text()) for file in sorted(files, key=lambda file: int(file.stem))]
+
+
+def read_store(folder):
+    """The only sweep's own run, and its children by their numbers."""
+    client = mlflow.MlflowClient(f"sqlite:///{folder}/mlflow.db")
+    runs = client.search_runs([experiment.experiment_id for experiment in client.search_experiments()])
+    (parent,) = [run for run in runs if "mlflow.parentRunId" not in run.data.tags]
+    children = [run for run in runs if run is not parent]
+    return parent, sorted(children, key=lambda run: int(run.data.tags["sweep.job"]))
