@@ -99,7 +99,7 @@ def run_in_process(
 def _wait(process: subprocess.Popen, timeout: float | None, grace: float) -> bool:
     """Waits for the process's end; whether it had to be ended because it took too long."""
     try:
-        process.wait(timeout)
+        process.wait(threading.TIMEOUT_MAX if timeout is None else timeout)  # Ray's interrupt wakes no wait without end
     except subprocess.TimeoutExpired:
         _end(process, grace)
         return True

@@ -2,7 +2,6 @@
 
 import json
 import os
-import signal
 import subprocess
 import sys
 import time
@@ -107,8 +106,18 @@ def test_a_launcher_without_a_sweep_is_refused(all_installed):
 
 TINY = ("data=synthetic", "data.input_shape=[5,7,2]", "data.num_examples=200")
 ENDLESS = 100_000  # epochs
+
+
+def is_installed(name):
+    return launchers.PLUGINS["hydra/launcher" if name == "joblib" else "hydra/sweeper"][name].is_installed
+
+
 SERVERS = {"joblib": None, "slurm": slurm, "ray": ray}
-NOT_HERE = {"joblib": None, "slurm": why_no_slurm(), "ray": why_no_ray()}
+NOT_HERE = {
+    "joblib": None if is_installed("joblib") else "joblib's launcher is not installed: pip install 'lctrain[joblib]'",
+    "slurm": why_no_slurm(),
+    "ray": why_no_ray(),
+}
 
 
 @pytest.fixture(
@@ -133,14 +142,14 @@ def test_every_job_is_recorded_whatever_becomes_of_the_others(tmp_path, launcher
     ]  # Keras takes no two
     extras = ["hydra.launcher.n_jobs=2"] if name == "joblib" else []
     command = [sys.executable, "-m", "lctrain", "-m", f"hydra/launcher={name}", *extras, *jobs, *TINY]
-    sweep = subprocess.Popen(
+    with subprocess.Popen(
         command, cwd=tmp_path, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
-    )
-    try:
-        end_job(name, wait_for_epoch(tmp_path, 1), environment)
-        out, errors = sweep.communicate(timeout=120)
-    finally:
-        sweep.kill()
+    ) as sweep:
+        try:
+            end_job(name, wait_for_epoch(tmp_path, 1), environment)
+            out, errors = sweep.communicate(timeout=180)
+        finally:
+            sweep.kill()
     records = records_in(tmp_path)
     assert [record["status"] for record in records] == ["done", STATUS_OF_ENDED[name], "failed", "failed"], errors
     assert "clipvalue" in records[3]["reason"]
@@ -163,7 +172,9 @@ def end_job(name, record, environment):
     if name == "joblib":
         training.kill()
     elif name == "slurm":
-        subprocess.run(["scancel", watcher.environ()["SLURM_JOB_ID"]], env=environment, check=True)
+        variables = watcher.environ()
+        job = f"{variables['SLURM_ARRAY_JOB_ID']}_{variables['SLURM_ARRAY_TASK_ID']}"
+        subprocess.run(["scancel", job], env=environment, check=True)
     else:
         watcher.kill()
     psutil.wait_procs([training], timeout=60)
@@ -192,3 +203,23 @@ def read_store(folder):
     (parent,) = [run for run in runs if "mlflow.parentRunId" not in run.data.tags]
     children = [run for run in runs if run is not parent]
     return parent, sorted(children, key=lambda run: int(run.data.tags["sweep.job"]))
+
+
+@pytest.mark.skipif(not is_installed("optuna"), reason="Optuna is not installed: pip install 'lctrain[optuna]'")
+def test_trials_that_fail_do_not_end_a_study(tmp_path, run_lctrain):
+    study = ["hydra/sweeper=optuna", "hydra/sweeper/sampler=random", "hydra.sweeper.sampler.seed=0"]
+    searched = ["optimizer.clipvalue=0.5", "optimizer.clipnorm=null,1.0"]
+    extras = ["hydra.sweeper.n_trials=3", "sweep.objective=val_loss", "training.epochs=2"]
+    process = run_lctrain(tmp_path, "-m", *study, *extras, *searched, *TINY)
+    assert process.returncode == 1, process.stderr
+    assert "Traceback" not in process.stderr
+    records = records_in(tmp_path)
+    assert [record["status"] for record in records] == ["failed", "done", "failed"]
+    (result,) = tmp_path.glob("multirun/*/*/optimization_results.yaml")
+    value = records[1]["metrics"]["val_loss"]
+    best = {"name": "optuna", "best_params": {"optimizer.clipnorm": "null"}, "best_value": value}
+    assert yaml.safe_load(result.read_text()) == best
+    assert f"Best trial: optimizer.clipnorm=null, with {value:g}." in process.stdout
+    parent, children = read_store(tmp_path)
+    assert parent.info.status == "FAILED"
+    assert [run.info.status for run in children] == ["FAILED", "FINISHED", "FAILED"]

@@ -49,7 +49,7 @@ def sweep(settings: Mapping[str, Any], given: Mapping[str, Any], arguments: Sequ
 
 
 class _NumbersAlone:
-    """A launcher of whose jobs those that reached no number return none at all: told of a NaN, Optuna ends the study."""
+    """A launcher whose jobs return a number or nothing: told of a NaN, which stands for a failed job, Optuna would stop."""
 
     def __init__(self, launcher: Launcher):
         self._launcher = launcher

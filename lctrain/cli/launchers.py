@@ -39,6 +39,13 @@ class Plugin:
     module: str
     keys: Mapping[str, Kind]
 
+    @property
+    def is_installed(self) -> bool:
+        try:
+            return find_spec(self.module) is not None
+        except ModuleNotFoundError:
+            return False
+
 
 QUEUE_KEYS = {
     **dict.fromkeys(("timeout_min", "cpus_per_task", "gpus_per_node", "gpus_per_task", "mem_gb", "nodes"), INTEGER),
@@ -126,17 +133,10 @@ def check_plugins(overrides: Sequence[tuple[str, str | None]], is_multirun: bool
 
 
 def _check_usable(group: str, name: str, plugin: Plugin, is_multirun: bool) -> None:
-    if not _is_installed(plugin.module):
+    if not plugin.is_installed:
         raise UserError(f"`{group}={name}` needs the extra `{plugin.extra}`: pip install 'lctrain[{plugin.extra}]'")
     if not is_multirun:
         raise UserError(f"`{group}={name}` counts for a sweep alone. Add -m, or leave it out.")
-
-
-def _is_installed(module: str) -> bool:
-    try:
-        return find_spec(module) is not None
-    except ModuleNotFoundError:
-        return False
 
 
 def _check_key(key: str, value: str | None, chosen: Mapping[str, str | None]) -> None:

@@ -104,4 +104,4 @@ def _parse(argument: str) -> Override:
 
 def _is_launching(argument: str) -> bool:
     _, key, _ = split_override(argument)
-    return key in LAUNCHING or key.startswith(("hydra.launcher.", "hydra.sweeper."))
+    return key in LAUNCHING or key.startswith(("hydra.launcher.", "hydra.sweeper.", "hydra/sweeper/"))

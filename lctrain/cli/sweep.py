@@ -218,8 +218,9 @@ def _run(sweep: Sweep) -> int:
 
 def _finish(sweep: Sweep, run: Run, status: str = "FINISHED") -> list[Record]:
     """Compares the jobs, in the sweep's run and on the terminal; the run fails where one of them did."""
-    records = [close_lost(record) for record in Records(sweep.folder).read_all()]
+    records = [close_lost(record, is_over=status == "FINISHED") for record in Records(sweep.folder).read_all()]
     for record in records:
+        Records(sweep.folder).write(record)
         if record.journal is not None:
             deliver(Path(record.journal), sweep.config.tracking.patience)
     children = [read_journal(Path(record.journal)) for record in records if record.journal is not None]

@@ -125,9 +125,14 @@ def _in_terms_of_records(outcome: Outcome) -> dict[str, Any]:
     return {"status": outcome.status, "reason": outcome.reason, "exit_code": EXIT_FAILED}
 
 
-def close_lost(record: Record) -> Record:
-    """What became of a job that was running when the process that watched it died; others are returned as they are."""
-    if record.status != "running" or look_at_owner(record.owner) != "dead":
+def close_lost(record: Record, is_over: bool = False) -> Record:
+    """What became of a job that was running when the process that watched it died; others are returned as they are.
+
+    Args:
+        record: the job's.
+        is_over: whether nothing runs any more: what watched a job on another machine can't be seen from here.
+    """
+    if record.status != "running" or not (is_over or look_at_owner(record.owner) == "dead"):
         return record
     reason = "the process that watched it has died"
     record = replace(record, status="killed", reason=reason, exit_code=EXIT_FAILED)
