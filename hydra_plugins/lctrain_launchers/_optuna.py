@@ -49,7 +49,7 @@ def sweep(settings: Mapping[str, Any], given: Mapping[str, Any], arguments: Sequ
 
 
 class _NumbersAlone:
-    """A launcher whose jobs return a number or nothing: told of a NaN, which stands for a failed job, Optuna would stop."""
+    """A launcher whose jobs return a number or nothing: a NaN, by which failed jobs are told, would end the study."""
 
     def __init__(self, launcher: Launcher):
         self._launcher = launcher
