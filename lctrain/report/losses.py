@@ -28,7 +28,8 @@ def choose_curves(comparison: Comparison) -> tuple[list[Job], str]:
 
 
 def draw_by_epoch(axes: Axes, comparison: Comparison, theme: Theme) -> None:
-    _draw(axes, comparison, theme, "epoch", lambda _job, point: point.step + 1)
+    """Jobs that compute the same have equal curves here, so each is thicker than the next that may cover it."""
+    _draw(axes, comparison, theme, "epoch", lambda _job, point: point.step + 1, THICKER)
     if axes.lines:
         axes.xaxis.set_major_locator(MaxNLocator(integer=True))
 
@@ -40,13 +41,14 @@ def draw_by_second(axes: Axes, comparison: Comparison, theme: Theme) -> None:
         theme,
         "seconds since the job's start",
         lambda job, point: (point.timestamp - job.run.start) / 1e3,
+        0.0,
     )
 
 
-def _draw(axes: Axes, comparison: Comparison, theme: Theme, over: str, place: Callable) -> None:
+def _draw(axes: Axes, comparison: Comparison, theme: Theme, over: str, place: Callable, thicker: float) -> None:
     jobs, told = choose_curves(comparison)
     if jobs:
-        _draw_lines(axes, jobs, comparison, theme, place)
+        _draw_lines(axes, jobs, comparison, theme, place, thicker)
         axes.set(xlabel=over, ylabel="validation loss")
         values = [point.value for job in jobs for point in job.run.history(WATCHED) if math.isfinite(point.value)]
         if 0 < min(values) * WIDE_RANGE < max(values):
@@ -56,7 +58,9 @@ def _draw(axes: Axes, comparison: Comparison, theme: Theme, over: str, place: Ca
     dress(axes, theme, f"Validation loss by {over.split()[0]}{told}")
 
 
-def _draw_lines(axes: Axes, jobs: Sequence[Job], comparison: Comparison, theme: Theme, place: Callable) -> None:
+def _draw_lines(
+    axes: Axes, jobs: Sequence[Job], comparison: Comparison, theme: Theme, place: Callable, thicker: float
+) -> None:
     """A line per job: a colour per implementation, or where there is one only, per label; a style per device."""
     labels = [comparison.label(comparison.candidate_of(job)) for job in jobs]
     implementations = [job.settings.get("implementation", "") for job in jobs]
@@ -71,7 +75,7 @@ def _draw_lines(axes: Axes, jobs: Sequence[Job], comparison: Comparison, theme: 
             [point.value if math.isfinite(point.value) else math.nan for point in points],
             color=colours[coloured_by[index]],
             linestyle=styles[device],
-            linewidth=THIN + THICKER * alike[index + 1 :].count(alike[index]),
+            linewidth=THIN + thicker * alike[index + 1 :].count(alike[index]),
             marker="o" if len(points) == 1 else None,
             label=f"_{index}" if name in labels[:index] else plain(name),  # a repeat needs no line in the legend
         )
