@@ -189,6 +189,7 @@ def test_rankings_of_two_sweeps():
         ("2", "3"): (True, False),
     }
     assert orders["1", "3"].ratios == (2.0, 0.8)
+    assert [order.ties for order in orders.values()] == [(True, True), (False, False), (False, True)]
     assert all(order.agrees for order in compare_rankings(first, first))
 
 

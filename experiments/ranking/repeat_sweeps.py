@@ -75,6 +75,7 @@ def describe_orders(comparisons: Sequence[Comparison]) -> list[dict]:
             "sweeps": [first, second],
             "implementations": [order.first, order.second],
             "ratios": order.ratios,
+            "ties": order.ties,
             "is_clear": order.is_clear,
             "agrees": order.agrees,
         }
@@ -90,7 +91,7 @@ def write_table(models: dict) -> str:
             ranking = ", ".join(f"{name}: {ms:.2f}" for name, ms in times.items())
             lines.append(f"| {model} | {number} | {load:.1f} | {ranking} |")
     lines += ["", f"Pairs of implementations that differ by more than {MARGIN - 1:.0%} in either of two sweeps:", ""]
-    lines += ["| model | pairs | same order | other order |", "|---|---|---|---|"]
+    lines += ["| model | pairs | same order | other order | of these called a tie |", "|---|---|---|---|---|"]
     for model, told in models.items():
         clear = [order for order in told["orders"] if order["is_clear"]]
         wrong = [order for order in clear if not order["agrees"]]
@@ -98,7 +99,8 @@ def write_table(models: dict) -> str:
             f"{' and '.join(order['implementations'])} ({order['ratios'][0]:.2f}, {order['ratios'][1]:.2f})"
             for order in wrong
         )
-        lines.append(f"| {model} | {len(clear)} | {len(clear) - len(wrong)} | {names or 'none'} |")
+        tied = sum(any(order["ties"]) for order in wrong)
+        lines.append(f"| {model} | {len(clear)} | {len(clear) - len(wrong)} | {names or 'none'} | {tied} |")
     return "\n".join(lines) + "\n"
 
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import combinations
 
 from lctrain.report.comparison import TIME, TIME_P90, Candidate, Comparison
 from lctrain.report.settings import label, without
@@ -24,12 +25,19 @@ def sort_by_time(candidates: Sequence[Candidate]) -> list[Candidate]:
 
 def rank_implementations(comparison: Comparison) -> dict[str, list[tuple[str, float]]]:
     """Implementations with their milliseconds per training step, fastest first, by their remaining settings."""
+    return {
+        rest: [(name, candidate.mean(TIME)) for name, candidate in ranked.items()]
+        for rest, ranked in _rank(comparison).items()
+    }
+
+
+def _rank(comparison: Comparison) -> dict[str, dict[str, Candidate]]:
     others = [key for key in comparison.varying if key != "implementation"]
-    rankings: dict[str, list[tuple[str, float]]] = {}
+    rankings: dict[str, dict[str, Candidate]] = {}
     for candidate in sort_by_time(comparison.candidates):
         if "implementation" in candidate.settings:
             rest = label(without(candidate.settings, ["implementation"]), others)
-            rankings.setdefault(rest, []).append((candidate.settings["implementation"], candidate.mean(TIME)))
+            rankings.setdefault(rest, {})[candidate.settings["implementation"]] = candidate
     return rankings
 
 
@@ -43,10 +51,12 @@ class Order:
     second: str
     ratios: tuple[float, float]
     """Time of the second by time of the first, in either sweep."""
+    ties: tuple[bool, bool]
+    """Whether either sweep's report calls them a tie."""
 
     @property
     def is_clear(self) -> bool:
-        """Whether either sweep told them apart."""
+        """Whether their medians differ by more than 20 % in either sweep."""
         return any(ratio > MARGIN or ratio < 1 / MARGIN for ratio in self.ratios)
 
     @property
@@ -56,12 +66,13 @@ class Order:
 
 def compare_rankings(first: Comparison, second: Comparison) -> list[Order]:
     """Every pair of implementations that both sweeps measured under the same remaining settings."""
-    others = rank_implementations(second)
+    others = _rank(second)
     orders = []
-    for rest, ranking in rank_implementations(first).items():
-        times = dict(others.get(rest, []))
-        shared = [(name, time) for name, time in ranking if name in times]
-        for index, (name, time) in enumerate(shared):
-            for slower, slower_time in shared[index + 1 :]:
-                orders.append(Order(rest, name, slower, (slower_time / time, times[slower] / times[name])))
+    for rest, ranked in _rank(first).items():
+        shared = [name for name in ranked if name in others.get(rest, {})]
+        for name, slower in combinations(shared, 2):
+            pairs = [(seen[name], seen[slower]) for seen in (ranked, others[rest])]
+            ratios = tuple(b.mean(TIME) / a.mean(TIME) for a, b in pairs)
+            ties = tuple(are_tied(*sort_by_time(pair)) for pair in pairs)
+            orders.append(Order(rest, name, slower, ratios, ties))
     return orders
