@@ -5,10 +5,10 @@ What a run logs goes first into a journal in the job's folder (journal.py). A th
 """
 
 from lctrain.tracking.checks import check_writable
-from lctrain.tracking.delivery import deliver
 from lctrain.tracking.ending import end_run, sync_journal, tag_run
 from lctrain.tracking.journal import find_journals
 from lctrain.tracking.reading import read_journal
+from lctrain.tracking.rest import deliver
 from lctrain.tracking.results import LATEST, read_sweep
 from lctrain.tracking.run import Run, flatten, signals_wait, start_run
 from lctrain.tracking.store import store_uri, ui_command

@@ -1,13 +1,12 @@
 """Brings a journal into its store: each entry as often as need be, to the same effect as once."""
 
-import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
-from filelock import FileLock, Timeout
+from filelock import FileLock
 
 from lctrain.tracking.journal import Entry, Journal
 from lctrain.tracking.models import deliver_model
@@ -114,8 +113,10 @@ class Delivery:
     def _open(self, run: Mapping[str, Any]) -> Store:
         self._begin_step()
         self.is_loading = True
-        load_mlflow()
-        self.is_loading = False
+        try:
+            load_mlflow()
+        finally:
+            self.is_loading = False
         self._begin_step()
         return Store(*open_store(read_tracking(run["tracking"])))
 
@@ -253,58 +254,6 @@ class Delivery:
         if fields.get("error"):
             self._store.client.set_tag(run_id, "error", fields["error"])
         self._store.client.set_terminated(run_id, fields["status"], fields["time"])
-
-
-class Outcome(NamedTuple):
-    """What a delivery came to."""
-
-    num_delivered: int
-    num_left: int
-    reason: str
-    """Why some are left, in one line; empty where none is."""
-
-
-def deliver(journal_folder: Path, patience: float) -> int:
-    """Delivers what is left of a journal whose process has ended.
-
-    Args:
-        journal_folder: as `find_journals` names it.
-        patience: seconds to go on trying where the store can't be reached; 0 tries once.
-
-    Returns:
-        How many entries are still to be delivered, which is so too where another process is delivering them.
-    """
-    return try_to_deliver(journal_folder, patience).num_left
-
-
-def try_to_deliver(journal_folder: Path, patience: float) -> Outcome:
-    """As `deliver`, but tells more."""
-    lock = journal_lock(journal_folder)
-    try:
-        lock.acquire(timeout=0)
-    except Timeout:
-        num_left = Delivery(Journal(journal_folder)).num_left
-        return Outcome(0, num_left, "another process has it at hand" if num_left else "")
-    try:
-        return _deliver_patiently(Delivery(Journal(journal_folder)), patience)
-    finally:
-        lock.release()
-
-
-def _deliver_patiently(delivery: Delivery, patience: float) -> Outcome:
-    num_before, num_failures, reason = delivery.num_left, 0, ""
-    deadline = time.monotonic() + patience
-    while delivery.num_left:
-        try:
-            delivery.deliver(again=True)
-            reason = delivery.progress.put_by[0]["reason"] if delivery.progress.put_by else ""
-            break
-        except Exception as error:  # whatever keeps the store from being reached
-            num_failures, reason = num_failures + 1, first_line(error)
-            if time.monotonic() + PAUSE > deadline or is_refused(error, num_failures):
-                break
-            time.sleep(PAUSE)
-    return Outcome(num_before - delivery.num_left, delivery.num_left, reason)
 
 
 def is_refused(error: Exception, num_failures: int) -> bool:

@@ -6,10 +6,11 @@ from pathlib import Path
 
 from filelock import Timeout
 
-from lctrain.tracking.delivery import Outcome, Store, journal_lock, try_to_deliver
+from lctrain.tracking.delivery import Store, journal_lock
 from lctrain.tracking.journal import FILE, Journal
 from lctrain.tracking.owner import is_gone, look_at_owner
 from lctrain.tracking.reading import read_journal
+from lctrain.tracking.rest import Outcome, try_to_deliver
 
 OWNER_TAG = "lctrain.owner."  # and host, boot, pid, born
 FOLDER_TAG = "lctrain.folder"

@@ -1,0 +1,62 @@
+"""Delivers what is left of a journal when the process that wrote it has ended."""
+
+import time
+from pathlib import Path
+from typing import NamedTuple
+
+from filelock import Timeout
+
+from lctrain.tracking.delivery import PAUSE, Delivery, first_line, is_refused, journal_lock
+from lctrain.tracking.journal import Journal
+
+
+class Outcome(NamedTuple):
+    """What a delivery came to."""
+
+    num_delivered: int
+    num_left: int
+    reason: str
+    """Why some are left, in one line; empty where none is."""
+
+
+def deliver(journal_folder: Path, patience: float) -> int:
+    """Delivers what is left of a journal whose process has ended.
+
+    Args:
+        journal_folder: as `find_journals` names it.
+        patience: seconds to go on trying where the store can't be reached; 0 tries once.
+
+    Returns:
+        How many entries are still to be delivered, which is so too where another process is delivering them.
+    """
+    return try_to_deliver(journal_folder, patience).num_left
+
+
+def try_to_deliver(journal_folder: Path, patience: float) -> Outcome:
+    """As `deliver`, but tells more."""
+    lock = journal_lock(journal_folder)
+    try:
+        lock.acquire(timeout=0)
+    except Timeout:
+        num_left = Delivery(Journal(journal_folder)).num_left
+        return Outcome(0, num_left, "another process has it at hand" if num_left else "")
+    try:
+        return _deliver_patiently(Delivery(Journal(journal_folder)), patience)
+    finally:
+        lock.release()
+
+
+def _deliver_patiently(delivery: Delivery, patience: float) -> Outcome:
+    num_before, num_failures, reason = delivery.num_left, 0, ""
+    deadline = time.monotonic() + patience
+    while delivery.num_left:
+        try:
+            delivery.deliver(again=True)
+            reason = delivery.progress.put_by[0]["reason"] if delivery.progress.put_by else ""
+            break
+        except Exception as error:  # whatever keeps the store from being reached
+            num_failures, reason = num_failures + 1, first_line(error)
+            if time.monotonic() + PAUSE > deadline or is_refused(error, num_failures):
+                break
+            time.sleep(PAUSE)
+    return Outcome(num_before - delivery.num_left, delivery.num_left, reason)
