@@ -19,6 +19,13 @@ from lctrain.cli.overrides import check_arguments, leave_keys_to_validation
 from lctrain.errors import UserError
 
 
+def needs(group, name, why_no_server=lambda: None):
+    """A mark that skips, with the reason, what needs an extra or a server that is not here."""
+    is_installed = launchers.PLUGINS[group][name].is_installed
+    reason = why_no_server() if is_installed else f"{name} is not installed: pip install 'lctrain[{name}]'"
+    return pytest.mark.skipif(reason is not None, reason=str(reason))
+
+
 @pytest.fixture
 def all_installed(monkeypatch):
     monkeypatch.setattr(launchers, "find_spec", lambda _: True)
@@ -104,32 +111,51 @@ def test_a_launcher_without_a_sweep_is_refused(all_installed):
         check_arguments(["hydra/launcher=joblib"])
 
 
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["hydra/launcher=slrum"], "Error: `hydra/launcher` must be one of basic, joblib, slurm, ray; got 'slrum'."),
+        (["hydra/launcher=slurm", "hydra.launcher.setup=[x]"], "Error: `hydra.launcher.setup` is not taken: it would"),
+        (
+            ["hydra/sweeper=optuna", "hydra.sweeper.n_trials=x"],
+            "Error: `hydra.sweeper.n_trials` must be a whole number",
+        ),
+    ],
+)
+@pytest.mark.parametrize("verb", ["train", "check"])
+@needs("hydra/launcher", "slurm")
+@needs("hydra/sweeper", "optuna")
+def test_mistakes_are_told_before_anything_is_composed(tmp_path, run_lctrain, verb, arguments, message):
+    process = run_lctrain(tmp_path, verb, "-m", *arguments, "seed=0,1", timeout=60)
+    assert (process.returncode, process.stderr[: len(message)]) == (2, message)
+
+
+@needs("hydra/launcher", "slurm")
+def test_a_sweep_for_a_cluster_is_checked_here(tmp_path, run_lctrain):
+    process = run_lctrain(tmp_path, "check", "-m", "hydra/launcher=slurm", "seed=0,1", timeout=60)
+    assert (process.returncode, process.stderr) == (0, "")
+    assert "2 configurations are valid" in process.stdout
+    assert not list(tmp_path.iterdir())
+
+
 TINY = ("data=synthetic", "data.input_shape=[5,7,2]", "data.num_examples=200")
 ENDLESS = 100_000  # epochs
 
 
-def is_installed(name):
-    return launchers.PLUGINS["hydra/launcher" if name == "joblib" else "hydra/sweeper"][name].is_installed
-
-
-SERVERS = {"joblib": None, "slurm": slurm, "ray": ray}
-NOT_HERE = {
-    "joblib": None if is_installed("joblib") else "joblib's launcher is not installed: pip install 'lctrain[joblib]'",
-    "slurm": why_no_slurm(),
-    "ray": why_no_ray(),
-}
+SERVERS = {"slurm": slurm, "ray": ray}
 
 
 @pytest.fixture(
     params=[
-        pytest.param(name, marks=pytest.mark.skipif(why is not None, reason=str(why))) for name, why in NOT_HERE.items()
+        pytest.param("joblib", marks=needs("hydra/launcher", "joblib")),
+        pytest.param("slurm", marks=needs("hydra/launcher", "slurm", why_no_slurm)),
+        pytest.param("ray", marks=needs("hydra/launcher", "ray", why_no_ray)),
     ]
 )
 def launcher(request):
     """A launcher's name and the environment in which it finds its servers, which run meanwhile."""
     with ExitStack() as stack:
-        server = SERVERS[request.param]
-        variables = {} if server is None else stack.enter_context(server())
+        variables = stack.enter_context(SERVERS[request.param]()) if request.param in SERVERS else {}
         yield request.param, {**os.environ, **variables}
 
 
@@ -159,7 +185,7 @@ def test_every_job_is_recorded_whatever_becomes_of_the_others(tmp_path, launcher
     assert parent.info.status == "FAILED"
     assert [run.info.status for run in children] == ["FINISHED", "KILLED", "FAILED", "FAILED"]
     assert {run.data.tags["mlflow.parentRunId"] for run in children} == {parent.info.run_id}
-    assert "Job 4 of 4 has failed after" in out
+    assert "Job 3 has failed after" in out
 
 
 STATUS_OF_ENDED = {"joblib": "killed", "slurm": "interrupted", "ray": "killed"}
@@ -205,7 +231,7 @@ def read_store(folder):
     return parent, sorted(children, key=lambda run: int(run.data.tags["sweep.job"]))
 
 
-@pytest.mark.skipif(not is_installed("optuna"), reason="Optuna is not installed: pip install 'lctrain[optuna]'")
+@needs("hydra/sweeper", "optuna")
 def test_trials_that_fail_do_not_end_a_study(tmp_path, run_lctrain):
     study = ["hydra/sweeper=optuna", "hydra/sweeper/sampler=random", "hydra.sweeper.sampler.seed=0"]
     searched = ["optimizer.clipvalue=0.5", "optimizer.clipnorm=null,1.0"]

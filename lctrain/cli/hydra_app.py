@@ -21,6 +21,7 @@ from omegaconf.errors import OmegaConfBaseException
 from yaml import MarkedYAMLError
 
 import lctrain
+from lctrain.cli.launchers import without_launcher
 from lctrain.cli.overrides import FORCED, check_arguments, leave_keys_to_validation, split_override
 from lctrain.cli.user_files import check_user_files
 from lctrain.config import Config, validate
@@ -76,7 +77,7 @@ def list_choices() -> dict[str, list[str]]:
 
 
 def run_jobs(run_job: Callable[[Job], None], arguments: Sequence[str], tell: Callable[[Exception, str], None]) -> int:
-    """Composes and validates what the command line asks for and runs each job; with -m several.
+    """Composes and validates what the command line asks for and runs each job; with -m several, one after the other.
 
     Args:
         run_job: runs one of them.
@@ -101,7 +102,8 @@ def run_jobs(run_job: Callable[[Job], None], arguments: Sequence[str], tell: Cal
         except Exception as error:
             errors[job] = error
 
-    launch(task, arguments)
+    check_arguments(arguments)
+    launch(task, without_launcher(arguments))
     if not errors:
         return EXIT_DONE
     if num_jobs == 1:

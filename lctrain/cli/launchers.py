@@ -78,6 +78,7 @@ PLUGINS = {
         "optuna": Plugin("optuna_study", "optuna", "hydra_plugins.hydra_optuna_sweeper", OPTUNA_KEYS),
     },
 }
+OF_LAUNCHING = re.compile(r"[+~]*hydra[./](launcher|sweeper)\b")
 SAMPLER = "hydra/sweeper/sampler"
 SAMPLERS = ("tpe", "random", "grid", "cmaes", "nsgaii", "motpe")
 SHELL_KEYS = ("setup", "srun_args", "additional_parameters", "python", "submitit_folder")
@@ -95,6 +96,15 @@ def is_plugin_key(key: str) -> bool:
     (True, False)
     """
     return key.startswith(("hydra.launcher.", "hydra.sweeper."))
+
+
+def without_launcher(arguments: Sequence[str]) -> list[str]:
+    """The command line as Hydra's own launcher and sweeper take it: what it says of others is left out.
+
+    >>> without_launcher(["-m", "hydra/launcher=joblib", "+hydra.launcher.n_jobs=2", "seed=0,1"])
+    ['-m', 'seed=0,1']
+    """
+    return [argument for argument in arguments if not OF_LAUNCHING.match(argument)]
 
 
 def choose(group: str, name: str) -> str:

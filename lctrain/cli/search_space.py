@@ -13,11 +13,12 @@ from hydra.core.override_parser.types import Override
 from omegaconf import OmegaConf
 
 from lctrain.cli.hydra_app import CONFIG, config_folder, hydra_errors
-from lctrain.cli.overrides import leave_keys_to_validation, split_override
+from lctrain.cli.launchers import without_launcher
+from lctrain.cli.overrides import check_arguments, leave_keys_to_validation, split_override
+from lctrain.cli.user_files import check_user_files
 
 RESUME = "sweep.resume"
 MULTIRUN_MODE = re.compile(r"\+*hydra\.mode=['\"]?MULTIRUN['\"]?")
-LAUNCHING = ("hydra/launcher", "hydra/sweeper", "hydra.launcher", "hydra.sweeper")
 
 
 @dataclass(frozen=True)
@@ -48,24 +49,17 @@ def read_settings(arguments: Sequence[str]) -> Settings:
     Raises:
         UserError: a launcher or sweeper that is not there, or a folder that can't be resolved.
     """
+    check_arguments(arguments)
     OmegaConf.register_new_resolver("unique_suffix", lambda: secrets.token_hex(3), use_cache=True, replace=True)
     parsed, _ = get_args_parser().parse_known_args(list(map(leave_keys_to_validation, arguments)))
     overrides = [argument for argument in parsed.overrides if not _parse(argument).is_sweep_override()]
     if parsed.config_dir is not None:
+        check_user_files(Path(parsed.config_dir))
         overrides.append(f"hydra.searchpath=['file://{Path(parsed.config_dir).absolute()}']")
     with hydra_errors(arguments), hydra.initialize_config_dir(str(config_folder()), version_base="1.3"):
         composed = hydra.compose(parsed.config_name or CONFIG, overrides, return_hydra_config=True)
         folder = Path(OmegaConf.select(composed, "hydra.sweep.dir")).absolute()
         return Settings(folder, OmegaConf.select(composed, "hydra.sweeper.n_trials"))
-
-
-def without_launcher(arguments: Sequence[str]) -> list[str]:
-    """The command line as Hydra's own launcher and sweeper take it: what it says of others is left out.
-
-    >>> without_launcher(["-m", "hydra/launcher=joblib", "hydra.launcher.n_jobs=2", "seed=0,1"])
-    ['-m', 'seed=0,1']
-    """
-    return [argument for argument in arguments if not _is_launching(argument)]
 
 
 def one_at_a_time(arguments: Sequence[str]) -> Iterator[list[str]]:
@@ -100,8 +94,3 @@ def _values(argument: str) -> list[str]:
 
 def _parse(argument: str) -> Override:
     return OverridesParser.create().parse_override(argument)
-
-
-def _is_launching(argument: str) -> bool:
-    _, key, _ = split_override(argument)
-    return key in LAUNCHING or key.startswith(("hydra.launcher.", "hydra.sweeper.", "hydra/sweeper/"))

@@ -10,8 +10,9 @@ from filelock import FileLock, Timeout
 
 from lctrain.cli.dry import quiet, run_dry
 from lctrain.cli.hydra_app import Job, launch
+from lctrain.cli.launchers import without_launcher
 from lctrain.cli.overrides import quote, split_override
-from lctrain.cli.search_space import RESUME, one_at_a_time, read_settings, without_launcher
+from lctrain.cli.search_space import RESUME, one_at_a_time, read_settings
 from lctrain.cli.sweep_task import SweepTask
 from lctrain.config import Config
 from lctrain.data import check_feeds
