@@ -12,8 +12,10 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
+
+import psutil
 
 BINARIES = ("munged", "slurmctld", "slurmd", "sbatch", "srun", "scancel", "squeue")
 SECONDS_TO_START = 60
@@ -90,6 +92,7 @@ def slurm() -> Iterator[Mapping[str, str]]:
             yield environment
         finally:
             _end_jobs(environment)
+            _end_steps(folder)
 
 
 def _write_configuration(folder: Path) -> None:
@@ -154,6 +157,27 @@ def _end_jobs(environment: Mapping[str, str]) -> None:
         if not asked.stdout.strip():
             return
         time.sleep(0.2)
+
+
+def _end_steps(folder: Path) -> None:
+    """Waits until what watches jobs has told the daemons of their ends, without which it would try for ever."""
+    deadline = time.monotonic() + SECONDS_TO_STOP
+    while steps := _steps(folder):
+        if time.monotonic() > deadline:
+            for step in steps:
+                step.kill()
+        time.sleep(0.2)
+
+
+def _steps(folder: Path) -> list[psutil.Process]:
+    """Processes that stand for a job of this SLURM: children of nobody's, but they write its log."""
+    log = str(folder / "slurmd.log")
+    steps = []
+    for process in psutil.process_iter():
+        with suppress(psutil.Error):  # it has ended meanwhile
+            if process.name() == "slurmstepd" and log in [file.path for file in process.open_files()]:
+                steps.append(process)
+    return steps
 
 
 def _wait_for(is_so, folder: Path) -> None:
