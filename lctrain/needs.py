@@ -101,6 +101,8 @@ def _suggest_less(config: Config, model: ModelSummary, cost: JobCost) -> str:
     if fitting:
         listed = [f"{choice} ({(needs[choice] + RUNTIME_BYTES) / GIGABYTE:.1f} GB)" for choice in fitting]
         return f"With these implementations it fits: {', '.join(listed)}."
+    if cost.total < RUNTIME_BYTES:
+        return "TensorFlow itself takes most of it, whatever the job."
     share = f"{getattr(cost, cost.largest) / GIGABYTE:.1f} GB, is {LARGEST[cost.largest]}"
     return f"{'No implementation fits. ' if has_choice else ''}Most of it, {share}."
 

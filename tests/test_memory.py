@@ -191,8 +191,12 @@ def test_a_job_is_refused_warned_of_or_let_pass_by_what_is_available(monkeypatch
 
 def test_where_no_implementation_fits_what_takes_most_is_told(monkeypatch):
     leave(monkeypatch, 0.5)
+    config = make_large(implementation=2)
+    config["data"]["input_shape"] = [90, 131, 2]
     with pytest.raises(DoesNotFit, match=r"No implementation fits. Most of it, .* is the matrices .*: make"):
-        check_memory(validate(make_large(implementation=2)))
+        check_memory(validate(config))
+    with pytest.raises(DoesNotFit, match=r"TensorFlow itself takes most of it, whatever the job\.$"):
+        check_memory(validate(make_config()))
     config = make_large(implementation="batched")
     config["data"]["num_examples"] = 10**6
     with pytest.raises(DoesNotFit, match=r"No implementation fits. Most of it, 5\d\.\d GB, is the data .*: take fewer"):
