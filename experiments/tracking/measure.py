@@ -7,12 +7,15 @@ import argparse
 import json
 import os
 import platform
+import socket
 import statistics
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from collections import Counter
+from contextlib import suppress
 from importlib.metadata import version
 from pathlib import Path
 
@@ -30,6 +33,8 @@ from lctrain.tracking import find_journals, read_journal, store_uri  # noqa: E40
 TINY = ("data=synthetic", "data.input_shape=[5,7,2]", "data.num_examples=200", "training.progress=none")
 AT_ONCE = 8
 ROUNDS = 5
+EPOCHS = 900
+TURN = 6  # seconds
 RUN = """
 import sys
 from pathlib import Path
@@ -79,13 +84,20 @@ def _runs(tracking):
 
 
 def same_second(folder: Path) -> dict:
-    """20 jobs started in the same second: how many output folders and runs."""
-    overrides = [*TINY, "training.epochs=1", "tracking.patience=120"]
-    processes = [_lctrain(folder, *overrides) for _ in range(20)]
+    """20 jobs started in the same second: how many output folders. Their store is a file, which ends them."""
+    (folder / "store").touch()
+    processes = [_lctrain(folder, *TINY, "tracking.folder=store") for _ in range(20)]
     exit_codes = Counter(process.wait() for process in processes)
     folders = list((folder / "outputs").glob("*/*"))
-    tracking = LocalTracking(name="local", folder=str(folder), experiment="lctrain")
-    return {"exit code 0": exit_codes[0], "output folders": len(folders), **_statuses(tracking)}
+    return {
+        "exit code 2": exit_codes[2],
+        "output folders": len(folders),
+        "seconds in their names": _seconds_of(folders),
+    }
+
+
+def _seconds_of(folders: list[Path]) -> int:
+    return len({folder.name[:8] for folder in folders})
 
 
 def _lctrain(folder: Path, *arguments: str) -> subprocess.Popen:
@@ -101,7 +113,7 @@ def sweep_into_server(folder: Path) -> dict:
         launcher = ("hydra/launcher=joblib", "hydra.launcher.n_jobs=4")
         store = ("tracking=server", f"tracking.uri={server.uri}")
         process = _lctrain(folder, "-m", seeds, *launcher, *store, *TINY, "training.epochs=11")
-        _wait_for(lambda: len(_done_jobs(folder)) >= 8)
+        _wait_for(lambda: len(_done_jobs(folder)) >= 8 or process.poll() is not None)
         server.kill()
         time.sleep(20)
         server.start()
@@ -135,40 +147,79 @@ def _sync(folder: Path) -> str:
     return f"{finished.stdout.splitlines()[-1]} Exit code {finished.returncode}."
 
 
-def server_away(folder: Path) -> dict:
-    """One training of many epochs while its server is up, killed for 20 s, up, stands still for 20 s, and so on."""
-    epochs = 6000
-    with postgresql() as uri, mlflow_server(uri, folder) as server:
-        store = ("tracking=server", f"tracking.uri={server.uri}", "tracking.patience=60")
-        process = _lctrain(folder, *store, *TINY, f"training.epochs={epochs}")
-        _wait_for(lambda: len(_epochs(folder)) > 50)
-        phases = []
-        while process.poll() is None and len(phases) < 9:
-            name = ("up", "killed", "up", "stands still")[len(phases) % 4]
+def store_away(folder: Path) -> dict:
+    """One training whose way to the server is, in turns of a few seconds, open, closed (refused), open, and silent."""
+    with postgresql() as uri, mlflow_server(uri, folder) as server, Gate(server.port) as gate:
+        store = ("tracking=server", f"tracking.uri=http://127.0.0.1:{gate.port}", "tracking.patience=60")
+        process = _lctrain(folder, *store, *TINY, f"training.epochs={EPOCHS}")
+        _wait_for(lambda: len(_epochs(folder)) > 20 or process.poll() is not None)
+        turns = []
+        while process.poll() is None and len(_epochs(folder)) < EPOCHS:
+            gate.state = ("open", "closed", "open", "silent")[len(turns) % 4]
             begun = time.time()
-            if name == "killed":
-                server.kill()
-            elif name == "stands still":
-                server.stall()
-            time.sleep(20)
-            phases.append((name, begun * 1e3, time.time() * 1e3))
-            if name == "killed":
-                server.start()
-            elif name == "stands still":
-                server.resume()
+            time.sleep(TURN)
+            turns.append((gate.state, begun * 1e3, time.time() * 1e3))
+        gate.state = "open"
         exit_code = process.wait()
-        tracking = ServerTracking(name="server", uri=server.uri, experiment="lctrain")
-        client, (run,) = _runs(tracking)
-        points = client.get_metric_history(run.info.run_id, "loss")
+        client, (run,) = _runs(ServerTracking(name="server", uri=server.uri, experiment="lctrain"))
+        steps = sorted(point.step for point in client.get_metric_history(run.info.run_id, "loss"))
         return {
             "exit code": exit_code,
             "status": run.info.status,
-            "epochs": epochs,
-            "points of the loss": len(points),
-            "steps are all there once": sorted(point.step for point in points) == list(range(epochs)),
-            "median seconds of an epoch": _epoch_seconds(_epochs(folder), phases),
+            "epochs": EPOCHS,
+            "points of the loss": len(steps),
+            "steps are all there once": steps == list(range(EPOCHS)),
+            "turns": len(turns),
+            "seconds of an epoch, over those of the open turns around": _ratios(_epochs(folder), turns),
             "sync": _sync(folder),
         }
+
+
+class Gate:
+    """A way to a local port that can be closed, or made silent: connections are taken, and nothing comes back."""
+
+    def __init__(self, port: int):
+        self._target = port
+        self._listener = socket.create_server(("127.0.0.1", 0))
+        self.port = self._listener.getsockname()[1]
+        self.state = "open"
+
+    def __enter__(self) -> "Gate":
+        threading.Thread(target=self._accept, daemon=True).start()
+        return self
+
+    def __exit__(self, *_) -> None:
+        self.state = "ended"
+
+    def _accept(self) -> None:
+        while self.state != "ended":
+            if self.state == "closed":
+                self._listener.close()
+                while self.state == "closed":
+                    time.sleep(0.02)
+                self._listener = socket.create_server(("127.0.0.1", self.port))
+            self._listener.settimeout(0.05)
+            try:
+                near, _ = self._listener.accept()
+            except TimeoutError:
+                continue
+            far = socket.create_connection(("127.0.0.1", self._target))
+            for source, target in ((near, far), (far, near)):
+                threading.Thread(target=self._pass_on, args=(source, target), daemon=True).start()
+
+    def _pass_on(self, source: socket.socket, target: socket.socket) -> None:
+        with source, target, suppress(OSError):
+            source.settimeout(0.05)
+            while self.state not in ("closed", "ended"):
+                try:
+                    data = source.recv(65536)
+                except TimeoutError:
+                    continue
+                while self.state == "silent":
+                    time.sleep(0.02)
+                if not data or self.state == "closed":
+                    return
+                target.sendall(data)
 
 
 def _epochs(folder: Path) -> list[int]:
@@ -177,14 +228,25 @@ def _epochs(folder: Path) -> list[int]:
     return [point.timestamp for point in read_journal(journals[0]).metrics.get("loss", [])] if journals else []
 
 
-def _epoch_seconds(times: list[int], phases: list[tuple[str, float, float]]) -> list[tuple[str, int, float]]:
-    """Of each phase its name, how many epochs lie in it, and their median length; the first second is left out."""
-    found = []
-    for name, begun, ended in phases:
-        inside = [time for time in times if begun + 1000 <= time <= ended]
-        if len(inside) > 20:
-            lengths = [(inside[i + 10] - inside[i]) / 1e4 for i in range(0, len(inside) - 10, 10)]
-            found.append((name, len(inside), round(statistics.median(lengths), 5)))
+def _ratios(times: list[int], turns: list[tuple[str, float, float]]) -> dict[str, dict[str, float]]:
+    """Of the closed and the silent turns: how the mean length of an epoch compares with the turns before and behind."""
+    lengths = []
+    for _, begun, ended in turns:
+        inside = [time for time in times if begun <= time <= ended]
+        lengths.append((inside[-1] - inside[0]) / (len(inside) - 1) if len(inside) > 2 else None)
+    found = {}
+    for state in ("closed", "silent"):
+        around = [
+            (lengths[i - 1], lengths[i], lengths[i + 1]) for i in range(1, len(turns) - 1) if turns[i][0] == state
+        ]
+        ratios = [2 * here / (before + behind) for before, here, behind in around if None not in (before, here, behind)]
+        if ratios:
+            found[state] = {
+                "median": round(statistics.median(ratios), 3),
+                "from": round(min(ratios), 3),
+                "to": round(max(ratios), 3),
+                "turns": len(ratios),
+            }
     return found
 
 
@@ -196,26 +258,30 @@ def _wait_for(is_so, seconds: float = 900) -> None:
         time.sleep(0.5)
 
 
-PARTS = {part.__name__: part for part in (fresh_stores, same_second, sweep_into_server, server_away)}
+PARTS = {part.__name__: part for part in (fresh_stores, same_second, sweep_into_server, store_away)}
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--only", nargs="+", choices=PARTS, default=list(PARTS))
-    results = HERE / "results" / "tracking.json"
-    found = json.loads(results.read_text()) if results.exists() else {}
     for name in parser.parse_args().only:
         begun = time.monotonic()
         with tempfile.TemporaryDirectory(prefix="lctrain-tracking-", ignore_cleanup_errors=True) as folder:
-            found[name] = PARTS[name](Path(folder))
-        found[name] = {"found": found[name], "seconds": round(time.monotonic() - begun)}
-        print(name, json.dumps(found[name]), flush=True)
-    found["machine"] = {
+            found = PARTS[name](Path(folder))
+        _keep(name, found | {"seconds": round(time.monotonic() - begun)})
+
+
+def _keep(name: str, found: dict) -> None:
+    print(name, json.dumps(found), flush=True)
+    results = HERE / "results" / "tracking.json"
+    kept = json.loads(results.read_text()) if results.exists() else {}
+    kept[name] = found
+    kept["machine"] = {
         "cores": os.cpu_count(),
         "platform": platform.platform(),
         "versions": {name: version(name) for name in ("mlflow", "SQLAlchemy", "psycopg", "tensorflow", "keras")},
     }
-    results.write_text(json.dumps(found, indent=1) + "\n")
+    results.write_text(json.dumps(kept, indent=1) + "\n")
 
 
 if __name__ == "__main__":
