@@ -31,7 +31,7 @@ def work_for_nothing(config, overrides, folder, parent, tags):
     from lctrain.tracking import start_run
 
     prepare_process()
-    load_libraries(config.device)
+    load_libraries(config)
     with start_run(config.tracking, "nothing", tags, folder, parent) as run:
         run.log_params(config.model_dump())
     return {}
