@@ -16,5 +16,5 @@ def run_dry(look: Callable[[Job], None], arguments: Sequence[str], tell: Callabl
 
 def quiet(arguments: Sequence[str]) -> list[str]:
     """What keeps Hydra from telling of each job that it launches, unless the command line says how it shall log."""
-    is_set = any(split_override(argument)[1] == "hydra/hydra_logging" for argument in arguments)
+    is_set = any(split_override(argument)[1] in ("hydra/hydra_logging", "hydra.verbose") for argument in arguments)
     return [] if is_set else ["hydra/hydra_logging=none"]

@@ -1,6 +1,8 @@
 """A multirun: every job is validated, then run under a supervisor by whatever launcher; then all are compared."""
 
+import shlex
 import sys
+import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -11,14 +13,14 @@ from filelock import FileLock, Timeout
 from lctrain.cli.dry import quiet, run_dry
 from lctrain.cli.hydra_app import Job, launch
 from lctrain.cli.launchers import without_launcher
-from lctrain.cli.overrides import quote, split_override
+from lctrain.cli.overrides import quote
+from lctrain.cli.resume import check_resumed, read_manifest, read_resume
 from lctrain.cli.search_space import RESUME, one_at_a_time, read_settings
 from lctrain.cli.sweep_task import SweepTask
 from lctrain.config import Config
 from lctrain.data import check_feeds
 from lctrain.errors import EXIT_DONE, EXIT_FAILED, EXIT_USER_ERROR, ConfigError, Problem, UserError, suggest
 from lctrain.machine import describe_machine
-from lctrain.report import build_report, print_report
 from lctrain.summary import summarize
 from lctrain.sweep.progress import Progress, watch
 from lctrain.sweep.records import Manifest, Record, Records
@@ -27,7 +29,6 @@ from lctrain.tracking import Run, check_writable, deliver, read_journal, start_r
 
 Tell = Callable[[Exception, str], None]
 LOCK = ".lock"  # the file by which a sweep belongs to one process
-SET_ANEW = ("sweep.", "hydra/launcher", "hydra.launcher.", "-m", "--multirun")  # when a sweep is resumed
 TIMINGS = (
     "train_step_ms",
     "train_step_ms_p90",
@@ -65,8 +66,8 @@ def run_sweep(arguments: Sequence[str], tell: Tell) -> int:
     Raises:
         UserError: a mistake in the command line, or a store that can't be used.
     """
-    arguments, folder = _read_resume(arguments)
-    resumed = None if folder is None else _read_manifest(folder)
+    arguments, folder = read_resume(arguments)
+    resumed = None if folder is None else read_manifest(folder)
     if resumed is not None:
         arguments = [*resumed.arguments, *arguments]
     settings = read_settings(arguments)
@@ -80,7 +81,7 @@ def run_sweep(arguments: Sequence[str], tell: Tell) -> int:
         overrides, num_jobs = None, settings.num_trials
     manifest = Manifest(arguments, overrides, num_jobs, str(Path.cwd()))
     if resumed is not None:
-        _check_resumed(resumed, manifest, folder)
+        check_resumed(resumed, manifest, folder)
     check_writable(jobs[0].config.tracking)
     folder = folder or settings.sweep_folder
     with _lock(folder):
@@ -143,54 +144,6 @@ def _check_sweep(config: Config, first: Config, is_search: bool) -> None:
         raise ConfigError(problems)
 
 
-def _read_resume(arguments: Sequence[str]) -> tuple[list[str], Path | None]:
-    """The command line without `sweep.resume`, and the folder that this names."""
-    folder = None
-    others = []
-    for argument in arguments:
-        _, key, value = split_override(argument)
-        if key == RESUME and value is not None:
-            folder = Path(value.strip("'\"")).expanduser().absolute()
-        else:
-            others.append(argument)
-    if folder is not None:
-        for argument in others:
-            if not argument.lstrip("+").startswith(SET_ANEW):
-                told = "takes no other settings than those of `sweep` and of the launcher: the sweep has its own"
-                raise UserError(f"`{RESUME}` {told}; got {argument!r}.")
-    return others, folder
-
-
-def _read_manifest(folder: Path) -> Manifest:
-    try:
-        manifest = Manifest.read(folder)
-    except FileNotFoundError:
-        raise UserError(
-            f"`{RESUME}` must be the folder of a sweep, such as multirun/DATE/TIME; got {str(folder)!r}."
-        ) from None
-    except (ValueError, TypeError) as error:
-        raise UserError(f"`{RESUME}` {str(folder)!r} can't be resumed: its sweep.json is damaged ({error}).") from None
-    if manifest.jobs is None:
-        raise UserError(
-            f"`{RESUME}` {str(folder)!r} can't be resumed: its sweeper chose the jobs as it went. Start it anew."
-        )
-    if Path(manifest.working_folder) != Path.cwd():
-        raise UserError(
-            f"`{RESUME}` must be given in the folder where the sweep was started: cd {manifest.working_folder}"
-        )
-    return manifest
-
-
-def _check_resumed(then: Manifest, now: Manifest, folder: Path) -> None:
-    """Whether the files still say what they said: else the same number would be another job."""
-    if [_without_sweep(job) for job in then.jobs] != [_without_sweep(job) for job in now.jobs]:
-        raise UserError(f"`{RESUME}` {str(folder)!r} can't be resumed: its command line now means other jobs.")
-
-
-def _without_sweep(overrides: Sequence[str]) -> list[str]:
-    return [override for override in overrides if not override.lstrip("+").startswith("sweep.")]
-
-
 def _run(sweep: Sweep) -> int:
     config, folder, num_jobs = sweep.config, sweep.folder, sweep.manifest.num_jobs
     tags = {"verb": "sweep", "model": config.model.name, "data": config.data.name, **describe_machine()}
@@ -222,14 +175,15 @@ def _finish(sweep: Sweep, run: Run, status: str = "FINISHED") -> list[Record]:
     records = [close_lost(record, is_over=status == "FINISHED") for record in Records(sweep.folder).read_all()]
     for record in records:
         Records(sweep.folder).write(record)
-        if record.journal is not None:
-            deliver(Path(record.journal), sweep.config.tracking.patience)
+    _deliver(sweep, [Path(record.journal) for record in records if record.journal is not None])
     children = [read_journal(Path(record.journal)) for record in records if record.journal is not None]
     failed = [record for record in records if record.status != "done"]
     if failed:
         run.fail(f"{len(failed)} of {sweep.manifest.num_jobs} jobs are not done")
     if not children:
         return records
+    from lctrain.report import build_report, print_report  # which loads Matplotlib
+
     ended = replace(read_journal(run.folder), status="FAILED" if failed and status == "FINISHED" else status)
     report = build_report(ended, children, sweep.config.sweep.objective)
     run.log_table(report.table, "sweep.json")
@@ -237,6 +191,18 @@ def _finish(sweep: Sweep, run: Run, status: str = "FINISHED") -> list[Record]:
     run.log_figure(report.figure, "comparison.png")
     print_report(report)
     return records
+
+
+def _deliver(sweep: Sweep, journals: Sequence[Path]) -> None:
+    """Brings to the store what the jobs left, as long as its patience lasts for all of them together."""
+    patience, left = sweep.config.tracking.patience, 0
+    deadline = time.monotonic() + patience
+    for journal in journals:
+        if time.monotonic() > deadline or deliver(journal, patience):
+            left, patience = left + 1, 0  # a store that did not answer one is not waited for again
+    if left:
+        told = f"Warning: not all that {left} of {len(journals)} jobs logged has reached the store."
+        print(f"{told} Deliver the rest with: python -m lctrain sync {shlex.quote(str(sweep.folder))}", file=sys.stderr)
 
 
 def _exit_code(records: Sequence[Record], num_jobs: int) -> int:
