@@ -49,7 +49,7 @@ def test_a_sweep_over_a_layers_argument_with_layers_added_and_removed(tmp_path, 
     )
     assert process.returncode == 0, process.stderr
     assert "Installed Hydra Plugins" in process.stdout
-    runs = runs_in(tmp_path)
+    runs = [run for run in runs_in(tmp_path) if "mlflow.parentRunId" in run.data.tags]
     assert [run.data.params["model.layers.lc1.filters"] for run in runs] == ["3", "4"]
     for run in runs:
         params = run.data.params

@@ -163,7 +163,9 @@ def _run(sweep: Sweep) -> int:
                     [*sweep.manifest.arguments, f"hydra.sweep.dir={quote(folder)}", *quiet(sweep.manifest.arguments)],
                 )
         except BaseException as error:
-            _finish(sweep, run, "FAILED" if isinstance(error, Exception) else "KILLED")
+            started = _finish(sweep, run, "FAILED" if isinstance(error, Exception) else "KILLED")
+            if started and isinstance(error, UserError):  # no mistake, then: the launcher gave up
+                raise RuntimeError(f"{error} What is not done is run by {RESUME}={folder}") from error
             raise
         records = _finish(sweep, run)
     print(f"Browse it: {ui_command(config.tracking)}")
