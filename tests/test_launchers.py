@@ -2,10 +2,12 @@
 
 import json
 import os
+import re
 import subprocess
 import sys
 import time
 from contextlib import ExitStack
+from shutil import which
 
 import mlflow
 import psutil
@@ -26,9 +28,14 @@ def needs(group, name, why_no_server=lambda: None):
     return pytest.mark.skipif(reason is not None, reason=str(reason))
 
 
+def why_no_sbatch():
+    return None if which("sbatch") else "SLURM is not installed: no sbatch"
+
+
 @pytest.fixture
 def all_installed(monkeypatch):
     monkeypatch.setattr(launchers, "find_spec", lambda _: True)
+    monkeypatch.setattr(launchers, "which", lambda program: f"/usr/bin/{program}")
 
 
 @pytest.mark.parametrize(
@@ -65,9 +72,41 @@ def test_a_setting_that_runs_code_or_is_not_there_is_refused_by_name(all_install
 
 
 @pytest.mark.parametrize(
+    ("group", "name", "key", "value", "expected"),
+    [
+        ("launcher", "joblib", "n_jobs", "0", "a whole number from 1, or -1 for one per core"),
+        ("launcher", "joblib", "n_jobs", "-2", "a whole number from 1, or -1 for one per core"),
+        ("launcher", "slurm", "mem_gb", "0", "a whole number from 1"),
+        ("launcher", "slurm", "timeout_min", "-5", "a whole number from 1"),
+        ("launcher", "slurm", "gpus_per_node", "-1", "a whole number from 0"),
+        ("launcher", "ray", "ray.remote.num_cpus", "-1", "a number from 0"),
+        ("launcher", "ray", "ray.remote.num_gpus", "-5e-1", "a number from 0"),
+        ("sweeper", "optuna", "n_trials", "0", "a whole number from 1"),
+        ("sweeper", "optuna", "n_trials", "null", "a whole number from 1"),
+        ("sweeper", "optuna", "n_jobs", "-1", "a whole number from 1"),
+        ("sweeper", "optuna", "max_failure_rate", "1.5", "a number from 0 to 1"),
+        ("sweeper", "basic", "max_batch_size", "0", "a whole number from 1"),
+    ],
+)
+def test_a_number_out_of_its_limits_is_refused(all_installed, group, name, key, value, expected):
+    message = f"`hydra.{group}.{key}` must be {expected}; got {value!r}."
+    with pytest.raises(UserError, match=f"^{re.escape(message)}$"):
+        check_arguments(["-m", f"hydra/{group}={name}", f"hydra.{group}.{key}={value}"])
+
+
+def test_slurm_without_its_command_is_refused(monkeypatch, all_installed):
+    monkeypatch.setattr(launchers, "which", lambda _: None)
+    with pytest.raises(UserError, match="`hydra/launcher=slurm` needs the command `sbatch`, which is not found"):
+        check_arguments(["-m", "hydra/launcher=slurm"])
+
+
+@pytest.mark.parametrize(
     "arguments",
     [
         ["hydra/launcher=joblib", "hydra.launcher.n_jobs=-1"],
+        ["hydra/launcher=joblib", "hydra.launcher.n_jobs=12", "hydra.launcher.verbose=0"],
+        ["hydra/launcher=slurm", "hydra.launcher.timeout_min=1", "hydra.launcher.max_num_timeout=0"],
+        ["hydra/sweeper=optuna", "hydra.sweeper.max_failure_rate=1.0"],
         ["hydra/launcher=slurm", "hydra.launcher.partition=gpu", "hydra.launcher.gres=gpu:a100:2"],
         ["hydra/launcher=slurm", "hydra.launcher.timeout_min=90", "hydra.launcher.mem_gb=null"],
         [
@@ -123,14 +162,14 @@ def test_a_launcher_without_a_sweep_is_refused(all_installed):
     ],
 )
 @pytest.mark.parametrize("verb", ["train", "check"])
-@needs("hydra/launcher", "slurm")
+@needs("hydra/launcher", "slurm", why_no_sbatch)
 @needs("hydra/sweeper", "optuna")
 def test_mistakes_are_told_before_anything_is_composed(tmp_path, run_lctrain, verb, arguments, message):
     process = run_lctrain(tmp_path, verb, "-m", *arguments, "seed=0,1", timeout=60)
     assert (process.returncode, process.stderr[: len(message)]) == (2, message)
 
 
-@needs("hydra/launcher", "slurm")
+@needs("hydra/launcher", "slurm", why_no_sbatch)
 def test_a_sweep_for_a_cluster_is_checked_here(tmp_path, run_lctrain):
     process = run_lctrain(tmp_path, "check", "-m", "hydra/launcher=slurm", "seed=0,1", timeout=60)
     assert (process.returncode, process.stderr) == (0, "")

@@ -1,25 +1,52 @@
 """Launchers and sweepers beyond Hydra's own: which there are, what each needs, and which of their keys run no code."""
 
+import math
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib.util import find_spec
-from typing import NamedTuple
+from shutil import which
 
 from lctrain.errors import UserError, suggest
 
 
-class Kind(NamedTuple):
-    """What a value must look like: nothing that Hydra would resolve, or that would end a line of a batch script."""
+@dataclass(frozen=True)
+class Kind:
+    """What a value must look like: nothing that Hydra would resolve, or that would end a line of a batch script.
+
+    Args:
+        described: in words.
+        pattern: of all of it.
+        least: of a number, the least that it may be.
+        most: and the most.
+        may_be_null: whether null, which leaves the choice to the launcher, is taken too.
+    """
 
     described: str
     pattern: str
+    least: float = -math.inf
+    most: float = math.inf
+    may_be_null: bool = True
+
+    def takes(self, value: str | None) -> bool:
+        if value == "null" and self.may_be_null:
+            return True
+        if value is None or not re.fullmatch(self.pattern, value):
+            return False
+        return self.least == -math.inf or self.least <= float(value) <= self.most
 
 
-INTEGER = Kind("a whole number", r"-?\d+")
-NUMBER = Kind("a number", r"-?\d+(\.\d+)?(e-?\d+)?")
+WHOLE = r"-?\d+"
+COUNT = Kind("a whole number from 1", WHOLE, least=1)
+COUNT_OR_NONE = Kind("a whole number from 0", WHOLE, least=0)
+NEEDED_COUNT = Kind("a whole number from 1", WHOLE, least=1, may_be_null=False)
+PROCESSES = Kind("a whole number from 1, or -1 for one per core", r"-1|0*[1-9]\d*")
+DECIMAL = r"-?\d+(\.\d+)?(e-?\d+)?"
+AMOUNT = Kind("a number from 0", DECIMAL, least=0)
+SHARE = Kind("a number from 0 to 1", DECIMAL, least=0, most=1)
 NAME = Kind("a name, without blanks or quotes", r"[\w.:/@%+=-]+")
 NULL = Kind("null", "null")
+DIRECTION = Kind("minimize or maximize", "minimize|maximize", may_be_null=False)
 
 
 @dataclass(frozen=True)
@@ -30,14 +57,15 @@ class Plugin:
         choice: what it is called among the files and Hydra's plugins.
         extra: the optional extra of lctrain that brings it; None for Hydra's own.
         module: what that extra installs.
-        keys: those that run no code, below `hydra.launcher` or `hydra.sweeper`, and what each may be; all but NULL may
-            also be null.
+        keys: those that run no code, below `hydra.launcher` or `hydra.sweeper`, and what each may be.
+        program: a command that it calls; None where it calls none.
     """
 
     choice: str
     extra: str | None
     module: str
     keys: Mapping[str, Kind]
+    program: str | None = None
 
     @property
     def is_installed(self) -> bool:
@@ -48,33 +76,33 @@ class Plugin:
 
 
 QUEUE_KEYS = {
-    **dict.fromkeys(("timeout_min", "cpus_per_task", "gpus_per_node", "gpus_per_task", "mem_gb", "nodes"), INTEGER),
-    **dict.fromkeys(("tasks_per_node", "array_parallelism", "signal_delay_s", "max_num_timeout"), INTEGER),
+    **dict.fromkeys(("timeout_min", "cpus_per_task", "cpus_per_gpu", "mem_gb", "nodes", "tasks_per_node"), COUNT),
+    **dict.fromkeys(("gpus_per_node", "gpus_per_task", "signal_delay_s", "max_num_timeout"), COUNT_OR_NONE),
     **dict.fromkeys(("partition", "qos", "account", "constraint", "exclude", "gres", "name", "comment"), NAME),
-    **{"cpus_per_gpu": INTEGER, "mem_per_gpu": NAME, "mem_per_cpu": NAME},
+    **{"array_parallelism": COUNT, "mem_per_gpu": NAME, "mem_per_cpu": NAME},
 }
 RAY_KEYS = {
-    **{"ray.init.address": NAME, "ray.init.num_cpus": INTEGER, "ray.init.num_gpus": INTEGER},
-    "ray.init.object_store_memory": INTEGER,
-    **{"ray.remote.num_cpus": NUMBER, "ray.remote.num_gpus": NUMBER, "ray.remote.memory": INTEGER},
-    **{"ray.remote.max_retries": INTEGER, "ray.remote.scheduling_strategy": NAME},
+    **{"ray.init.address": NAME, "ray.init.num_cpus": COUNT_OR_NONE, "ray.init.num_gpus": COUNT_OR_NONE},
+    "ray.init.object_store_memory": COUNT,
+    **{"ray.remote.num_cpus": AMOUNT, "ray.remote.num_gpus": AMOUNT, "ray.remote.memory": COUNT},
+    **{"ray.remote.max_retries": COUNT_OR_NONE, "ray.remote.scheduling_strategy": NAME},
 }
 OPTUNA_KEYS = {
-    **{"n_trials": INTEGER, "n_jobs": INTEGER, "direction": Kind("minimize or maximize", "minimize|maximize")},
-    **{"study_name": NAME, "max_failure_rate": NUMBER, "storage": NULL},
-    **{"sampler.seed": INTEGER, "sampler.n_startup_trials": INTEGER, "sampler.multivariate": NAME},
+    **{"n_trials": NEEDED_COUNT, "n_jobs": NEEDED_COUNT, "direction": DIRECTION},
+    **{"study_name": NAME, "max_failure_rate": SHARE, "storage": NULL},
+    **{"sampler.seed": COUNT_OR_NONE, "sampler.n_startup_trials": COUNT_OR_NONE, "sampler.multivariate": NAME},
 }
 PLUGINS = {
     "hydra/launcher": {
         "basic": Plugin("basic", None, "hydra", {}),
         "joblib": Plugin(
-            "joblib", "joblib", "hydra_plugins.hydra_joblib_launcher", {"n_jobs": INTEGER, "verbose": INTEGER}
+            "joblib", "joblib", "hydra_plugins.hydra_joblib_launcher", {"n_jobs": PROCESSES, "verbose": COUNT_OR_NONE}
         ),
-        "slurm": Plugin("slurm", "slurm", "hydra_plugins.hydra_submitit_launcher", QUEUE_KEYS),
+        "slurm": Plugin("slurm", "slurm", "hydra_plugins.hydra_submitit_launcher", QUEUE_KEYS, program="sbatch"),
         "ray": Plugin("ray_cluster", "ray", "hydra_plugins.hydra_ray_launcher", RAY_KEYS),
     },
     "hydra/sweeper": {
-        "basic": Plugin("basic", None, "hydra", {"max_batch_size": INTEGER}),
+        "basic": Plugin("basic", None, "hydra", {"max_batch_size": COUNT}),
         "optuna": Plugin("optuna_study", "optuna", "hydra_plugins.hydra_optuna_sweeper", OPTUNA_KEYS),
     },
 }
@@ -147,6 +175,9 @@ def _check_usable(group: str, name: str, plugin: Plugin, is_multirun: bool) -> N
         raise UserError(f"`{group}={name}` needs the extra `{plugin.extra}`: pip install 'lctrain[{plugin.extra}]'")
     if not is_multirun:
         raise UserError(f"`{group}={name}` counts for a sweep alone. Add -m, or leave it out.")
+    if plugin.program is not None and which(plugin.program) is None:
+        told = f"needs the command `{plugin.program}`, which is not found on this machine's PATH"
+        raise UserError(f"`{group}={name}` {told}. Start the sweep where jobs can be submitted.")
 
 
 def _check_key(key: str, value: str | None, chosen: Mapping[str, str | None]) -> None:
@@ -162,6 +193,5 @@ def _check_key(key: str, value: str | None, chosen: Mapping[str, str | None]) ->
             raise UserError(f"`{key}` belongs to {group}={' or '.join(owners)}; the command line has {choice}.")
         hint = suggest(key, [f"hydra.{part}.{each}" for each in keys])
         raise UserError(f"`{key}` is not taken: of Hydra's settings those alone that run no code. {hint}")
-    described, pattern = keys[name]
-    if value is None or not (re.fullmatch(pattern, value) or value == "null"):
-        raise UserError(f"`{key}` must be {described}; got {value!r}.")
+    if not keys[name].takes(value):
+        raise UserError(f"`{key}` must be {keys[name].described}; got {value!r}.")
