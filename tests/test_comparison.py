@@ -48,6 +48,16 @@ def test_a_row_per_job_with_what_was_swept():
     assert not {"tracking.folder", "implementation"} & set(comparison.common)
 
 
+def test_a_job_took_as_long_as_what_watched_it_says():
+    runs = [
+        make_run(0, "1", ms=20.0, tags={"sweep.seconds": "21.25"}),
+        make_failure(1, "2", seconds=0.005, tags={"sweep.seconds": "3.5"}),
+        make_run(2, "3", ms=8.0, tags={"sweep.seconds": "long"}),
+        make_run(3, "batched", ms=2.0, tags={"sweep.seconds": "nan"}, seconds=16.0),
+    ]
+    assert compare(runs).as_table()["wall_seconds"] == [21.25, 3.5, 17.5, 16.0]
+
+
 def test_the_later_start_of_a_job_counts():
     runs = [make_run(0, "2", ms=7.0, attempt=60), make_failure(0, "2"), make_run(1, "1", ms=9.0)]
     comparison = compare(runs)

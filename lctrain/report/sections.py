@@ -51,7 +51,7 @@ def show_jobs(comparison: Comparison) -> str:
         row += [job.metric(name) for name in comparison.test_metrics]
         row += [comparison.speedup(comparison.candidate_of(job)) if job.status == DONE else None] if measured else []
         row += [job.metric(name) for name, _, _ in measured]
-        rows.append([*row, job.run.seconds])
+        rows.append([*row, job.seconds])
     fastest = sort_by_time([candidate for candidate in comparison.candidates if candidate.status == DONE])[:1]
     chosen = [any(job is other for best in fastest for other in best.jobs) for job in comparison.jobs]
     return section("All jobs", table(columns, rows, chosen), is_long=True)

@@ -51,7 +51,7 @@ def sweep_table(comparison: Comparison) -> Table:
             _tell(job.metric(TIME_P90), tell_milliseconds),
             "" if speedup is None else f"{tell_ratio(speedup)}x",
             _tell(job.metric(MEMORY), tell_megabytes),
-            _tell(job.run.seconds, tell_seconds),
+            _tell(job.seconds, tell_seconds),
         ]
         table.add_row(*map(_plain, cells))
     return table
