@@ -77,7 +77,9 @@ def make_run(
 
 def make_failure(number, implementation="3", end="failed", error="ValueError: bad", **others):
     status = "KILLED" if end in ("killed", "interrupted") else "FAILED"
-    return make_run(number, implementation, status=status, end=end, tags={"error": error} | others.pop("tags", {}), **others)
+    return make_run(
+        number, implementation, status=status, end=end, tags={"error": error} | others.pop("tags", {}), **others
+    )
 
 
 def make_parent(num_jobs, status="FINISHED", **tags):
