@@ -1,16 +1,19 @@
 """Supervised jobs: each ends with a record and a run in the right state, however it dies."""
 
+import errno
 import os
 import signal
 import sys
 import time
+from dataclasses import replace
 
 import mlflow
 import pytest
 from conftest import make_config
 
+from lctrain.cli.resume import check_resumed, digest
 from lctrain.config import validate
-from lctrain.errors import ConfigError, Problem
+from lctrain.errors import ConfigError, Problem, UserError
 from lctrain.sweep.progress import Progress
 from lctrain.sweep.records import Manifest, Record, Records
 from lctrain.sweep.supervisor import STOPPED, Task, close_lost, supervise
@@ -165,13 +168,52 @@ def test_a_record_whose_watcher_died_is_closed(tmp_path):
     assert close_lost(alive) == alive
 
 
+def test_a_damaged_record_is_told_and_its_job_counts_as_never_started(tmp_path):
+    records = Records(tmp_path)
+    records.write(Record(0, [], "done", "", 0.0))
+    for text in ("", '{"number": 0, "nonsense": 1}'):
+        (tmp_path / "records" / "0.json").write_text(text)
+        with pytest.warns(UserWarning, match="0.json is damaged: its job counts as one that was never started"):
+            assert records.read(0) is None
+
+
+def test_a_record_without_room_is_kept_in_memory_and_written_later(tmp_path, monkeypatch, capsys):
+    def fail(path, content):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    record = Record(4, ["seed=1"], "done", "", 0.0)
+    with monkeypatch.context() as patched:
+        patched.setattr("lctrain.sweep.records.write_json", fail)
+        Records(tmp_path).write(record)
+    assert "4.json can't be written: No space left on device." in capsys.readouterr().err
+    assert Records(tmp_path).read_all() == [Records(tmp_path).read(4)] == [record]
+    Records(tmp_path).write(record)
+    assert (tmp_path / "records" / "4.json").exists()
+
+
+def test_a_changed_configuration_is_not_resumed(tmp_path):
+    config = validate(make_config())
+    then = Manifest(["-m"], [["seed=0"], ["seed=1"]], 2, "/a", [digest(config), digest(config)], "/a/tracking")
+    check_resumed(then, then, tmp_path)
+    same = config.model_copy(update={"sweep": config.sweep.model_copy(update={"on_error": "stop"})})
+    check_resumed(then, replace(then, digests=[digest(same), digest(config)]), tmp_path)
+    changed = replace(then, digests=[digest(config), digest(validate(make_config(seed=7)))])
+    with pytest.raises(UserError, match=r"files have changed, and with them the configuration of job 1[.] Start a new"):
+        check_resumed(then, changed, tmp_path)
+    with pytest.raises(UserError, match="its command line now means other jobs"):
+        check_resumed(then, replace(then, jobs=[["seed=1"], ["seed=0"]]), tmp_path)
+
+
 def test_a_damaged_or_missing_manifest_is_told(tmp_path):
     with pytest.raises(FileNotFoundError):
         Manifest.read(tmp_path)
     (tmp_path / "sweep.json").write_text('{"arguments": []')
     with pytest.raises(ValueError, match="delimiter"):
         Manifest.read(tmp_path)
-    manifest = Manifest(["-m", "seed=0,1"], [["seed=0"], ["seed=1"]], 2, "/somewhere")
+    (tmp_path / "sweep.json").write_text('{"arguments": [], "jobs": [[1]], "num_jobs": 1, "working_folder": "/a"}')
+    with pytest.raises(ValueError, match="something else than text"):
+        Manifest.read(tmp_path)
+    manifest = Manifest(["-m", "seed=0,1"], [["seed=0"], ["seed=1"]], 2, "/a", ["1", "2"], "/a/tracking")
     manifest.write(tmp_path)
     assert Manifest.read(tmp_path) == manifest
 

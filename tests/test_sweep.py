@@ -85,11 +85,20 @@ def test_a_resumed_sweep_runs_what_is_not_done(failed_sweep, run_lctrain, tmp_pa
     assert (parent.info.status, len(children)) == ("FAILED", 6)
     for arguments, message in [
         ([f"sweep.resume={sweep}", "seed=1"], "takes no other settings than those of `sweep` and of the launcher"),
+        (["sweep.resume=/etc/passwd"], "must be the folder of a sweep, such as multirun/DATE/TIME; got '/etc/passwd'"),
+        (
+            ["-m", "seed=1", f"hydra.sweep.dir={sweep}"],
+            "must not hold a sweep already; got .* go on with it: sweep.resume=",
+        ),
         (["sweep.resume=nowhere"], "must be the folder of a sweep, such as multirun/DATE/TIME; got '.*nowhere'"),
     ]:
         process = run_lctrain(folder, *arguments)
         assert process.returncode == 2
         assert re.search(message, process.stderr)
+    moved = sweep.rename(sweep.with_name("moved"))
+    process = run_lctrain(folder, f"sweep.resume={moved}")
+    assert (process.returncode, f"move it to {sweep}" in process.stderr) == (2, True)
+    moved.rename(sweep)
     process = run_lctrain(tmp_path, f"sweep.resume={sweep}")
     assert (process.returncode, f"cd {folder}" in process.stderr) == (2, True)
 
@@ -109,6 +118,8 @@ def test_all_jobs_are_validated_before_the_first_starts(tmp_path, run_lctrain):
         ("sweep.on_error=stop,continue", "`sweep` must be the same for all jobs of a sweep"),
         ("sweep.objective=val_los", "`sweep.objective` must be a metric .* got 'val_los'. Did you mean `val_loss`?"),
         ("sweep.job_timeout=0", "`sweep.job_timeout` must be .* got 0"),
+        ("sweep.jobtimeout=3", "`sweep.jobtimeout` is not a known key. Did you mean `sweep.job_timeout`?"),
+        ("hydra.sweep.subdir=same", "`hydra.sweep.subdir` must differ from job to job; got 'same' for 0 and 1. Put"),
     ],
 )
 def test_mistakes_in_a_sweeps_settings(tmp_path, run_lctrain, argument, message):

@@ -13,6 +13,7 @@ from pathlib import Path
 from statistics import median
 
 import psutil
+from idle_jobs import log_for_nothing, work_for_nothing
 
 from lctrain.cli.packaged import packaged_config
 from lctrain.config import validate
@@ -22,28 +23,6 @@ from lctrain.sweep.supervisor import Task, supervise
 
 HERE = Path(__file__).parent
 IMPORTS = "import tensorflow, keras, matplotlib.figure, mlflow; tensorflow.config.list_logical_devices()"
-
-
-def work_for_nothing(config, overrides, folder, parent, tags):
-    """A job that loads, opens its run and ends it, as every other, but trains nothing."""
-    from lctrain.cli.process import prepare_process
-    from lctrain.libraries import load_libraries
-    from lctrain.tracking import start_run
-
-    prepare_process()
-    load_libraries(config)
-    with start_run(config.tracking, "nothing", tags, folder, parent) as run:
-        run.log_params(config.model_dump())
-    return {}
-
-
-def log_for_nothing(config, overrides, folder, parent, tags):
-    """The same without TensorFlow: to see many jobs in little time."""
-    from lctrain.tracking import start_run
-
-    with start_run(config.tracking, "nothing", tags, folder, parent) as run:
-        run.log_params(config.model_dump())
-    return {}
 
 
 def supervise_one(run_job, folder: Path, number: int) -> float:

@@ -1,10 +1,14 @@
 """`sweep.resume=DIR`: the command line of a sweep that was not finished, from what its folder holds."""
 
+import hashlib
+import json
 from collections.abc import Sequence
 from pathlib import Path
 
+from lctrain.cli.hydra_app import MULTIRUN
 from lctrain.cli.overrides import split_override
 from lctrain.cli.search_space import RESUME
+from lctrain.config import Config
 from lctrain.errors import UserError
 from lctrain.sweep.records import Manifest
 
@@ -32,7 +36,7 @@ def read_resume(arguments: Sequence[str]) -> tuple[list[str], Path | None]:
 def read_manifest(folder: Path) -> Manifest:
     try:
         manifest = Manifest.read(folder)
-    except FileNotFoundError:
+    except OSError:
         raise UserError(
             f"`{RESUME}` must be the folder of a sweep, such as multirun/DATE/TIME; got {str(folder)!r}."
         ) from None
@@ -46,13 +50,42 @@ def read_manifest(folder: Path) -> Manifest:
         raise UserError(
             f"`{RESUME}` must be given in the folder where the sweep was started: cd {manifest.working_folder}"
         )
+    if Path(manifest.journal).parent != folder or not Path(manifest.journal).is_dir():
+        raise UserError(f"`{RESUME}` must lie where the sweep was started: move it to {Path(manifest.journal).parent}")
     return manifest
+
+
+def continue_arguments(then: Sequence[str], new: Sequence[str]) -> list[str]:
+    """The command line of a sweep that is resumed: what is set anew takes the place of what was.
+
+    >>> then = ["-m", "seed=0,1", "hydra/launcher=joblib", "hydra.launcher.n_jobs=2"]
+    >>> continue_arguments(then, ["hydra/launcher=basic"])
+    ['-m', 'seed=0,1', 'hydra/launcher=basic']
+    """
+    keys = {split_override(argument)[1] for argument in new}
+    kept = [argument for argument in then if split_override(argument)[1] not in keys]
+    if "hydra/launcher" in keys:
+        kept = [argument for argument in kept if not argument.lstrip("+").startswith("hydra.launcher.")]
+    return [*kept, *(argument for argument in new if argument not in MULTIRUN)]
+
+
+def digest(config: Config) -> str:
+    """Of all of a job's configuration that changes what it computes."""
+    content = config.model_dump(exclude={"sweep", "tracking"})
+    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:32]
 
 
 def check_resumed(then: Manifest, now: Manifest, folder: Path) -> None:
     """Whether the files still say what they said: else the same number would be another job."""
+    told = f"`{RESUME}` {str(folder)!r} can't be resumed:"
     if [_without_sweep(job) for job in then.jobs] != [_without_sweep(job) for job in now.jobs]:
-        raise UserError(f"`{RESUME}` {str(folder)!r} can't be resumed: its command line now means other jobs.")
+        raise UserError(f"{told} its command line now means other jobs.")
+    changed = [
+        str(number) for number, pair in enumerate(zip(then.digests, now.digests, strict=True)) if len(set(pair)) > 1
+    ]
+    if changed:
+        some = ", ".join(changed[:5]) + (", ..." if len(changed) > 5 else "")
+        raise UserError(f"{told} files have changed, and with them the configuration of job {some}. Start a new sweep.")
 
 
 def _without_sweep(overrides: Sequence[str]) -> list[str]:

@@ -14,16 +14,17 @@ from lctrain.cli.dry import quiet, run_dry
 from lctrain.cli.hydra_app import Job, launch
 from lctrain.cli.launchers import without_launcher
 from lctrain.cli.overrides import quote
-from lctrain.cli.resume import check_resumed, read_manifest, read_resume
+from lctrain.cli.resume import check_resumed, continue_arguments, digest, read_manifest, read_resume
 from lctrain.cli.search_space import RESUME, one_at_a_time, read_settings
 from lctrain.cli.sweep_task import SweepTask
 from lctrain.config import Config
 from lctrain.data import check_feeds
 from lctrain.errors import EXIT_DONE, EXIT_FAILED, EXIT_USER_ERROR, ConfigError, Problem, UserError, suggest
 from lctrain.machine import describe_machine
+from lctrain.results import RunResult
 from lctrain.summary import summarize
 from lctrain.sweep.progress import Progress, watch
-from lctrain.sweep.records import Manifest, Record, Records
+from lctrain.sweep.records import MANIFEST, Manifest, Record, Records
 from lctrain.sweep.supervisor import STOPPED, close_lost
 from lctrain.tracking import Run, check_writable, deliver, read_journal, start_run, ui_command
 
@@ -69,22 +70,25 @@ def run_sweep(arguments: Sequence[str], tell: Tell) -> int:
     arguments, folder = read_resume(arguments)
     resumed = None if folder is None else read_manifest(folder)
     if resumed is not None:
-        arguments = [*resumed.arguments, *arguments]
+        arguments = continue_arguments(resumed.arguments, arguments)
     settings = read_settings(arguments)
     jobs = _validate(arguments, settings.num_trials is not None, tell)
     if not jobs:
         print("Nothing was run: all jobs must be valid before the first starts.", file=sys.stderr)
         return EXIT_USER_ERROR
     if settings.num_trials is None:
-        overrides, num_jobs = [job.overrides for job in jobs], len(jobs)
+        known = [job.overrides for job in jobs], len(jobs), str(Path.cwd()), [digest(job.config) for job in jobs]
     else:
-        overrides, num_jobs = None, settings.num_trials
-    manifest = Manifest(arguments, overrides, num_jobs, str(Path.cwd()))
+        known = None, settings.num_trials, str(Path.cwd())
+    manifest = Manifest(arguments, *known)
     if resumed is not None:
         check_resumed(resumed, manifest, folder)
     check_writable(jobs[0].config.tracking)
     folder = folder or settings.sweep_folder
     with _lock(folder):
+        if resumed is None and (folder / MANIFEST).exists():
+            fix = f"Choose another with hydra.sweep.dir=PATH, or go on with it: {RESUME}={folder}"
+            raise UserError(f"`hydra.sweep.dir` must not hold a sweep already; got {str(folder)!r}. {fix}")
         return _run(Sweep(folder, jobs[0].config, manifest, resumed))
 
 
@@ -100,7 +104,7 @@ def _lock(folder: Path) -> Iterator[None]:
         folder.mkdir(parents=True, exist_ok=True)
         lock.acquire(timeout=0)
     except Timeout:
-        raise UserError(f"`{RESUME}` {str(folder)!r} is running now. Wait for its end, or interrupt it.") from None
+        raise UserError(f"The sweep in {str(folder)!r} is running now. Wait for its end, or interrupt it.") from None
     except OSError as error:
         told = f"must be a folder that can be written to; got {str(folder)!r} ({error.strerror})"
         raise UserError(f"`hydra.sweep.dir` {told}. Choose another with hydra.sweep.dir=PATH.") from error
@@ -121,9 +125,20 @@ def _validate(arguments: Sequence[str], is_search: bool, tell: Tell) -> list[Job
         jobs.append(job)
 
     for combination in one_at_a_time(arguments) if is_search else [without_launcher(arguments)]:
+        num_before = len(jobs)
         if run_dry(keep, combination, tell) != EXIT_DONE:
             return []
+        _check_folders(jobs[num_before:])
     return jobs
+
+
+def _check_folders(jobs: Sequence[Job]) -> None:
+    """Whether each job has a folder of its own."""
+    numbers: dict[Path, int | None] = {}
+    for job in jobs:
+        if numbers.setdefault(job.folder, job.number) != job.number:
+            told = f"must differ from job to job; got {job.folder.name!r} for {numbers[job.folder]} and {job.number}"
+            raise UserError(f"`hydra.sweep.subdir` {told}. Put ${{hydra.job.num}} into it, or leave it out.")
 
 
 def _check_sweep(config: Config, first: Config, is_search: bool) -> None:
@@ -164,12 +179,20 @@ def _run(sweep: Sweep) -> int:
                 )
         except BaseException as error:
             started = _finish(sweep, run, "FAILED" if isinstance(error, Exception) else "KILLED")
+            _tell_resume(sweep, started)
             if started and isinstance(error, UserError):  # no mistake, then: the launcher gave up
-                raise RuntimeError(f"{error} What is not done is run by {RESUME}={folder}") from error
+                raise RuntimeError(str(error)) from error
             raise
         records = _finish(sweep, run)
+        _tell_resume(sweep, records)
     print(f"Browse it: {ui_command(config.tracking)}")
-    return _exit_code(records, num_jobs)
+    return _exit_code(records, num_jobs if sweep.manifest.jobs is not None else len(records))
+
+
+def _tell_resume(sweep: Sweep, records: Sequence[Record]) -> None:
+    is_done = len(records) == sweep.manifest.num_jobs and not any(record.status != "done" for record in records)
+    if sweep.manifest.jobs is not None and not is_done:
+        print(f"What is not done is run by: python -m lctrain {shlex.quote(f'{RESUME}={sweep.folder}')}")
 
 
 def _finish(sweep: Sweep, run: Run, status: str = "FINISHED") -> list[Record]:
@@ -178,7 +201,9 @@ def _finish(sweep: Sweep, run: Run, status: str = "FINISHED") -> list[Record]:
     for record in records:
         Records(sweep.folder).write(record)
     _deliver(sweep, [Path(record.journal) for record in records if record.journal is not None])
-    children = [read_journal(Path(record.journal)) for record in records if record.journal is not None]
+    children = list(_read_runs(records))
+    if sweep.manifest.jobs is None:
+        run.log_tags({"sweep.jobs": str(len(records))})  # as many as the sweeper chose
     failed = [record for record in records if record.status != "done"]
     if failed:
         run.fail(f"{len(failed)} of {sweep.manifest.num_jobs} jobs are not done")
@@ -193,6 +218,15 @@ def _finish(sweep: Sweep, run: Run, status: str = "FINISHED") -> list[Record]:
     run.log_figure(report.figure, "comparison.png")
     print_report(report)
     return records
+
+
+def _read_runs(records: Sequence[Record]) -> Iterator[RunResult]:
+    for record in records:
+        try:
+            if record.journal is not None:
+                yield read_journal(Path(record.journal))
+        except ValueError as error:  # damaged, which must not hide the others
+            print(f"Warning: job {record.number} is left out of the comparison: {error}.", file=sys.stderr)
 
 
 def _deliver(sweep: Sweep, journals: Sequence[Path]) -> None:

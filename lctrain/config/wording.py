@@ -77,8 +77,11 @@ def _known_keys(location: tuple, raw: Mapping[str, Any]) -> list[str]:
     group = Config
     for key in location:
         candidates = _models(group.model_fields[key].annotation)
-        by_name = {get_args(kind.model_fields["name"].annotation): kind for kind in candidates}
-        group = candidates[0] if len(candidates) == 1 else by_name[(raw[key]["name"],)]
+        if len(candidates) == 1:
+            group = candidates[0]
+        else:
+            by_name = {get_args(kind.model_fields["name"].annotation): kind for kind in candidates}
+            group = by_name[(raw[key]["name"],)]
     return [*group.model_fields, *(CHOSEN_ONLY if group is Config else ())]
 
 

@@ -2,10 +2,12 @@
 
 import json
 import os
+import sys
+import warnings
 from collections.abc import Container, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 Status = Literal["running", "done", "failed", "killed", "timed_out", "refused", "interrupted", "skipped"]
 RECORDS = "records"  # the folder, in the sweep's
@@ -68,23 +70,41 @@ class Records:
     def __init__(self, folder: Path):
         self._folder = folder / RECORDS
 
+    _unwritten: ClassVar[dict[Path, Record]] = {}  # by this process, for want of room
+
     def write(self, record: Record) -> None:
-        self._folder.mkdir(parents=True, exist_ok=True)
-        write_json(self._file(record.number), asdict(record))
+        """Writes a record, or, where there is no room, tells so and keeps it in this process's memory."""
+        file = self._file(record.number)
+        try:
+            self._folder.mkdir(parents=True, exist_ok=True)
+            write_json(file, asdict(record))
+            self._unwritten.pop(file, None)
+        except OSError as error:
+            self._unwritten[file] = record
+            print(f"Warning: {file} can't be written: {error.strerror}.", file=sys.stderr, flush=True)
 
     def read(self, number: int) -> Record | None:
-        """What is known of a job; None if it has not been started."""
+        """What is known of a job; None if it has not been started, or if its record is damaged, which is told."""
+        file = self._file(number)
+        if file in self._unwritten:
+            return self._unwritten[file]
         try:
-            return Record(**json.loads(self._file(number).read_text(encoding="utf-8")))
+            return Record(**json.loads(file.read_text(encoding="utf-8")))
         except FileNotFoundError:
+            return None
+        except (ValueError, TypeError):
+            warnings.warn(f"{file} is damaged: its job counts as one that was never started.", stacklevel=2)
             return None
 
     def read_all(self, but: Container[int] = ()) -> list[Record]:
         """Of all jobs that were started, in their order, but for those numbers."""
         if not self._folder.is_dir():
             return []
-        numbers = sorted(int(path.stem) for path in self._folder.glob("*.json"))
+        numbers = sorted({int(path.stem) for path in [*self._folder.glob("*.json"), *self._kept_here()]})
         return [record for number in numbers if number not in but and (record := self.read(number)) is not None]
+
+    def _kept_here(self) -> list[Path]:
+        return [file for file in self._unwritten if file.parent == self._folder]
 
     def _file(self, number: int) -> Path:
         return self._folder / f"{number}.json"
@@ -97,6 +117,7 @@ class Manifest:
     Args:
         arguments: the command line behind the verb.
         jobs: the overrides of each job; None where a sweeper chooses them as it goes.
+        digests: of each job's configuration, by which a changed file is noticed.
         num_jobs: how many there are to be.
         working_folder: that the command was given in, from which relative paths count.
         journal: the folder of the sweep's own run's journal.
@@ -106,6 +127,7 @@ class Manifest:
     jobs: list[list[str]] | None
     num_jobs: int
     working_folder: str
+    digests: list[str] | None = None
     journal: str | None = None
 
     def write(self, folder: Path) -> None:
@@ -113,12 +135,23 @@ class Manifest:
 
     @classmethod
     def read(cls, folder: Path) -> "Manifest":
-        """Raises FileNotFoundError where there is none, ValueError or TypeError where it is no manifest."""
-        return cls(**json.loads((folder / MANIFEST).read_text(encoding="utf-8")))
+        """Raises OSError where there is none, ValueError or TypeError where it is no manifest."""
+        manifest = cls(**json.loads((folder / MANIFEST).read_text(encoding="utf-8")))
+        texts = [*manifest.arguments, *(text for job in manifest.jobs or [] for text in job), *(manifest.digests or [])]
+        if not all(isinstance(text, str) for text in [*texts, manifest.working_folder, manifest.journal]):
+            raise ValueError("it holds something else than text where text belongs")
+        return manifest
 
 
 def write_json(path: Path, content: Mapping[str, Any]) -> None:
     """Replaces a file at once, so that whoever reads it sees the old content or the new."""
     partial = path.with_name(f"{path.name}.{os.getpid()}.partial")
-    partial.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
-    partial.replace(path)
+    try:
+        with partial.open("w", encoding="utf-8") as file:
+            file.write(json.dumps(content, indent=1) + "\n")
+            file.flush()
+            os.fsync(file.fileno())
+        partial.replace(path)
+    except OSError:
+        partial.unlink(missing_ok=True)
+        raise

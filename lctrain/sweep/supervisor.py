@@ -9,7 +9,15 @@ from pathlib import Path
 from typing import Any
 
 from lctrain.config import Config
-from lctrain.errors import EXIT_DONE, EXIT_FAILED, EXIT_INTERRUPTED, EXIT_TERMINATED, DoesNotFit, exit_code_of
+from lctrain.errors import (
+    EXIT_DONE,
+    EXIT_FAILED,
+    EXIT_INTERRUPTED,
+    EXIT_TERMINATED,
+    DoesNotFit,
+    UserError,
+    exit_code_of,
+)
 from lctrain.jobs import Outcome, run_in_process
 from lctrain.needs import check_memory
 from lctrain.sweep.records import Record, Records
@@ -105,7 +113,8 @@ def _run(run_job: RunJob, task: Task, record: Record) -> Record:
         try:
             return replace(record, status="done", exit_code=EXIT_DONE, metrics=run_job(*arguments))
         except Exception as error:
-            traceback.print_exc()
+            if not isinstance(error, UserError):
+                traceback.print_exc()
             return replace(record, **_in_terms_of_records(Outcome("raised", repr(error), 0.0, error=error)))
     task.folder.mkdir(parents=True, exist_ok=True)
     log = task.folder / ("job.log" if record.attempt == 1 else f"job.{record.attempt}.log")
@@ -151,7 +160,8 @@ def _close_run(task: Task, record: Record, journals: set[Path]) -> Record:
 def _end(record: Record, journal: Path) -> Record:
     """Ends the run where that has not ended by itself, and tells the store what it can at once."""
     end_run(journal, _run_state(record), record.reason or None)
-    tag_run(journal, {"sweep.status": record.status} | ({"error": record.reason} if record.has_failed else {}))
+    tags = {"sweep.status": record.status, "sweep.seconds": f"{record.seconds:.3f}"}
+    tag_run(journal, tags | ({"error": record.reason} if record.has_failed else {}))
     deliver(journal, DELIVERY)
     return replace(record, journal=str(journal))
 
