@@ -270,6 +270,40 @@ def read_store(folder):
     return parent, sorted(children, key=lambda run: int(run.data.tags["sweep.job"]))
 
 
+SEARCH = ["-m", "hydra/sweeper=optuna"]
+RATES = "optimizer.learning_rate=tag(log,interval(1e-4,1e-1))"
+
+
+@needs("hydra/sweeper", "optuna")
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["seed=0,1"], "`sweep.objective` must name the metric that the sweeper looks at; try val_loss."),
+        (["seed=0,1", "sweep.objective=val_los"], "`sweep.objective` must be a metric that every job reaches"),
+        (["sweep.objective=val_loss"], "`hydra/sweeper` has nothing to search."),
+        (["sweep.objective=val_loss", "model=glob(*)"], "`model` glob(*) can't be searched. List the choices: A,B,C."),
+    ],
+)
+@pytest.mark.parametrize("verb", ["train", "check"])
+def test_a_search_that_can_not_be_run_is_refused_by_check_too(tmp_path, run_lctrain, verb, arguments, message):
+    process = run_lctrain(tmp_path, verb, *SEARCH, *arguments)
+    assert process.returncode == 2
+    assert message in process.stderr
+    assert list(tmp_path.iterdir()) == []
+
+
+@needs("hydra/sweeper", "optuna")
+def test_check_and_show_take_the_ends_of_intervals(tmp_path, run_lctrain):
+    arguments = [*SEARCH, RATES, "model.layers.lc1.filters=8,16,32", "sweep.objective=val_loss"]
+    checked = run_lctrain(tmp_path, "check", *arguments)
+    assert (checked.returncode, checked.stdout, checked.stderr) == (0, "5 configurations are valid.\n", "")
+    shown = run_lctrain(tmp_path, "show", *arguments)
+    assert (shown.returncode, shown.stdout.count("parameters, "), shown.stderr) == (0, 5, "")
+    wrong = run_lctrain(tmp_path, "check", *SEARCH, "model.layers.lc1.filters=range(0,3)", "sweep.objective=val_loss")
+    assert wrong.returncode == 2
+    assert "`model.layers.lc1.filters` must be a positive integer; got 0." in wrong.stderr
+
+
 @needs("hydra/sweeper", "optuna")
 def test_trials_that_fail_do_not_end_a_study(tmp_path, run_lctrain):
     study = ["hydra/sweeper=optuna", "hydra/sweeper/sampler=random", "hydra.sweeper.sampler.seed=0"]

@@ -82,6 +82,42 @@ def test_check_of_one_wrong_configuration_exits_with_2(tmp_path, run_lctrain):
     assert "got (None, 7)" in process.stderr
 
 
+@pytest.mark.parametrize("verb", ["check", "show"])
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (
+            ["-m", "seed=glob(*)"],
+            "`seed` is no group of choices, which alone glob(*) can sweep. List the values: A,B,C.",
+        ),
+        (["-m", "model.layers.lc1.filters=glob(*)"], "`model.layers.lc1.filters` is no group of choices, which alone"),
+        (["-m", "training=glob(sl*)"], "`training` has no choice that glob(sl*) matches; it has "),
+        (
+            ["-m", "seed=interval(1,3)"],
+            "`seed` interval(1,3) has no end of values: search it with hydra/sweeper=optuna",
+        ),
+        (["sweep.resume=multirun/x"], "`sweep.resume` is not taken here: give the sweep's own command line, -m and"),
+    ],
+)
+def test_what_can_not_be_swept_is_told(tmp_path, run_lctrain, verb, arguments, message):
+    process = run_lctrain(tmp_path, verb, *arguments)
+    assert (process.returncode, process.stdout, process.stderr[: 7 + len(message)]) == (2, "", f"Error: {message}")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_check_of_a_sweep_sees_what_all_jobs_must_share(tmp_path, run_lctrain):
+    process = run_lctrain(tmp_path, "check", "-m", "sweep.on_error=continue,stop")
+    assert process.returncode == 2
+    assert "Error in job 1: `sweep` must be the same for all jobs of a sweep." in process.stderr
+
+
+def test_check_prints_what_hydra_is_asked_for(tmp_path, run_lctrain):
+    process = run_lctrain(tmp_path, "check", "--cfg", "job")
+    assert (process.returncode, process.stderr) == (0, "")
+    assert process.stdout.startswith("data:")
+    assert "is valid." not in process.stdout
+
+
 @pytest.fixture
 def graph_folder(tmp_path):
     """A folder for --config-dir with the model `graph`."""

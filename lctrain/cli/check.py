@@ -4,25 +4,35 @@ from collections.abc import Callable, Sequence
 
 from lctrain.cli.dry import run_dry
 from lctrain.cli.hydra_app import Job
+from lctrain.cli.search_space import is_sweep, read_settings, refuse_resume
+from lctrain.cli.sweep import _validate
 from lctrain.data import check_feeds
 from lctrain.errors import EXIT_DONE, EXIT_USER_ERROR
 from lctrain.summary import summarize
 
 
 def run_check(arguments: Sequence[str], tell: Callable[[Exception, str], None]) -> int:
-    """Schema, allowlist and shapes, of each job of a sweep too; what Keras alone can refuse is not seen.
+    """Schema, allowlist and shapes; of a sweep all that it looks at itself before its first job starts.
+
+    What Keras alone can refuse is not seen.
 
     Returns:
         The exit code: 0, or 2 where a configuration is wrong.
     """
-    names: list[str] = []
+    refuse_resume(arguments)
+    jobs: list[Job] = []
 
     def check(job: Job) -> None:
         check_feeds(job.config)
         summarize(job.config)
-        names.append(job.config.model.name)
+        jobs.append(job)
 
-    if run_dry(check, arguments, tell) != EXIT_DONE:
-        return EXIT_USER_ERROR
-    print(f"{len(names)} configurations are valid." if len(names) > 1 else f"`{names[0]}` is valid.")
+    if is_sweep(arguments):
+        jobs = _validate(arguments, read_settings(arguments).num_trials is not None, tell)
+        if not jobs:
+            return EXIT_USER_ERROR
+    else:
+        run_dry(check, arguments, tell)
+    if jobs:  # none where Hydra was only asked to print, as by --cfg
+        print(f"{len(jobs)} configurations are valid." if len(jobs) > 1 else f"`{jobs[0].config.model.name}` is valid.")
     return EXIT_DONE

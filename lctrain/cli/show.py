@@ -9,6 +9,7 @@ from rich.table import Table
 
 from lctrain.cli.dry import run_dry
 from lctrain.cli.hydra_app import Job
+from lctrain.cli.search_space import list_command_lines
 from lctrain.cost import MEBIBYTE
 from lctrain.drawing import draw_model
 from lctrain.errors import UserError
@@ -37,7 +38,7 @@ def run_show(arguments: Sequence[str], tell: Callable[[Exception, str], None]) -
             drawn.append(model.name)
             print(f"Drawn in {options.svg}.")
 
-    return run_dry(show, arguments, tell)
+    return max(run_dry(show, command_line, tell) for command_line in list_command_lines(arguments))
 
 
 def print_summary(model: ModelSummary) -> None:
