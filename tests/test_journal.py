@@ -1,15 +1,19 @@
 """The journal of a run: what is written survives, and what is torn, full or hostile harms nobody."""
 
+import errno
 import json
 import subprocess
 import sys
 
+import mlflow
 import pytest
 
-from lctrain.config.schema import LocalTracking
-from lctrain.tracking import end_run, find_journals, read_journal, start_run
+from lctrain.cli.sync import run_sync
+from lctrain.config.schema import LocalTracking, ServerTracking
+from lctrain.tracking import deliver, end_run, find_journals, read_journal, start_run, store_uri
 from lctrain.tracking.journal import FILE, Journal, make_journal
 from lctrain.tracking.owner import describe_owner, look_at_owner
+from lctrain.tracking.store import dump_tracking
 
 
 def kinds(journal):
@@ -96,6 +100,91 @@ def test_what_is_read_from_the_journal(tmp_path):
     assert result.start <= result.metrics["loss"][0].timestamp <= result.end
     end_run(run.folder, "KILLED", "later")
     assert read_journal(run.folder) == result
+
+
+def test_a_journal_names_its_store_for_every_working_folder(tmp_path, monkeypatch):
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    tracking = LocalTracking(name="local", folder="store", experiment="test", patience=60)
+    monkeypatch.chdir(tmp_path)
+    with start_run(tracking, "a-run", {}, tmp_path / "job") as run:
+        monkeypatch.chdir(elsewhere)
+        run.log_params({"tracking": tracking.model_dump()})
+    (run.folder / "delivered.json").unlink()
+    assert deliver(run.folder, 60) == 0
+    assert (tmp_path / "store" / "mlflow.db").exists()
+    assert not list(elsewhere.iterdir())
+    assert read_journal(run.folder).params["tracking.folder"] == "store"
+
+
+def test_the_folder_of_artifacts_is_the_same_for_every_working_folder(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    tracking = ServerTracking(name="server", uri="postgresql://host/runs", artifacts="below", experiment="x")
+    assert dump_tracking(tracking)["artifacts"] == str(tmp_path / "below")
+    remote = tracking.model_copy(update={"artifacts": "s3://bucket"})
+    assert dump_tracking(remote) == remote.model_dump()
+
+
+def test_a_run_that_goes_on_has_no_error_any_more(tmp_path):
+    tracking = LocalTracking(name="local", folder=str(tmp_path), experiment="test", patience=60)
+    with start_run(tracking, "a-run", {}, tmp_path / "job") as run:
+        run.fail("a job failed")
+    assert read_journal(run.folder).tags["error"] == "a job failed"
+    with start_run(tracking, "a-run", {"more": "yes"}, tmp_path / "job", resumed=run.folder) as run:
+        run.log_metrics({"loss": 0.5})
+    result = read_journal(run.folder)
+    stored = mlflow.MlflowClient(store_uri(tracking)).get_run(run.run_id)
+    for status, tags in ((result.status, result.tags), (stored.info.status, stored.data.tags)):
+        assert (status, tags["more"], "error" in tags) == ("FINISHED", "yes", False)
+
+
+def test_a_run_before_its_sweep_is_in_the_store_neither_waits_nor_warns(tmp_path, capfd):
+    tracking = LocalTracking(name="local", folder=str(tmp_path), experiment="test", patience=60)
+    parent = make_journal(tmp_path / "sweep")
+    with start_run(tracking, "a-run", {}, tmp_path / "job", parent=parent.folder) as run:
+        run.log_metrics({"loss": 0.5})
+    assert capfd.readouterr().err == ""
+    assert deliver(run.folder, 0) == 1  # what the sweep delivers, or `sync`
+    with start_run(tracking, "a-sweep", {}, tmp_path / "sweep") as sweep:
+        pass
+    (sweep.folder / "delivered.json").rename(parent.folder / "delivered.json")
+    assert deliver(run.folder, 0) == 0
+    stored = mlflow.MlflowClient(store_uri(tracking)).get_run(run.run_id)
+    assert stored.data.tags["mlflow.parentRunId"] == sweep.run_id
+
+
+@pytest.mark.parametrize("damage", ["no line\n", "[3]\n", '{"kind": "run"}\n', '{"kind": "tags"}\n'])
+def test_a_damaged_journal_keeps_no_other_from_being_delivered(tmp_path, capsys, damage):
+    damaged = tmp_path / "1" / "tracking"
+    damaged.mkdir(parents=True)
+    (damaged / FILE).write_text(damage)
+    tracking = LocalTracking(name="local", folder=str(tmp_path), experiment="test", patience=60)
+    with start_run(tracking, "a-run", {}, tmp_path / "2") as run:
+        pass
+    Journal(run.folder).append("metrics", values={"loss": 0.5}, step=3)
+    assert run_sync([str(tmp_path)], print) == 1
+    told = capsys.readouterr()
+    assert f"{run.folder}: 1 delivered, 0 left" in told.out
+    assert [line for line in told.err.splitlines() if str(damaged) in line] == told.err.splitlines()
+    assert len(told.err.splitlines()) == 1
+
+
+@pytest.mark.parametrize(
+    "error", [OSError(errno.ENOSPC, "No space left on device"), RuntimeError("No space left on device")]
+)
+def test_a_model_for_which_there_is_no_room_stops_no_run(tmp_path, capfd, monkeypatch, error):
+    def fill(model, folder, requirements):
+        folder.mkdir()
+        (folder / "part").write_bytes(b"x")
+        raise error
+
+    monkeypatch.setattr("lctrain.tracking.run.save_model", fill)
+    tracking = LocalTracking(name="local", folder=str(tmp_path), experiment="test", patience=60)
+    with start_run(tracking, "a-run", {}, tmp_path / "job") as run:
+        run.log_model(None, [])
+    (told,) = capfd.readouterr().err.splitlines()
+    assert told.startswith(f"Warning: the model was not kept: no room in {run.folder / 'model'}")
+    assert (read_journal(run.folder).status, (run.folder / "model").exists()) == ("FINISHED", False)
 
 
 def test_no_journal_is_said_to_be_none(tmp_path):

@@ -194,11 +194,14 @@ def test_mistakes_are_told_in_a_line(tmp_path, run_lctrain, arguments, told):
     assert list(tmp_path.iterdir()) == []
 
 
-def test_an_out_that_is_a_file(store, tmp_path, run_lctrain):
+def test_an_out_that_cannot_be_written_to(store, tmp_path, run_lctrain):
     (tmp_path / "taken").write_text("")
-    done = run_lctrain(tmp_path, "report", "--out", "taken", f"tracking.folder={store[0].folder}")
-    assert done.returncode == 2
-    assert "`--out` must be a folder, or a new one; got 'taken' (File exists)" in done.stderr
+    (tmp_path / "below" / "report.html").mkdir(parents=True)
+    for out, reason in (("taken", "taken: File exists"), ("below", "below/report.html: Is a directory")):
+        done = run_lctrain(tmp_path, "report", "--out", out, f"tracking.folder={store[0].folder}")
+        assert done.returncode == 2
+        told = f"`--out` must be a folder that can be written to, or a new one; got {out!r} ({reason})"
+        assert told in done.stderr
 
 
 def test_reporting_loads_no_tensorflow(store, tmp_path, run_python):

@@ -19,6 +19,7 @@ def track(**tracking):
         {"uri": "http://host:5000"},
         {"uri": "https://host/below"},
         {"uri": "postgresql://ann@host:5432/runs", "artifacts": "/team/artifacts"},
+        {"uri": "postgresql://ann@host/runs?passfile=/home/ann/.pgpass&sslkey=/home/ann/key", "artifacts": "/team"},
         {"uri": "postgresql+psycopg:///runs?host=/run/postgresql", "artifacts": "s3://bucket/runs"},
     ],
 )
@@ -31,6 +32,9 @@ def test_stores_that_are_taken(tracking):
     [
         f"postgresql://ann:{SECRET}@host/runs",
         f"postgresql://host/runs?user=ann&password={SECRET}",
+        f"postgresql://ann@host/runs?sslkey=/home/ann/key&sslpassword={SECRET}",
+        f"postgresql://ann@host/runs?p%61ssword={SECRET}",
+        f"http://host:5000?API_KEY={SECRET}",
         f"http://ann:{SECRET}@host:5000",
         f"https://{SECRET}@host",
         f"http://ann:{SECRET}@host:port",

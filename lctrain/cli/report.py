@@ -2,7 +2,8 @@
 
 import argparse
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 from lctrain.cli.dry import run_dry
@@ -29,7 +30,8 @@ def run_report(arguments: Sequence[str], tell: Callable[[Exception, str], None])
     tracking = _read_tracking(arguments, tell)
     parent, children = read_sweep(tracking, options.sweep)
     folder = options.out or Path(f"report-{parent.run_id[:ID_LETTERS]}")
-    _make_folder(folder)
+    with _telling(folder):
+        folder.mkdir(parents=True, exist_ok=True)
 
     from lctrain.report import build_report, print_report  # which take matplotlib
 
@@ -37,9 +39,10 @@ def run_report(arguments: Sequence[str], tell: Callable[[Exception, str], None])
     print_report(report)
     table = report.table
     rows = [list(row) for row in zip(*table.values(), strict=True)]  # as MLflow spells a table
-    (folder / "sweep.json").write_text(json.dumps({"columns": list(table), "data": rows}) + "\n", encoding="utf-8")
-    (folder / "report.html").write_text(report.html, encoding="utf-8")
-    report.figure.savefig(folder / "comparison.png", dpi=150)
+    with _telling(folder):
+        (folder / "sweep.json").write_text(json.dumps({"columns": list(table), "data": rows}) + "\n", encoding="utf-8")
+        (folder / "report.html").write_text(report.html, encoding="utf-8")
+        report.figure.savefig(folder / "comparison.png", dpi=150)
     print(f"Written: {folder / 'report.html'}, comparison.png and sweep.json beside it.")
     return EXIT_DONE
 
@@ -52,10 +55,12 @@ def _read_tracking(arguments: Sequence[str], tell: Callable[[Exception, str], No
     return found[0]
 
 
-def _make_folder(folder: Path) -> None:
+@contextmanager
+def _telling(folder: Path) -> Iterator[None]:
     try:
-        folder.mkdir(parents=True, exist_ok=True)
+        yield
     except OSError as error:
         raise UserError(
-            f"`--out` must be a folder, or a new one; got {str(folder)!r} ({error.strerror}). Choose another."
+            f"`--out` must be a folder that can be written to, or a new one; got {str(folder)!r}"
+            f" ({error.filename or folder}: {error.strerror}). Choose another."
         ) from error

@@ -15,7 +15,7 @@ def run_sync(arguments: Sequence[str], tell: Callable[[Exception, str], None]) -
     """Delivers the rest of every journal below a folder, and ends the runs whose processes have died.
 
     Returns:
-        The exit code: 0, or 1 where something could not be delivered.
+        The exit code: 0, or 1 where something could not be delivered, or a journal not be read.
 
     Raises:
         UserError: there is no such folder.
@@ -30,9 +30,14 @@ def run_sync(arguments: Sequence[str], tell: Callable[[Exception, str], None]) -
             raise UserError(f"`sync` must be given a folder; got {str(folder)!r}.")
     folders = options.folders or [Path(folder) for folder in FOLDERS]
     journals = [journal for folder in folders for journal in find_journals(folder)]
-    num_left = num_runs = 0
+    num_left = num_runs = num_damaged = 0
     for journal in journals:
-        outcome = sync_journal(journal)
+        try:
+            outcome = sync_journal(journal)
+        except (ValueError, OSError) as error:
+            num_damaged += 1
+            print(f"{journal}: can't be read, and is passed over ({error})", file=sys.stderr)
+            continue
         if outcome.num_delivered or outcome.num_left:
             num_runs += 1
             print(f"{journal}: {outcome.num_delivered} delivered, {outcome.num_left} left{_because(outcome.reason)}")
@@ -40,7 +45,7 @@ def run_sync(arguments: Sequence[str], tell: Callable[[Exception, str], None]) -
     print(f"Looked at {len(journals)} runs; {num_runs} had something to deliver; {num_left} entries are left.")
     if num_left:
         print("Run it again when the store can be reached.", file=sys.stderr)
-    return EXIT_FAILED if num_left else EXIT_DONE
+    return EXIT_FAILED if num_left or num_damaged else EXIT_DONE
 
 
 def _because(reason: str) -> str:

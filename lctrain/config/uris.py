@@ -1,11 +1,12 @@
 """What the URI of a store may be: it is shown and logged, so that it must hold no secret."""
 
 import re
-from urllib.parse import parse_qs, urlsplit
+from urllib.parse import parse_qs, unquote_plus, urlsplit
 
 from pydantic_core import PydanticCustomError
 
-SECRET = re.compile(r"://[^/@]*:[^/@]*@|\bhttps?://[^/@]*@|[?&]password=")
+SECRET_KEY = r"[\w.-]*(?:passw|passphrase|pwd|token|secret|credential)[\w.-]*|pass|(?!sslkey=)[\w.-]*key"
+SECRET = re.compile(rf"://[^/@]*:[^/@]*@|\bhttps?://[^/@]*@|[?&](?:{SECRET_KEY})=", re.IGNORECASE)
 HTTP = ("http", "https")
 NO_PASSWORD = (
     "set MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD for a server,"
@@ -19,8 +20,10 @@ def may_hold_secret(text: str) -> bool:
 
     >>> [may_hold_secret(text) for text in ("postgresql://a:b@c/d", "http://a@c", "x://c/d?password=b", "http://c:5000")]
     [True, True, True, False]
+    >>> [may_hold_secret(f"x://c?a=b&{key}=e") for key in ("sslpassword", "api_key", "passfile", "sslkey")]
+    [True, True, False, False]
     """
-    return bool(SECRET.search(text))
+    return any(SECRET.search(spelled) for spelled in (text, unquote_plus(text)))
 
 
 def check_store_uri(uri: str) -> str:
@@ -34,11 +37,10 @@ def check_store_uri(uri: str) -> str:
     """
     try:
         parts = urlsplit(uri)
-        secrets = [parts.password, *parse_qs(parts.query).get("password", [])]
         has_user, has_host, _ = parts.username is not None, bool(parts.hostname), parts.port
     except ValueError:
         raise _unlike("be a URI") from None
-    if any(secrets) or (parts.scheme in HTTP and has_user):
+    if parts.password or may_hold_secret(uri) or (parts.scheme in HTTP and has_user):
         raise _unlike(f"hold no password: {NO_PASSWORD.removesuffix('.')}")
     if parts.scheme in HTTP and has_host and not parts.query and not parts.fragment:
         return uri

@@ -78,7 +78,7 @@ class Courier(threading.Thread):
             if self._delivery.is_loading or self._delivery.mark > furthest:
                 furthest, since = self._delivery.mark, time.monotonic()
         self._is_dismissed = True
-        if self._delivery.num_left == 0:
+        if self._delivery.num_unsent == 0:
             return ""
         put_by = self._delivery.progress.put_by
         reason = put_by[0]["reason"] if put_by else f"no answer for {patience:g} s"

@@ -70,10 +70,15 @@ class Delivery:
 
     @property
     def num_left(self) -> int:
-        """Entries that the store does not have."""
-        num_new = self._journal.count(self.progress.offset)
-        is_orphan = num_new == 0 and self.progress.offset > 0 and self._needs_parent(self._read_run())
-        return num_new + len(self.progress.put_by) + is_orphan
+        """Entries that the store does not have; the missing link to a sweep is one."""
+        is_all_sent = 0 < self.progress.offset == self._journal.size
+        is_orphan = is_all_sent and self._needs_parent(self._read_run())
+        return self.num_unsent + is_orphan
+
+    @property
+    def num_unsent(self) -> int:
+        """Entries that the run's own process has to deliver: the link to its sweep may be told by that, later."""
+        return self._journal.count(self.progress.offset) + len(self.progress.put_by)
 
     def deliver(self, again: bool = False) -> None:
         """Delivers what there is; `again` with what the store did not take before.
@@ -161,11 +166,15 @@ class Delivery:
             self._save()
 
     def _deliver_entries(self, entries: list[Entry]) -> None:
+        if any(fields["kind"] == "resumed" for fields, _ in entries):
+            self._clear_error()
         for kind in ("params", "tags"):
             values = {}
             for fields, _ in entries:
                 if fields["kind"] == kind:
                     values |= fields["values"]
+                elif fields["kind"] == "resumed":
+                    values.pop("error", None)
             self._send(kind, list(values.items()))
         points = [
             (name, value, fields["time"], fields["step"])
@@ -183,6 +192,12 @@ class Delivery:
         elif turns:
             self._begin_step()
             self._store.client.update_run(self.progress.run_id, status="RUNNING")
+
+    def _clear_error(self) -> None:
+        """A run that goes on is not known to fail."""
+        self._begin_step()
+        if "error" in self._store.client.get_run(self.progress.run_id).data.tags:
+            self._store.client.delete_tag(self.progress.run_id, "error")
 
     def _send(self, kind: str, values: list) -> None:
         for batch in _cut(values, LIMITS[kind]):

@@ -73,18 +73,31 @@ def end_dead_runs(store: Store) -> None:
         if _look_at(tags) != "dead" or _is_supervised(store, tags.get(PARENT_TAG)):
             continue
         folder = Path(tags.get(FOLDER_TAG, ""))
-        if (folder / FILE).exists():
-            end_run(folder, "FAILED", DIED)
-            try_to_deliver(folder, patience=0)
-        else:
+        if not _end_with_journal(folder):
             store.client.set_tag(run.info.run_id, "error", DIED)
             store.client.set_terminated(run.info.run_id, "FAILED")
+
+
+def _end_with_journal(folder: Path) -> bool:
+    """Whether there is a journal that can be read, and so was ended and delivered."""
+    if not (folder / FILE).exists():
+        return False
+    try:
+        end_run(folder, "FAILED", DIED)
+    except ValueError:  # damaged
+        return False
+    try_to_deliver(folder, patience=0)
+    return True
 
 
 def sync_journal(journal_folder: Path) -> Outcome:
     """Delivers what is left of a journal; the run of a process that has died is ended first, as FAILED.
 
     What a living process has at hand is left to it, and so is the run of another host that has not ended.
+
+    Raises:
+        ValueError: a damaged journal.
+        OSError: one that can't be read.
     """
     lock = journal_lock(journal_folder)
     try:

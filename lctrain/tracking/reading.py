@@ -11,8 +11,15 @@ def read_journal(journal_folder: Path) -> RunResult:
     """The same as could be read from the store, once everything is delivered.
 
     Raises:
-        ValueError: a journal that was never begun.
+        ValueError: a journal that was never begun, or that is damaged.
     """
+    try:
+        return _read(journal_folder)
+    except (KeyError, TypeError, AttributeError) as error:  # lines that are JSON, but none of ours
+        raise ValueError(f"{journal_folder} holds a damaged journal") from error
+
+
+def _read(journal_folder: Path) -> RunResult:
     journal = Journal(journal_folder)
     entries = [entry.fields for entry in journal.entries()]
     if not entries or entries[0]["kind"] != "run":
@@ -33,5 +40,6 @@ def read_journal(journal_folder: Path) -> RunResult:
             tags |= {"error": entry["error"]} if entry.get("error") else {}
         elif entry["kind"] == "resumed":
             status, end = "RUNNING", None
+            tags.pop("error", None)
     run_id = Progress.read(journal.folder).run_id
     return RunResult(run_id, run["name"], status, run["time"], end, params, tags, metrics)

@@ -1,10 +1,12 @@
 """A run: what it logs goes into its journal at once, and from there to the store as that can be reached."""
 
+import errno
 import io
 import json
 import math
 import os
 import shlex
+import shutil
 import signal
 import sys
 import threading
@@ -22,6 +24,7 @@ from lctrain.tracking.ending import FOLDER_TAG, OWNER_TAG
 from lctrain.tracking.journal import Journal, make_journal
 from lctrain.tracking.models import save_model
 from lctrain.tracking.owner import describe_owner
+from lctrain.tracking.store import dump_tracking
 
 LONGEST_PARAM = 6000  # characters that MLflow keeps
 LONGEST_TAG = 8000
@@ -87,9 +90,20 @@ class Run:
         self._add_file(path, data.getvalue())
 
     def log_model(self, model, pip_requirements: list[str]) -> None:
-        """The Keras model as the MLflow model `model`; it holds no pickle, and loads after `import lctrain`."""
-        save_model(model, self.folder / "model", pip_requirements)
-        self._append("model", path="model")
+        """The Keras model as the MLflow model `model`; it holds no pickle, and loads after `import lctrain`.
+
+        Without room on the disk it is not kept, and the run goes on.
+        """
+        folder = self.folder / "model"
+        try:
+            save_model(model, folder, pip_requirements)
+        except Exception as error:  # h5py has errors of its own
+            if not isinstance(error, OSError) and os.strerror(errno.ENOSPC) not in str(error):
+                raise
+            shutil.rmtree(folder, ignore_errors=True)
+            print(f"Warning: the model was not kept: no room in {folder} ({error}).", file=sys.stderr, flush=True)
+        else:
+            self._append("model", path="model")
 
     def fail(self, reason: str, status: str = "FAILED") -> None:
         """Lets the run end so, for this reason, though nothing is raised."""
@@ -190,7 +204,7 @@ def _begin(journal: Journal, tracking: TrackingConfig, name: str, tags: Mapping[
         id=uuid.uuid4().hex,
         name=name,
         tags=dict(tags) | system_tags,
-        tracking=tracking.model_dump(),
+        tracking=dump_tracking(tracking),
         parent=None if parent is None else str(Path(parent).absolute()),
     )
 

@@ -6,6 +6,7 @@ import shlex
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
 
 from filelock import FileLock
@@ -60,8 +61,18 @@ def artifact_root(tracking: TrackingConfig) -> str | None:
     return Path(tracking.artifacts).expanduser().resolve().as_uri()
 
 
+def dump_tracking(tracking: TrackingConfig) -> dict[str, Any]:
+    """The settings for another process, which may work in another folder: paths are absolute."""
+    fields = tracking.model_dump()
+    if isinstance(tracking, LocalTracking):
+        fields["folder"] = str(store_folder(tracking))
+    elif tracking.artifacts is not None and "://" not in tracking.artifacts:
+        fields["artifacts"] = str(Path(tracking.artifacts).expanduser().resolve())
+    return fields
+
+
 def read_tracking(fields: dict) -> TrackingConfig:
-    """What `model_dump` wrote."""
+    """What `dump_tracking` wrote."""
     return {"local": LocalTracking, "server": ServerTracking}[fields["name"]](**fields)
 
 
