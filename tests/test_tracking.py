@@ -11,7 +11,7 @@ from conftest import make_config
 
 from lctrain.config.schema import LocalTracking
 from lctrain.errors import UserError
-from lctrain.tracking import check_writable, deliver, start_run, store_uri, ui_command
+from lctrain.tracking import check_writable, deliver, start_run, store_uri, tag_run, ui_command
 
 
 @pytest.fixture
@@ -219,3 +219,46 @@ mlflow.set_tracking_uri({store_uri(tracking)!r})
 print(mlflow.keras.load_model("runs:/{run.run_id}/model").output_shape)
 """
     assert run_python(loaded, tmp_path).splitlines()[-1] == "(None, 3)"
+
+
+def test_a_run_is_made_anew_in_a_store_that_is_another(tracking, start, tmp_path, run_python):
+    with start(folder=tmp_path / "sweep", tags={"sweep.jobs": "1"}) as sweep:
+        sweep.log_metrics({"loss": 0.5}, step=3)
+    with start(folder=tmp_path / "1", parent=sweep.folder) as job:
+        job.log_text("seed: 0", "config.yaml")
+        (job.folder / "model").mkdir()
+        (job.folder / "model" / "MLmodel").write_text("flavors: {}")
+        job._append("model", path="model")
+    first = job.run_id
+    assert read(tracking, first).data.tags["mlflow.parentRunId"] == sweep.run_id
+    assert not (job.folder / "model").exists()
+    shutil.rmtree(tmp_path / "my store")
+    deliver_again = """
+from pathlib import Path
+from lctrain.tracking import deliver
+print([deliver(Path(folder, "tracking"), 0) for folder in ("sweep", "1")])
+"""
+    assert run_python(deliver_again, tmp_path).strip() == "[0, 0]"  # they were delivered, and it may be meant
+    assert not (tmp_path / "my store").exists()
+    tag_run(sweep.folder, {"more": "yes"})
+    assert run_python(deliver_again, tmp_path).strip() == "[0, 0]"
+    look = f"""
+import mlflow
+client = mlflow.MlflowClient({store_uri(tracking)!r})
+sweep, job = sorted(client.search_runs(["1"]), key=lambda run: "mlflow.parentRunId" in run.data.tags)
+print(sweep.info.status, sweep.data.metrics, sweep.data.tags["more"], sweep.info.run_id != {sweep.run_id!r})
+print(job.info.status, job.data.tags["mlflow.parentRunId"] == sweep.info.run_id, job.info.run_id != {first!r})
+print([file.path for file in client.list_artifacts(job.info.run_id)])
+"""
+    told = ["FINISHED {'loss': 0.5} yes True", "FINISHED True True", "['config.yaml']"]
+    assert run_python(look, tmp_path).splitlines() == told
+
+
+def test_a_deleted_run_stays_deleted(tracking, start):
+    with start() as run:
+        pass
+    client = mlflow.MlflowClient(store_uri(tracking))
+    client.delete_run(run.run_id)
+    tag_run(run.folder, {"more": "yes"})
+    assert deliver(run.folder, 0) == 1
+    assert [deleted.info.run_id for deleted in client.search_runs(["1"], run_view_type=3)] == [run.run_id]

@@ -18,6 +18,7 @@ PAUSE = 1  # seconds between two attempts
 REFUSALS = 3
 LIMITS = {"params": 100, "tags": 100, "metrics": 1000}  # MLflow's own, of one request
 JOURNAL_TAG = "lctrain.journal"
+UNKNOWN = "RESOURCE_DOES_NOT_EXIST"  # ... to an id that it does not know, a deleted run's excepted
 REFUSED = "INVALID_PARAMETER_VALUE"  # what MLflow answers to a value it will never take
 
 
@@ -86,8 +87,17 @@ class Delivery:
         Raises:
             Exception: whatever kept the store from being reached; to be tried again later, with the same Delivery.
         """
-        run = self._read_run()
         self._num_steps = 0
+        try:
+            self._deliver(again)
+        except Exception as error:
+            if not self._is_lost(error):
+                raise
+            self._forget_store()
+            self._deliver(again)
+
+    def _deliver(self, again: bool) -> None:
+        run = self._read_run()
         if self._store is None:
             self._store = self._open(run)
         if self.progress.run_id is None:
@@ -100,6 +110,23 @@ class Delivery:
             self._save()
         if again and self.progress.put_by:
             self._deliver_put_by()
+
+    def _is_lost(self, error: Exception) -> bool:
+        """Whether an error says that the store does not know the run: it is another than the one that had it."""
+        if self._store is None or self.progress.run_id is None or getattr(error, "error_code", None) != UNKNOWN:
+            return False
+        self._begin_step()
+        try:
+            self._store.client.get_run(self.progress.run_id)
+        except load_mlflow().MlflowException as missing:
+            return missing.error_code == UNKNOWN
+        return False
+
+    def _forget_store(self) -> None:
+        """Back to the beginning, for a store that has nothing of the run."""
+        self._store = None
+        self.progress = Progress()
+        self._save()
 
     def _deliver_put_by(self) -> None:
         put_by, self.progress.put_by = self.progress.put_by, []
@@ -152,7 +179,11 @@ class Delivery:
         return made.info.run_id
 
     def _needs_parent(self, run: Mapping[str, Any]) -> bool:
-        return run["parent"] is not None and not self.progress.knows_parent
+        """Whether the run is still to be told of its sweep, which may have been made anew in a new store."""
+        if run["parent"] is None:
+            return False
+        known = self.progress.parent_id
+        return known is None or Progress.read(Path(run["parent"])).run_id not in (None, known)
 
     def _tell_parent(self, run: Mapping[str, Any]) -> None:
         """The run of the sweep may reach the store after this one."""
@@ -162,7 +193,7 @@ class Delivery:
         if parent is not None:
             self._begin_step()
             self._store.client.set_tag(self.progress.run_id, "mlflow.parentRunId", parent)
-            self.progress.knows_parent = True
+            self.progress.parent_id = parent
             self._save()
 
     def _deliver_entries(self, entries: list[Entry]) -> None:
@@ -242,6 +273,8 @@ class Delivery:
                 with self._journal.open_file(fields["path"]) as file:
                     self._send_artifact(file, fields["path"])
         except Exception as error:  # whatever the artifact store raises
+            if self._is_lost(error):
+                raise
             self._put_by(fields, error)
 
     def _send_artifact(self, file: Path, path: str) -> None:

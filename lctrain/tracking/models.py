@@ -1,6 +1,7 @@
 """Keras models as MLflow models: saved where Keras is, delivered where it need not be."""
 
 import shutil
+import sys
 from pathlib import Path
 
 from lctrain.tracking.store import load_mlflow
@@ -28,6 +29,10 @@ def deliver_model(client, experiment_id: str, run_id: str, folder: Path) -> None
     begun = client.search_logged_models([experiment_id], filter_string=f"source_run_id = '{run_id}'")
     logged = next((model for model in begun if model.name == NAME), None)
     if logged is not None and logged.status == "READY" and not folder.exists():
+        return
+    if not folder.exists():
+        told = f"the model is not delivered again: {folder} was removed once a store, now gone, had it"
+        print(f"Warning: {told}.", file=sys.stderr, flush=True)
         return
     if logged is None:
         logged = client.create_logged_model(experiment_id, NAME, source_run_id=run_id, params=run.data.params)

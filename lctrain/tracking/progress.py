@@ -21,8 +21,8 @@ class Progress:
     """The store's; None where the run isn't there yet."""
     num_creations: int = 0
     """How often the store was asked to make the run; after a lost answer it may have made two."""
-    knows_parent: bool = False
-    """Whether the run was told which sweep it belongs to."""
+    parent_id: str | None = None
+    """The run of the sweep that the run was told it belongs to."""
     put_by: list[dict[str, Any]] = field(default_factory=list)
     """Entries that the store did not take while it took others, each with the `reason`."""
 
