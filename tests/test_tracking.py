@@ -12,6 +12,8 @@ from conftest import make_config
 from lctrain.config.schema import LocalTracking
 from lctrain.errors import UserError
 from lctrain.tracking import check_writable, deliver, start_run, store_uri, tag_run, ui_command
+from lctrain.tracking.journal import Journal
+from lctrain.tracking.progress import Progress
 
 
 @pytest.fixture
@@ -252,6 +254,24 @@ print([file.path for file in client.list_artifacts(job.info.run_id)])
 """
     told = ["FINISHED {'loss': 0.5} yes True", "FINISHED True True", "['config.yaml']"]
     assert run_python(look, tmp_path).splitlines() == told
+
+
+def test_a_store_that_is_deleted_in_mid_run_is_made_anew(tracking, start, tmp_path, capfd, run_python):
+    with start() as run:
+        run.log_metrics({"loss": 0.5}, step=3)
+        while Progress.read(run.folder).offset < Journal(run.folder).size:
+            time.sleep(0.01)
+        first = run.run_id
+        shutil.rmtree(tmp_path / "my store")
+        run.log_metrics({"loss": 0.25}, step=5)
+    assert capfd.readouterr().err == ""
+    look = f"""
+import mlflow
+(run,) = mlflow.MlflowClient({store_uri(tracking)!r}).search_runs(["1"])
+history = mlflow.MlflowClient({store_uri(tracking)!r}).get_metric_history(run.info.run_id, "loss")
+print(run.info.status, run.info.run_id == {run.run_id!r} != {first!r}, [point.step for point in history])
+"""
+    assert run_python(look, tmp_path).strip() == "FINISHED True [3, 5]"
 
 
 def test_a_deleted_run_stays_deleted(tracking, start):

@@ -11,7 +11,7 @@ from filelock import FileLock
 from lctrain.tracking.journal import Entry, Journal
 from lctrain.tracking.models import deliver_model
 from lctrain.tracking.progress import Progress
-from lctrain.tracking.store import load_mlflow, open_store, read_tracking
+from lctrain.tracking.store import is_replaced, load_mlflow, open_store, read_tracking
 
 BYTES_PER_STEP = 100_000  # of a journal: some hundred lines
 PAUSE = 1  # seconds between two attempts
@@ -98,7 +98,7 @@ class Delivery:
 
     def _deliver(self, again: bool) -> None:
         run = self._read_run()
-        if self._store is None:
+        if self._store is None or is_replaced(read_tracking(run["tracking"])):
             self._store = self._open(run)
         if self.progress.run_id is None:
             self.progress.run_id = self._make_run(run)

@@ -23,6 +23,9 @@ ENVIRONMENT = {  # unless the user has set them
 POSTGRESQL_OPTIONS = {"connect_timeout": "10", "tcp_user_timeout": "20000"}  # seconds, milliseconds
 ADVISORY_LOCK = 0x6C637472  # any number that nobody else takes; this one spells lctr
 
+_opened: dict[Path, list[tuple[int, int] | None]] = {}
+"""The files that this process has opened as a store's database, each path's in their order."""
+
 
 def ui_command(tracking: TrackingConfig) -> str:
     """What shows the store: the one command that opens MLflow's UI on it, or the server's address."""
@@ -95,7 +98,7 @@ def open_store(tracking: TrackingConfig):
     """
     mlflow = load_mlflow()
     with _first_contact(tracking):
-        client = mlflow.MlflowClient(_with_timeouts(tracking))
+        client = _make_client(mlflow, tracking)
         return client, _find_experiment(mlflow, client, tracking)
 
 
@@ -107,7 +110,37 @@ def open_client(tracking: TrackingConfig):
     """
     mlflow = load_mlflow()
     with _first_contact(tracking):
+        return _make_client(mlflow, tracking)
+
+
+def is_replaced(tracking: TrackingConfig) -> bool:
+    """Whether the file of a store that this process has opened was deleted since, or another put in its place."""
+    if not isinstance(tracking, LocalTracking):
+        return False
+    opened = _opened.get(database(tracking))
+    return bool(opened) and opened[-1] != _identify(database(tracking))
+
+
+def _make_client(mlflow, tracking: TrackingConfig):
+    if not isinstance(tracking, LocalTracking):
         return mlflow.MlflowClient(_with_timeouts(tracking))
+    opened = _opened.setdefault(database(tracking), [])
+    is_new = not opened or is_replaced(tracking)
+    num_before = len(opened) if is_new else len(opened) - 1
+    # MLflow keeps what it has opened, by URI, as long as the process lives: a new file takes another spelling
+    client = mlflow.MlflowClient(f"sqlite:///{store_folder(tracking).as_posix()}{'/.' * num_before}/mlflow.db")
+    if is_new:
+        opened.append(_identify(database(tracking)))
+    return client
+
+
+def _identify(file: Path) -> tuple[int, int] | None:
+    """Which file it is, whatever its name; None where there is none."""
+    try:
+        found = file.stat()
+    except OSError:
+        return None
+    return found.st_dev, found.st_ino
 
 
 def connect(tracking: ServerTracking):
@@ -138,10 +171,10 @@ def _first_contact(tracking: TrackingConfig) -> Iterator[None]:
             yield
 
 
-def _with_timeouts(tracking: TrackingConfig) -> str:
-    """The store's URI, for a database on the network with limits to the time that it may keep silent."""
+def _with_timeouts(tracking: ServerTracking) -> str:
+    """A server's URI, for a database with limits to the time that it may keep silent."""
     uri = store_uri(tracking)
-    if isinstance(tracking, LocalTracking) or is_http(tracking):
+    if is_http(tracking):
         return uri
     parts = urlsplit(uri)
     return urlunsplit(parts._replace(query=urlencode(POSTGRESQL_OPTIONS | dict(parse_qsl(parts.query)))))
