@@ -30,9 +30,10 @@ def compose_config(*overrides):
 def test_every_file_is_covered():
     files = sorted(path.relative_to(config_folder()).as_posix() for path in Path(config_folder()).rglob("*.yaml"))
     own = ["config.yaml", "hydra/hydra_logging/lctrain.yaml", "hydra/job_logging/lctrain.yaml"]
-    own += ["hydra/launcher/ray_cluster.yaml", "hydra/launcher/slurm.yaml", "hydra/sweeper/optuna_study.yaml"]
+    own += [f"hydra/launcher/{name}.yaml" for name in ("joblib_workers", "ray_cluster", "slurm")]
+    own += ["hydra/sweeper/optuna_study.yaml"]
     assert files == sorted(own + [f"{group}/{choice}.yaml" for group, choice in CHOICES])
-    assert len(files) == 57
+    assert len(files) == 58
 
 
 def mark_large(group, choice):

@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import signal
 import subprocess
 import sys
 import time
@@ -268,6 +269,40 @@ def read_store(folder):
     (parent,) = [run for run in runs if "mlflow.parentRunId" not in run.data.tags]
     children = [run for run in runs if run is not parent]
     return parent, sorted(children, key=lambda run: int(run.data.tags["sweep.job"]))
+
+
+@pytest.mark.parametrize(("number", "is_for_all"), [(signal.SIGTERM, False), (signal.SIGINT, True)])
+@needs("hydra/launcher", "joblib")
+def test_an_interrupt_lets_joblibs_workers_end_their_jobs(tmp_path, number, is_for_all):
+    (tmp_path / "temporary").mkdir()
+    extras = ["hydra/launcher=joblib", "hydra.launcher.n_jobs=2", f"training.epochs={ENDLESS}", "seed=0,1,2,3,4"]
+    with subprocess.Popen(
+        [sys.executable, "-m", "lctrain", "-m", *extras, *TINY],
+        cwd=tmp_path,
+        env={**os.environ, "TMPDIR": str(tmp_path / "temporary")},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    ) as sweep:
+        try:
+            for job in (0, 1):
+                wait_for_epoch(tmp_path, job)
+            if is_for_all:
+                os.killpg(sweep.pid, number)  # as a terminal does
+            else:
+                sweep.send_signal(number)
+            out, errors = sweep.communicate(timeout=90)
+        finally:
+            sweep.kill()
+    assert [record["status"] for record in records_in(tmp_path)] == ["interrupted"] * 2, errors
+    assert "3 of 5 jobs were not started." in out
+    assert not list((tmp_path / "temporary").iterdir())
+    assert "resource_tracker" not in errors
+    assert "Traceback" not in errors
+    assert sweep.returncode == 128 + number
+    parent, children = read_store(tmp_path)
+    assert [run.info.status for run in (parent, *children)] == ["KILLED"] * 3
 
 
 SEARCH = ["-m", "hydra/sweeper=optuna"]

@@ -19,6 +19,15 @@ class _LateLauncher(Launcher):
         self.given = {"hydra_context": hydra_context, "task_function": task_function, "config": config}
 
 
+class JoblibLauncher(_LateLauncher):
+    """Runs several jobs at once in joblib's workers, and lets each end its job when the sweep is interrupted."""
+
+    def launch(self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int) -> Sequence[JobReturn]:
+        from hydra_plugins.lctrain_launchers import _joblib
+
+        return _joblib.launch(self.settings, self.given, job_overrides, initial_job_idx)
+
+
 class SlurmLauncher(_LateLauncher):
     """Submits every job to SLURM with sbatch, through submitit, and waits until each has ended in whatever way."""
 

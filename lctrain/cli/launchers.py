@@ -96,7 +96,10 @@ PLUGINS = {
     "hydra/launcher": {
         "basic": Plugin("basic", None, "hydra", {}),
         "joblib": Plugin(
-            "joblib", "joblib", "hydra_plugins.hydra_joblib_launcher", {"n_jobs": PROCESSES, "verbose": COUNT_OR_NONE}
+            "joblib_workers",
+            "joblib",
+            "hydra_plugins.hydra_joblib_launcher",
+            {"n_jobs": PROCESSES, "verbose": COUNT_OR_NONE},
         ),
         "slurm": Plugin("slurm", "slurm", "hydra_plugins.hydra_submitit_launcher", QUEUE_KEYS, program="sbatch"),
         "ray": Plugin("ray_cluster", "ray", "hydra_plugins.hydra_ray_launcher", RAY_KEYS),
