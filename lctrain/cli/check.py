@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 from lctrain.cli.dry import run_dry
 from lctrain.cli.hydra_app import Job
 from lctrain.cli.search_space import is_sweep, read_settings, refuse_resume
-from lctrain.cli.sweep import _validate
+from lctrain.cli.sweep import validate_jobs
 from lctrain.data import check_feeds
 from lctrain.errors import EXIT_DONE, EXIT_USER_ERROR
 from lctrain.summary import summarize
@@ -28,7 +28,7 @@ def run_check(arguments: Sequence[str], tell: Callable[[Exception, str], None]) 
         jobs.append(job)
 
     if is_sweep(arguments):
-        jobs = _validate(arguments, read_settings(arguments).num_trials is not None, tell)
+        jobs = validate_jobs(arguments, read_settings(arguments).num_trials is not None, tell)
         if not jobs:
             return EXIT_USER_ERROR
     else:

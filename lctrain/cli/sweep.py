@@ -72,7 +72,7 @@ def run_sweep(arguments: Sequence[str], tell: Tell) -> int:
     if resumed is not None:
         arguments = continue_arguments(resumed.arguments, arguments)
     settings = read_settings(arguments)
-    jobs = _validate(arguments, settings.num_trials is not None, tell)
+    jobs = validate_jobs(arguments, settings.num_trials is not None, tell)
     if not jobs:
         print("Nothing was run: all jobs must be valid before the first starts.", file=sys.stderr)
         return EXIT_USER_ERROR
@@ -114,7 +114,7 @@ def _lock(folder: Path) -> Iterator[None]:
         lock.release()
 
 
-def _validate(arguments: Sequence[str], is_search: bool, tell: Tell) -> list[Job]:
+def validate_jobs(arguments: Sequence[str], is_search: bool, tell: Tell) -> list[Job]:
     """All jobs, or those that stand for what a sweeper may choose; none where one is wrong, which has been told."""
     jobs: list[Job] = []
 
