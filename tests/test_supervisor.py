@@ -205,7 +205,7 @@ def test_a_changed_configuration_is_not_resumed(tmp_path):
 
 
 def test_a_damaged_or_missing_manifest_is_told(tmp_path):
-    with pytest.raises(FileNotFoundError):
+    with pytest.raises(FileNotFoundError, match=r"sweep\.json"):
         Manifest.read(tmp_path)
     (tmp_path / "sweep.json").write_text('{"arguments": []')
     with pytest.raises(ValueError, match="delimiter"):
