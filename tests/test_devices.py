@@ -285,12 +285,12 @@ def test_two_devices_train_as_one_with_every_implementation(precision, tolerance
         assert is_kept
 
 
-def test_a_mirrored_job_is_logged_and_its_model_loads(tmp_path, run_lctrain):
+def test_a_mirrored_job_is_logged_and_its_model_loads(tmp_path, run_lctrain, monkeypatch):
     arguments = ("strategy=mirrored", "device.logical=2", "training.batch_size=33", "training.epochs=1")
     process = run_lctrain(tmp_path, *SMALL, *arguments)
     assert process.returncode == 0, process.stderr
     assert process.stderr == ""
-    mlflow.set_tracking_uri(f"sqlite:///{tmp_path}/mlflow.db")
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{tmp_path}/mlflow.db")  # which no other test sees
     (run,) = mlflow.search_runs(search_all_experiments=True, output_format="list")
     assert run.data.tags["devices"] == "/device:CPU:0, /device:CPU:1"
     logged = {"strategy": "mirrored", "device.logical": "2", "resolved.replicas": "2", "resolved.device": "cpu"}
