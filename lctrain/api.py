@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     import keras
 
 CHOICES = ("implementation", "data_format", "precision")  # top-level keys that a model is built under
+STATED = ("input_shape", "task", "target_shape", "num_classes", "num_targets")  # by `data`, of what a model fits
 COMPOSED = ("defaults", "hydra")  # keys that only composing files gives a meaning
 
 
@@ -22,6 +23,7 @@ def build(
     config_or_path: Mapping[str, Any] | str | Path,
     input_shape: Sequence[int] | None = None,
     num_classes: int | None = None,
+    num_targets: int | None = None,
     **choices: Any,
 ) -> "keras.Model":
     """The model that a configuration declares, not compiled, its weights drawn.
@@ -32,6 +34,7 @@ def build(
         input_shape: sizes of one example, channels last, without the batch; None takes the configuration's own `inputs`
             or `data`.
         num_classes: what `${data.num_classes}` stands for; None takes the configuration's own `data`.
+        num_targets: what `${data.num_targets}` stands for; likewise.
         **choices: `implementation`, `data_format` and `precision`, as on the command line.
 
     Raises:
@@ -54,7 +57,8 @@ def build(
         if name not in CHOICES:
             raise UserError(f"`{name}` is not an argument of build. {suggest(name, CHOICES)}")
     model, data = _place_shape({"name": "model", **model}, data, input_shape)
-    data = data if num_classes is None else {**data, "num_classes": num_classes}
+    given = {"num_classes": num_classes, "num_targets": num_targets}
+    data = data | {name: value for name, value in given.items() if value is not None}
     try:
         config = _complete({**content, "model": model, **choices}, data)
     except ConfigError as error:
@@ -64,7 +68,7 @@ def build(
 
     if needs_tuning(config):
         raise UserError("`implementation` tuned is for training jobs, whose batch it measures with; here use auto.")
-    return build_model(config, must_classify=False)
+    return build_model(config, must_fit_task=False)
 
 
 def _read(config_or_path: Mapping[str, Any] | str | Path) -> Mapping[str, Any]:
@@ -106,15 +110,21 @@ def _complete(content: Mapping[str, Any], data: Mapping[str, Any]) -> Config:
     packaged = packaged_config()
     if content["model"].get("batch_size") is not None:
         packaged["training"] = {**packaged["training"], "batch_size": content["model"]["batch_size"]}
+    packaged["training"] = {**packaged["training"], "metrics": {}}  # which are those of task classification
     content, problems = resolve({**packaged, **content, "data": data})
-    problems = [
-        Problem(one.path, f"{one.message} Give `num_classes`.") if "'data.num_classes'" in one.message else one
-        for one in problems
-    ]
-    example = {"name": "synthetic", "num_classes": 2, "num_examples": 1, "split_seed": 0}
-    fractions = {"validation_fraction": 0.1, "test_fraction": 0.1}
-    sizes = {key: value for key, value in content["data"].items() if key in ("input_shape", "num_classes")}
-    return validate({**content, "data": example | fractions | sizes}, problems)
+    problems = [_ask_for_sizes(problem) for problem in problems]
+    stated = {key: value for key, value in content["data"].items() if key in STATED}
+    if "task" not in stated and stated.get("num_targets") is not None:
+        stated["task"] = "regression"
+    num_classes = {} if stated.get("task") == "regression" else {"num_classes": 2}
+    example = {"name": "synthetic", "num_examples": 1, "validation_fraction": 0.1, "test_fraction": 0.1}
+    return validate({**content, "data": example | num_classes | stated}, problems)
+
+
+def _ask_for_sizes(problem: Problem) -> Problem:
+    """What a reference misses that is an argument of `build`."""
+    missing = [name for name in ("num_classes", "num_targets") if f"'data.{name}'" in problem.message]
+    return Problem(problem.path, f"{problem.message} Give `{missing[0]}`.") if missing else problem
 
 
 def _as_plain(value: Any, depth: int = 0) -> Any:

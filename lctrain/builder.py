@@ -1,42 +1,49 @@
 """From a validated configuration to a keras.Model."""
 
+import math
 from collections.abc import Mapping
 from typing import Any
 
 import keras
+import numpy as np
 import tensorflow as tf
 
 from lctrain import layers as own_layers
-from lctrain.config import Config
+from lctrain.config import Config, heads
 from lctrain.config.allowlist import LIST_ARGUMENTS, find_class, nested_group
 from lctrain.config.graph import WIRING
-from lctrain.config.objectives import OF_PROBABILITIES, label_encoding, refuse_logits
-from lctrain.config.schema import TrainingConfig
+from lctrain.config.judges import judges_probabilities
+from lctrain.config.objectives import label_encoding, refuse_logits
+from lctrain.config.tasks import TASKS
 from lctrain.errors import ConfigError, Problem
-from lctrain.summary import check_head, input_shapes, layer_problem
+from lctrain.summary import input_shapes, layer_problem
 
 FLOAT_ARGUMENTS = {
     *("initial_learning_rate", "end_learning_rate", "warmup_target", "decay_rate", "power", "t_mul", "m_mul", "values"),
     *("learning_rate", "momentum", "rho", "beta_1", "beta_2", "epsilon", "weight_decay", "ema_momentum"),
     *("clipnorm", "clipvalue", "global_clipnorm", "initial_accumulator_value"),
 }
+Normalization = tuple[np.ndarray, np.ndarray]
 MODULES = {"layers": keras.layers, "cells": keras.layers, "schedules": keras.optimizers.schedules}
 SEVERAL_ARGUMENTS = ("MultiHeadAttention", "GroupQueryAttention")  # whose inputs are not one list
 
 
-def build_model(config: Config, must_classify: bool = True) -> keras.Model:
+def build_model(config: Config, must_fit_task: bool = True, normalization: Normalization | None = None) -> keras.Model:
     """The model that `config.model` declares: its layers, connected as their `inputs` say.
 
     Args:
         config: validated.
-        must_classify: whether the only output of a model of one input must be one score per class.
+        must_fit_task: whether the only output of a model of one input must be what `data.task` asks for.
+        normalization: what is taken from each channel of the only input and what that is divided by; None does neither.
 
     Raises:
-        ConfigError: a layer that can't be built on the shapes that reach it, with its path; an output that is not one
-            score per class.
+        ConfigError: a layer that can't be built on the shapes that reach it, with its path; an output that is not what
+            the task asks for.
     """
     tensors = _make_inputs(config)
     inputs = list(tensors.values())
+    if len(inputs) == 1:
+        tensors = {name: _prepare(tensor, config, normalization) for name, tensor in tensors.items()}
     layers: dict[str, keras.layers.Layer] = {}
     for name, spec in config.model.layers.items():
         sources = {source: tensors[source] for source in spec["inputs"]}
@@ -54,8 +61,8 @@ def build_model(config: Config, must_classify: bool = True) -> keras.Model:
             message = str(error).split("\n\nArguments received")[0]
             raise ConfigError([layer_problem(config, name, shapes, message)]) from error
     outputs = [tensors[name] for name in config.model.outputs]
-    if must_classify and len(inputs) == len(outputs) == 1:
-        problem = check_head(config, (None, *outputs[0].shape[1:]))
+    if must_fit_task and len(inputs) == len(outputs) == 1:
+        problem = heads.check_head(config, {name: (None, *tensor.shape[1:]) for name, tensor in tensors.items()})
         if problem is not None:
             raise ConfigError([problem])
     ends = [ends[0] if len(ends) == 1 else ends for ends in (inputs, outputs)]
@@ -69,16 +76,34 @@ def _make_inputs(config: Config) -> dict[str, keras.KerasTensor]:
     return {name: keras.Input(shape[1:], batch_size, dtype=dtype, name=name) for name, shape in shapes.items()}
 
 
+def _prepare(tensor: keras.KerasTensor, config: Config, normalization: Normalization | None) -> keras.KerasTensor:
+    """The input as the model's own layers get it: normalised, and in training changed at random.
+
+    Raises:
+        ConfigError: an augmentation that can't be applied to it.
+    """
+    if normalization is not None:
+        center, scale = normalization
+        axis = 1 if config.data_format == "channels_first" else -1
+        arguments = {"mean": center, "variance": scale**2, "dtype": tensor.dtype, "name": "data_normalization"}
+        tensor = keras.layers.Normalization(axis, **arguments)(tensor)
+    for i, spec in enumerate(config.data.augmentation):
+        path, shape = f"data.augmentation.{i}", tensor.shape
+        try:
+            tensor = build_layer(f"data_augmentation_{i}", spec)(tensor)
+        except Exception as error:  # whatever Keras says of the arguments is the user's to mend, with its own text
+            message = str(error).split("\n\nArguments received")[0]
+            told = f"({spec['type']}) can't be applied to inputs of shape {shape}: {message}"
+            raise ConfigError([Problem(path, told)]) from error
+        if tensor.shape != shape:
+            raise ConfigError([Problem(path, f"({spec['type']}) must keep the shape {shape}; got {tensor.shape}.")])
+    return tensor
+
+
 def _call(layer: keras.layers.Layer, kind: str, sources: list[keras.KerasTensor]) -> keras.KerasTensor:
     if kind in SEVERAL_ARGUMENTS:
         return layer(*sources)
     return layer(sources[0] if len(sources) == 1 else sources)
-
-
-def gives_probabilities(model: keras.Model) -> bool:
-    """Whether the output's layer ends in a softmax; else its outputs are logits."""
-    last = model.get_layer(model.output_names[0])
-    return isinstance(last, keras.layers.Softmax) or getattr(last, "activation", None) is keras.activations.softmax
 
 
 def _try_penalties(layer: keras.layers.Layer) -> None:
@@ -117,46 +142,59 @@ def build_optimizer(spec: Mapping[str, Any]) -> keras.optimizers.Optimizer:
         raise ConfigError([Problem("optimizer", f"({spec['type']}) can't be made: {error}")]) from error
 
 
-def build_loss(training: TrainingConfig, is_logits: bool) -> keras.losses.Loss:
-    """The loss that `training.loss` declares; without one the cross-entropy, for labels as the metrics want them."""
-    spec = training.loss
+def build_loss(config: Config) -> keras.losses.Loss:
+    """The loss that `training.loss` declares; without one the task's, for labels as the metrics want them."""
+    spec = config.training.loss
     if spec is None:
-        is_one_hot = label_encoding(training.model_dump()) == "one_hot"
-        spec = {"type": "CategoricalCrossentropy" if is_one_hot else "SparseCategoricalCrossentropy"}
-    return _make_judge("losses", "training.loss", spec, is_logits)
+        is_one_hot = label_encoding(config.training.model_dump(), config.data.task) == "one_hot"
+        spec = {"type": "CategoricalCrossentropy" if is_one_hot else TASKS[config.data.task].loss}
+    return _make_judge("losses", "training.loss", spec, config)
 
 
-def build_metrics(training: TrainingConfig, is_logits: bool) -> list[keras.metrics.Metric]:
+def build_metrics(config: Config) -> list[keras.metrics.Metric]:
     """The metrics that `training.metrics` declares, under the names that they have there."""
-    is_one_hot = label_encoding(training.model_dump()) == "one_hot"
-    accuracy = "CategoricalAccuracy" if is_one_hot else "SparseCategoricalAccuracy"
+    encoding = label_encoding(config.training.model_dump(), config.data.task)
+    accuracies = {"integers": "SparseCategoricalAccuracy", "one_hot": "CategoricalAccuracy"}
     metrics = []
-    for name, spec in training.metrics.items():
-        kind = accuracy if spec["type"] == "Accuracy" else spec["type"]
+    for name, spec in config.training.metrics.items():
+        kind = accuracies.get(encoding, "BinaryAccuracy") if spec["type"] == "Accuracy" else spec["type"]
         path = f"training.metrics.{name}"
-        metrics.append(_make_judge("metrics", path, {**spec, "type": kind, "name": name}, is_logits))
+        metrics.append(_make_judge("metrics", path, {**spec, "type": kind, "name": name}, config))
     return metrics
 
 
-def _make_judge(group: str, path: str, spec: Mapping[str, Any], is_logits: bool) -> Any:
+def _make_judge(group: str, path: str, spec: Mapping[str, Any], config: Config) -> Any:
     """A loss or metric, told whether the model gives logits.
 
     Raises:
         ConfigError: where it judges probabilities alone and the model gives logits, or can't be made.
     """
-    entry = find_class(group, spec["type"])
+    entry, task, is_logits = find_class(group, spec["type"]), config.data.task, not heads.gives_probabilities(config)
     if "from_logits" in entry.arguments:
         spec = {"from_logits": is_logits, **spec}
-    elif is_logits and entry.name in OF_PROBABILITIES:
-        raise ConfigError([refuse_logits(path, entry.name)])
+    elif is_logits and judges_probabilities(entry.name, task):
+        raise ConfigError([refuse_logits(path, entry.name, task)])
     if "average" in entry.arguments and spec.get("average") is None:
         spec = {**spec, "average": "macro"}  # one number, not one per class
+    if "threshold" in entry.arguments and task in ("binary", "multilabel"):
+        threshold = 0.5 if spec.get("threshold") is None else spec["threshold"]
+        spec = {**spec, "threshold": _as_logit(threshold) if is_logits else threshold}
     if entry.name in ("IoU", "MeanIoU"):
         spec = {"sparse_y_pred": False, **spec}  # the model gives a score per class, not the class
     try:
         return _make_object(group, spec)
     except ValueError as error:
         raise ConfigError([Problem(path, f"({entry.name}) can't be made: {error}")]) from error
+
+
+def _as_logit(probability: float) -> float:
+    """
+    >>> _as_logit(0.5), _as_logit(1)
+    (0.0, inf)
+    """
+    if probability in (0, 1):
+        return math.inf if probability else -math.inf
+    return math.log(probability / (1 - probability))
 
 
 def build_layer(name: str, spec: Mapping[str, Any]) -> keras.layers.Layer:
@@ -167,7 +205,13 @@ def build_layer(name: str, spec: Mapping[str, Any]) -> keras.layers.Layer:
 def _make_object(group: str, spec: Mapping[str, Any]) -> Any:
     """An object of Keras, or a layer of ours, from its spec."""
     module = own_layers if hasattr(own_layers, spec["type"]) else MODULES.get(group) or getattr(keras, group)
-    return getattr(module, find_class(group, spec["type"]).name)(**_arguments(spec))
+    is_frozen = group in ("layers", "cells") and spec.get("trainable") is False
+    if is_frozen:
+        spec = {name: value for name, value in spec.items() if name != "trainable"}
+    made = getattr(module, find_class(group, spec["type"]).name)(**_arguments(spec))
+    if is_frozen:
+        made.trainable = False  # not by the constructor, which does not hand it on to the layers that this one holds
+    return made
 
 
 def _arguments(spec: Mapping[str, Any]) -> dict[str, Any]:

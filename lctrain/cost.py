@@ -74,8 +74,8 @@ class Cost:
     Args:
         flops: of forward and backward pass, a multiplication and an addition counted as two.
         weights: kernel and bias. Exact.
-        gradients: of the weights. Exact.
-        slots: the optimizer's state. Exact.
+        gradients: of the weights; none of frozen ones. Exact.
+        slots: the optimizer's state; none of frozen weights. Exact.
         matrix: the dense matrix and its gradient, or the sparse one with its indices; exact for the dense one.
         patches: copies of the input, one element for each tap; twice for 1, which cuts them up by position.
     """
@@ -94,7 +94,12 @@ class Cost:
 
 
 def train_step_cost(
-    sizes: LayerSizes, implementation: int | str, batch_size: int, itemsize: int = 4, num_slots: int = 2
+    sizes: LayerSizes,
+    implementation: int | str,
+    batch_size: int,
+    itemsize: int = 4,
+    num_slots: int = 2,
+    is_trainable: bool = True,
 ) -> Cost:
     """The cost of one training step of one layer.
 
@@ -104,6 +109,7 @@ def train_step_cost(
         batch_size: examples of one step.
         itemsize: bytes of one number.
         num_slots: numbers that the optimizer keeps for each parameter: 2 for Adam, 1 for momentum, 0 for plain SGD.
+        is_trainable: whether the weights change; else only the input's gradient is computed.
 
     >>> small = LayerSizes(Window((10, 10), (3, 3), (1, 1)), in_channels=1, filters=7)
     >>> train_step_cost(small, 2, batch_size=32).matrix == 2 * 4 * (10 * 10) * (8 * 8 * 7)
@@ -113,17 +119,18 @@ def train_step_cost(
         implementation = choose_implementation(sizes)
     weights = sizes.parameters * itemsize
     multiplied = {1: sizes.kernel, 2: sizes.dense_matrix, 3: sizes.kernel, "batched": sizes.kernel}
-    matrix = {2: 2 * sizes.dense_matrix * itemsize, 3: sizes.kernel * (SPARSE_INDEX_BYTES + 2 * itemsize)}
+    copies = 2 if is_trainable else 1  # the values, and their gradient
+    matrix = {2: copies * sizes.dense_matrix * itemsize, 3: sizes.kernel * (SPARSE_INDEX_BYTES + copies * itemsize)}
     patches = {
         1: 2 * sizes.patch_elements * batch_size * itemsize,
         3: sizes.patch_elements * batch_size * itemsize,
         "batched": sizes.patch_elements * batch_size * itemsize,
     }
     return Cost(
-        flops=3 * 2 * batch_size * multiplied[implementation],
+        flops=(1 + copies) * 2 * batch_size * multiplied[implementation],
         weights=weights,
-        gradients=weights,
-        slots=num_slots * weights,
+        gradients=weights if is_trainable else 0,
+        slots=num_slots * weights if is_trainable else 0,
         matrix=matrix.get(implementation, 0),
         patches=patches.get(implementation, 0),
     )

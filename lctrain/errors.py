@@ -30,6 +30,10 @@ class DoesNotFit(UserError):  # noqa: N818 - it says what is so, not that someth
     """A job that needs far more memory than is available; the CLI exits with 3."""
 
 
+class TrainingFailed(Exception):  # noqa: N818 - it says what is so, not that something went wrong
+    """A training that can't go on; the CLI shows its text alone, without a traceback, and exits with 1."""
+
+
 @dataclass(frozen=True)
 class Problem:
     """One thing wrong in a configuration.

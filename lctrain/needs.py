@@ -1,11 +1,10 @@
 """What memory a whole training job needs, and whether it is there, before anything is loaded or allocated."""
 
 from dataclasses import dataclass, fields, replace
-from math import prod
 
 from lctrain.config import Config
 from lctrain.cost import choose_implementation
-from lctrain.data import count_examples
+from lctrain.data import held_bytes
 from lctrain.errors import ConfigError, DoesNotFit
 from lctrain.gpus import list_gpus
 from lctrain.memory import GIGABYTE, RUNTIME_BYTES, find_tightest, tell_lack, tell_need
@@ -16,7 +15,7 @@ REFUSED_FROM, WARNED_FROM = 1.25, 0.75  # of what is available; what is told her
 HALF_PRECISIONS = ("mixed_float16", "mixed_bfloat16")
 UPDATE_COPIES = 4  # that an optimizer's step makes of the largest layer's weights
 TRACE_BYTES = 150_000  # of the graphs of implementation 1, for each position
-SPARSE_BYTES = 60  # of implementation 3's indices, for each kernel element, in functions that train, test and predict
+SPARSE_BYTES = 80  # of implementation 3's indices, for each kernel element, in functions that train, test and predict
 LARGEST = {  # of the parts that a configuration can make smaller
     "data": "the data set's arrays: take fewer examples",
     "weights": "weights and gradients: make layers smaller",
@@ -31,7 +30,7 @@ class JobCost:
     """Bytes of the machine's memory that a job holds at its fullest, above what TensorFlow takes, by what holds them.
 
     Args:
-        data: the splits, and TensorFlow's copies of what it trains on and watches.
+        data: arrays of the data set, as loaded and as split; not those that stay on the disk.
         weights: of all layers, with their gradients, and half-precision copies where there are some.
         optimizer: its slots, and what it holds during a step.
         matrix: of locally connected layers, dense or sparse, and the graph of their many small operations.
@@ -110,12 +109,13 @@ def _suggest_less(config: Config, model: ModelSummary, cost: JobCost) -> str:
 def _add_up(config: Config, model: ModelSummary, implementation: int | str | None = None) -> JobCost:
     replicas = _count_replicas(config)  # which hold weights and matrices each, and examples between them
     weights = [replicas * layer.parameters * _itemsize(layer) for layer in model.layers]
-    slots = model.num_slots * sum(weights)
+    trained = [size for size, layer in zip(weights, model.layers, strict=True) if not layer.is_frozen]
+    slots = model.num_slots * sum(trained)
     outputs = sum(num_elements(layer.facts.output_shape) * _computed_itemsize(layer) for layer in model.layers)
     cost = JobCost(
-        data=_data_bytes(config),
-        weights=2 * sum(weights) + (sum(weights) / 2 if config.precision in HALF_PRECISIONS else 0),
-        optimizer=slots + UPDATE_COPIES * max(weights),
+        data=held_bytes(config),
+        weights=sum(weights) + sum(trained) + (sum(weights) / 2 if config.precision in HALF_PRECISIONS else 0),
+        optimizer=slots + UPDATE_COPIES * max(trained, default=0),
         matrix=0,
         activations=2 * config.training.batch_size * outputs,
         copies=(sum(weights) + slots) / replicas,
@@ -161,10 +161,3 @@ def _itemsize(layer: LayerSummary) -> int:
 def _computed_itemsize(layer: LayerSummary) -> int:
     """Bytes of one of a layer's outputs."""
     return 2 if layer.arguments.get("dtype") in HALF_PRECISIONS else _itemsize(layer)
-
-
-def _data_bytes(config: Config) -> float:
-    """Float32 arrays: twice where they are made; then the splits, and what TensorFlow reads of them."""
-    elements = count_examples(config.data) * prod(config.data.input_shape)
-    read = (1 - config.data.test_fraction) * (8 if config.precision == "float64" else 4)
-    return elements * max(2 * 4, 4 + read)

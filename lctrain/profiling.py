@@ -31,13 +31,15 @@ class FirstStepTimer(keras.callbacks.Callback):
             self.seconds = time.perf_counter() - self._start
 
 
-def measure_steps(model: keras.Model, inputs: np.ndarray, labels: np.ndarray) -> dict[str, list[float]]:
+def measure_steps(
+    model: keras.Model, batch: tuple[np.ndarray, ...], check: Callable[[], None] = lambda: None
+) -> dict[str, list[float]]:
     """Times steady steps of a compiled model on one batch; its variables and its optimizer's are left as they were.
 
     Args:
         model: compiled, and fitted for one step at least, so that its train function is traced.
-        inputs: one batch, `(batch, *input_shape)`.
-        labels: `(batch,)`.
+        batch: inputs, `(batch, *input_shape)`, labels, `(batch, ...)`, and maybe weights.
+        check: called before each step; may raise.
 
     Returns:
         Milliseconds of each training step, `train_step`, and of each inference, `inference`.
@@ -45,14 +47,20 @@ def measure_steps(model: keras.Model, inputs: np.ndarray, labels: np.ndarray) ->
     variables = [*model.variables, *model.optimizer.variables]
     before = [keras.ops.convert_to_numpy(variable) for variable in variables]
     distribute = model.distribute_strategy.experimental_distribute_dataset
-    batches = iter(distribute(tf.data.Dataset.from_tensors((inputs, labels)).repeat()))
-    one_batch = [next(iter(distribute(tf.data.Dataset.from_tensors((inputs,)))))]
+    batches = iter(distribute(tf.data.Dataset.from_tensors(batch).repeat()))
+    one_batch = [next(iter(distribute(tf.data.Dataset.from_tensors(batch[:1]))))]
     model.make_train_function()  # these make the functions that fit and predict call, where there are none yet
     model.make_predict_function()
-    milliseconds = {
-        "train_step": _time_steps(lambda: model.train_function(batches), COMPARED_SECONDS),
-        "inference": _time_steps(lambda: model.predict_function(one_batch)),
-    }
+
+    def train() -> None:
+        check()
+        model.train_function(batches)
+
+    def infer() -> None:
+        check()
+        model.predict_function(one_batch)
+
+    milliseconds = {"train_step": _time_steps(train, COMPARED_SECONDS), "inference": _time_steps(infer)}
     for variable, value in zip(variables, before, strict=True):
         variable.assign(value)
     model.reset_metrics()

@@ -7,6 +7,7 @@ from typing import Any
 from lctrain.config import Config
 from lctrain.config.allowlist import find_class, with_defaults
 from lctrain.config.graph import WIRING
+from lctrain.config.heads import check_head, gives_probabilities
 from lctrain.config.objectives import check_logits
 from lctrain.cost import Cost, choose_implementation, train_step_cost
 from lctrain.errors import ConfigError, Problem
@@ -55,6 +56,11 @@ class LayerSummary:
         """What it adds to the model's: nothing where it shares another's weights."""
         return self.facts.parameters if self.shares is None else 0
 
+    @property
+    def is_frozen(self) -> bool:
+        """Whether its weights stay as they are drawn."""
+        return _is_frozen(self.arguments)
+
 
 @dataclass(frozen=True)
 class ModelSummary:
@@ -88,8 +94,8 @@ def summarize(config: Config) -> ModelSummary:
     """The model that a validated configuration declares.
 
     Raises:
-        ConfigError: a layer that does not fit the shapes that reach it, an output that is not one score per class, or a
-            loss or metric that can't judge it, each with its path.
+        ConfigError: a layer that does not fit the shapes that reach it, an output that is not what the task asks for,
+            or a loss or metric that can't judge it, each with its path.
     """
     num_slots = count_slots(config.optimizer)
     inputs = input_shapes(config)
@@ -102,11 +108,10 @@ def summarize(config: Config) -> ModelSummary:
         shapes[name] = layer.facts.output_shape
         _check_shared(config, makers.setdefault(layer.shares or name, layer), layer, read)
     if len(config.model.inputs) == len(config.model.outputs) == 1:
-        problem = check_head(config, shapes[config.model.outputs[0]])
+        problem = check_head(config, shapes)
         problems = [] if problem is None else [problem]
-        last = layers[config.model.outputs[0]]
-        if last.type != "Softmax" and last.arguments.get("activation") != "softmax":
-            problems += check_logits(config.training.model_dump())
+        if not gives_probabilities(config):
+            problems += check_logits(config.training.model_dump(), config.data.task)
         if problems:
             raise ConfigError(problems)
     model = config.model
@@ -121,21 +126,6 @@ def input_shapes(config: Config) -> dict[str, Shape]:
         name: (None, *shape) if config.data_format == "channels_last" else (None, shape[-1], *shape[:-1])
         for name, shape in config.model.inputs.items()
     }
-
-
-def check_head(config: Config, output_shape: Shape) -> Problem | None:
-    """What is wrong with the only output, which must be one score per class: a probability or a logit."""
-    (name,), num_classes = config.model.outputs, config.data.num_classes
-    path = f"model.layers.{name}"
-    if output_shape != (None, num_classes):
-        expected = f"must give one score per class, an output of shape (None, {num_classes})"
-        fix = 'End with a Dense layer of `units: "${data.num_classes}"`, after a Flatten.'
-        return Problem(path, f"{expected}; got {output_shape}. {fix}")
-    activation = with_defaults("layers", config.model.layers[name]).get("activation")
-    if activation not in (None, "softmax", "linear"):
-        expected = "must end in probabilities (activation: softmax) or logits (no activation)"
-        return Problem(path, f"{expected}; got activation {activation!r}.")
-    return None
 
 
 def layer_problem(config: Config, name: str, shapes: Mapping[str, Shape], message: str) -> Problem:
@@ -191,11 +181,22 @@ def _summarize_layer(config: Config, name: str, shapes: Mapping[str, Shape], num
         asked = local["implementation"]
         resolved = choose_implementation(facts.local) if asked == "auto" else asked
         itemsize, examples = ITEMSIZES.get(local["dtype"], 4), config.training.batch_size * facts.calls
-        costs = {choice: train_step_cost(facts.local, choice, examples, itemsize, num_slots) for choice in COMPARED}
+        is_trainable = not _is_frozen(arguments)
+        costs = {
+            choice: train_step_cost(facts.local, choice, examples, itemsize, num_slots, is_trainable)
+            for choice in COMPARED
+        }
     shares = spec.get("shares")
     if shares is not None:
         costs = {choice: replace(cost, weights=0, gradients=0, slots=0) for choice, cost in costs.items()}
     return LayerSummary(name, spec["type"], arguments, inputs, read, facts, shares, asked, resolved, costs)
+
+
+def _is_frozen(arguments: Mapping[str, Any]) -> bool:
+    """Whether a layer, or the one that it wraps, is not trainable."""
+    while arguments.get("trainable", True) and isinstance(arguments.get("layer"), Mapping):
+        arguments = arguments["layer"]
+    return not arguments.get("trainable", True)
 
 
 def _find_local(arguments: Mapping[str, Any]) -> Mapping[str, Any]:

@@ -7,6 +7,7 @@ import numpy as np
 
 from lctrain import memory
 from lctrain.config import Config
+from lctrain.config.tasks import num_outputs
 from lctrain.libraries import load_libraries
 
 WHOLE_MODEL = "(model)"  # the name of a case that is no layer's
@@ -47,12 +48,24 @@ def measure_model(config: Config) -> dict[str, Any]:
     generator = np.random.default_rng(config.seed)
     batch_size = config.training.batch_size
     inputs = generator.standard_normal((batch_size, *model.input_shape[1:]), dtype=np.float32)
-    labels = training.encode_labels(generator.integers(config.data.num_classes, size=batch_size), config)
+    labels = training.encode_labels(draw_labels(config, batch_size, generator), config)
     started = time.perf_counter()
     model.train_on_batch(inputs, labels)
     first_step_seconds = time.perf_counter() - started
-    steps = profiling.measure_steps(model, inputs, labels)
+    steps = profiling.measure_steps(model, (inputs, labels))
     peak = memory.peak_memory_bytes() - before
     return profiling.bench_figures(
         model, build_seconds, first_step_seconds, steps["train_step"], steps["inference"], peak
     )
+
+
+def draw_labels(config: Config, num: int, generator: np.random.Generator) -> np.ndarray:
+    """Random labels as the data set of the task would give them: `(num, *target_shape)`, and the outputs behind it."""
+    data = config.data
+    shape = (num, *data.target_shape)
+    if data.task == "classification":
+        return generator.integers(data.num_classes, size=shape)
+    shape = (*shape, num_outputs(data))
+    if data.task == "regression":
+        return generator.standard_normal(shape, dtype=np.float32)
+    return generator.integers(2, size=shape).astype(np.float32)

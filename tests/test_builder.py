@@ -3,9 +3,10 @@ import numpy as np
 import pytest
 from conftest import make_config
 
-from lctrain.builder import build_model, build_optimizer, describe_layers, gives_probabilities
+from lctrain.builder import build_model, build_optimizer, describe_layers
 from lctrain.config import validate
 from lctrain.config.allowlist import classes
+from lctrain.config.heads import gives_probabilities
 from lctrain.errors import ConfigError
 
 
@@ -84,10 +85,10 @@ def test_nested_objects_are_built_with_their_arguments():
 
 @pytest.mark.parametrize(("activation", "probable"), [("softmax", True), (None, False), ("linear", False)])
 def test_the_head_gives_probabilities_or_logits(activation, probable):
-    model = build(model=with_layers(flatten=FLATTEN, head=HEAD | {"activation": activation}))
-    assert gives_probabilities(model) == probable
+    layers = with_layers(flatten=FLATTEN, head=HEAD | {"activation": activation})
+    assert gives_probabilities(validate(make_config(model=layers))) == probable
     layers = with_layers(flatten=FLATTEN, head=HEAD | {"activation": None}, last={"type": "Softmax"})
-    assert gives_probabilities(build(model=layers))
+    assert gives_probabilities(validate(make_config(model=layers)))
 
 
 @pytest.mark.parametrize("name", sorted(classes("optimizers")))

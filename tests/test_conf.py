@@ -4,16 +4,25 @@ import re
 from math import prod
 from pathlib import Path
 
+import numpy as np
 import pytest
 from hydra import compose, initialize_config_dir
+from made_files import make_arrays, make_downloads, make_images, make_table
 from omegaconf import OmegaConf
 
 from lctrain.builder import build_model, build_optimizer
 from lctrain.cli.hydra_app import config_folder, list_choices
+from lctrain.cli.overrides import leave_keys_to_validation
 from lctrain.config import validate
-from lctrain.data import LOADERS, load_splits
+from lctrain.config.references import resolve
+from lctrain.config.tasks import output_shape
+from lctrain.data import LOADERS, complete_statement, load_splits
 from lctrain.summary import summarize
 
+REGRESSION = ["data=synthetic", "data.task=regression", "data.num_classes=null", "model=dense"]
+REGRESSION += ["model.layers.head={type: Dense, units: '${data.num_targets}', activation: linear}"]
+DOWNLOADED = ("mnist", "fashion_mnist", "cifar10", "cifar100")
+GLOBAL = ("experiment", "debug")  # groups whose files hold parts of everything
 CHOICES = [(group, choice) for group, choices in list_choices().items() for choice in choices]
 MODELS = list_choices()["model"]
 LARGE = ("deepface",)  # built under the marker `slow` alone
@@ -24,7 +33,22 @@ LOCAL = ("LocallyConnected1D", "LocallyConnected2D", "LocallyConnected3D", "LowR
 
 def compose_config(*overrides):
     with initialize_config_dir(str(config_folder()), version_base="1.3"):
-        return validate(OmegaConf.to_container(compose("config", list(overrides)), resolve=True))
+        composed = compose("config", [leave_keys_to_validation(override) for override in overrides])
+        return validate(*resolve(complete_statement(OmegaConf.to_container(composed))))
+
+
+@pytest.fixture(scope="session")
+def own_files(tmp_path_factory):
+    """By data set, the overrides that name files of one's own, or a copy of what is downloaded."""
+    folder = tmp_path_factory.mktemp("files")
+    make_downloads(folder / "downloads")
+    table = make_table(folder / "my.csv", {"target": [row % 3 for row in range(80)], "kind": np.arange(80) % 7})
+    downloads = {name: [f"data.folder={folder / 'downloads'}"] for name in DOWNLOADED}
+    return downloads | {
+        "arrays": [f"data.path={make_arrays(folder)}"],
+        "table": [f"data.path={table}", "data.target=target"],
+        "images": [f"data.path={make_images(folder / 'images')}"],
+    }
 
 
 def test_every_file_is_covered():
@@ -33,7 +57,7 @@ def test_every_file_is_covered():
     own += [f"hydra/launcher/{name}.yaml" for name in ("joblib_workers", "ray_cluster", "slurm")]
     own += ["hydra/sweeper/optuna_study.yaml"]
     assert files == sorted(own + [f"{group}/{choice}.yaml" for group, choice in CHOICES])
-    assert len(files) == 58
+    assert len(files) == 71
 
 
 def mark_large(group, choice):
@@ -41,14 +65,15 @@ def mark_large(group, choice):
 
 
 @pytest.mark.parametrize(("group", "choice"), [mark_large(*pair) for pair in CHOICES])
-def test_every_choice_composes_validates_and_builds(group, choice):
-    model = ["model=dense"] if group == "data" else []  # the dense baseline takes any shape
-    config = compose_config(f"{group}={choice}", *model)
-    if group != "experiment":
+def test_every_choice_composes_validates_and_builds(group, choice, own_files):
+    others = ["model=dense", *own_files.get(choice, [])] if group == "data" else []  # the dense one takes any shape
+    others += REGRESSION if choice == "regression" else []
+    config = compose_config(f"{group}={choice}", *others)
+    if group not in GLOBAL:
         name = config.optimizer["type"].lower() if group == "optimizer" else getattr(config, group).name
         assert name == ("synthetic" if choice.startswith("synthetic_") else choice)
     built, summary = build_model(config), summarize(config)
-    assert built.output_shape == (None, config.data.num_classes)
+    assert built.output_shape == output_shape(config.data)
     assert built.count_params() == summary.parameters
     for layer in summary.layers:
         assert built.get_layer(layer.name).output.shape == layer.facts.output_shape
@@ -56,16 +81,17 @@ def test_every_choice_composes_validates_and_builds(group, choice):
 
 
 @pytest.mark.parametrize("choice", list_choices()["data"])
-def test_every_data_set_holds_what_it_states(choice):
-    config = compose_config(f"data={choice}", "model=dense")
+def test_every_data_set_holds_what_it_states(choice, own_files):
+    config = compose_config(f"data={choice}", "model=dense", *own_files.get(choice, []))
     splits = load_splits(config.data, config.data_format)
     assert list(splits.train.inputs.shape[1:]) == config.data.input_shape
+    assert splits.train.labels.max() + 1 == config.data.num_classes
 
 
 @pytest.mark.parametrize(("group", "choice"), CHOICES)
 def test_every_file_opens_with_its_command_and_what_it_is(group, choice):
     lines = (config_folder() / group / f"{choice}.yaml").read_text().splitlines()
-    if group == "experiment":
+    if group in GLOBAL:
         assert lines.pop(0) == "# @package _global_"  # which Hydra reads in the first line alone
     first, second, *_ = lines
     assert first.startswith("# python -m lctrain ")
@@ -74,7 +100,8 @@ def test_every_file_opens_with_its_command_and_what_it_is(group, choice):
 
 
 def test_every_loader_has_a_choice():
-    assert set(LOADERS) == {compose_config(f"data={choice}").data.name for choice in list_choices()["data"]}
+    made_of_others = ("synthetic_faces", "synthetic_genomes", "synthetic_sequences", "synthetic_volumes")
+    assert set(LOADERS) == set(list_choices()["data"]) - set(made_of_others)
 
 
 def test_a_model_chooses_its_data_and_the_command_line_wins():

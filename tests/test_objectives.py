@@ -37,8 +37,9 @@ SCHEDULES = {
 }
 
 
-def configure(optimizer=None, **changes):
-    config = make_config()
+def configure(optimizer=None, activation="softmax", **changes):
+    config = copy.deepcopy(make_config())
+    config["model"]["layers"]["head"]["activation"] = activation
     config["training"] = config["training"] | changes
     return validate(config | ({} if optimizer is None else {"optimizer": optimizer}))
 
@@ -53,14 +54,14 @@ def problems_of(**changes):
 def test_every_loss_judges_class_scores(name):
     config = configure(loss=name, metrics={})
     labels = training.encode_labels(LABELS, config)
-    value = build_loss(config.training, is_logits=False)(labels, SCORES)
+    value = build_loss(config)(labels, SCORES)
     assert np.isfinite(float(value))
 
 
 @pytest.mark.parametrize("name", sorted(classes("metrics")))
 def test_every_metric_judges_class_scores(name):
     config = configure(metrics={"mine": {"type": name, **ARGUMENTS.get(name, {})}})
-    (metric,) = build_metrics(config.training, is_logits=False)
+    (metric,) = build_metrics(config)
     metric.update_state(training.encode_labels(LABELS, config), SCORES)
     assert metric.name == "mine"
     assert np.isfinite(float(metric.result()))
@@ -93,11 +94,11 @@ def test_every_schedule_sets_the_learning_rate_of_each_step(name):
 
 
 def test_by_default_cross_entropy_and_accuracy():
-    config = validate(make_config())
-    loss = build_loss(config.training, is_logits=True)
+    config = configure(activation=None)
+    loss = build_loss(config)
     assert isinstance(loss, keras.losses.SparseCategoricalCrossentropy)
     assert loss.from_logits
-    (metric,) = build_metrics(config.training, is_logits=True)
+    (metric,) = build_metrics(config)
     assert isinstance(metric, keras.metrics.SparseCategoricalAccuracy)
     assert training.encode_labels(LABELS, config) is LABELS
 
@@ -106,8 +107,8 @@ def test_the_default_loss_takes_the_labels_that_the_metrics_want():
     config = configure(metrics=["accuracy", "AUC", {"top_k_categorical_accuracy": 2}])
     assert list(config.training.metrics) == ["accuracy", "auc", "top_k_categorical_accuracy"]
     assert config.training.metrics["top_k_categorical_accuracy"] == {"type": "TopKCategoricalAccuracy", "k": 2}
-    assert isinstance(build_loss(config.training, is_logits=False), keras.losses.CategoricalCrossentropy)
-    assert isinstance(build_metrics(config.training, False)[0], keras.metrics.CategoricalAccuracy)
+    assert isinstance(build_loss(config), keras.losses.CategoricalCrossentropy)
+    assert isinstance(build_metrics(config)[0], keras.metrics.CategoricalAccuracy)
     np.testing.assert_array_equal(training.encode_labels(LABELS, config), np.eye(NUM_CLASSES)[LABELS])
 
 
@@ -119,7 +120,7 @@ def test_losses_take_their_arguments_in_every_spelling():
         {"type": "huber", "delta": 2.0},
     ):
         config = configure(loss=spelling)
-        assert float(build_loss(config.training, False)([[5.0]], [[0.0]])) == 2 * (5 - 2 / 2)
+        assert float(build_loss(config)([[5.0]], [[0.0]])) == 2 * (5 - 2 / 2)
     assert configure(loss="mse").training.loss == {"type": "MeanSquaredError"}
 
 
@@ -190,9 +191,9 @@ def test_what_can_not_judge_is_told(changes, path, message):
 
 
 def test_what_judges_probabilities_refuses_logits():
-    config = configure(metrics={"precision": "precision"})
+    config = configure(activation=None, metrics={"precision": "precision"})
     with pytest.raises(ConfigError, match=r"`training.metrics.precision` \(Precision\) judges probabilities"):
-        build_metrics(config.training, is_logits=True)
+        build_metrics(config)
 
 
 def test_a_schedule_is_checked_with_its_path():

@@ -112,7 +112,7 @@ def test_measuring_leaves_the_model_as_it_was():
     model, splits, config, *_ = train()
     before = [np.asarray(variable) for variable in (*model.variables, *model.optimizer.variables)]
     measured = profiling.step_metrics(
-        profiling.measure_steps(model, splits.train.inputs[:16], splits.train.labels[:16]), batch_size=16
+        profiling.measure_steps(model, (splits.train.inputs[:16], splits.train.labels[:16])), batch_size=16
     )
     after = [np.asarray(variable) for variable in (*model.variables, *model.optimizer.variables)]
     for one, two in zip(before, after, strict=True):

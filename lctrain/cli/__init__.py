@@ -7,19 +7,31 @@ from collections.abc import Sequence
 from importlib import import_module
 
 from lctrain import __version__
-from lctrain.cli.process import Terminated, leave_at_once, prepare_process
+from lctrain.cli.process import prepare_process
 from lctrain.errors import (
     EXIT_DONE,
     EXIT_INTERRUPTED,
     EXIT_NO_MEMORY,
     EXIT_TERMINATED,
+    TrainingFailed,
     UserError,
     exit_code_of,
     suggest,
 )
+from lctrain.interrupts import Terminated, leave_at_once
 
 VERBS = {  # by name: a line on what it does, and the module here and its function that do it
     "train": ("train one model, or several with -m; the verb may be left out", "train", "run_train"),
+    "evaluate": (
+        "loss and metrics of a run's model on its test split, or on other data: run=ID",
+        "judge",
+        "run_evaluate",
+    ),
+    "predict": (
+        "what a run's model predicts, as CSV or .npy: run=ID [--inputs FILE] [--out FILE]",
+        "judge",
+        "run_predict",
+    ),
     "bench": ("time every locally connected layer and the whole model; --out FILE writes JSON", "bench", "run_bench"),
     "sync": ("deliver what runs logged while their store was out of reach: sync [FOLDER ...]", "sync", "run_sync"),
     "show": ("print layers, shapes, parameters and costs, building nothing; --svg FILE draws them", "show", "run_show"),
@@ -122,7 +134,7 @@ def _tell(error: Exception, heading: str, debug: bool) -> int:
     text = "\n".join(str(error).splitlines()[:3])
     if debug:
         traceback.print_exception(error)
-    elif isinstance(error, UserError):
+    elif isinstance(error, UserError | TrainingFailed):
         print(f"{heading}: {error}", file=sys.stderr)
     elif exit_code_of(error) == EXIT_NO_MEMORY:
         print(f"{heading}: the job does not fit into memory: {text}", file=sys.stderr)

@@ -2,9 +2,13 @@
 
 import tempfile
 from collections.abc import Callable, Sequence
+from typing import Any
 
-from lctrain.cli.hydra_app import Job, run_jobs
-from lctrain.cli.overrides import quote, split_override
+from omegaconf import OmegaConf
+
+from lctrain.cli.hydra_app import Job, launch, run_jobs
+from lctrain.cli.overrides import check_arguments, quote, split_override
+from lctrain.config.references import resolve
 
 
 def run_dry(look: Callable[[Job], None], arguments: Sequence[str], tell: Callable[[Exception, str], None]) -> int:
@@ -12,6 +16,20 @@ def run_dry(look: Callable[[Job], None], arguments: Sequence[str], tell: Callabl
     with tempfile.TemporaryDirectory(prefix="lctrain-dry-") as folder:
         nowhere = [f"hydra.run.dir={quote(folder)}", f"hydra.sweep.dir={quote(folder)}", "hydra.output_subdir=null"]
         return run_jobs(look, [*arguments, *nowhere, *quiet(arguments), "hydra/job_logging=disabled"], tell)
+
+
+def compose_dry(arguments: Sequence[str]) -> dict[str, Any]:
+    """What a command line composes, its references resolved, not validated; nothing of Hydra's stays behind."""
+    composed: list[dict[str, Any]] = []
+
+    def keep(config) -> None:
+        composed.append(resolve(OmegaConf.to_container(config, resolve=False))[0])
+
+    check_arguments(arguments)
+    with tempfile.TemporaryDirectory(prefix="lctrain-dry-") as folder:
+        nowhere = [f"hydra.run.dir={quote(folder)}", "hydra.output_subdir=null", "hydra/job_logging=disabled"]
+        launch(keep, [*arguments, *nowhere, *quiet(arguments)])
+    return composed[0]
 
 
 def quiet(arguments: Sequence[str]) -> list[str]:

@@ -26,6 +26,7 @@ from lctrain.cli.overrides import FORCED, check_arguments, leave_keys_to_validat
 from lctrain.cli.user_files import check_user_files
 from lctrain.config import Config, validate
 from lctrain.config.references import resolve
+from lctrain.data import complete_statement
 from lctrain.errors import (
     EXIT_DONE,
     EXIT_FAILED,
@@ -137,7 +138,8 @@ def read_job(composed: DictConfig) -> Job:
         ConfigError: holds every problem of its configuration.
     """
     hydra_config = HydraConfig.get()
-    config = validate(*resolve(OmegaConf.to_container(composed, resolve=False)))
+    raw = complete_statement(OmegaConf.to_container(composed, resolve=False))
+    config = validate(*resolve(raw))
     _check_store(config)
     overrides = [override.removeprefix(FORCED) for override in hydra_config.overrides.task]
     return Job(config, overrides, Path(hydra_config.runtime.output_dir), OmegaConf.select(hydra_config, "job.num"))

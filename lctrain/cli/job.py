@@ -1,8 +1,10 @@
 """One training job from a validated configuration to a finished run."""
 
 import os
+import shutil
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Mapping, Sequence
 from importlib.metadata import version
@@ -13,27 +15,35 @@ import yaml
 
 import lctrain
 from lctrain import memory
-from lctrain.cli.process import Terminated, leave_at_once, prepare_process
+from lctrain.cli import unfinished
+from lctrain.cli.process import prepare_process
+from lctrain.cli.unfinished import STATES, Unfinished
 from lctrain.config import Config
 from lctrain.cost import MEBIBYTE
-from lctrain.data import check_feeds
+from lctrain.data import Splits, check_feeds, load_splits
 from lctrain.errors import EXIT_INTERRUPTED, EXIT_TERMINATED, UserError
+from lctrain.interrupts import Terminated, interrupts, leave_at_once
 from lctrain.libraries import Devices, load_libraries
 from lctrain.machine import describe_machine
 from lctrain.needs import check_memory
-from lctrain.tracking import Run, check_writable, start_run, ui_command
+from lctrain.tracking import Run, check_writable, fetch_run, start_run, ui_command
 from lctrain.tuning import needs_tuning, tune
 
 
 def run_job_of_sweep(*arguments) -> dict[str, float]:
-    """`run_job`, with the same arguments, as all that a process does."""
+    """`run_job_in_place`, with the same arguments, as all that a process does."""
     prepare_process()
     try:
-        return run_job(*arguments)
+        return run_job_in_place(*arguments)
     except KeyboardInterrupt:
         return leave_at_once(EXIT_INTERRUPTED)
     except Terminated:
         return leave_at_once(EXIT_TERMINATED)
+
+
+def run_job_in_place(*arguments) -> dict[str, float]:
+    """`run_job`, with the same arguments, for a job of a sweep: what was begun in its folder goes on."""
+    return run_job(*arguments, goes_on=True)
 
 
 def run_job(
@@ -42,6 +52,7 @@ def run_job(
     folder: Path,
     parent: Path | None = None,
     tags: Mapping[str, str] = MappingProxyType({}),
+    goes_on: bool = False,
 ) -> dict[str, float]:
     """Trains, measures and tracks one model; prints what was reached.
 
@@ -51,6 +62,7 @@ def run_job(
         folder: the job's own, for what it writes besides the store.
         parent: the journal's folder of the run of the sweep that this job belongs to.
         tags: of the run, besides those that every run has.
+        goes_on: whether a job that was left unfinished in the folder is taken up.
 
     Returns:
         The metrics: of the last epoch, of the test split, counts, times and memory.
@@ -58,23 +70,73 @@ def run_job(
     Raises:
         UserError: what only building shows (a window larger than its input, an unwritable store).
         DoesNotFit: it needs far more memory than is available.
+        TrainingFailed: the loss became inf or nan.
     """
     check_feeds(config)
     check_writable(config.tracking)
     _check_backend()
-    warning = check_memory(config)
-    if warning:
-        print(warning, file=sys.stderr)
-    devices = load_libraries(config)
-    name = f"{config.model.name}-{config.implementation}"
-    tags = _tags(config) | devices.tags | dict(tags) | ({"memory_warning": warning} if warning else {})
-    with start_run(config.tracking, name, tags, folder, parent) as run:
-        run.log_params(config.model_dump())
-        run.log_text(yaml.safe_dump(config.model_dump(), sort_keys=False), "config/config.yaml")
-        run.log_text(yaml.safe_dump(list(overrides)), "config/overrides.yaml")
-        metrics = _train(_resolve_tuned(config, run, devices), run, devices)
+    _check_init_from(config)
+    with unfinished.held(folder):
+        begun = _read_begun(config, folder, goes_on)
+        warning = check_memory(config)
+        if warning:
+            print(warning, file=sys.stderr)
+        devices = load_libraries(config)
+        name = f"{config.model.name}-{config.implementation}"
+        tags = _tags(config) | devices.tags | dict(tags) | ({"memory_warning": warning} if warning else {})
+        journal = None if begun is None else Path(begun.journal)
+        with start_run(config.tracking, name, tags, folder, parent, journal, repeats=True) as run:
+            run.log_params(config.model_dump())
+            run.log_text(yaml.safe_dump(config.model_dump(), sort_keys=False), "config/config.yaml")
+            run.log_text(yaml.safe_dump(list(overrides)), "config/overrides.yaml")
+            resolved = _resolve_tuned(config, run, devices) if begun is None else begun.resolve(config)
+            splits = load_splits(config.data, config.data_format)
+            _note_begun(begun, resolved, digest=unfinished.digest(config), overrides=overrides, run=run, splits=splits)
+            with interrupts.held(lambda: run.end_at_once("KILLED", "interrupted twice")):
+                metrics = _train(resolved, run, devices, splits, folder)
+    shutil.rmtree(folder / STATES)  # the job is done, and the run has its model
     _print_summary(config, metrics)
     return metrics
+
+
+def _read_begun(config: Config, folder: Path, goes_on: bool) -> Unfinished | None:
+    """The job that this one goes on with; None where it begins.
+
+    Raises:
+        UserError: an unfinished job in the folder that is another, or is not meant.
+    """
+    begun = unfinished.read_unfinished(folder)
+    if begun is None:
+        return None
+    there = f"`hydra.run.dir` {str(folder)!r} holds a job that was not finished"
+    if not goes_on:
+        raise UserError(f"{there}. Go on with it by resume=true, or choose another folder.")
+    if begun.digest != unfinished.digest(config):
+        raise UserError(f"{there}, of another configuration. Choose another folder.")
+    return begun
+
+
+def _note_begun(
+    begun: Unfinished | None, config: Config, *, digest: str, overrides: Sequence[str], run: Run, splits: Splits
+) -> None:
+    """Lets the folder say what is done here; where it said so before, warns of what is no longer the same.
+
+    Raises:
+        UserError: other data than the job was begun with.
+    """
+    environment, data = unfinished.describe_environment(), unfinished.fingerprint(splits)
+    folder = run.folder.parent
+    if begun is None:
+        layers = config.model.model_dump()
+        known = digest, str(run.folder), list(overrides), str(Path.cwd()), layers, config.jit_compile
+        Unfinished(*known, environment, data).write(folder)
+        return
+    if begun.data != data:
+        raise UserError("`data` has changed since the job was begun, which can't go on with other examples.")
+    differences = unfinished.tell_differences(begun.environment, environment)
+    if differences:
+        print(differences, file=sys.stderr)
+        run.log_tags({"resume_warning": differences})
 
 
 def _resolve_tuned(config: Config, run: Run, devices: Devices) -> Config:
@@ -89,21 +151,18 @@ def _resolve_tuned(config: Config, run: Run, devices: Devices) -> Config:
     return tuning.config
 
 
-def _train(config: Config, run: Run, devices: Devices) -> dict[str, float]:
-    from lctrain import data, profiling, training
-    from lctrain.builder import build_model, describe_layers
-    from lctrain.replicas import make_strategy
+def _train(config: Config, run: Run, devices: Devices, splits: Splits, folder: Path) -> dict[str, float]:
+    from lctrain import training
+    from lctrain.builder import describe_layers
     from lctrain.report import draw_loss_curve
 
+    training.check_extras(config.training)
     training.prepare_process(config)
-    strategy = make_strategy(config.strategy, devices.names)
     memory.reset_peak_memory()
-    splits = data.load_splits(config.data, config.data_format)
     with run.paused():  # which waits for MLflow to be loaded: that memory is not the model's
         memory_before = memory.resident_memory_bytes()
         start = time.perf_counter()
-        with strategy.scope():
-            model = build_model(config)
+        model = _build(config, devices, splits)
         build_seconds = time.perf_counter() - start
     metrics = {
         "build_seconds": build_seconds,
@@ -115,30 +174,85 @@ def _train(config: Config, run: Run, devices: Devices) -> dict[str, float]:
     run.log_table(layers, "model/layers.json")
     chosen = {name: choice for name, choice in zip(layers["name"], layers["implementation"], strict=True) if choice}
     resolved = {"jit_compile": config.jit_compile, "implementation": chosen}
-    resolved |= {"device": devices.taken.name, "replicas": strategy.num_replicas_in_sync}
+    resolved |= {"device": devices.taken.name, "replicas": model.distribute_strategy.num_replicas_in_sync}
     run.log_params({"resolved": resolved})
     training.compile_model(model, config)
-    first_step = profiling.FirstStepTimer()
-    history = training.fit(model, splits, config, [first_step, training.EpochMetrics(run.log_metrics)])
+    if config.init_from is not None:
+        _initialize(model, config, run)
+    interrupts.check()
+    history, first_step_seconds = _fit(model, splits, config, run, folder)
     tested = training.evaluate(model, splits.test, config)
     measured = {f"test_{name}": value for name, value in tested.items()}
-    measured["first_step_seconds"] = first_step.seconds
+    measured |= {} if first_step_seconds is None else {"first_step_seconds": first_step_seconds}
     measured["peak_memory_mb"] = (memory.peak_memory_bytes() - memory_before) / MEBIBYTE
-    batch_size = config.training.batch_size
-    one_batch = splits.train.inputs[:batch_size], training.encode_labels(splits.train.labels[:batch_size], config)
-    with run.paused():
-        measured |= profiling.step_metrics(profiling.measure_steps(model, *one_batch), len(one_batch[1]))
+    measured |= _measure_steps(model, splits, config, run)
     run.log_metrics(measured)
-    run.log_figure(draw_loss_curve(history, config.training.loss), "loss_curve.png")
+    run.log_figure(draw_loss_curve(history, config.training.loss, config.data.task), "loss_curve.png")
     run.log_model(model, _requirements())
     last = {name: values[-1] for name, values in history.items()}
     return last | metrics | measured
+
+
+def _build(config: Config, devices: Devices, splits: Splits):
+    """The model in the scope of its strategy, its input normalised as the training split asks for."""
+    from lctrain.builder import build_model
+    from lctrain.data import fit_normalization
+    from lctrain.replicas import make_strategy
+
+    kind = config.data.normalize
+    fitted = None if kind == "none" else fit_normalization(splits.train.inputs, kind, config.data_format)
+    with make_strategy(config.strategy, devices.names).scope():
+        return build_model(config, normalization=fitted)
+
+
+def _fit(model, splits: Splits, config: Config, run: Run, folder: Path) -> tuple[dict[str, list[float]], float | None]:
+    """The history, and the seconds of the first step; None where there was none, as all were done before."""
+    from lctrain import profiling, training
+
+    first_step = profiling.FirstStepTimer()
+    callbacks = [first_step, training.EpochMetrics(run.log_metrics)]
+    if config.training.log_every_steps is not None:
+        callbacks.append(training.StepLosses(run.log_metrics, config.training.log_every_steps))
+    callbacks += training.make_extras(config.training, folder)
+    return training.fit(model, splits, config, callbacks, folder / STATES), first_step.seconds
+
+
+def _initialize(model, config: Config, run: Run) -> None:
+    """Gives the model the weights that `init_from` names, and the run a table of which layers got them."""
+    from lctrain import training
+
+    with tempfile.TemporaryDirectory(prefix="lctrain-init-") as folder:
+        file = Path(config.init_from)
+        if file.suffix != ".keras":
+            file = fetch_run(config.tracking, config.init_from, Path(folder), "init_from").model_file
+        became = training.copy_weights(training.load_model(file, "init_from"), model)
+    run.log_table({"layer": list(became), "weights": list(became.values())}, "model/init_from.json")
+    for name, what in became.items():
+        if what != "copied":
+            print(f"init_from: `{name}` {what}.", file=sys.stderr)
+
+
+def _measure_steps(model, splits: Splits, config: Config, run: Run) -> dict[str, float]:
+    """Times of steady steps on the first batch of the training split."""
+    from lctrain import profiling, training
+
+    batch = training.training_batches(splits.train, config).first()
+    with run.paused():
+        return profiling.step_metrics(profiling.measure_steps(model, batch, interrupts.check), len(batch[1]))
 
 
 def _check_backend() -> None:
     if os.environ.get("KERAS_BACKEND") != "tensorflow":
         got = os.environ.get("KERAS_BACKEND")
         raise UserError(f"`KERAS_BACKEND` must be tensorflow, or not be set; got {got!r}.")
+
+
+def _check_init_from(config: Config) -> None:
+    """Whether a file that the weights come from is there; a run is looked for once MLflow is loaded."""
+    name = config.init_from
+    is_path = name is not None and ("/" in name or "." in name)
+    if is_path and not (name.endswith(".keras") and Path(name).is_file()):
+        raise UserError(f"`init_from` must be a run's id or a .keras file that is there; got {name!r}.")
 
 
 def _tags(config: Config) -> dict[str, str]:

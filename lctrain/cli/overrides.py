@@ -15,7 +15,8 @@ from lctrain.errors import UserError, suggest
 PLAIN_KEY = re.compile(r"[A-Za-z_][\w.]*")
 NO_NAME = re.compile(r"|null|true|false|[-+.\d][-+.\deE]*", re.IGNORECASE)
 FORCED = "++"  # Hydra's prefix of an override that may set a new key or an old one
-GROUPS = ("model", "data", "optimizer", "training", "device", "tracking", "experiment")
+GROUPS = ("model", "data", "optimizer", "training", "device", "tracking", "experiment", "debug")
+MAY_BE_NULL = ("experiment", "debug")
 HYDRA_KEYS = (
     *("hydra.verbose", "hydra.mode", "hydra.run.dir", "hydra.sweep.dir", "hydra.sweep.subdir", "hydra.job.name"),
     *("hydra.job.chdir", "hydra.output_subdir"),
@@ -92,7 +93,7 @@ def _check_override(override: str) -> None:
 def _check_choice(key: str, value: str) -> None:
     if _leaves(value):
         raise UserError(f"`{key}` must be one of its choices, not a path; got {value!r}.")
-    if NO_NAME.fullmatch(value.strip()) and not (key == "experiment" and value == "null"):
+    if NO_NAME.fullmatch(value.strip()) and not (key in MAY_BE_NULL and value == "null"):
         raise UserError(f"`{key}` must be one of its choices, a name; got {value!r}.")
 
 

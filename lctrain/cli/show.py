@@ -64,6 +64,7 @@ def layers_table(model: ModelSummary) -> Table:
         taps = "" if facts.taps is None else f"{facts.taps:,}"
         flops = with_unit(facts.flops) if facts.flops else ""
         parameters = f"{facts.parameters:,}" if layer.shares is None else f"of {layer.shares}"
+        parameters += " frozen" if layer.is_frozen and facts.parameters else ""
         reads = [] if model.is_stack else [", ".join(layer.inputs)]
         table.add_row(layer.name, layer.type, str(facts.output_shape), *reads, parameters, taps, flops)
     return table

@@ -10,7 +10,7 @@ from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig
 
 from lctrain.cli.hydra_app import read_job
-from lctrain.cli.job import run_job, run_job_of_sweep
+from lctrain.cli.job import run_job_in_place, run_job_of_sweep
 from lctrain.cli.overrides import split_override
 from lctrain.sweep.supervisor import Task, supervise
 
@@ -45,6 +45,6 @@ class SweepTask:
         special = [split_override(override) for override in job.overrides if override not in self.common]
         choices = {key: value or "" for _, key, value in special}
         task = Task(job.config, job.overrides, job.folder, number, self.folder, self.parent, choices)
-        record = supervise(run_job_of_sweep if job.config.sweep.isolate else run_job, task)
+        record = supervise(run_job_of_sweep if job.config.sweep.isolate else run_job_in_place, task)
         objective = job.config.sweep.objective
         return asdict(record) if objective is None else record.metrics.get(objective, math.nan)

@@ -4,6 +4,7 @@ from collections.abc import Callable, Sequence
 
 from lctrain.cli.hydra_app import run_jobs
 from lctrain.cli.job import run_job
+from lctrain.cli.resume_job import continue_job
 from lctrain.cli.search_space import is_sweep
 from lctrain.cli.sweep import run_sweep
 
@@ -12,4 +13,11 @@ def run_train(arguments: Sequence[str], tell: Callable[[Exception, str], None]) 
     """Trains every configuration that the command line asks for; returns the exit code of `run_jobs` or `run_sweep`."""
     if is_sweep(arguments):
         return run_sweep(arguments, tell)
-    return run_jobs(lambda job: run_job(job.config, job.overrides, job.folder), arguments, tell)
+    arguments, exit_code = continue_job(arguments, tell)
+    if exit_code is not None:
+        return exit_code
+
+    def run(job) -> None:
+        run_job(job.config, job.overrides, job.folder, goes_on=bool(job.config.resume))
+
+    return run_jobs(run, arguments, tell)

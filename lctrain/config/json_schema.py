@@ -19,7 +19,10 @@ REFERENCE = {
 }
 DEFAULTS = {"type": "array", "description": "Hydra's list of the files that this one builds on."}
 NAMES = {"anyOf": [{"type": "string"}, {"type": "array", "items": {"type": "string"}, "minItems": 1}]}
+GLOBAL_GROUPS = ("experiment", "debug")  # whose files may hold parts of everything
 GROUPS = ("model", "data", "optimizer", "training", "device", "tracking")
+OF_FILES = ("ArraysConfig", "TableConfig", "ImagesConfig")
+SHAPE = {"type": "array", "items": {"type": "integer", "exclusiveMinimum": 0}, "minItems": 1}
 WIRING = {  # of a layer of the model, beside its arguments
     "inputs": {**NAMES, "description": "The layers and model inputs that it reads, by name; else the layer above it."},
     "after": {"type": "string", "description": "The layer behind which it stands, before all that that one feeds."},
@@ -40,6 +43,13 @@ def config_schema() -> Schema:
     metrics = {"type": "object", "additionalProperties": _reference("metrics.any")}
     listed = {"type": "array", "items": _reference("metrics.any")}
     _replace(training, "metrics", {"anyOf": [metrics, listed, _reference("metrics.names")], "default": ["accuracy"]})
+    augmentation = {"type": "array", "items": _reference("layers.any"), "default": []}
+    for name, definition in definitions.items():
+        if "augmentation" in definition.get("properties", {}):
+            _replace(definitions[name], "augmentation", augmentation)
+    for name in OF_FILES:  # whose shapes are read from them
+        _replace(definitions[name], "input_shape", {"anyOf": [SHAPE, {"type": "null"}], "default": None})
+        definitions[name]["required"].remove("input_shape")
     index = definitions["GpuConfig"]["properties"]["index"]["anyOf"][0]
     _replace(definitions["GpuConfig"], "index", {"anyOf": [index["items"], index, {"type": "null"}], "default": None})
     for part in (schema, *definitions.values()):
@@ -75,7 +85,7 @@ def file_schema(group: str) -> Schema:
         own = {**schema["properties"], "defaults": DEFAULTS, "hydra": {"type": "object"}}
         properties = {name: value for name, value in schema.items() if name not in ("required", "$defs")}
         return {**properties, "properties": own, "$defs": definitions}
-    if group == "experiment":
+    if group in GLOBAL_GROUPS:
         parts = {**schema["properties"], **{name: _partial(name, schema) for name in GROUPS}, "defaults": DEFAULTS}
         content = {"properties": parts, "additionalProperties": False}
     else:
@@ -109,7 +119,7 @@ def _partial(group: str, schema: Schema) -> Schema:
 
 def file_groups() -> list[str]:
     """The groups that `file_schema` knows."""
-    return ["config", "experiment", *GROUPS]
+    return ["config", *GLOBAL_GROUPS, *GROUPS]
 
 
 def _reachable(part: Any, definitions: Schema) -> Schema:

@@ -1,13 +1,15 @@
-"""What a loss and metrics compare scores with: labels as integers, or as one-hot rows; all of a job's must agree."""
+"""What a loss and metrics compare outputs with: labels as given, as integers, or as one-hot rows; all must agree."""
 
 from collections.abc import Mapping
 from typing import Any, Literal
 
 from lctrain.config.allowlist import classes, find_class
+from lctrain.config.judges import check_judge, judges_probabilities
 from lctrain.config.specs import check_spec
+from lctrain.config.tasks import TASKS
 from lctrain.errors import Problem
 
-Encoding = Literal["integers", "one_hot"]
+Encoding = Literal["integers", "one_hot", "as_given"]
 INTEGERS = (
     *(
         "CategoricalGeneralizedCrossEntropy",
@@ -20,20 +22,16 @@ INTEGERS = (
     "SparseTopKCategoricalAccuracy",
 )
 EITHER = ("Accuracy",)  # which here, as in Keras' own `metrics=["accuracy"]`, is the share of right classes
-OF_PROBABILITIES = {
-    *("CategoricalGeneralizedCrossEntropy", "KLDivergence", "Precision", "Recall", "PrecisionAtRecall"),
-    *("RecallAtPrecision", "SensitivityAtSpecificity", "SpecificityAtSensitivity"),
-    *("TruePositives", "TrueNegatives", "FalsePositives", "FalseNegatives"),
-}
+BY_DEFAULT = {"accuracy": {"type": "Accuracy"}}  # metrics, where none are said
 
 
-def check_objectives(training: Mapping[str, Any]) -> list[Problem]:
-    """Everything wrong in `training.loss` and `training.metrics`, their spelling normalised."""
+def check_objectives(training: Mapping[str, Any], data: Mapping[str, Any]) -> list[Problem]:
+    """Everything wrong in `training.loss` and `training.metrics`, their spelling normalised, under the task."""
     problems, wanted = [], {}
     if training.get("loss") is not None:
         problems += check_spec(training["loss"], "training.loss", "losses")
         wanted["training.loss"] = ("losses", training["loss"])
-    metrics = training.get("metrics")
+    metrics = training.get("metrics", BY_DEFAULT)
     for name, spec in metrics.items() if isinstance(metrics, Mapping) else ():
         path = f"training.metrics.{name}"
         if not isinstance(name, str) or not name.isidentifier() or name in ("loss", "lr", "learning_rate"):
@@ -41,23 +39,37 @@ def check_objectives(training: Mapping[str, Any]) -> list[Problem]:
             problems.append(Problem(path, f"{expected}; got {name!r}."))
         problems += check_spec(spec, path, "metrics")
         wanted[path] = ("metrics", spec)
-    return problems or _check_agreement(wanted)
+    task = data.get("task", "classification")
+    if problems or task not in TASKS:
+        return problems
+    found = [check_judge(path, group, spec, data) for path, (group, spec) in wanted.items()]
+    problems = [problem for problem in found if problem is not None]
+    return problems or (_check_agreement(wanted) if task == "classification" else [])
 
 
-def check_logits(training: Mapping[str, Any]) -> list[Problem]:
+def check_logits(training: Mapping[str, Any], task: str) -> list[Problem]:
     """What of a validated loss and metrics can't judge a model that gives logits."""
     specs = {} if training["loss"] is None else {"training.loss": training["loss"]}
     specs |= {f"training.metrics.{name}": spec for name, spec in training["metrics"].items()}
-    return [refuse_logits(path, spec["type"]) for path, spec in specs.items() if spec["type"] in OF_PROBABILITIES]
+    return [
+        refuse_logits(path, spec["type"], task)
+        for path, spec in specs.items()
+        if judges_probabilities(spec["type"], task)
+    ]
 
 
-def refuse_logits(path: str, class_name: str) -> Problem:
+def refuse_logits(path: str, class_name: str, task: str) -> Problem:
     told = f"({class_name}) judges probabilities, and the model gives logits. Give its last layer"
-    return Problem(path, f"{told} `activation: softmax`.")
+    return Problem(path, f"{told} `activation: {TASKS[task].activation}`.")
 
 
-def label_encoding(training: Mapping[str, Any]) -> Encoding:
-    """How the labels are given to the loss and the metrics; as integers where nothing asks for either."""
+def label_encoding(training: Mapping[str, Any], task: str) -> Encoding:
+    """How the labels are given to the loss and the metrics.
+
+    Integer labels, which task classification has, stay so where nothing asks for one-hot rows.
+    """
+    if task != "classification":
+        return "as_given"
     specs = [*([] if training["loss"] is None else [training["loss"]]), *training["metrics"].values()]
     return "one_hot" if "one_hot" in [_wants(spec["type"]) for spec in specs] else "integers"
 

@@ -36,8 +36,9 @@ def reference_page() -> str:
         kinds = [_name_of(kind) for kind in value.get("oneOf", [value]) if "$ref" in kind]
         for kind in kinds:
             about = definitions[kind].get("description", "")
-            which = f", `name: {definitions[kind]['properties']['name']['const']}`" if len(kinds) > 1 else ""
+            which = f", `name`: {in_words(definitions[kind]['properties']['name'])}" if len(kinds) > 1 else ""
             parts += [f"## `{name}`{which}\n", f"{about}\n" if about else "", _table(definitions[kind])]
+            parts += _nested_groups(name, definitions[kind], definitions)
     wiring = "".join(f"- `{name}`: {value['description']}\n" for name, value in WIRING.items())
     parts += ["## Layers\n", LAYERS + wiring, *_classes("layers", definitions)]
     parts += ["## Optimizers\n", "Each is the `type` of `optimizer`.\n", *_classes("optimizers", definitions)]
@@ -45,6 +46,17 @@ def reference_page() -> str:
         parts += [f"## {group.capitalize()}\n", HELD_BY.get(group, ""), OBJECTS, *_classes(group, definitions)]
     parts += ["## Activations\n", ", ".join(f"`{name}`" for name in activations()) + "\n"]
     return "\n".join(part for part in parts if part)
+
+
+def _nested_groups(path: str, part: Schema, definitions: Schema) -> list[str]:
+    """Sections of the mappings with keys of their own that a group holds."""
+    parts = []
+    for name, value in part["properties"].items():
+        for option in value.get("anyOf", [value]):
+            known = definitions.get(_name_of(option), {}) if "$ref" in option else {}
+            if "properties" in known and "title" in known:
+                parts += [f"### `{path}.{name}`\n", f"{known['description']}\n", _table(known)]
+    return parts
 
 
 def _classes(group: str, definitions: Schema) -> list[str]:
@@ -75,7 +87,7 @@ def _table(part: Schema) -> str:
         plain = value.get("anyOf", [value])[0]
         default = _as_yaml(value.get("default", plain.get("default")))
         required = "" if name in part.get("required", ()) else f"; {default} if missing"
-        rows.append(f"| `{name}` | {in_words(value)}{required} | {value.get('description', '')} |\n")
+        rows.append(f"| `{name}` | {in_words(value)}{required} | {' '.join(value.get('description', '').split())} |\n")
     return "".join(rows)
 
 

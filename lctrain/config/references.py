@@ -12,6 +12,7 @@ MAX_CHAIN = 64
 REFERENCE = re.compile(r"\\?\$\{([^{}]*)\}")
 MISSING = "???"  # OmegaConf's mark of a value that must be given
 Path = tuple[str | int, ...]
+CLASSES: Path = ("data", "num_classes")  # null where there are none, which no reference to it can mean
 
 
 def resolve(raw: dict[str, Any]) -> tuple[dict[str, Any], list[Problem]]:
@@ -116,7 +117,14 @@ class _References:
         value = self.resolve_at(target)
         if target in self._failed:
             raise UnresolvedError(f"{reference!r} can't be either")
+        if value is None and target == CLASSES:
+            raise UnresolvedError(self._tell_no_classes())
         return value
+
+    def _tell_no_classes(self) -> str:
+        if self.raw["data"].get("task") == "regression":
+            return "`data.num_classes` is null, as task regression has no classes. Use ${data.num_targets}"
+        return "`data.num_classes` is null. Give it the number of classes"
 
     def _step(self, node: Any, key: str, reference: str, above: Path) -> tuple[Any, str | int]:
         if isinstance(node, list) and key.isdecimal() and int(key) < len(node):

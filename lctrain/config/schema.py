@@ -14,6 +14,8 @@ Fraction = Annotated[float, Field(gt=0, lt=1)]
 Name = Annotated[str, Field(min_length=1, max_length=200)]
 NumThreads = Annotated[int, Field(gt=0, le=1024)]
 DeviceIndex = Annotated[int, Field(ge=0, lt=1024)]
+ClassNumber = Annotated[int, Field(ge=0)]
+Mode = Literal["auto", "min", "max"]
 Shape = Annotated[list[PositiveInt], Field(min_length=1)]
 
 
@@ -52,15 +54,34 @@ class DataConfig(Group):
     """What every data set states; `input_shape` is channels_last whatever the run's `data_format`."""
 
     input_shape: Shape
-    """Sizes of one example, channels last, without the batch."""
-    num_classes: Annotated[int, Field(ge=2)]
-    """Classes that the labels tell apart."""
-    validation_fraction: Fraction
-    """Part of the examples that training is watched on."""
-    test_fraction: Fraction
-    """Part of the examples that the trained model is judged on."""
-    split_seed: Seed
+    """Sizes of one example, channels last, without the batch; of your own files null reads it from them."""
+    task: Literal["classification", "binary", "multilabel", "regression"] = "classification"
+    """What is to be predicted: one class of several, one of two (0 or 1), any of several, or numbers."""
+    target_shape: list[PositiveInt] = []
+    """Sizes that a target has before its classes or numbers: [] for one per example, [steps] for one per step."""
+    num_classes: Annotated[int, Field(ge=2)] | None = None
+    """Classes that the labels tell apart; null for regression, and of your own files to count them."""
+    num_targets: PositiveInt = 1
+    """With task regression: numbers to predict, of each example or step."""
+    validation_fraction: Fraction | None = 0.15
+    """Part of the examples that training is watched on; null where `folds` say it, or the data set has such a split."""
+    test_fraction: Fraction | None = 0.15
+    """Part of the examples that the trained model is judged on; null where the data set has such a split."""
+    split_seed: Seed = 0
     """Of the draw that splits the examples."""
+    stratify: bool = True
+    """Whether each split gets the same shares of the classes, where each example has one."""
+    folds: Annotated[int, Field(ge=2, le=1000)] | None = None
+    """Parts into which all but the test split is cut, of which one is the validation split: `-m data.fold=0,1,2`."""
+    fold: Annotated[int, Field(ge=0)] = 0
+    """Which of the folds is the validation split, from 0."""
+    train_limit: PositiveInt | None = None
+    """Examples of the training split that are used, the first of the drawn ones; null is all."""
+    normalize: Literal["none", "standard", "minmax"] = "none"
+    """What the model does to its input first: nothing, mean 0 and deviation 1 of each channel, or its range to 0 to 1;
+    as found in the training split alone."""
+    augmentation: list[Any] = Field(default=[], max_length=100)  # specs, checked in validation.py
+    """Layers of Keras that change inputs at random, inside the model, in training alone: `{type: RandomFlip, ...}`."""
 
 
 class DigitsConfig(DataConfig):
@@ -83,6 +104,134 @@ class SyntheticConfig(DataConfig):
     """Random arrays to make, split as said."""
 
 
+class Mnist1dConfig(DataConfig):
+    """MNIST-1D (Greydanus 2020): made by the package mnist1d, sequences of 40 steps, one per example in ten classes."""
+
+    name: Literal["mnist1d"]
+    num_examples: PositiveInt = 5000
+    """Sequences to make; the last fifth is the test split, as published."""
+    shuffled: bool = False
+    """Whether the steps of all sequences are put in one random order, as in the paper's control."""
+    generator_seed: Seed = 42
+    """Of the package's generator; 42 is the published data set."""
+
+
+class DownloadedConfig(DataConfig):
+    """A data set that Keras downloads once, into its cache folder."""
+
+    name: Literal["mnist", "fashion_mnist", "cifar10", "cifar100"]
+    folder: Name | None = None
+    """Where its files lie, as they are downloaded; null is Keras' cache folder."""
+
+
+class ArraysConfig(DataConfig):
+    """Arrays of your own in a file of NumPy's, read from the disk as they are needed."""
+
+    name: Literal["arrays"]
+    path: Name
+    """A .npz with `x` and `y`, or `x_train`, `y_train` and the same with _validation and _test; or a .npy of inputs."""
+    targets: Name | None = None
+    """With a .npy: the .npy of labels or values, a row for each of the inputs."""
+
+
+class WindowConfig(Group):
+    """How the rows of a table become sequences."""
+
+    length: PositiveInt
+    """Rows of a sequence."""
+    stride: PositiveInt = 1
+    """Rows from the beginning of a sequence to that of the next."""
+    horizon: Annotated[int, Field(ge=0)] = 0
+    """Rows from the last of a sequence to the one whose target is predicted."""
+
+
+class TableConfig(DataConfig):
+    """A table of your own."""
+
+    name: Literal["table"]
+    path: Name
+    """A CSV file (.csv, .tsv, also with .gz) or a Parquet file (.parquet)."""
+    target: Name | Annotated[list[Name], Field(min_length=1)]
+    """The column that is to be predicted, or several."""
+    features: Annotated[list[Name], Field(min_length=1)] | None = None
+    """The columns that it is predicted from; null is all others."""
+    one_hot: list[Name] = []
+    """Those of them whose values are names, each of which becomes a column of zeros and ones."""
+    split_column: Name | None = None
+    """The column that says train, validation or test of each row; null draws the splits."""
+    window: WindowConfig | None = None
+    """To predict from several rows in a row: the splits then follow each other in the order of the rows."""
+
+
+class ImagesConfig(DataConfig):
+    """A folder with a folder of images for each class, or with such folders in train, validation and test."""
+
+    name: Literal["images"]
+    path: Name
+    """The folder; classes are numbered by their names in alphabetical order."""
+    image_size: Annotated[list[PositiveInt], Field(min_length=2, max_length=2)]
+    """Height and width in pixels, to which each image is resized."""
+    color: Literal["rgb", "grayscale"] = "rgb"
+    """Whether an image has three channels or one."""
+
+
+AnyData = (
+    DigitsConfig
+    | DigitsRowsConfig
+    | SyntheticConfig
+    | Mnist1dConfig
+    | DownloadedConfig
+    | ArraysConfig
+    | TableConfig
+    | ImagesConfig
+)
+
+
+class EarlyStoppingConfig(Group):
+    """When training ends before its last epoch."""
+
+    monitor: Name = "val_loss"
+    """The metric that has to get better: `loss` or one of `training.metrics`, with `val_` of the validation split."""
+    patience: Annotated[int, Field(ge=0)] = 10
+    """Epochs without progress after which training ends."""
+    min_delta: Annotated[float, Field(ge=0)] = 0.0
+    """By how much at least it must get better."""
+    mode: Mode = "auto"
+    """Whether less or more of it is better; auto knows Keras' losses and metrics."""
+    restore_best: bool = True
+    """Whether the weights of its best epoch are the result; else the last epoch's."""
+
+
+class PlateauConfig(Group):
+    """When the learning rate is lowered."""
+
+    monitor: Name = "val_loss"
+    """The metric that has to get better."""
+    patience: Annotated[int, Field(ge=0)] = 5
+    """Epochs without progress after which the rate is lowered."""
+    min_delta: Annotated[float, Field(ge=0)] = 1e-4
+    """By how much at least it must get better."""
+    mode: Mode = "auto"
+    """Whether less or more of it is better; auto knows Keras' losses and metrics."""
+    factor: Fraction = 0.1
+    """What the rate is multiplied by."""
+    min_learning_rate: Annotated[float, Field(ge=0)] = 0.0
+    """Below which it is not lowered."""
+
+
+class CheckpointConfig(Group):
+    """How often all that a training goes on from is written to the job's folder."""
+
+    every_seconds: Annotated[float, Field(gt=0)] | None = 30.0
+    """After so many seconds, at the end of a step; less often where writing would take more than 2 % of the time."""
+    every_steps: PositiveInt | None = None
+    """After so many steps, too."""
+    every_epochs: PositiveInt | None = None
+    """After so many epochs, too."""
+    keep: Annotated[int, Field(ge=2, le=1000)] = 2
+    """How many of the newest stay until the job is done: if one is damaged, the one before it is taken."""
+
+
 class TrainingConfig(Group):
     """How a model is trained, and what is seen of it."""
 
@@ -95,9 +244,35 @@ class TrainingConfig(Group):
     progress: Literal["auto", "bar", "lines", "none"]
     """A bar, a line per epoch, or nothing; auto is a bar on a terminal, else lines."""
     loss: Any = None  # a spec, checked in objectives.py, as those of the metrics
-    """What training lessens; null is the cross-entropy, of probabilities or logits as the model gives them."""
+    """What training lessens; null is the cross-entropy, of probabilities or logits as the model gives them, or with
+    `data.task: regression` the mean squared error."""
     metrics: dict[Any, Any] = Field(default_factory=lambda: {"accuracy": {"type": "Accuracy"}}, max_length=100)
     """What is told after each epoch besides the loss: names of your own and classes, or a list of classes."""
+    class_weight: Literal["balanced"] | dict[ClassNumber, Annotated[float, Field(ge=0)]] | None = None
+    """What an example of each class counts in the loss, 1 where nothing is said: `{0: 1, 1: 5}`; balanced counts all
+    classes alike, however many examples they have."""
+    validation_frequency: PositiveInt = 1
+    """Epochs from one look at the validation split to the next; the last epoch always has one."""
+    steps_per_execution: PositiveInt = 1
+    """Steps that TensorFlow takes in one call: more are faster for tiny models, and less is seen between them."""
+    limit_batches: PositiveInt | None = None
+    """Batches of an epoch, and of each evaluation, at most; null is all."""
+    early_stopping: EarlyStoppingConfig | None = None
+    """When training ends before its last epoch; null is never."""
+    reduce_on_plateau: PlateauConfig | None = None
+    """When the learning rate is lowered, which then must be a number; null is never."""
+    best: Name | None = None
+    """The metric by whose best epoch the resulting weights are chosen; null takes the last epoch's."""
+    checkpoint: CheckpointConfig = CheckpointConfig()
+    """How often the state of the training is kept, so that `resume=true` goes on from there."""
+    stop_on_nan: bool = True
+    """Whether a loss that is no finite number ends the job, telling the step and the layer that it came from."""
+    log_every_steps: PositiveInt | None = None
+    """Steps from one log of `step_loss`, the mean since the epoch began, to the next; null logs epochs alone."""
+    tensorboard: bool = False
+    """Whether the job's folder gets TensorBoard's logs too (pip install 'lctrain[tensorboard]')."""
+    profile: bool = False
+    """Whether TensorFlow's profiler writes a trace of ten steps into the job's folder."""
 
 
 class DeviceConfig(Group):
@@ -192,7 +367,7 @@ class Config(Group):
     """Of the language that the configuration is written in."""
     model: ModelConfig
     """What is trained."""
-    data: DigitsConfig | DigitsRowsConfig | SyntheticConfig = Field(discriminator="name")
+    data: AnyData = Field(discriminator="name")
     """What it is trained on; `name` says which kind."""
     optimizer: dict[str, Any]
     """How it is trained: `type`, a class, and its arguments."""
@@ -214,5 +389,11 @@ class Config(Group):
     """Whether each batch is split over several devices, which all hold the weights (tf.distribute)."""
     seed: Seed
     """Of initial weights, shuffling and dropout."""
+    deterministic: bool = True
+    """Whether the same command gives the same bits again, on the same machine; false may be faster."""
+    init_from: Name | None = None
+    """A run's id or a .keras file, whose weights the layers of the same names start from."""
+    resume: bool | Name = False
+    """Whether a job of the same configuration that was not finished goes on, or the id of its run."""
     sweep: SweepConfig = SweepConfig()
     """With -m: how several jobs are run."""

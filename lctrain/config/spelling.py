@@ -55,6 +55,11 @@ def normalize(raw: Mapping[str, Any]) -> Spelling:
         config["optimizer"] = config["optimizer"] if entry is None else {"type": entry.name}
     elif isinstance(config.get("optimizer"), Mapping):
         config["optimizer"] = _normalize_arguments(config["optimizer"], "optimizer", "optimizers", spelling)
+    data = config.get("data")
+    if isinstance(data, Mapping) and isinstance(data.get("augmentation"), list):
+        specs = enumerate(data["augmentation"])
+        augmentation = [_normalize_object(spec, f"data.augmentation.{i}", "layers", spelling) for i, spec in specs]
+        config["data"] = {**data, "augmentation": augmentation}
     training = config.get("training")
     if isinstance(training, Mapping):
         config["training"] = training = dict(training)

@@ -7,13 +7,17 @@ from typing import Any
 from pydantic import ValidationError
 
 from lctrain.config.allowlist import LIST_ARGUMENTS, find_class, nested_group
+from lctrain.config.augmentation import check_augmentation, complete_augmentation
 from lctrain.config.devices import check_devices
 from lctrain.config.graph import WIRING, Graph, GraphError, connect, share_layers
+from lctrain.config.heads import trace_back
 from lctrain.config.limits import TOO_DEEP, find_in_values
+from lctrain.config.monitors import check_monitors
 from lctrain.config.objectives import check_objectives
 from lctrain.config.schema import Config
 from lctrain.config.specs import check_spec
 from lctrain.config.spelling import normalize
+from lctrain.config.tasks import check_task
 from lctrain.config.wording import as_problem
 from lctrain.errors import ConfigError, Problem, is_one_edit, suggest, suggest_near
 
@@ -73,17 +77,29 @@ def _complete(config: Config, graph: Graph) -> Config:
         layers[name] = {**_inherit(specs[name], config), "inputs": sources}
         layers[name].pop("after", None)
     for name in graph.outputs if config.precision.startswith("mixed") else ():
-        origin = layers[name].get("shares") or name
-        if specs[origin].get("dtype") is None:  # a softmax and its logarithm in half precision lose the small scores
-            for spec in layers.values():
-                if spec is layers[origin] or spec.get("shares") == origin:
-                    spec["dtype"] = "float32"
+        for step in trace_back(layers, name):
+            origin = layers[step].get("shares") or step
+            for spec in [layers[origin], *(spec for spec in layers.values() if spec.get("shares") == origin)]:
+                _make_precise(spec, specs[origin])
     inputs = model.inputs or {INPUT: config.data.input_shape}
     changes = {"layers": layers, "inputs": inputs, "outputs": graph.outputs}
-    config = config.model_copy(update={"model": model.model_copy(update=changes)})
+    augmentation = complete_augmentation(config.data.augmentation, config.data_format, config.precision)
+    data = config.data.model_copy(update={"augmentation": augmentation})
+    config = config.model_copy(update={"model": model.model_copy(update=changes), "data": data})
     if config.jit_compile == "auto" and not any(spec.get("implementation") == "tuned" for spec in layers.values()):
         return config.model_copy(update={"jit_compile": False})  # auto is measured, where something is
     return config
+
+
+def _make_precise(spec: dict[str, Any], written: Mapping[str, Any]) -> None:
+    """Lets a layer and what it wraps compute in float32 where nothing else was written.
+
+    A softmax and its logarithm in half precision lose the small scores.
+    """
+    while isinstance(written, Mapping):
+        if written.get("dtype") is None:
+            spec["dtype"] = "float32"
+        spec, written = spec.get("layer"), written.get("layer")
 
 
 def _connect(raw: Mapping[str, Any]) -> tuple[Graph | None, list[Problem]]:
@@ -130,8 +146,11 @@ def _check_specs(raw: Mapping[str, Any]) -> list[Problem]:
     problems += check_devices(raw)
     if isinstance(raw.get("optimizer"), Mapping | str):
         problems += check_spec(raw["optimizer"], "optimizer", "optimizers")
+    data = raw["data"] if isinstance(raw.get("data"), Mapping) else {}
+    problems += [*check_task(data), *check_augmentation(data)] if data else []
     if isinstance(raw.get("training"), Mapping):
-        problems += check_objectives(raw["training"])
+        problems += check_objectives(raw["training"], data)
+        problems += check_monitors(raw["training"], raw.get("optimizer"))
     return problems
 
 

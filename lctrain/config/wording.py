@@ -9,7 +9,7 @@ from pydantic import BaseModel
 from lctrain.config.schema import Config
 from lctrain.errors import Problem, suggest, suggest_near, suggest_unquoted
 
-CHOSEN_ONLY = ("experiment", "hydra")  # what the command line sets and a composed configuration does not hold
+CHOSEN_ONLY = ("experiment", "debug", "hydra")  # what the command line sets and a composed configuration does not hold
 UNIONS = ("data", "device", "tracking")
 EXPECTED = {
     "bool_type": "true or false",

@@ -11,6 +11,7 @@ from collections.abc import Callable
 
 import numpy as np
 import tensorflow as tf
+from tensorflow.python.framework.config import is_op_determinism_enabled  # no public name tells it
 
 NUM_FOLDS = 2  # which run side by side where there are rows enough: a sparse segment sum has one thread
 MANY_ROWS = 2**11
@@ -96,8 +97,10 @@ def multiply_sparse(elements, kernel, indices: np.ndarray):
     """One matmul by a sparse matrix, `(n * filters, num_elements * channels)`, whose values are the kernel."""
     (n, rows, filters), num_elements = kernel.shape, elements.shape[0]
     channels = rows // indices.shape[1]
-    with tf.init_scope():  # a tensor beside the graph, which could not hold gigabytes of constants
+    with tf.init_scope():  # tensors beside the graph, which could not hold gigabytes of constants
         cells = tf.constant(_matrix_cells(indices, filters, channels))
+        if is_op_determinism_enabled():
+            by_column, cells_by_column = map(tf.constant, _transpose_cells(cells.numpy()))
 
     shape = (n * filters, num_elements * channels)
 
@@ -107,14 +110,20 @@ def multiply_sparse(elements, kernel, indices: np.ndarray):
     def make_matrix(kernel):
         return tf.raw_ops.SparseTensorToCSRSparseMatrix(indices=cells, values=make_values(kernel), dense_shape=shape)
 
+    def make_transpose(kernel):
+        values = tf.gather(make_values(kernel), by_column)
+        return tf.raw_ops.SparseTensorToCSRSparseMatrix(indices=cells_by_column, values=values, dense_shape=shape[::-1])
+
     @tf.custom_gradient
     def multiply(elements, kernel):
         def gradient(upstream):
             patches = _gather_patches(elements, indices, kernel)
             by_kernel = tf.matmul(patches, upstream, transpose_b=True)  # at the stored cells alone
             columns = tf.reshape(upstream, (n * filters, -1))
-            matrix = make_matrix(kernel)  # a SavedModel can't hand it over; in one graph TensorFlow makes it once
-            by_elements = _sparse_matmul(matrix, columns, transpose_a=True)
+            if is_op_determinism_enabled():  # with transpose_a threads add up in the order in which they happen to end
+                by_elements = _sparse_matmul(make_transpose(kernel), columns)
+            else:  # a SavedModel can't hand the matrix over; in one graph TensorFlow makes it once
+                by_elements = _sparse_matmul(make_matrix(kernel), columns, transpose_a=True)
             return tf.reshape(by_elements, tf.shape(elements)), by_kernel
 
         columns = tf.reshape(elements, (num_elements * channels, -1))
@@ -143,3 +152,9 @@ def _matrix_cells(indices: np.ndarray, filters: int, channels: int) -> np.ndarra
     columns = (indices[:, None, :, None] * np.int64(channels)) + np.arange(channels)  # (n, 1, taps, channels)
     rows = np.arange(len(indices) * filters).reshape(len(indices), filters, 1, 1)
     return np.stack(np.broadcast_arrays(rows, columns), axis=-1).reshape(-1, 2)
+
+
+def _transpose_cells(cells: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The order of the values in the transposed matrix, row by row, `(num,)`, and their cells there, `(num, 2)`."""
+    order = np.argsort(cells[:, 1], kind="stable")
+    return order.astype(np.int32 if len(order) < 2**31 else np.int64), cells[order][:, ::-1].copy()

@@ -5,15 +5,20 @@ from typing import Any
 
 from matplotlib.figure import Figure
 
+from lctrain.config.tasks import TASKS
 
-def draw_loss_curve(history: Mapping[str, list[float]], loss: Mapping[str, Any] | None = None) -> Figure:
-    """Training and validation loss over epochs; `loss` is its spec, None for cross-entropy."""
+
+def draw_loss_curve(
+    history: Mapping[str, list[float]], loss: Mapping[str, Any] | None = None, task: str = "classification"
+) -> Figure:
+    """Training and validation loss over epochs; `loss` is its spec, None for the task's own."""
     figure = Figure(figsize=(6, 4), layout="constrained", facecolor="white")
     axes = figure.subplots()
     epochs = range(len(history["loss"]))
     axes.plot(epochs, history["loss"], label="training")
     axes.plot(epochs, history["val_loss"], label="validation", linestyle="--")
-    axes.set(xlabel="epoch", ylabel=f"loss ({'cross-entropy, nats' if loss is None else loss['type']})")
+    own = TASKS[task].loss if task == "regression" else "cross-entropy, nats"
+    axes.set(xlabel="epoch", ylabel=f"loss ({own if loss is None else loss['type']})")
     axes.grid(alpha=0.3)
     axes.legend()
     return figure

@@ -5,10 +5,10 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from statistics import mean, variance
 
+from lctrain.config.monitors import lower_is_better
 from lctrain.results import RunResult
 
 BY_DEFAULT = ("val_accuracy", "val_loss", "test_accuracy", "test_loss")  # validation first: test data choose nothing
-LOWER_IS_BETTER = ("loss", "error", "mse", "mae", "mape", "msle", "perplexity", "divergence", "crossentropy")
 COSTS = ("_ms", "_ms_p90", "_seconds", "_mb")  # endings of what tells nothing of quality
 TOLERANCE, LOSS_TOLERANCE, COST_TOLERANCE = 0.01, 0.02, 0.2  # what one run each can't tell apart; the last two by size
 STANDARD_ERRORS = 2  # the same where there are repeats
@@ -61,8 +61,7 @@ def choose_objective(runs: Iterable[RunResult], metric: str | None = None) -> Ob
     found = [name for name in (*asked, *BY_DEFAULT) if name in logged]
     if not found:
         return None
-    lower_is_better = found[0].endswith(COSTS) or any(word in found[0].lower() for word in LOWER_IS_BETTER)
-    return Objective(found[0], lower_is_better)
+    return Objective(found[0], found[0].endswith(COSTS) or lower_is_better(found[0]))
 
 
 def read_metric(run: RunResult, name: str) -> float | None:

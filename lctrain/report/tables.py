@@ -15,7 +15,8 @@ def summary_table(title: str, metrics: Mapping[str, float]) -> Table:
     for name in sorted(tested, key=lambda name: name == "test_loss"):  # whatever the configuration names; the loss last
         table.add_row(name.replace("_", " ", 1), f"{metrics[name]:.4f}")
     for label, name, template in SUMMARY:
-        table.add_row(label, template.format(metrics[name]))
+        if name in metrics:  # a job that is resumed at its end has no first step
+            table.add_row(label, template.format(metrics[name]))
     return table
 
 

@@ -22,6 +22,7 @@ from lctrain.jobs import Outcome, run_in_process
 from lctrain.needs import check_memory
 from lctrain.sweep.records import Record, Records
 from lctrain.tracking import deliver, end_run, find_journals, signals_wait, start_run, tag_run
+from lctrain.tracking.journal import FILE as JOURNAL_FILE
 from lctrain.tracking.owner import describe_owner, look_at_owner
 
 GRACE = 30.0  # seconds that a job gets to end its run before it is killed
@@ -85,7 +86,7 @@ def supervise(run_job: RunJob, task: Task) -> Record:
         record = replace(record, status="skipped", reason="not started: another job failed (sweep.on_error=stop)")
         records.write(record)
         return record
-    before = set(find_journals(task.folder))
+    before = _journal_sizes(task.folder)
     try:
         record = replace(record, warning=check_memory(task.config))
         records.write(record)
@@ -99,7 +100,8 @@ def supervise(run_job: RunJob, task: Task) -> Record:
     finally:
         with signals_wait():
             record = replace(record, seconds=time.time() - record.started)
-            record = _close_run(task, record, set(find_journals(task.folder)) - before)
+            after = _journal_sizes(task.folder)
+            record = _close_run(task, record, {path for path, size in after.items() if size != before.get(path)})
             records.write(record)
             if record.has_failed and task.config.sweep.on_error == "stop":
                 (task.sweep_folder / STOPPED).touch()
@@ -149,8 +151,13 @@ def close_lost(record: Record, is_over: bool = False) -> Record:
     return record if journal is None else _end(record, journal)
 
 
+def _journal_sizes(folder: Path) -> dict[Path, int]:
+    """Of the journals in a job's folder: the one that is new, or has grown, is that of the attempt."""
+    return {path: (path / JOURNAL_FILE).stat().st_size for path in find_journals(folder)}
+
+
 def _close_run(task: Task, record: Record, journals: set[Path]) -> Record:
-    """Sees to it that the job's run is there and has ended as the job did."""
+    """Sees to it that the job's run, a new one or one that went on, is there and has ended as the job did."""
     journal = _newest(journals)
     if journal is None and record.status == "interrupted":
         return record  # before it had begun

@@ -6,6 +6,7 @@ What a run logs goes first into a journal in the job's folder (journal.py). A th
 
 from lctrain.tracking.checks import check_writable
 from lctrain.tracking.ending import end_run, sync_journal, tag_run
+from lctrain.tracking.fetching import FetchedRun, fetch_run
 from lctrain.tracking.journal import find_journals
 from lctrain.tracking.reading import read_journal
 from lctrain.tracking.rest import deliver
@@ -15,10 +16,12 @@ from lctrain.tracking.store import store_uri, ui_command
 
 __all__ = [
     "LATEST",
+    "FetchedRun",
     "Run",
     "check_writable",
     "deliver",
     "end_run",
+    "fetch_run",
     "find_journals",
     "flatten",
     "read_journal",

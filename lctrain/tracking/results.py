@@ -30,15 +30,15 @@ def read_sweep(tracking: TrackingConfig, sweep: str = LATEST) -> tuple[RunResult
     Raises:
         UserError: no store, no sweep in it, or none of that id.
     """
-    client, experiment_id = _open(tracking)
+    client, experiment_id = open_existing(tracking)
     parent = _find_sweep(client, experiment_id, sweep, tracking)
-    jobs = _search(client, parent.info.experiment_id, f"tags.`{PARENT_TAG}` = '{parent.info.run_id}'")
+    jobs = search(client, parent.info.experiment_id, f"tags.`{PARENT_TAG}` = '{parent.info.run_id}'")
     with ThreadPoolExecutor(REQUESTS_AT_ONCE) as pool:  # a history is a request of its own
         children = list(pool.map(lambda run: _read_run(client, run), jobs))
     return _read_run(client, parent), sorted(children, key=lambda run: run.start)
 
 
-def _open(tracking: TrackingConfig) -> tuple[Any, str]:
+def open_existing(tracking: TrackingConfig) -> tuple[Any, str]:
     """The client of a store that is there, and its experiment's id; nothing is created."""
     place = store_uri(tracking)
     if isinstance(tracking, LocalTracking) and not database(tracking).exists():
@@ -64,7 +64,7 @@ def _open(tracking: TrackingConfig) -> tuple[Any, str]:
 def _find_sweep(client, experiment_id: str, sweep: str, tracking: TrackingConfig):
     if sweep != LATEST:
         return _find_by_id(client, experiment_id, sweep, tracking)
-    latest = next(_search(client, experiment_id, IS_SWEEP, 1), None)
+    latest = next(search(client, experiment_id, IS_SWEEP, 1), None)
     if latest is None:
         raise UserError(
             f"There is no sweep in experiment {tracking.experiment!r} of the store {store_uri(tracking)}."
@@ -75,28 +75,28 @@ def _find_sweep(client, experiment_id: str, sweep: str, tracking: TrackingConfig
 
 def _find_by_id(client, experiment_id: str, sweep: str, tracking: TrackingConfig):
     """The sweep of this id, or of a job of this id."""
-    run = _get_run(client, sweep)
+    run = get_run(client, sweep)
     if run is not None and PARENT_TAG in run.data.tags:
-        run = _get_run(client, run.data.tags[PARENT_TAG])
+        run = get_run(client, run.data.tags[PARENT_TAG])
     if run is not None and "sweep.jobs" in run.data.tags:
         return run
-    sweeps = list(_search(client, experiment_id, IS_SWEEP))
+    sweeps = list(search(client, experiment_id, IS_SWEEP))
     found = [known for known in sweeps if len(sweep) >= MIN_PREFIX and known.info.run_id.startswith(sweep)]
     if len(found) == 1:
         return found[0]
     what = "is the id of a run that is no sweep" if run is not None else "is none"
     what = f"is the beginning of {len(found)}" if found else what
-    told = "; ".join(_introduce(known) for known in (found or sweeps)[:MAX_SUGGESTED])
+    told = "; ".join(introduce(known) for known in (found or sweeps)[:MAX_SUGGESTED])
     known = f"The latest are: {told}." if sweeps else f"Experiment {tracking.experiment!r} has no sweep."
     raise UserError(f"`--sweep` must be latest or the id of a sweep's run; got {sweep!r}, which {what}. {known}")
 
 
-def _introduce(run) -> str:
+def introduce(run) -> str:
     start = datetime.fromtimestamp(run.info.start_time / 1e3, UTC).strftime("%Y-%m-%d %H:%M UTC")
     return f"{run.info.run_id} ({run.info.run_name}, {start})"
 
 
-def _get_run(client, run_id: str):
+def get_run(client, run_id: str):
     """The run, unless there is none of this id, or it was deleted."""
     try:
         run = client.get_run(run_id)
@@ -105,7 +105,7 @@ def _get_run(client, run_id: str):
     return run if run.info.lifecycle_stage == "active" else None
 
 
-def _search(client, experiment_id: str, filter_string: str, limit: int | None = None) -> Iterator:
+def search(client, experiment_id: str, filter_string: str, limit: int | None = None) -> Iterator:
     """All runs that match, the newest first, page by page."""
 
     def pages():

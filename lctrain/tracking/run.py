@@ -19,11 +19,13 @@ from typing import Any
 import psutil
 
 from lctrain.config.schema import TrackingConfig
+from lctrain.results import RunResult
 from lctrain.tracking.courier import Courier
 from lctrain.tracking.ending import FOLDER_TAG, OWNER_TAG
 from lctrain.tracking.journal import Journal, make_journal
 from lctrain.tracking.models import save_model
 from lctrain.tracking.owner import describe_owner
+from lctrain.tracking.reading import read_journal
 from lctrain.tracking.store import dump_tracking
 
 LONGEST_PARAM = 6000  # characters that MLflow keeps
@@ -32,14 +34,23 @@ LONGEST_POINTER = 200  # characters of the words that take the place of the rest
 
 
 class Run:
-    """One run, open; no method waits for the store."""
+    """One run, open; no method waits for the store.
 
-    def __init__(self, journal: Journal, courier: Courier):
+    Args:
+        journal: where it is logged.
+        courier: who delivers that.
+        repeated: what an earlier process has logged of a run that this one repeats in part: it is not logged twice.
+    """
+
+    def __init__(self, journal: Journal, courier: Courier, repeated: RunResult | None = None):
         self._journal = journal
         self._courier = courier
         self._params: dict[str, str] = {}
         self._tables: list[str] = []
         self._end = ("FINISHED", None)
+        self._known_params = frozenset(repeated.params if repeated else ())
+        metrics = repeated.metrics.items() if repeated else ()
+        self._known_points = {(name, point.step) for name, points in metrics for point in points}
 
     @property
     def folder(self) -> Path:
@@ -57,7 +68,7 @@ class Run:
         Raises:
             ValueError: a path that was logged before, with another value.
         """
-        params = flatten(config)
+        params = {path: value for path, value in flatten(config).items() if path not in self._known_params}
         for path, value in params.items():
             if self._params.get(path, value) != value:
                 raise ValueError(f"`{path}` must keep its value {self._params[path]!r}; got {value!r}")
@@ -65,8 +76,10 @@ class Run:
         self._append("params", values=self._fit(params, LONGEST_PARAM, "params.json", self._params))
 
     def log_metrics(self, metrics: Mapping[str, float], step: int | None = None) -> None:
-        values = {name: float(value) for name, value in metrics.items()}
-        self._append("metrics", values=values, step=0 if step is None else int(step))
+        step = 0 if step is None else int(step)
+        values = {name: float(value) for name, value in metrics.items() if (name, step) not in self._known_points}
+        if values:
+            self._append("metrics", values=values, step=step)
 
     def log_tags(self, tags: Mapping[str, str]) -> None:
         self._append("tags", values=self._fit(dict(tags), LONGEST_TAG, f"{'-'.join(tags)[:50]}.json", dict(tags)))
@@ -108,6 +121,11 @@ class Run:
     def fail(self, reason: str, status: str = "FAILED") -> None:
         """Lets the run end so, for this reason, though nothing is raised."""
         self._end = (status, reason)
+
+    def end_at_once(self, status: str, reason: str) -> None:
+        """Notes the end in the journal for a process that has no time to deliver it: `sync`, or the next run, does."""
+        self._journal.append("tags", values={"error": reason})
+        self._journal.append("end", status=status)
 
     def paused(self) -> AbstractContextManager[None]:
         """Holds the delivery while something is measured."""
@@ -162,6 +180,7 @@ def start_run(
     folder: Path,
     parent: Path | None = None,
     resumed: Path | None = None,
+    repeats: bool = False,
 ) -> Iterator[Run]:
     """A new run, which ends as the block does: FINISHED, FAILED with the error as a tag, or KILLED by a signal.
 
@@ -172,25 +191,30 @@ def start_run(
         folder: the job's, where the journal is kept.
         parent: the journal's folder of the run of the sweep that this one belongs to.
         resumed: the journal's folder of a run that has ended, which goes on in place of a new one.
+        repeats: whether what is logged again is what was logged before, and so is left out.
     """
+    repeated = None
     if resumed is None:
         journal = make_journal(folder)
         _begin(journal, tracking, name, tags, parent)
     else:
+        repeated = read_journal(resumed) if repeats else None
         journal = Journal(resumed)
         journal.append("resumed")
         journal.append("tags", values=dict(tags) | _owner_tags())
     courier = Courier(journal)
     courier.start()
-    run = Run(journal, courier)
+    run = Run(journal, courier, repeated)
     try:
         yield run
     except BaseException as error:
+        status = "KILLED" if isinstance(error, KeyboardInterrupt | SystemExit) else "FAILED"
         with signals_wait():
-            status = "KILLED" if isinstance(error, KeyboardInterrupt | SystemExit) else "FAILED"
-            _end(run, courier, tracking, status, f"{type(error).__name__}: {error}")
+            _note_end(run, status, f"{type(error).__name__}: {error}")
+        _deliver_end(run, courier, tracking)
         raise
-    _end(run, courier, tracking, *run._end)
+    _note_end(run, *run._end)
+    _deliver_end(run, courier, tracking)
 
 
 def _begin(journal: Journal, tracking: TrackingConfig, name: str, tags: Mapping[str, str], parent: Path | None) -> None:
@@ -213,10 +237,13 @@ def _owner_tags() -> dict[str, str]:
     return {f"{OWNER_TAG}{key}": value for key, value in describe_owner().items()}
 
 
-def _end(run: Run, courier: Courier, tracking: TrackingConfig, status: str, error: str | None) -> None:
+def _note_end(run: Run, status: str, error: str | None) -> None:
     if error is not None:
         run.log_tags({"error": error})
     run._append("end", status=status)
+
+
+def _deliver_end(run: Run, courier: Courier, tracking: TrackingConfig) -> None:
     try:
         reason = courier.close(tracking.patience)
     except BaseException:  # an interrupt; the end is in the journal

@@ -18,6 +18,7 @@ ENVIRONMENT = {  # unless the user has set them
     "MLFLOW_HTTP_REQUEST_TIMEOUT": "20",  # seconds; MLflow's own is 120, and seven more attempts
     "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "0",  # what failed is delivered again as a whole
     "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
+    "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
     "MLFLOW_DISABLE_TELEMETRY": "true",  # what a run logs goes to the store that was named, and nothing anywhere else
 }
 POSTGRESQL_OPTIONS = {"connect_timeout": "10", "tcp_user_timeout": "20000"}  # seconds, milliseconds

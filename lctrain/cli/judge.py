@@ -1,0 +1,191 @@
+"""`evaluate` and `predict`: a finished run's model, in a new process, on its own data or on other."""
+
+import argparse
+import tempfile
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from lctrain.cli.dry import compose_dry
+from lctrain.cli.hydra_app import MULTIRUN
+from lctrain.cli.overrides import split_override
+from lctrain.config import Config, validate
+from lctrain.data import Split, check_feeds, complete_statement, load_splits
+from lctrain.errors import EXIT_DONE, UserError, suggest
+from lctrain.libraries import load_libraries
+from lctrain.tracking import fetch_run
+from lctrain.tracking.store import read_tracking
+
+SPLITS = ("test", "validation", "train", "all")
+OWN_GROUPS = ("data", "device", "tracking")  # which the command line may set; all else is the run's
+
+
+@dataclass(frozen=True)
+class Request:
+    """What a command line asks for.
+
+    Args:
+        run: the id of a run.
+        split: of the data, which the model is to see.
+        arguments: the rest, which Hydra composes.
+        options: the flags.
+    """
+
+    run: str
+    split: str
+    arguments: list[str]
+    options: argparse.Namespace
+
+
+def run_evaluate(arguments: Sequence[str], tell: Callable[[Exception, str], None]) -> int:
+    """Prints loss and metrics of a run's model on a split.
+
+    Raises:
+        UserError: no such run, or data that its model can't take.
+    """
+    request = _read_request("evaluate", arguments)
+    with _loaded(request) as (model, config):
+        from lctrain import training
+
+        split = _choose_split(config, request.split)
+        training.compile_model(model, config)
+        measured = training.evaluate(model, split, config)
+    width = max(map(len, measured))
+    print(f"{len(split.labels):,} examples of {config.data.name}, split {request.split}")
+    for name, value in measured.items():
+        print(f"{name:<{width}}  {value:.6g}")
+    return EXIT_DONE
+
+
+def run_predict(arguments: Sequence[str], tell: Callable[[Exception, str], None]) -> int:
+    """Writes what a run's model predicts for a split, or for the rows of a file, as CSV or .npy.
+
+    Raises:
+        UserError: no such run, data that its model can't take, or a file that can't be written.
+    """
+    request = _read_request("predict", arguments, "--inputs", "--out")
+    out = request.options.out or Path("predictions.csv")
+    if out.suffix not in (".csv", ".npy"):
+        raise UserError(f"`--out` must end in .csv or .npy; got {str(out)!r}.")
+    with _loaded(request) as (model, config):
+        from lctrain.training import evaluation_batches
+
+        file = request.options.inputs
+        split = _choose_split(config, request.split) if file is None else _read_inputs(file, config)
+        outputs = np.asarray(model.predict(evaluation_batches(split, config).whole(), verbose=0))
+    _write(out, outputs, None if file is not None else split.labels, config)
+    print(f"{len(outputs):,} predictions are in {out}")
+    return EXIT_DONE
+
+
+def _read_request(verb: str, arguments: Sequence[str], *flags: str) -> Request:
+    parser = argparse.ArgumentParser(f"lctrain {verb}", add_help=False)
+    for flag in flags:
+        parser.add_argument(flag, type=Path)
+    options, arguments = parser.parse_known_args(list(arguments))
+    if any(argument in MULTIRUN for argument in arguments):
+        raise UserError(f"`{verb}` takes no -m: it is for one run.")
+    own = {"run": None, "split": "test"}
+    rest = []
+    for argument in arguments:
+        _, key, value = split_override(argument)
+        if key in own:
+            own[key] = (value or "").strip("'\"")
+        elif key.split(".")[0] in OWN_GROUPS or argument.startswith("-"):
+            rest.append(argument)
+        else:
+            keys = [*own, *OWN_GROUPS]
+            told = f"is not taken by `{verb}`: the run has its own. What may be set is {', '.join(keys)}"
+            raise UserError(f"`{key}` {told}. {suggest(key, keys)}")
+    if not own["run"]:
+        raise UserError(f"`run` is missing: python -m lctrain {verb} run=ID, the id of a run as MLflow shows it.")
+    if own["split"] not in SPLITS:
+        raise UserError(f"`split` must be one of {', '.join(SPLITS)}; got {own['split']!r}.")
+    return Request(own["run"], own["split"], rest, options)
+
+
+@contextmanager
+def _loaded(request: Request) -> Iterator[tuple[Any, Config]]:
+    """The run's model, and its configuration with what the command line has instead."""
+    composed = complete_statement(compose_dry(request.arguments))
+    tracking = read_tracking(composed["tracking"])
+    given = {split_override(argument)[1].split(".")[0] for argument in request.arguments}
+    with tempfile.TemporaryDirectory(prefix="lctrain-run-") as folder:
+        fetched = fetch_run(tracking, request.run, Path(folder))
+        config = _merge(fetched.config, {group: composed[group] for group in OWN_GROUPS if group in given})
+        check_feeds(config)
+        load_libraries(config)
+        from lctrain import training
+
+        training.prepare_process(config)
+        yield training.load_model(fetched.model_file, "run"), config
+
+
+def _merge(run: Mapping[str, Any], given: Mapping[str, Any]) -> Config:
+    """The run's configuration with the groups that are given, under the run's own normalisation and augmentation.
+
+    Those are in its model already.
+    """
+    data = {**run["data"], **given.get("data", {})}
+    kept = {key: run["data"][key] for key in ("normalize", "augmentation") if key in run["data"]}
+    if "data" in given:
+        data = {**given["data"], **kept}
+    limits = {"class_weight": None, "limit_batches": None}
+    changes = {"data": data, "strategy": "none", "training": {**run["training"], **limits}}
+    return validate({**run, **given, **changes})
+
+
+def _choose_split(config: Config, name: str) -> Split:
+    splits = load_splits(config.data, config.data_format)
+    if name != "all":
+        return getattr(splits, name)
+    parts = splits.train, splits.validation, splits.test
+    return Split(*(np.concatenate([_whole(part[i]) for part in parts]) for i in (0, 1)))
+
+
+def _whole(rows) -> np.ndarray:
+    return rows[np.arange(len(rows))]
+
+
+def _read_inputs(file: Path, config: Config) -> Split:
+    """The rows of a .npy file, channels last, as a split without labels."""
+    try:
+        inputs = np.load(file, mmap_mode="r", allow_pickle=False)
+    except (OSError, ValueError) as error:
+        raise UserError(f"`--inputs` must be a .npy file of numbers; {str(file)!r} can't be read: {error}") from error
+    (shape,) = config.model.inputs.values()
+    if not isinstance(inputs, np.ndarray) or list(inputs.shape[1:]) != shape or inputs.dtype.kind not in "fiu":
+        got = f"{inputs.dtype} {inputs.shape}" if isinstance(inputs, np.ndarray) else "several arrays"
+        raise UserError(f"`--inputs` must hold numbers of shape (num, {', '.join(map(str, shape))}); got {got}.")
+    if config.data_format == "channels_first":
+        inputs = np.moveaxis(inputs, -1, 1)
+    return Split(inputs, np.zeros(len(inputs), np.int64))
+
+
+def _write(out: Path, outputs: np.ndarray, labels: np.ndarray | None, config: Config) -> None:
+    try:
+        out.parent.mkdir(parents=True, exist_ok=True)
+        if out.suffix == ".npy":
+            np.save(out, outputs)
+        else:
+            _write_csv(out, outputs, labels, config)
+    except OSError as error:
+        raise UserError(f"`--out` must be a file that can be written; got {str(out)!r} ({error.strerror}).") from error
+
+
+def _write_csv(out: Path, outputs: np.ndarray, labels: np.ndarray | None, config: Config) -> None:
+    """A row for each example, with the class where there is one, its label where that is known, and the outputs."""
+    columns = {"row": np.arange(len(outputs))}
+    if config.data.task == "classification" and outputs.ndim == 2:
+        columns["predicted"] = outputs.argmax(axis=1)
+    for name, values in (("label", labels), ("output", outputs)):
+        if values is not None:
+            flat = values.reshape(len(outputs), -1)
+            columns |= {name if flat.shape[1] == 1 else f"{name}_{i}": flat[:, i] for i in range(flat.shape[1])}
+    lines = [",".join(columns)]
+    lines += [",".join(map(str, row)) for row in zip(*(values.tolist() for values in columns.values()), strict=True)]
+    out.write_text("\n".join(lines) + "\n", encoding="utf-8")

@@ -1,0 +1,187 @@
+"""Jobs that were not finished: what their folders say of them, and which of them a command line goes on with."""
+
+import hashlib
+import json
+import os
+import platform
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, fields
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from filelock import FileLock, Timeout
+
+from lctrain.config import Config
+from lctrain.config.schema import ModelConfig
+from lctrain.data import Splits
+from lctrain.errors import UserError
+from lctrain.machine import available_cores, cpu_model
+from lctrain.results import RunResult
+from lctrain.tracking import read_journal
+from lctrain.tracking.journal import replace_file
+
+STATES = "checkpoints"  # the folder's name inside the job's
+FILE = "job.json"
+LOCK = ".lock"
+NOT_COMPUTED = {  # keys that change nothing of what a job computes
+    "tracking": True,
+    "sweep": True,
+    "resume": True,
+    "training": {"name", "progress", "checkpoint", "tensorboard", "profile", "log_every_steps"},
+}
+SAMPLED_ROWS = 64
+
+
+@dataclass(frozen=True)
+class Unfinished:
+    """A job as its folder tells of it, until it is done.
+
+    Args:
+        digest: of all that changes what it computes.
+        journal: the folder of its run's journal.
+        overrides: the command line's, as the user wrote them.
+        working_folder: where it was started.
+        model: the groups and keys of its configuration that measuring may have changed.
+        jit_compile: likewise.
+        environment: versions and the machine.
+        data: a fingerprint of its splits.
+    """
+
+    digest: str
+    journal: str
+    overrides: list[str]
+    working_folder: str
+    model: dict[str, Any]
+    jit_compile: bool
+    environment: dict[str, str]
+    data: str
+
+    @classmethod
+    def read(cls, folder: Path) -> "Unfinished":
+        """What a job's folder says.
+
+        Raises:
+            OSError: it says nothing.
+            ValueError: what it says is damaged.
+        """
+        content = json.loads((folder / STATES / FILE).read_bytes())
+        if not isinstance(content, dict) or set(content) != {field.name for field in fields(cls)}:
+            raise ValueError("not all that belongs there")
+        return cls(**content)
+
+    def write(self, folder: Path) -> None:
+        replace_file(folder / STATES / FILE, json.dumps(asdict(self), indent=1).encode())
+
+    def resolve(self, config: Config) -> Config:
+        """The configuration with what measuring decided when the job was started."""
+        model = ModelConfig.model_validate(self.model)
+        return config.model_copy(update={"model": model, "jit_compile": self.jit_compile})
+
+    @property
+    def run(self) -> RunResult:
+        """Its run, from the journal.
+
+        Raises:
+            ValueError: a damaged journal, or none.
+            OSError: one that can't be read.
+        """
+        return read_journal(Path(self.journal))
+
+
+def digest(config: Config) -> str:
+    """Of all of a configuration that changes what a training computes."""
+    content = config.model_dump(exclude=NOT_COMPUTED)
+    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:32]
+
+
+def read_unfinished(folder: Path) -> Unfinished | None:
+    """What a folder says of a job; None where it says nothing.
+
+    Raises:
+        UserError: a file that is damaged.
+    """
+    try:
+        return Unfinished.read(folder)
+    except FileNotFoundError:
+        return None
+    except (OSError, ValueError, TypeError) as error:
+        fix = "Start the job anew, without `resume`."
+        raise UserError(
+            f"The job in {str(folder)!r} can't be resumed: its {FILE} is damaged ({error}). {fix}"
+        ) from error
+
+
+@contextmanager
+def held(folder: Path) -> Iterator[None]:
+    """Keeps others from going on with a job while this process does.
+
+    Raises:
+        UserError: another process is at it.
+    """
+    (folder / STATES).mkdir(parents=True, exist_ok=True)
+    lock = FileLock(folder / STATES / LOCK)
+    try:
+        lock.acquire(timeout=0)
+    except Timeout:
+        raise UserError(f"The job in {str(folder)!r} is running now. Wait for its end, or interrupt it.") from None
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+def is_held(folder: Path) -> bool:
+    """Whether a process is at a job."""
+    try:
+        with held(folder):
+            return False
+    except UserError:
+        return True
+
+
+def list_unfinished(root: Path) -> list[Path]:
+    """Folders of jobs below a folder that say that they are not done, the newest first."""
+    found = [path.parent.parent for path in root.rglob(f"{STATES}/{FILE}")]
+    return sorted(found, key=lambda folder: (folder / STATES / FILE).stat().st_mtime, reverse=True)
+
+
+def fingerprint(splits: Splits) -> str:
+    """Of the data: shapes, all labels of training and validation, and some inputs."""
+    hashed = hashlib.sha256()
+    for split in (splits.train, splits.validation):
+        rows = range(0, len(split.labels), max(len(split.labels) // SAMPLED_ROWS, 1))
+        hashed.update(f"{tuple(split.inputs.shape)} {split.inputs.dtype}".encode())
+        hashed.update(split.labels.tobytes())
+        hashed.update(split.inputs[_as_indices(rows)].tobytes())
+    return hashed.hexdigest()[:32]
+
+
+def _as_indices(rows: range):
+    import numpy as np
+
+    return np.array(rows)
+
+
+def describe_environment() -> dict[str, str]:
+    """What the last bits of a training may depend on, beside its configuration."""
+    packages = {name: version(name) for name in ("tensorflow", "keras", "numpy", "lctrain")}
+    return packages | {
+        "python": platform.python_version(),
+        "cpu": cpu_model(),
+        "cores": str(available_cores()),
+        "onednn": os.environ.get("TF_ENABLE_ONEDNN_OPTS", "default"),
+    }
+
+
+def tell_differences(then: Mapping[str, str], now: Mapping[str, str]) -> str:
+    """A warning where a job goes on elsewhere than it began; empty where nothing differs.
+
+    >>> tell_differences({"keras": "3.15.1", "cores": "2"}, {"keras": "3.16.0", "cores": "2"})
+    'Warning: the job goes on with keras 3.16.0 (before: 3.15.1), so that its last bits may differ.'
+    """
+    differing = [f"{name} {now[name]} (before: {then.get(name)})" for name in now if now[name] != then.get(name)]
+    if not differing:
+        return ""
+    return f"Warning: the job goes on with {', '.join(differing)}, so that its last bits may differ."

@@ -1,0 +1,46 @@
+"""`data.augmentation`: which layers may change inputs at random, and their complete specs."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from lctrain.config.allowlist import classes, find_class
+from lctrain.config.specs import check_spec
+from lctrain.errors import Problem, suggest
+
+NOISE = ("AugMix", "GaussianDropout", "GaussianNoise", "RandAugment")  # beside all Random... layers
+OTHER_SHAPE = ("RandomCrop",)
+
+
+def augmentations() -> list[str]:
+    """Layers that change nothing but values, and only in training.
+
+    >>> "RandomFlip" in augmentations(), "RandomCrop" in augmentations(), "MixUp" in augmentations()
+    (True, False, False)
+    """
+    random = [name for name in classes("layers") if name.startswith("Random") and name not in OTHER_SHAPE]
+    return sorted([*random, *NOISE])
+
+
+def check_augmentation(data: Mapping[str, Any]) -> list[Problem]:
+    """Everything wrong in the specs, their spelling normalised."""
+    problems = []
+    specs = data.get("augmentation")
+    for i, spec in enumerate(specs if isinstance(specs, list) else ()):
+        path = f"data.augmentation.{i}"
+        found = check_spec(spec, path, "layers")
+        if not found and find_class("layers", spec["type"]).name not in augmentations():
+            told = f"must be a layer that changes inputs at random and keeps their shape; got {spec['type']}."
+            found = [Problem(f"{path}.type", f"{told} {suggest(spec['type'], augmentations())}")]
+        problems += found
+    return problems
+
+
+def complete_augmentation(specs: list, data_format: str, precision: str) -> list[dict[str, Any]]:
+    """The specs with what they inherit; they compute in whole floats, as what they change are pixels."""
+    dtype = "float64" if precision == "float64" else "float32"
+    inherited = {"data_format": data_format, "dtype": dtype}
+    complete = []
+    for spec in specs:
+        known = find_class("layers", spec["type"]).arguments
+        complete.append({name: value for name, value in inherited.items() if name in known} | dict(spec))
+    return complete

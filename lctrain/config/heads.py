@@ -1,0 +1,126 @@
+"""The end of a model: what its only output must be for the task, and whether it gives probabilities or logits."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from math import prod
+from typing import Any
+
+from lctrain.config.allowlist import with_defaults
+from lctrain.config.schema import Config
+from lctrain.config.tasks import TASKS, output_shape
+from lctrain.errors import Problem
+
+REARRANGING = ("Flatten", "Identity", "Permute", "Reshape")  # layers that compute nothing
+Shape = tuple[int | None, ...]
+
+
+@dataclass(frozen=True)
+class Ending:
+    """What computes the model's first output.
+
+    Args:
+        name: of the layer.
+        arguments: its own, or those of the layer that it wraps.
+        behind: classes of the layers behind it, which only rearrange.
+    """
+
+    name: str
+    arguments: Mapping[str, Any]
+    behind: tuple[str, ...]
+
+    @property
+    def activation(self) -> str | None:
+        """What it ends in; None where it gives scores or numbers as they are."""
+        if self.arguments["type"] == "Softmax":
+            return "softmax"
+        activation = self.arguments.get("activation")
+        return None if activation == "linear" else activation
+
+    @property
+    def axis(self) -> Any:
+        """Along which a softmax compares."""
+        return self.arguments["axis"] if self.arguments["type"] == "Softmax" else -1
+
+
+def trace_back(layers: Mapping[str, Any], output: str) -> list[str]:
+    """The layers from an output back to the one that computes it, through those that only rearrange.
+
+    Args:
+        layers: complete specs by name, each with its `inputs`.
+        output: the name of one of them.
+    """
+    names = [output]
+    while layers[names[-1]]["type"] in REARRANGING and layers[names[-1]]["inputs"][0] in layers:
+        names += layers[names[-1]]["inputs"]
+    return names
+
+
+def find_ending(config: Config) -> Ending:
+    """The last layer of a validated configuration that computes something."""
+    layers = config.model.layers
+    *behind, name = trace_back(layers, config.model.outputs[0])
+    arguments = with_defaults("layers", layers[name])
+    while isinstance(arguments.get("layer"), Mapping):
+        arguments = arguments["layer"]
+    return Ending(name, arguments, tuple(layers[other]["type"] for other in behind))
+
+
+def gives_probabilities(config: Config) -> bool:
+    """Whether the model's first output ends in what makes probabilities under the task; else it gives logits."""
+    activation = TASKS[config.data.task].activation
+    return activation is not None and find_ending(config).activation == activation
+
+
+def check_head(config: Config, shapes: Mapping[str, Shape]) -> Problem | None:
+    """What is wrong with the only output for the task.
+
+    Args:
+        config: validated, of a model with one output.
+        shapes: of the outputs of all layers, each with the batch, None, first.
+    """
+    (name,), task = config.model.outputs, TASKS[config.data.task]
+    path, expected, ending = f"model.layers.{name}", output_shape(config.data), find_ending(config)
+    if shapes[name] != expected or _has_channels_first(config, ending):
+        where = " for each position of `data.target_shape`" if config.data.target_shape else ""
+        told = f"must give {task.gives}{where}, an output of shape {expected}; got {shapes[name]}"
+        return Problem(path, f"{told}. {_suggest_end(config, shapes[name])}")
+    if task.activation is None:
+        return None
+    if ending.activation not in (None, task.activation):
+        told = f"must end in probabilities (activation: {task.activation}) or logits (no activation)"
+        return Problem(f"model.layers.{ending.name}", f"{told}; got activation {ending.activation!r}.")
+    return _check_softmax(ending, shapes, path, expected[-1]) if ending.activation == "softmax" else None
+
+
+def _has_channels_first(config: Config, ending: Ending) -> bool:
+    """Whether the channels of an output with spatial axes are not its last axis, which its sizes may not show."""
+    return (
+        bool(config.data.target_shape)
+        and not ending.behind
+        and ending.arguments.get("data_format") == ("channels_first")
+    )
+
+
+def _suggest_end(config: Config, shape: Shape) -> str:
+    units, targets = TASKS[config.data.task].units, config.data.target_shape
+    if not targets:
+        return f"End with a Dense layer of `units: {units}`, after a Flatten."
+    if config.data_format == "channels_first" and shape == (None, output_shape(config.data)[-1], *targets):
+        dims = [*range(2, len(targets) + 2), 1]
+        return f"Channels are last here whatever `data_format` is: end with `type: Permute`, `dims: {dims}`."
+    sizes = ", ".join(map(str, targets))
+    return f"End with a Dense layer of `units: {units}` on an input of shape (None, {sizes}, channels)."
+
+
+def _check_softmax(ending: Ending, shapes: Mapping[str, Shape], path: str, num_classes: int) -> Problem | None:
+    """Whether a softmax compares the scores of one target's classes, where they end up behind it too."""
+    shape, (axis, *others) = shapes[ending.name], [ending.axis] if isinstance(ending.axis, int) else ending.axis
+    if not others and shape[axis] == prod(shape[1:]) == num_classes:
+        return None
+    if others or axis not in (-1, len(shape) - 1):
+        told = "must be -1, along which the classes lie"
+        return Problem(f"model.layers.{ending.name}.axis", f"{told}; got {ending.axis}. Write `axis: -1`.")
+    if "Permute" in ending.behind or shape[-1] != num_classes:
+        told = f"moves classes that the softmax of `model.layers.{ending.name}` has compared along another axis"
+        return Problem(path, f"{told}. Put the softmax behind it: `type: Softmax`, `axis: -1`.")
+    return None

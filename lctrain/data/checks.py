@@ -1,0 +1,154 @@
+"""What is wrong in the numbers of a data set, told with the file and the place in it, before anything is trained."""
+
+from collections.abc import Callable
+from typing import NoReturn
+
+import numpy as np
+
+from lctrain.config.schema import DataConfig
+from lctrain.data.rows import Inputs, iterate_blocks
+from lctrain.errors import ConfigError, Problem
+
+MAX_TOLD = 10  # classes in one sentence
+ZEROS_AND_ONES = ("binary", "multilabel")
+Place = Callable[[tuple[int, ...]], str]  # how a file's user finds the element at some indices
+
+
+def refuse(key: str, path: object, message: str) -> NoReturn:
+    """Raises what is wrong in a file: `` `data.path` 'my.npz': `y` must ... ``."""
+    raise ConfigError([Problem(key, f"{str(path)!r}: {message}")]) from None
+
+
+def tell_place(index: tuple[int, ...]) -> str:
+    """Where in an array an element is, counted from 0.
+
+    >>> tell_place((17,)), tell_place((17, 3)), tell_place((17, 3, 0))
+    ('row 17', 'row 17, column 3', 'row 17, column (3, 0)')
+    """
+    row, *columns = (int(number) for number in index)
+    if not columns:
+        return f"row {row}"
+    return f"row {row}, column {columns[0] if len(columns) == 1 else tuple(columns)}"
+
+
+def check_finite(values: Inputs, path: object, name: str, key: str = "data.path", place: Place = tell_place) -> None:
+    """Refuses NaN and infinite values; what float32 can't hold is infinite."""
+    if values.dtype.kind not in "fc":
+        return
+    first, got, count = None, 0.0, 0
+    for start, block in iterate_blocks(values):
+        is_bad = ~np.isfinite(block)
+        if is_bad.any():
+            index = np.argwhere(is_bad)[0]
+            if first is None:
+                got, first = block[tuple(index)], (start + index[0], *index[1:])
+            count += int(is_bad.sum())
+    if first is not None:
+        others = f" ({count:,} such values in all)" if count > 1 else ""
+        refuse(key, path, f"`{name}` must be finite; {place(first)} is {got}{others}. Clean it, or leave the row out.")
+
+
+def check_class_numbers(values: np.ndarray, path: object, name: str, place: Place = tell_place) -> None:
+    """Refuses what can't be the number of a class, whatever the number of classes."""
+    key = "data.path"
+    _check_numbers(values, path, name, key)
+    check_finite(values, path, name, key, place)
+    is_bad = (values < 0) | (values != np.floor(values))
+    _refuse_where(is_bad, values, path, name, "whole numbers, the classes from 0 on", key, place)
+    if values.size and values.max() >= values.size:
+        expected = f"class numbers below {values.size}, as each class needs an example"
+        _refuse_where(values >= values.size, values, path, name, expected, key, place)
+
+
+def as_labels(
+    values: np.ndarray, data: DataConfig, path: object, name: str, key: str = "data.path", place: Place = tell_place
+) -> np.ndarray:
+    """Labels or targets in the form of a `Split`, from the numbers of a file.
+
+    Args:
+        values: `(num, *target_shape)`, and a last axis of classes or numbers by the task, which may be missing where
+            it would be 1.
+        data: with the task, and the sizes and classes that it states.
+        path: of the file, to tell.
+        name: of the array or column in it, to tell.
+        key: of the configuration, that names the file.
+        place: tells where an element is.
+
+    Raises:
+        ConfigError: names the first value that is not finite, no whole number or out of range, or the wrong shape.
+    """
+    _check_numbers(values, path, name, key)
+    shape = _find_shape(values, data, path, name, key)
+    if data.task == "regression":
+        with np.errstate(over="ignore"):
+            values = values.astype(np.float32)
+        check_finite(values, path, name, key, place)
+        return values.reshape(shape)
+    check_finite(values, path, name, key, place)
+    highest = 1 if data.task in ZEROS_AND_ONES else data.num_classes - 1
+    expected = "0 or 1" if highest == 1 else f"whole numbers from 0 to {highest}, one for each of `data.num_classes`"
+    is_bad = (values < 0) | (values > highest) | (values != np.floor(values))
+    _refuse_where(is_bad, values, path, name, expected, key, place)
+    return values.astype(np.int64 if data.task == "classification" else np.float32).reshape(shape)
+
+
+def check_classes(labels: np.ndarray, data: DataConfig, class_names: list[str] | None, is_limited: bool) -> None:
+    """Refuses a training split in which a class has no example.
+
+    Args:
+        labels: as a `Split` has them.
+        data: with the task and its classes.
+        class_names: of the classes, where they have names.
+        is_limited: whether a limit on the training split may be why.
+    """
+    if data.task == "regression":
+        return
+    if data.task == "multilabel":
+        counts = labels.reshape(-1, labels.shape[-1]).sum(axis=0)
+    else:
+        counts = np.bincount(labels.ravel().astype(np.int64), minlength=data.num_classes or 2)
+    empty = [str(number) for number in np.flatnonzero(counts == 0)]
+    if not empty:
+        return
+    if class_names is not None:
+        empty = [f"{number} ({class_names[int(number)]!r})" for number in empty]
+    classes = f"class {empty[0]} has" if len(empty) == 1 else f"classes {', '.join(empty[:MAX_TOLD])} have"
+    more = f" (and {len(empty) - MAX_TOLD} more)" if len(empty) > MAX_TOLD else ""
+    fix = "Add examples, or number the classes from 0 without gaps."
+    if is_limited:
+        fix = f"Raise `data.train_limit`, which is {data.train_limit}, or add examples."
+    raise ConfigError([Problem("data", f"must hold every class to train on; {classes} no example{more}. {fix}")])
+
+
+def _check_numbers(values: np.ndarray, path: object, name: str, key: str) -> None:
+    if values.dtype.kind not in "biuf":
+        refuse(key, path, f"`{name}` must be numbers; got the type {values.dtype}.")
+
+
+def _find_shape(values: np.ndarray, data: DataConfig, path: object, name: str, key: str) -> tuple[int, ...]:
+    """The shape that a `Split` has of these values."""
+    last = {"classification": (), "binary": (1,), "multilabel": (data.num_classes,), "regression": (data.num_targets,)}
+    sizes = (*data.target_shape, *last[data.task])
+    got = values.shape[1:]
+    spelt = [sizes, (*sizes, 1)] if data.task == "classification" else [sizes]
+    spelt += [sizes[:-1]] if sizes[-1:] == (1,) and data.task in ("binary", "regression") else []
+    if got in spelt:
+        return (len(values), *sizes)
+    told = {
+        "classification": "the number of a class for each of `data.target_shape`; of one-hot rows take the argmax",
+        "binary": "0 or 1 for each of `data.target_shape`",
+        "multilabel": "`data.target_shape` and `data.num_classes`",
+        "regression": "`data.target_shape` and `data.num_targets`",
+    }
+    expected = f"must have the shape {(len(values), *sizes)}: {told[data.task]}"
+    return refuse(key, path, f"`{name}` {expected}; got {values.shape}.")
+
+
+def _refuse_where(
+    is_bad: np.ndarray, values: np.ndarray, path: object, name: str, expected: str, key: str, place: Place = tell_place
+) -> None:
+    if is_bad.any():
+        first = tuple(np.argwhere(is_bad)[0])
+        count = int(is_bad.sum())
+        others = f" ({count:,} such values in all)" if count > 1 else ""
+        refuse(key, path, f"`{name}` must be {expected}; {place(first)} is {values[first]}{others}.")

@@ -1,0 +1,163 @@
+"""Folders of images, one for each class."""
+
+import os
+import warnings
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from lctrain.config.schema import ImagesConfig
+from lctrain.data import rows
+from lctrain.data.checks import refuse
+from lctrain.data.rows import Pages, Rows, make_scratch
+from lctrain.data.splits import PARTS, Facts, Loaded, Split
+
+if TYPE_CHECKING:
+    from PIL import Image
+
+SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".webp")
+FORMATS = ("PNG", "JPEG", "BMP", "GIF", "WEBP")
+SPELT = {"train": "train", "validation": "validation", "val": "validation", "test": "test"}  # as folders
+CHANNELS = {"rgb": ("RGB", 3), "grayscale": ("L", 1)}
+WIDE_MODES = ("I;16", "I;16B", "I;16L", "I;16N")  # 16 bits of gray
+MAX_TOLD = 3  # files in one sentence
+
+
+def inspect_images(data: ImagesConfig) -> Facts:
+    """What the folder holds, by the names of its files."""
+    parts = _list_parts(data)
+    class_names = _name_classes(parts)
+    if data.task == "binary" and len(class_names) != 2:
+        told = f"must have two folders of images with task binary; got {len(class_names)}: {class_names[:5]}."
+        refuse("data.path", data.path, told)
+    num_images = sum(len(files) for folders in parts.values() for files in folders.values())
+    num_bytes = num_images * data.image_size[0] * data.image_size[1] * CHANNELS[data.color][1]
+    return Facts(
+        input_shape=[*data.image_size, CHANNELS[data.color][1]],
+        num_examples=num_images,
+        given=tuple(part for part in PARTS[1:] if part in parts),
+        held_bytes=2 * num_bytes if num_bytes < rows.SMALL_BYTES else 0,
+        target_shape=[],
+        num_classes=len(class_names),
+        class_names=class_names,
+    )
+
+
+def load_images(data: ImagesConfig) -> Loaded:
+    """All images, decoded and resized once, uint8."""
+    parts = _list_parts(data)
+    class_names = _name_classes(parts)
+    loaded = {}
+    for part, folders in parts.items():
+        files = [(file, class_names.index(name)) for name, files in folders.items() for file in files]
+        numbers = np.array([number for _, number in files], dtype=np.int64)
+        labels = numbers if data.task == "classification" else numbers[:, None].astype(np.float32)
+        loaded[part] = Split(_decode([file for file, _ in files], data), labels)
+    return Loaded(loaded, class_names)
+
+
+def _list_parts(data: ImagesConfig) -> dict[str, dict[str, list[Path]]]:
+    """By part and class, the images."""
+    root = Path(data.path).expanduser()
+    if not root.is_dir():
+        refuse("data.path", data.path, f"there is no such folder{', it is a file' if root.exists() else ''}.")
+    folders = _list_folders(root)
+    if not folders:
+        refuse("data.path", data.path, "must hold a folder of images for each class; it has no folders.")
+    if "train" in [folder.name for folder in folders] and all(folder.name in SPELT for folder in folders):
+        return {SPELT[folder.name]: _list_classes(folder) for folder in folders}
+    return {"train": _list_classes(root)}
+
+
+def _list_folders(folder: Path) -> list[Path]:
+    try:
+        return sorted(path for path in folder.iterdir() if path.is_dir() and not path.name.startswith("."))
+    except OSError as error:
+        return refuse("data.path", folder, f"can't be read: {error.strerror}.")
+
+
+def _list_classes(folder: Path) -> dict[str, list[Path]]:
+    classes = {path.name: _list_images(path) for path in _list_folders(folder)}
+    if not classes:
+        refuse("data.path", folder, "must hold a folder of images for each class; it has no folders.")
+    return classes
+
+
+def _list_images(folder: Path) -> list[Path]:
+    """The images of one class, by name.
+
+    Raises:
+        ConfigError: names what else is there, or the folder that is empty.
+    """
+    try:
+        entries = sorted(path for path in folder.iterdir() if not path.name.startswith("."))
+    except OSError as error:
+        refuse("data.path", folder, f"can't be read: {error.strerror}.")
+    others = [path for path in entries if path.suffix.lower() not in SUFFIXES or path.is_dir()]
+    if others:
+        more = f" and {len(others) - MAX_TOLD} more" if len(others) > MAX_TOLD else ""
+        told = ", ".join(repr(path.name) for path in others[:MAX_TOLD])
+        refuse("data.path", folder, f"must hold images alone ({', '.join(SUFFIXES)}); got {told}{more}.")
+    if not entries:
+        refuse("data.path", folder, "holds no images. Each class needs some.")
+    return entries
+
+
+def _name_classes(parts: dict[str, dict[str, list[Path]]]) -> list[str]:
+    names = sorted({name for folders in parts.values() for name in folders})
+    if len(names) < 2:
+        told = f"must hold two folders of images or more, one for each class; got {names}."
+        folder = next(iter(parts["train"].values()))[0].parent.parent
+        refuse("data.path", folder, told)
+    return names
+
+
+def _decode(files: list[Path], data: ImagesConfig) -> np.ndarray | Rows:
+    """`(num_images, height, width, channels)`, on the disk where they are many."""
+    from PIL import Image
+
+    images = make_scratch((len(files), *data.image_size, CHANNELS[data.color][1]), np.uint8)
+    pages = Pages(images)
+
+    def decode(number: int) -> None:
+        images[number] = _decode_one(files[number], data).reshape(images.shape[1:])
+        pages.touch(images[0].nbytes)
+
+    with warnings.catch_warnings(), ThreadPoolExecutor(max_workers=os.cpu_count()) as threads:
+        warnings.simplefilter("error", Image.DecompressionBombWarning)
+        for _ in threads.map(decode, range(len(files))):
+            pass
+    return Rows(images) if isinstance(images, np.memmap) else images
+
+
+def _decode_one(file: Path, data: ImagesConfig) -> np.ndarray:
+    from PIL import Image, UnidentifiedImageError
+
+    height, width = data.image_size
+    try:
+        with Image.open(file, formats=FORMATS) as image:
+            image.load()
+            image = _convert(image, CHANNELS[data.color][0], file)
+    except (Image.DecompressionBombWarning, Image.DecompressionBombError):
+        told = f"has more than {Image.MAX_IMAGE_PIXELS:,} pixels, the most that is decoded. Make it smaller."
+        refuse("data.path", file, told)
+    except UnidentifiedImageError:
+        refuse("data.path", file, f"is no image that can be decoded ({', '.join(FORMATS)}). Replace or remove it.")
+    except (OSError, SyntaxError, ValueError, EOFError) as error:
+        refuse("data.path", file, f"is truncated or damaged: {error}. Replace or remove it.")
+    return np.asarray(image.resize((width, height), Image.Resampling.BILINEAR))
+
+
+def _convert(image: "Image.Image", mode: str, file: Path) -> "Image.Image":
+    """The image with the channels that are wanted, 8 bits each."""
+    from PIL import Image
+
+    if image.mode in WIDE_MODES:
+        image = Image.fromarray((np.asarray(image).astype(np.uint16) >> 8).astype(np.uint8))
+    if image.mode in ("I", "F"):
+        refuse("data.path", file, f"must have 8 or 16 bits for each channel; got the mode {image.mode}.")
+    if image.mode == "P" and "transparency" in image.info:
+        image = image.convert("RGBA")
+    return image.convert(mode)

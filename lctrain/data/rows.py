@@ -1,0 +1,141 @@
+"""Rows of arrays that need not fit into memory, read as they are needed."""
+
+import mmap
+import os
+import tempfile
+import threading
+from collections.abc import Iterator
+from math import prod
+from typing import Any
+
+import numpy as np
+
+from lctrain.errors import UserError
+
+SMALL_BYTES = 256 * 2**20  # arrays below are held in memory, others stay on the disk
+RELEASED_BYTES = 64 * 2**20  # of mapped pages, after which they are given back
+PIECE_BYTES = 16 * 2**20  # read at once
+FAULT_BYTES = 64 * 2**10  # that Linux maps around each byte which is touched
+
+
+class Pages:
+    """Gives the pages of a memory map back to the system after every 64 MB; else they count as this process's memory.
+
+    Args:
+        array: the map, a view of it, or an array in memory, of which nothing is given back.
+    """
+
+    def __init__(self, array: np.ndarray):
+        self._map = getattr(array, "_mmap", None) if hasattr(mmap, "MADV_DONTNEED") else None
+        self._touched = 0
+        self._lock = threading.Lock()
+
+    def touch(self, num_bytes: int) -> None:
+        """Says that so many bytes more were read or written."""
+        if self._map is None:
+            return
+        with self._lock:
+            self._touched += num_bytes
+            if self._touched < RELEASED_BYTES:
+                return
+            self._touched = 0
+        self._map.madvise(mmap.MADV_DONTNEED)  # what was written stays in the file
+
+
+class Rows:
+    """Rows of an array, in an order of their own, that are read when they are asked for; threads may share one.
+
+    Args:
+        array: `(num_rows, ...)`, of numbers: a memory map, or a view of an array.
+        example_shape: what each row is reshaped to, channels last; None keeps its shape.
+        indices: the rows, in their order; None is all.
+
+    Reading gives uint8 where the array is of that type, else float32.
+
+    >>> rows = Rows(np.arange(12).reshape(4, 3), [3, 1])
+    >>> rows.shape, rows.take(np.array([2, 0]), "channels_first").shape
+    ((4, 3, 1), (2, 1, 3))
+    """
+
+    def __init__(self, array: np.ndarray, example_shape: Any = None, indices: np.ndarray | None = None):
+        self._pages = Pages(array)
+        self._array = np.asarray(array)
+        self._indices = np.arange(len(array)) if indices is None else indices
+        self._example_shape = tuple(array.shape[1:] if example_shape is None else example_shape)
+        self._is_channels_first = False
+        self._row_bytes = max(prod(array.shape[1:]) * array.itemsize, 1)
+        self.dtype = np.dtype(np.uint8 if array.dtype == np.uint8 else np.float32)
+
+    def take(self, indices: np.ndarray | None, data_format: str) -> "Rows":
+        """Some of these rows, or with None all, that give their pages back together with these."""
+        taken = object.__new__(Rows)
+        taken.__dict__.update(self.__dict__)
+        taken._indices = self._indices if indices is None else self._indices[indices]
+        taken._is_channels_first = data_format == "channels_first"
+        return taken
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        *spatial, channels = self._example_shape
+        return (len(self), *((channels, *spatial) if self._is_channels_first else self._example_shape))
+
+    @property
+    def ndim(self) -> int:
+        return 1 + len(self._example_shape)
+
+    def __len__(self) -> int:
+        return len(self._indices)
+
+    def __getitem__(self, indices: slice | np.ndarray) -> np.ndarray:
+        if not isinstance(indices, slice) and (isinstance(indices, tuple) or np.ndim(indices) != 1):
+            raise TypeError(f"rows are asked for by a slice or by an array of their numbers; got {indices!r}.")
+        chosen = self._indices[indices]
+        read = np.empty((len(chosen), *self._array.shape[1:]), self.dtype)
+        is_run = bool((np.diff(chosen) == 1).all())
+        touched = self._row_bytes if is_run else self._row_bytes + FAULT_BYTES
+        step = max(PIECE_BYTES // touched, 1)
+        with np.errstate(over="ignore"):  # what float32 can't hold becomes inf, which checks tell
+            for start in range(0, len(chosen), step):
+                piece = chosen[start : start + step]
+                read[start : start + step] = self._array[slice(piece[0], piece[-1] + 1) if is_run else piece]
+                self._pages.touch(len(piece) * touched)
+        read = read.reshape(len(chosen), *self._example_shape)
+        return np.ascontiguousarray(np.moveaxis(read, -1, 1)) if self._is_channels_first else read
+
+
+Inputs = np.ndarray | Rows
+
+
+def iterate_blocks(inputs: Inputs) -> Iterator[tuple[int, np.ndarray]]:
+    """All rows in their order, some megabytes at a time, each time with the number of the first."""
+    step = max(PIECE_BYTES // max(prod(inputs.shape[1:]) * inputs.dtype.itemsize, 1), 1)
+    for start in range(0, len(inputs), step):
+        yield start, inputs[start : start + step]
+
+
+def select(inputs: Inputs, indices: np.ndarray | None, data_format: str) -> Inputs:
+    """Rows by their numbers, or with None all, with the channels where `data_format` has them."""
+    if isinstance(inputs, Rows):
+        return inputs.take(indices, data_format)
+    chosen = inputs if indices is None else inputs[indices]
+    return np.ascontiguousarray(np.moveaxis(chosen, -1, 1)) if data_format == "channels_first" else chosen
+
+
+def make_scratch(shape: tuple[int, ...], dtype: Any) -> np.ndarray:
+    """An array to fill: in memory where it is small, else in a temporary file without a name, which ends with it.
+
+    Raises:
+        UserError: the temporary folder has no room for it.
+    """
+    num_bytes = prod(shape) * np.dtype(dtype).itemsize
+    if num_bytes < SMALL_BYTES:
+        return np.empty(shape, dtype)
+    with tempfile.TemporaryFile() as file:
+        try:
+            if hasattr(os, "posix_fallocate"):
+                os.posix_fallocate(file.fileno(), 0, num_bytes)  # a full disk would end the process later
+        except OSError as error:
+            where = f"the temporary folder {tempfile.gettempdir()!r}"
+            fix = "Free some of it, or name another folder in the environment variable TMPDIR."
+            raise UserError(f"{where} has no room for {num_bytes / 1e9:.1f} GB: {error.strerror}. {fix}") from None
+        return np.memmap(file, dtype, "r+" if hasattr(os, "posix_fallocate") else "w+", shape=shape)

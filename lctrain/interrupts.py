@@ -1,0 +1,90 @@
+"""SIGINT and SIGTERM: put off to where a job can stop, so that no exception is thrown into TensorFlow's midst."""
+
+import logging
+import os
+import signal
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import NoReturn
+
+from lctrain.errors import EXIT_INTERRUPTED, EXIT_TERMINATED
+
+SIGNALS = (signal.SIGINT, signal.SIGTERM)
+
+
+class Terminated(SystemExit):
+    """SIGTERM, as an exception: what is open is closed on its way up."""
+
+    def __init__(self):
+        super().__init__(EXIT_TERMINATED)
+
+
+class Interrupts:
+    """What has been asked of this process by a signal and is not yet done."""
+
+    def __init__(self):
+        self._pending: int | None = None
+        self._last_words: Callable[[], None] | None = None
+
+    @property
+    def is_pending(self) -> bool:
+        return self._pending is not None
+
+    @contextmanager
+    def held(self, last_words: Callable[[], None]) -> Iterator[None]:
+        """Within the block a signal only sets a mark, which `check` reads; a second SIGINT ends the process at once.
+
+        Outside of the main thread, which alone gets signals, nothing changes.
+
+        Args:
+            last_words: called before the process is ended at once; must be quick.
+        """
+        if threading.current_thread() is not threading.main_thread() or self._last_words is not None:
+            yield
+            return
+        self._last_words = last_words
+        before = {number: signal.signal(number, self._hear) for number in SIGNALS}
+        try:
+            yield
+            self.check()
+        finally:
+            for number, handler in before.items():
+                signal.signal(number, handler)
+            self._pending = self._last_words = None
+
+    def check(self) -> None:
+        """Raises what a signal that came meanwhile stands for.
+
+        Raises:
+            KeyboardInterrupt: SIGINT.
+            Terminated: SIGTERM.
+        """
+        if self._pending == signal.SIGINT:
+            raise KeyboardInterrupt
+        if self._pending == signal.SIGTERM:
+            raise Terminated
+
+    def _hear(self, number: int, frame) -> None:
+        if self._pending is None:
+            self._pending = number
+            what = "Interrupted" if number == signal.SIGINT else "Terminated"
+            os.write(2, f"{what}: the step is finished and kept; Ctrl-C ends at once.\n".encode())
+        elif number == signal.SIGINT:
+            self._last_words()
+            leave_at_once(EXIT_INTERRUPTED)
+
+
+interrupts = Interrupts()  # signals are the process's
+
+
+def leave_at_once(exit_code: int) -> NoReturn:
+    """Ends the process without Python's own clean-up, during which busy threads of TensorFlow may abort it."""
+    try:
+        logging.shutdown()
+        sys.stdout.flush()
+        sys.stderr.flush()
+    except (OSError, RuntimeError):  # nobody reads them any more, or a signal came in the midst of writing
+        pass
+    os._exit(exit_code)

@@ -1,0 +1,77 @@
+"""A finished run's model and configuration, from its store."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from lctrain.config.schema import TrackingConfig
+from lctrain.errors import UserError
+from lctrain.tracking.models import NAME
+from lctrain.tracking.results import MAX_SUGGESTED, MIN_PREFIX, get_run, introduce, open_existing, search
+from lctrain.tracking.store import load_mlflow, store_uri
+
+CONFIG = "config/config.yaml"  # the artifact that holds what a job was configured with
+
+
+@dataclass(frozen=True)
+class FetchedRun:
+    """What a run left.
+
+    Args:
+        run_id: whole.
+        config: what the job was configured with, complete, as plain mappings.
+        model_file: the Keras model.
+    """
+
+    run_id: str
+    config: dict[str, Any]
+    model_file: Path
+
+
+def fetch_run(tracking: TrackingConfig, run_id: str, folder: Path, argument: str = "run") -> FetchedRun:
+    """Brings a run's model and configuration into a folder.
+
+    Args:
+        tracking: where the store is.
+        run_id: whole, or its first letters, where no other run of the experiment begins with them.
+        folder: an empty one.
+        argument: what the user calls the id, for errors.
+
+    Raises:
+        UserError: no store, no such run, or one that has no model.
+    """
+    client, experiment_id = open_existing(tracking)
+    run = _find(client, experiment_id, run_id, tracking, argument)
+    mlflow = load_mlflow()
+    found = []
+    for what, uri in (("model", f"runs:/{run.info.run_id}/{NAME}"), ("config", f"runs:/{run.info.run_id}/{CONFIG}")):
+        try:
+            path = mlflow.artifacts.download_artifacts(
+                artifact_uri=uri, dst_path=str(folder), tracking_uri=store_uri(tracking)
+            )
+        except Exception as error:  # stores and their clients differ in what they raise
+            told = (
+                f"must be a finished run, which has a model; of {introduce(run)}, {run.info.status}, no {what} is there"
+            )
+            raise UserError(f"`{argument}` {told}.") from error
+        found.append(Path(path))
+    files = [*found[0].rglob("*.keras")]
+    if len(files) != 1:
+        raise UserError(f"`{argument}` must be a run of lctrain; {introduce(run)} has another kind of model.")
+    return FetchedRun(run.info.run_id, yaml.safe_load(found[1].read_text()), files[0])
+
+
+def _find(client, experiment_id: str, run_id: str, tracking: TrackingConfig, argument: str):
+    run = get_run(client, run_id)
+    if run is not None:
+        return run
+    known = list(search(client, experiment_id, ""))
+    found = [one for one in known if len(run_id) >= MIN_PREFIX and one.info.run_id.startswith(run_id)]
+    if len(found) == 1:
+        return found[0]
+    what = f"is the beginning of {len(found)}" if found else f"is none in experiment {tracking.experiment!r}"
+    told = "; ".join(introduce(one) for one in (found or known)[:MAX_SUGGESTED])
+    latest = f"The latest are: {told}." if told else "It has no runs."
+    raise UserError(f"`{argument}` must be the id of a run; got {run_id!r}, which {what}. {latest}")

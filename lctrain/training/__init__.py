@@ -1,0 +1,31 @@
+"""Compile, fit, resume and evaluate a model as a configuration says; knows nothing of tracking."""
+
+from lctrain.training.callbacks import EpochMetrics, StepLosses
+from lctrain.training.extras import check_extras, make_extras
+from lctrain.training.fitting import evaluate, fit
+from lctrain.training.initial import copy_weights, load_model
+from lctrain.training.setup import (
+    compile_model,
+    encode_labels,
+    evaluation_batches,
+    prepare_process,
+    training_batches,
+    weigh_examples,
+)
+
+__all__ = [
+    "EpochMetrics",
+    "StepLosses",
+    "check_extras",
+    "compile_model",
+    "copy_weights",
+    "encode_labels",
+    "evaluate",
+    "evaluation_batches",
+    "fit",
+    "load_model",
+    "make_extras",
+    "prepare_process",
+    "training_batches",
+    "weigh_examples",
+]

@@ -1,0 +1,41 @@
+"""What a training tells of itself while it goes on."""
+
+from collections.abc import Callable
+
+import keras
+
+Log = Callable[[dict[str, float], int], None]
+
+
+class EpochMetrics(keras.callbacks.Callback):
+    """Hands each epoch's metrics to `log(metrics, epoch)`; the first epoch is 0."""
+
+    def __init__(self, log: Log):
+        super().__init__()
+        self._log = log
+
+    def on_epoch_end(self, epoch, logs=None):
+        self._log(dict(logs), epoch)
+
+
+class StepLosses(keras.callbacks.Callback):
+    """Hands the mean loss since the epoch began to `log({"step_loss": loss}, step)`, as often as asked for.
+
+    Args:
+        log: what gets it; the first step is 1.
+        every: steps from one to the next.
+    """
+
+    def __init__(self, log: Log, every: int):
+        super().__init__()
+        self._log = log
+        self._every = every
+        self._before_epoch = 0
+
+    def on_epoch_begin(self, epoch, logs=None):
+        self._before_epoch = epoch * self.params["steps"]
+
+    def on_train_batch_end(self, batch, logs=None):
+        step = self._before_epoch + batch + 1
+        if step % self._every == 0:
+            self._log({"step_loss": float(logs["loss"])}, step)

@@ -1,0 +1,162 @@
+"""Checkpoints on disk: a few files of arrays, of which the newest that is whole counts, whatever was killed when.
+
+A checkpoint is a .npz (which `numpy.load` reads) with a member `meta.json` beside the arrays. It is written to a
+temporary file, forced to the disk, renamed, and the folder forced to the disk too: a reader finds the file whole or not
+at all. When it is read, the checksum of every member is compared.
+"""
+
+import io
+import json
+import os
+import sys
+import zipfile
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+META = "meta.json"
+SUFFIX = ".npz"
+PARTIAL = ".partial"
+BFLOAT16 = "bfloat16"  # which NumPy can't name in a file: stored as 16-bit integers
+
+
+class DamagedCheckpointError(Exception):
+    """A file that is not what was written."""
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """All that a training goes on from.
+
+    Args:
+        arrays: the values of variables, by name.
+        meta: what else there is, as JSON holds it.
+        path: where it was read from; None before it is written.
+    """
+
+    arrays: Mapping[str, np.ndarray]
+    meta: Mapping[str, Any]
+    path: Path | None = None
+
+
+class Checkpoints:
+    """The checkpoints of one training, in a folder of their own.
+
+    Args:
+        folder: made where it is missing.
+        keep: how many of the newest stay.
+    """
+
+    def __init__(self, folder: Path, keep: int):
+        self._folder = folder
+        self._keep = keep
+
+    def clean(self) -> None:
+        """Removes what a process that was killed in the midst of writing left."""
+        for partial in self._folder.glob(f"*{PARTIAL}"):
+            partial.unlink(missing_ok=True)
+
+    def save(self, checkpoint: Checkpoint) -> Path:
+        """Writes the next one and removes those that are too old.
+
+        Raises:
+            OSError: no room on the disk, or no right to write; what was there is still there.
+        """
+        numbers = [int(path.name.split("-")[0]) for path in self._files()]
+        path = self._folder / f"{max(numbers, default=0) + 1:08d}-step-{checkpoint.meta['step']}{SUFFIX}"
+        write_checkpoint(path, checkpoint)
+        for old in self._files()[: -self._keep]:
+            old.unlink(missing_ok=True)
+        return path
+
+    def read_newest(self) -> Checkpoint | None:
+        """The newest one that is whole; damaged ones are told of. None where there is none."""
+        for path in reversed(self._files()):
+            try:
+                return read_checkpoint(path)
+            except (DamagedCheckpointError, OSError) as error:
+                told = f"Warning: the checkpoint {path} is damaged ({error}); the one before it is taken."
+                print(told, file=sys.stderr, flush=True)
+        return None
+
+    def _files(self) -> list[Path]:
+        """From the oldest to the newest."""
+        return sorted(self._folder.glob(f"*-step-*{SUFFIX}"))
+
+
+def write_checkpoint(path: Path, checkpoint: Checkpoint) -> None:
+    """Writes it whole or not at all, and only returns once it would survive a loss of power.
+
+    Raises:
+        OSError: what was at the path before is still there.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_name(path.name + PARTIAL)
+    try:
+        with partial.open("wb") as file:
+            _write(file, checkpoint)
+            file.flush()
+            os.fsync(file.fileno())
+        partial.replace(path)
+    except BaseException:
+        with suppress(OSError):
+            partial.unlink(missing_ok=True)
+        raise
+    _sync_folder(path.parent)
+
+
+def read_checkpoint(path: Path) -> Checkpoint:
+    """What was written, once every checksum is found right.
+
+    Raises:
+        DamagedCheckpointError: says what is wrong.
+        OSError: it can't be read.
+    """
+    try:
+        with zipfile.ZipFile(path) as archive:
+            data = {name: archive.read(name) for name in archive.namelist()}  # which compares checksums
+        meta = json.loads(data.pop(META))
+        arrays = {name.removesuffix(".npy"): _read_array(content) for name, content in data.items()}
+        stored = meta.pop("arrays")
+        if list(arrays) != list(stored):
+            raise DamagedCheckpointError("arrays are missing")
+        return Checkpoint({name: _as_stored(arrays[name], stored[name]) for name in arrays}, meta, path)
+    except (zipfile.BadZipFile, ValueError, KeyError, EOFError, NotImplementedError, RuntimeError) as error:
+        raise DamagedCheckpointError(str(error) or type(error).__name__) from error
+
+
+def _write(file, checkpoint: Checkpoint) -> None:
+    dtypes = {name: str(array.dtype) for name, array in checkpoint.arrays.items()}
+    with zipfile.ZipFile(file, "w", zipfile.ZIP_STORED, allowZip64=True) as archive:
+        archive.writestr(META, json.dumps({**checkpoint.meta, "arrays": dtypes}))
+        for name, array in checkpoint.arrays.items():
+            if dtypes[name] == BFLOAT16:
+                array = array.view(np.uint16)
+            with archive.open(f"{name}.npy", "w", force_zip64=True) as member:
+                np.lib.format.write_array(member, np.asanyarray(array), allow_pickle=False)
+
+
+def _read_array(content: bytes) -> np.ndarray:
+    return np.lib.format.read_array(io.BytesIO(content), allow_pickle=False)
+
+
+def _as_stored(array: np.ndarray, dtype: str) -> np.ndarray:
+    if dtype != BFLOAT16:
+        return array
+    import ml_dtypes  # which comes with TensorFlow
+
+    return array.view(ml_dtypes.bfloat16)
+
+
+def _sync_folder(folder: Path) -> None:
+    """Forces a folder's entries to the disk, where a folder can be opened (not on Windows)."""
+    with suppress(PermissionError):
+        descriptor = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)

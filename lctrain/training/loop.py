@@ -1,0 +1,261 @@
+"""The training loop: epochs of steps, from wherever an earlier process came, to the same bits as without the break.
+
+Keras' own `fit` can't begin in the midst of an epoch, keeps the order of examples in an iterator, and is interrupted
+by an exception in any place. Here a step is Keras' `train_function` and a validation is Keras' `evaluate`; what is
+between them is ours.
+"""
+
+import math
+import sys
+from collections.abc import Iterable, Iterator
+from dataclasses import asdict, dataclass
+
+import keras
+
+from lctrain.config import Config
+from lctrain.config.schema import TrainingConfig
+from lctrain.errors import TrainingFailed
+from lctrain.interrupts import Terminated, interrupts
+from lctrain.training.batches import Batches
+from lctrain.training.checkpoints import Checkpoint, DamagedCheckpointError
+from lctrain.training.keeping import Keeper
+from lctrain.training.state import read_state, state_variables, write_state
+from lctrain.training.watching import make_watchers
+
+History = dict[str, list[float]]
+
+
+@dataclass
+class Progress:
+    """How far a training is.
+
+    Args:
+        epoch: epochs that are done with all that belongs to them.
+        batch: batches of the next epoch that are done.
+        step: steps in all.
+        metrics: of that epoch's training, once its steps are done and before its end is.
+        has_ended: whether no epoch follows.
+    """
+
+    epoch: int = 0
+    batch: int = 0
+    step: int = 0
+    metrics: dict[str, float] | None = None
+    has_ended: bool = False
+
+
+class CheckInterrupts(keras.callbacks.Callback):
+    """Stops an evaluation between two batches where a signal has asked for it."""
+
+    def on_test_batch_end(self, batch, logs=None):
+        interrupts.check()
+
+
+class Loop:
+    """One training of a compiled model.
+
+    Args:
+        model: compiled.
+        batches: of the training split.
+        validation: of the validation split.
+        config: validated.
+        callbacks: Keras'; told of epochs and batches as by `fit`.
+        keeper: keeps states, and gives the one to go on from.
+    """
+
+    def __init__(
+        self,
+        model: keras.Model,
+        batches: Batches,
+        validation: Batches,
+        config: Config,
+        callbacks: Iterable[keras.callbacks.Callback] = (),
+        keeper: Keeper | None = None,
+    ):
+        self.model, self._batches, self._validation = model, batches, validation
+        self._training: TrainingConfig = config.training
+        self._keeper = keeper or Keeper(None, config.training.checkpoint)
+        self.history: History = {}
+        self.progress = Progress()
+        self._watchers = make_watchers(config.training)
+        verbosity = _verbosity(config.training.progress)
+        self._callbacks = keras.callbacks.CallbackList(
+            list(callbacks),
+            add_progbar=verbosity != 0,
+            verbose=verbosity,
+            epochs=config.training.epochs,
+            steps=batches.num_batches,
+            model=model,
+        )
+        with model.distribute_strategy.scope():  # what holds variables is made now: metrics, the optimizer's slots
+            model._symbolic_build(data_batch=batches.first())
+        self._variables = state_variables(model)
+
+    def run(self) -> History:
+        """Trains to the end; returns the metrics of each epoch.
+
+        Raises:
+            TrainingFailed: a loss that is no finite number.
+            KeyboardInterrupt, Terminated: after a signal, once the state is kept.
+        """
+        self._begin()
+        try:
+            for _ in self.steps():
+                pass
+        except (KeyboardInterrupt, Terminated):
+            if interrupts.is_pending:  # then it was raised where the state is one to go on from
+                self._save()
+            raise
+        self._save()
+        self._finish()
+        return self.history
+
+    def restore(self, checkpoint: Checkpoint) -> None:
+        """Goes to a state that was kept.
+
+        Raises:
+            DamagedCheckpointError: it is of another model, or no state of a training.
+        """
+        try:
+            self.progress = Progress(**checkpoint.meta["progress"])
+            self.history = {name: list(values) for name, values in checkpoint.meta["history"].items()}
+            for name, watcher in self._watchers.items():
+                watcher.state = dict(checkpoint.meta["watchers"][name])
+        except (KeyError, TypeError, AttributeError) as error:
+            raise DamagedCheckpointError(f"it is no state of a training: {error}") from error
+        write_state(self._variables, checkpoint.arrays)
+
+    def state(self) -> Checkpoint:
+        """All that the training goes on from."""
+        watchers = {name: watcher.state for name, watcher in self._watchers.items()}
+        meta = {"step": self.progress.step, "progress": asdict(self.progress)}
+        return Checkpoint(read_state(self._variables), meta | {"history": self.history, "watchers": watchers})
+
+    def steps(self) -> Iterator[float]:
+        """Trains call by call, epochs' ends included, and gives the loss since the epoch began after each.
+
+        After each the state is one to go on from.
+        """
+        self.model.make_train_function()
+        batches = None
+        while not self.progress.has_ended and self.progress.epoch < self._training.epochs:
+            self._callbacks.on_epoch_begin(self.progress.epoch)
+            if self.progress.batch == 0 and self.progress.metrics is None:
+                self.model.reset_metrics()
+            while self.progress.batch < self._batches.num_batches:
+                if batches is None:
+                    batches = self._open_stream()
+                yield self._step(batches)
+            if self._training.steps_per_execution > 1:
+                batches = None  # a call takes as many as there are: it must find the epoch's end
+            self._end_epoch()
+
+    def next_batch(self) -> tuple:
+        """What the next step is trained on: inputs, labels, and maybe weights."""
+        return next(iter(self._batches.stream(self.progress.epoch, self.progress.batch)))
+
+    def _begin(self) -> None:
+        checkpoint = self._keeper.read_newest()
+        if checkpoint is not None:
+            self.restore(checkpoint)
+            told = f"Going on from step {self.progress.step}, in epoch {self.progress.epoch + 1}"
+            print(f"{told} of {self._training.epochs}.", file=sys.stderr, flush=True)
+        else:
+            self._save()
+        self.model.stop_training = False
+        self._callbacks.on_train_begin()
+
+    def _open_stream(self):
+        """An iterator over the batches that follow."""
+        is_endless = self._training.steps_per_execution == 1
+        num_epochs = self._training.epochs - self.progress.epoch if is_endless else 1
+        dataset = self._batches.stream(self.progress.epoch, self.progress.batch, num_epochs)
+        strategy = self.model.distribute_strategy
+        if strategy.num_replicas_in_sync > 1:
+            dataset = strategy.experimental_distribute_dataset(dataset)
+        return iter(dataset)
+
+    def _step(self, batches) -> float:
+        progress = self.progress
+        num_steps = min(self._training.steps_per_execution, self._batches.num_batches - progress.batch)
+        self._callbacks.on_train_batch_begin(progress.batch)
+        logs = self.model.train_function(batches)
+        loss = float(logs["loss"])
+        if self._training.stop_on_nan and not math.isfinite(loss):
+            raise NonFiniteLoss(loss)
+        progress.batch += num_steps
+        progress.step += num_steps
+        self._callbacks.on_train_batch_end(progress.batch - 1, logs)
+        if self._keeper.is_due(progress.step, num_steps):
+            self._save()
+        interrupts.check()
+        return loss
+
+    def _end_epoch(self) -> None:
+        progress, epoch = self.progress, self.progress.epoch
+        if progress.metrics is None:
+            progress.metrics = _as_floats(self.model.get_metrics_result())
+        metrics = dict(progress.metrics)
+        is_last = epoch + 1 == self._training.epochs
+        if (epoch + 1) % self._training.validation_frequency == 0 or is_last:
+            validated = evaluate(self.model, self._validation)
+            metrics |= {f"val_{name}": value for name, value in validated.items()}
+        self._watch(metrics, epoch)
+        for name, value in metrics.items():
+            self.history.setdefault(name, []).append(value)
+        progress.epoch, progress.batch, progress.metrics = epoch + 1, 0, None
+        self._callbacks.on_epoch_end(epoch, metrics)
+        progress.has_ended = progress.has_ended or self.model.stop_training
+        if self._keeper.is_due_after_epoch(epoch + 1):
+            self._save()
+        interrupts.check()
+
+    def _watch(self, metrics: dict[str, float], epoch: int) -> None:
+        """Lets the watchers see an epoch's metrics, and does as they say."""
+        looks = {name: watcher.look(metrics, epoch) for name, watcher in self._watchers.items()}
+        if looks.get("best"):
+            self._keeper.save_best(self.state())
+        if "plateau" in looks and self._watchers["plateau"].lower(self.model.optimizer):
+            rate = float(self.model.optimizer.learning_rate)
+            print(f"Epoch {epoch + 1}: the learning rate is {rate:g} from now on.", file=sys.stderr, flush=True)
+        if "stopping" in looks and self._watchers["stopping"].must_stop:
+            self.progress.has_ended = True
+
+    def _save(self) -> None:
+        self._keeper.save(self.state())
+
+    def _finish(self) -> None:
+        """Takes the best epoch's weights, where they are wanted, and the averages that the optimizer has kept."""
+        self._callbacks.on_train_end({name: values[-1] for name, values in self.history.items()})
+        if "best" in self._watchers:
+            best = self._keeper.read_best()
+            if best is not None:
+                write_state(self._variables, best)
+        self.model.optimizer.finalize_variable_values(self.model.trainable_variables)
+
+
+class NonFiniteLoss(TrainingFailed):
+    """A loss that is no finite number."""
+
+    def __init__(self, loss: float):
+        super().__init__(f"the loss became {loss}")
+        self.loss = loss
+
+
+def evaluate(model: keras.Model, batches: Batches) -> dict[str, float]:
+    """`loss` and each metric on all batches.
+
+    Raises:
+        KeyboardInterrupt, Terminated: after a signal.
+    """
+    return model.evaluate(batches.whole(), callbacks=[CheckInterrupts()], verbose=0, return_dict=True)
+
+
+def _as_floats(metrics) -> dict[str, float]:
+    return {name: float(value) for name, value in metrics.items()}
+
+
+def _verbosity(progress: str) -> int:
+    if progress == "auto":
+        progress = "bar" if sys.stdout.isatty() else "lines"
+    return {"none": 0, "bar": 1, "lines": 2}[progress]

@@ -1,0 +1,106 @@
+"""What a training needs before its first step: the process, the compiled model, the labels and their weights."""
+
+from collections.abc import Mapping
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from lctrain.builder import build_loss, build_metrics, build_optimizer
+from lctrain.config import Config
+from lctrain.config.objectives import label_encoding
+from lctrain.config.schema import TrainingConfig
+from lctrain.data import Split
+from lctrain.errors import ConfigError, Problem
+from lctrain.replicas import split_evenly_or_not
+from lctrain.training.batches import Batches
+
+
+def prepare_process(config: Config) -> None:
+    """Sets what Keras and TensorFlow keep per process: the seed of weights and dropout, the float type, determinism.
+
+    Losses and penalties are added up in that type, which must be the weights'.
+    """
+    keras.utils.set_random_seed(config.seed)
+    keras.config.set_floatx("float64" if config.precision == "float64" else "float32")
+    if config.deterministic and config.jit_compile is not True:  # what XLA compiles for a CPU is so without being told
+        tf.config.experimental.enable_op_determinism()
+    else:
+        _disable_op_determinism()
+
+
+def _disable_op_determinism() -> None:
+    from tensorflow.python.framework import config as tf_config  # which alone has it
+
+    tf_config.disable_op_determinism()
+
+
+def compile_model(model: keras.Model, config: Config) -> None:
+    with model.distribute_strategy.scope():  # in which all that holds variables must be made
+        optimizer = build_optimizer(config.optimizer)
+        if config.precision == "mixed_float16":
+            optimizer = keras.optimizers.LossScaleOptimizer(optimizer)
+        model.compile(
+            optimizer=optimizer,
+            loss=build_loss(config),
+            metrics=build_metrics(config),
+            jit_compile=config.jit_compile,
+            steps_per_execution=config.training.steps_per_execution,
+        )
+    if config.strategy == "mirrored":
+        split_evenly_or_not(model)
+
+
+def encode_labels(labels: np.ndarray, config: Config) -> np.ndarray:
+    """Labels as the loss and the metrics compare them: as they are, or where these want it one-hot."""
+    if label_encoding(config.training.model_dump(), config.data.task) != "one_hot":
+        return labels
+    return np.eye(config.data.num_classes, dtype=keras.config.floatx())[labels]
+
+
+def training_batches(split: Split, config: Config) -> Batches:
+    """The batches of the training split: in a new order each epoch, weighed by their classes."""
+    weights = weigh_examples(split.labels, config.training, config.data.num_classes)
+    return _make_batches(split, config, seed=config.seed, sample_weights=weights)
+
+
+def evaluation_batches(split: Split, config: Config) -> Batches:
+    """The batches of a split that is only looked at."""
+    return _make_batches(split, config)
+
+
+def _make_batches(split: Split, config: Config, **options) -> Batches:
+    encoded = Split(split.inputs, encode_labels(split.labels, config))
+    size, limit = config.training.batch_size, config.training.limit_batches
+    return Batches(encoded, size, keras.config.floatx(), limit=limit, **options)
+
+
+def weigh_examples(labels: np.ndarray, training: TrainingConfig, num_classes: int | None) -> np.ndarray | None:
+    """What each label counts in the loss, by its class; None where all count alike.
+
+    With `class_weight: balanced` a class of n of the N labels weighs N / (num_classes * n), so that the weights' mean
+    is 1 and the classes count alike.
+
+    Raises:
+        ConfigError: a class that there is not.
+    """
+    if training.class_weight is None:
+        return None
+    classes = labels.astype(np.int64)
+    if training.class_weight == "balanced":
+        counts = np.bincount(classes.ravel(), minlength=num_classes)
+        by_class = classes.size / (num_classes * np.maximum(counts, 1))
+    else:
+        by_class = _list_weights(training.class_weight, num_classes)
+    weights = by_class[classes].astype(keras.config.floatx())
+    return weights[..., 0] if labels.dtype.kind == "f" else weights  # task binary has an axis more: one score
+
+
+def _list_weights(weights: Mapping[int, float], num_classes: int) -> np.ndarray:
+    unknown = [number for number in weights if number >= num_classes]
+    if unknown:
+        expected = f"must name classes from 0 to {num_classes - 1}"
+        raise ConfigError([Problem("training.class_weight", f"{expected}; got {unknown[0]}.")])
+    by_class = np.ones(num_classes)
+    by_class[list(weights)] = list(weights.values())
+    return by_class

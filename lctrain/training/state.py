@@ -1,0 +1,45 @@
+"""All variables of a training as arrays and back: weights, seeds, the optimizer's slots and step, sums of metrics."""
+
+from collections.abc import Iterable, Mapping
+
+import keras
+import numpy as np
+
+from lctrain.training.checkpoints import DamagedCheckpointError
+
+
+def state_variables(model: keras.Model) -> list:
+    """Every variable that a training step reads or writes, each once, in an order that a new process repeats.
+
+    Args:
+        model: compiled, with its optimizer and metrics built.
+    """
+    found = {id(one): one for one in (*model.variables, *model.optimizer.variables, *model.metrics_variables)}
+    return list(found.values())
+
+
+def is_seed(variable) -> bool:
+    """Whether it is the state of a random generator, of dropout or augmentation."""
+    return "seed_generator" in variable.path
+
+
+def read_state(variables: Iterable) -> dict[str, np.ndarray]:
+    """Copies of the values, by number."""
+    return {_name(i): np.array(keras.ops.convert_to_numpy(one)) for i, one in enumerate(variables)}
+
+
+def write_state(variables: list, arrays: Mapping[str, np.ndarray]) -> None:
+    """Gives the variables the values that `read_state` found.
+
+    Raises:
+        DamagedCheckpointError: arrays of another model.
+    """
+    shapes = {_name(i): tuple(one.shape) for i, one in enumerate(variables)}
+    if shapes != {name: array.shape for name, array in arrays.items()}:
+        raise DamagedCheckpointError("its arrays are those of another model or optimizer")
+    for i, one in enumerate(variables):
+        one.assign(arrays[_name(i)])
+
+
+def _name(number: int) -> str:
+    return f"variable-{number:05d}"

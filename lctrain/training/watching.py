@@ -1,0 +1,89 @@
+"""What watches a metric from epoch to epoch: when to stop, when to lower the learning rate, which epoch was the best.
+
+Each keeps what it remembers in a mapping that JSON can hold, so that a resumed training decides alike.
+"""
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+import keras
+
+from lctrain.config.monitors import lower_is_better
+from lctrain.config.schema import EarlyStoppingConfig, PlateauConfig, TrainingConfig
+
+
+class Watcher:
+    """The best value of a metric so far, and how long ago that was.
+
+    Args:
+        monitor: the metric.
+        mode: min or max, whichever is better; auto goes by its name.
+        min_delta: by how much a value must be better to count.
+    """
+
+    def __init__(self, monitor: str, mode: str = "auto", min_delta: float = 0.0):
+        self.monitor = monitor
+        self._sign = 1 if mode == "min" or (mode == "auto" and lower_is_better(monitor)) else -1
+        self._min_delta = min_delta
+        self.state: dict[str, Any] = {"best": None, "best_epoch": None, "num_waited": 0}
+
+    def look(self, metrics: Mapping[str, float], epoch: int) -> bool | None:
+        """Whether an epoch's value is the best so far; None where the epoch has none."""
+        value = metrics.get(self.monitor)
+        if value is None:
+            return None
+        best = self.state["best"]
+        is_better = best is None or self._sign * value < self._sign * best - self._min_delta
+        if is_better and math.isfinite(value):
+            self.state = {"best": value, "best_epoch": epoch, "num_waited": 0}
+            return True
+        self.state["num_waited"] += 1
+        return False
+
+
+class EarlyStopping(Watcher):
+    """Says when to stop."""
+
+    def __init__(self, config: EarlyStoppingConfig):
+        super().__init__(config.monitor, config.mode, config.min_delta)
+        self._patience = config.patience
+
+    @property
+    def must_stop(self) -> bool:
+        return self.state["num_waited"] > 0 and self.state["num_waited"] >= self._patience
+
+
+class Plateau(Watcher):
+    """Lowers the learning rate, a variable of the optimizer."""
+
+    def __init__(self, config: PlateauConfig):
+        super().__init__(config.monitor, config.mode, config.min_delta)
+        self._config = config
+
+    def lower(self, optimizer: keras.optimizers.Optimizer) -> bool:
+        """Whether it was time to, and the rate is lower now."""
+        if self.state["num_waited"] < max(self._config.patience, 1):
+            return False
+        self.state["num_waited"] = 0
+        rate = float(keras.ops.convert_to_numpy(optimizer.learning_rate))
+        lower = max(rate * self._config.factor, self._config.min_learning_rate)
+        if lower >= rate:
+            return False
+        optimizer.learning_rate = lower
+        return True
+
+
+def make_watchers(training: TrainingConfig) -> dict[str, Watcher]:
+    """Those that a configuration asks for: `stopping`, `plateau`, `best`."""
+    watchers: dict[str, Watcher] = {}
+    stopping = training.early_stopping
+    if stopping is not None:
+        watchers["stopping"] = EarlyStopping(stopping)
+    if training.reduce_on_plateau is not None:
+        watchers["plateau"] = Plateau(training.reduce_on_plateau)
+    if training.best is not None:
+        watchers["best"] = Watcher(training.best)
+    elif stopping is not None and stopping.restore_best:
+        watchers["best"] = Watcher(stopping.monitor, stopping.mode)
+    return watchers
