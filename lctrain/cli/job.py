@@ -154,7 +154,6 @@ def _resolve_tuned(config: Config, run: Run, devices: Devices) -> Config:
 def _train(config: Config, run: Run, devices: Devices, splits: Splits, folder: Path) -> dict[str, float]:
     from lctrain import training
     from lctrain.builder import describe_layers
-    from lctrain.report import draw_loss_curve
 
     training.check_extras(config.training)
     training.prepare_process(config)
@@ -181,16 +180,26 @@ def _train(config: Config, run: Run, devices: Devices, splits: Splits, folder: P
         _initialize(model, config, run)
     interrupts.check()
     history, first_step_seconds = _fit(model, splits, config, run, folder)
+    last = {name: values[-1] for name, values in history.items()}
+    if training.ends_in_other_weights(config):  # then `val_...` get a value more: of the result
+        validated = training.evaluate(model, splits.validation, config)
+        last |= {f"val_{name}": value for name, value in validated.items()}
+        run.log_metrics({name: last[name] for name in last if name.startswith("val_")}, len(history["loss"]))
     tested = training.evaluate(model, splits.test, config)
     measured = {f"test_{name}": value for name, value in tested.items()}
     measured |= {} if first_step_seconds is None else {"first_step_seconds": first_step_seconds}
     measured["peak_memory_mb"] = (memory.peak_memory_bytes() - memory_before) / MEBIBYTE
     measured |= _measure_steps(model, splits, config, run)
     run.log_metrics(measured)
-    run.log_figure(draw_loss_curve(history, config.training.loss, config.data.task), "loss_curve.png")
+    run.log_figure(_draw_curve(history, config), "loss_curve.png")
     run.log_model(model, _requirements())
-    last = {name: values[-1] for name, values in history.items()}
     return last | metrics | measured
+
+
+def _draw_curve(history: dict[str, list[float]], config: Config):
+    from lctrain.report import draw_loss_curve
+
+    return draw_loss_curve(history, config.training.loss, config.data.task, config.training.validation_frequency)
 
 
 def _build(config: Config, devices: Devices, splits: Splits):

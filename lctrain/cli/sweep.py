@@ -209,13 +209,16 @@ def _finish(sweep: Sweep, run: Run, status: str = "FINISHED") -> list[Record]:
         run.fail(f"{len(failed)} of {sweep.manifest.num_jobs} jobs are not done")
     if not children:
         return records
-    from lctrain.report import build_report, print_report  # which loads Matplotlib
+    from lctrain.report import build_report, fold_metrics, print_report, summarize_folds  # which loads Matplotlib
 
     ended = replace(read_journal(run.folder), status="FAILED" if failed and status == "FINISHED" else status)
     report = build_report(ended, children, sweep.config.sweep.objective)
     run.log_table(report.table, "sweep.json")
     run.log_text(report.html, "report.html")
     run.log_figure(report.figure, "comparison.png")
+    if (folds := summarize_folds(report.comparison))["folds"]:
+        run.log_table(folds, "folds.json")
+        run.log_metrics(fold_metrics(report.comparison))
     print_report(report)
     return records
 

@@ -7,6 +7,7 @@ from rich.table import Table
 from rich.text import Text
 
 from lctrain.report.comparison import DONE, MEMORY, TIME, TIME_P90, Comparison, Job
+from lctrain.report.folds import tell_folds
 from lctrain.report.settings import label, short_names, tell_value
 from lctrain.report.sweep import Report
 from lctrain.report.units import tell_megabytes, tell_metric, tell_milliseconds, tell_ratio, tell_seconds
@@ -26,6 +27,8 @@ def print_report(report: Report) -> None:
             console.print(_plain(f"{_name(job, report.comparison)}: {_first_lines(job.reason)}"))
     for note in report.notes:
         console.print(_plain(note))
+    for line in tell_folds(report.comparison):
+        console.print(_plain(line))
     console.print(_plain(report.recommendation))
 
 

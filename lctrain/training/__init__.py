@@ -2,7 +2,7 @@
 
 from lctrain.training.callbacks import EpochMetrics, StepLosses
 from lctrain.training.extras import check_extras, make_extras
-from lctrain.training.fitting import evaluate, fit
+from lctrain.training.fitting import ends_in_other_weights, evaluate, fit
 from lctrain.training.initial import copy_weights, load_model
 from lctrain.training.setup import (
     compile_model,
@@ -20,6 +20,7 @@ __all__ = [
     "compile_model",
     "copy_weights",
     "encode_labels",
+    "ends_in_other_weights",
     "evaluate",
     "evaluation_batches",
     "fit",

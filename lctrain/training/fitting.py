@@ -59,3 +59,10 @@ def fit(
 def evaluate(model: keras.Model, split: Split, config: Config) -> dict[str, float]:
     """`loss` and each metric on a split."""
     return loops.evaluate(model, evaluation_batches(split, config))
+
+
+def ends_in_other_weights(config: Config) -> bool:
+    """Whether a training's result is not what its last step left: the best epoch's weights, or averaged ones."""
+    stopping = config.training.early_stopping
+    restores = config.training.best is not None or (stopping is not None and stopping.restore_best)
+    return restores or bool(config.optimizer.get("use_ema"))
