@@ -6,7 +6,7 @@ import signal
 import sys
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import NoReturn
 
 from lctrain.errors import EXIT_INTERRUPTED, EXIT_TERMINATED
@@ -70,7 +70,8 @@ class Interrupts:
         if self._pending is None:
             self._pending = number
             what = "Interrupted" if number == signal.SIGINT else "Terminated"
-            os.write(2, f"{what}: the step is finished and kept; Ctrl-C ends at once.\n".encode())
+            with suppress(OSError):  # nobody reads it any more
+                os.write(2, f"{what}: the step is finished and kept; Ctrl-C ends at once.\n".encode())
         elif number == signal.SIGINT:
             self._last_words()
             leave_at_once(EXIT_INTERRUPTED)

@@ -266,7 +266,7 @@ def train_both(precision):
             tested = training.evaluate(model, splits.test, config)
             inputs, labels = splits.train.inputs[:13], splits.train.labels[:13]
             before = model.get_weights()
-            steps = profiling.measure_steps(model, inputs, labels)
+            steps = profiling.measure_steps(model, (inputs, labels))
             is_kept = all(np.array_equal(*pair) for pair in zip(before, model.get_weights(), strict=True))
             outcomes[implementation].append((history | tested, len(steps["train_step"]), is_kept))
     return outcomes

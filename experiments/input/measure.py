@@ -19,6 +19,7 @@ HERE = Path(__file__).parent
 EPOCHS = 30
 SHAPE = (32, 32, 1)
 NUM_CLASSES = 4
+LOOK = 0.05  # seconds between two looks at a process
 CHUNK = 10_000  # examples that are written at a time
 
 
@@ -78,22 +79,23 @@ def write_file(folder: Path, gigabytes: float) -> Path:
 
 
 def peak_megabytes(command: list[str], folder: Path) -> float:
-    """The largest resident memory of a command.
+    """The largest resident memory of a command's process, mapped pages of files included.
 
     Raises:
         RuntimeError: it failed.
     """
-    code = (
-        "import resource, subprocess, sys\n"
-        "done = subprocess.run(sys.argv[1:], stdout=sys.stderr)\n"
-        "print(done.returncode, resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss)"
-    )
-    wrapped = [sys.executable, "-c", code, *command]
-    finished = subprocess.run(wrapped, cwd=folder, capture_output=True, text=True, timeout=3600, check=True)
-    code, kibibytes = finished.stdout.split()
-    if code != "0":
-        raise RuntimeError(finished.stderr[-2000:])
-    return int(kibibytes) / 1024
+    with (folder / "output.txt").open("w+") as output:
+        process = subprocess.Popen(command, cwd=folder, stdout=output, stderr=output)
+        peak = 0.0
+        while process.poll() is None:
+            status = Path(f"/proc/{process.pid}/status").read_text()
+            found = re.search(r"VmHWM:\s+(\d+) kB", status)  # only grows; gone once the process has ended
+            peak = max(peak, int(found[1]) / 1024) if found else peak
+            time.sleep(LOOK)
+        if process.returncode != 0:
+            output.seek(0)
+            raise RuntimeError(output.read()[-2000:])
+    return peak
 
 
 def measure_large_file(gigabytes: float) -> dict[str, float]:

@@ -9,6 +9,7 @@ from omegaconf import OmegaConf
 from lctrain.cli.hydra_app import Job, launch, run_jobs
 from lctrain.cli.overrides import check_arguments, quote, split_override
 from lctrain.config.references import resolve
+from lctrain.data import complete_statement
 
 
 def run_dry(look: Callable[[Job], None], arguments: Sequence[str], tell: Callable[[Exception, str], None]) -> int:
@@ -19,11 +20,11 @@ def run_dry(look: Callable[[Job], None], arguments: Sequence[str], tell: Callabl
 
 
 def compose_dry(arguments: Sequence[str]) -> dict[str, Any]:
-    """What a command line composes, its references resolved, not validated; nothing of Hydra's stays behind."""
+    """What a command line composes, read and resolved but not validated; nothing of Hydra's stays behind."""
     composed: list[dict[str, Any]] = []
 
     def keep(config) -> None:
-        composed.append(resolve(OmegaConf.to_container(config, resolve=False))[0])
+        composed.append(resolve(complete_statement(OmegaConf.to_container(config, resolve=False)))[0])
 
     check_arguments(arguments)
     with tempfile.TemporaryDirectory(prefix="lctrain-dry-") as folder:

@@ -14,7 +14,7 @@ from lctrain.cli.dry import compose_dry
 from lctrain.cli.hydra_app import MULTIRUN
 from lctrain.cli.overrides import split_override
 from lctrain.config import Config, validate
-from lctrain.data import Split, check_feeds, complete_statement, load_splits
+from lctrain.data import Split, check_feeds, load_splits
 from lctrain.errors import EXIT_DONE, UserError, suggest
 from lctrain.libraries import load_libraries
 from lctrain.tracking import fetch_run
@@ -111,7 +111,7 @@ def _read_request(verb: str, arguments: Sequence[str], *flags: str) -> Request:
 @contextmanager
 def _loaded(request: Request) -> Iterator[tuple[Any, Config]]:
     """The run's model, and its configuration with what the command line has instead."""
-    composed = complete_statement(compose_dry(request.arguments))
+    composed = compose_dry(request.arguments)
     tracking = read_tracking(composed["tracking"])
     given = {split_override(argument)[1].split(".")[0] for argument in request.arguments}
     with tempfile.TemporaryDirectory(prefix="lctrain-run-") as folder:

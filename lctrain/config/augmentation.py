@@ -7,7 +7,8 @@ from lctrain.config.allowlist import classes, find_class
 from lctrain.config.specs import check_spec
 from lctrain.errors import Problem, suggest
 
-NOISE = ("AugMix", "GaussianDropout", "GaussianNoise", "RandAugment")  # beside all Random... layers
+# Beside all Random... layers; not AugMix, which draws by Python's own generator and once for all, when it is compiled.
+NOISE = ("GaussianDropout", "GaussianNoise", "RandAugment")
 OTHER_SHAPE = ("RandomCrop",)
 
 

@@ -3,9 +3,13 @@
 from collections.abc import Mapping
 from typing import Any
 
+from lctrain.config.allowlist import find_class
 from lctrain.errors import Problem, suggest
 
-LOWER_IS_BETTER = ("loss", "error", "mse", "mae", "mape", "msle", "perplexity", "divergence", "crossentropy")
+LOWER_IS_BETTER = (
+    *("loss", "error", "mse", "mae", "mape", "msle", "perplexity", "divergence", "crossentropy"),
+    *("hinge", "poisson", "falsepositives", "falsenegatives", "false_positives", "false_negatives"),
+)
 WATCHED = ("early_stopping", "reduce_on_plateau")  # keys of the training that hold a `monitor`
 
 
@@ -16,6 +20,20 @@ def lower_is_better(metric: str) -> bool:
     (True, False)
     """
     return any(word in metric.lower() for word in LOWER_IS_BETTER)
+
+
+def is_lower_better(monitor: str, metrics: Mapping[str, Any]) -> bool:
+    """By the class of the metric, which may have a name of the user's own.
+
+    Args:
+        monitor: the metric, with or without `val_`.
+        metrics: `training.metrics`, validated.
+
+    >>> is_lower_better("val_mine", {"mine": {"type": "MeanSquaredError"}})
+    True
+    """
+    spec = metrics.get(monitor.removeprefix("val_"))
+    return lower_is_better(monitor if spec is None else find_class("metrics", spec["type"]).name)
 
 
 def check_monitors(training: Mapping[str, Any], optimizer: Any) -> list[Problem]:

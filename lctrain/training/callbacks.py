@@ -23,19 +23,22 @@ class StepLosses(keras.callbacks.Callback):
 
     Args:
         log: what gets it; the first step is 1.
-        every: steps from one to the next.
+        every: steps from one to the next; where a call takes several, the first that reaches it.
     """
 
     def __init__(self, log: Log, every: int):
         super().__init__()
         self._log = log
         self._every = every
-        self._before_epoch = 0
+        self._before_epoch = self._before_call = 0
 
     def on_epoch_begin(self, epoch, logs=None):
         self._before_epoch = epoch * self.params["steps"]
 
+    def on_train_batch_begin(self, batch, logs=None):
+        self._before_call = self._before_epoch + batch
+
     def on_train_batch_end(self, batch, logs=None):
         step = self._before_epoch + batch + 1
-        if step % self._every == 0:
+        if step // self._every > self._before_call // self._every:
             self._log({"step_loss": float(logs["loss"])}, step)

@@ -7,9 +7,12 @@ at all. When it is read, the checksum of every member is compared.
 
 import io
 import json
+import lzma
 import os
+import struct
 import sys
 import zipfile
+import zlib
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
@@ -22,6 +25,10 @@ META = "meta.json"
 SUFFIX = ".npz"
 PARTIAL = ".partial"
 BFLOAT16 = "bfloat16"  # which NumPy can't name in a file: stored as 16-bit integers
+NOT_AS_WRITTEN = (  # what zipfile, NumPy and json say of it; a flipped bit may even name a compression
+    *(zipfile.BadZipFile, zlib.error, lzma.LZMAError, struct.error, EOFError),
+    *(ValueError, KeyError, NotImplementedError, RuntimeError),
+)
 
 
 class DamagedCheckpointError(Exception):
@@ -54,6 +61,7 @@ class Checkpoints:
     def __init__(self, folder: Path, keep: int):
         self._folder = folder
         self._keep = keep
+        self._damaged: list[Path] = []
 
     def clean(self) -> None:
         """Removes what a process that was killed in the midst of writing left."""
@@ -69,16 +77,20 @@ class Checkpoints:
         numbers = [int(path.name.split("-")[0]) for path in self._files()]
         path = self._folder / f"{max(numbers, default=0) + 1:08d}-step-{checkpoint.meta['step']}{SUFFIX}"
         write_checkpoint(path, checkpoint)
-        for old in self._files()[: -self._keep]:
+        files = [file for file in self._files() if file not in self._damaged]  # which do not count as kept
+        for old in (*self._damaged, *files[: -self._keep]):
             old.unlink(missing_ok=True)
+        self._damaged.clear()
         return path
 
     def read_newest(self) -> Checkpoint | None:
         """The newest one that is whole; damaged ones are told of. None where there is none."""
+        self._damaged.clear()
         for path in reversed(self._files()):
             try:
                 return read_checkpoint(path)
             except (DamagedCheckpointError, OSError) as error:
+                self._damaged.append(path)
                 told = f"Warning: the checkpoint {path} is damaged ({error}); the one before it is taken."
                 print(told, file=sys.stderr, flush=True)
         return None
@@ -125,7 +137,7 @@ def read_checkpoint(path: Path) -> Checkpoint:
         if list(arrays) != list(stored):
             raise DamagedCheckpointError("arrays are missing")
         return Checkpoint({name: _as_stored(arrays[name], stored[name]) for name in arrays}, meta, path)
-    except (zipfile.BadZipFile, ValueError, KeyError, EOFError, NotImplementedError, RuntimeError) as error:
+    except NOT_AS_WRITTEN as error:
         raise DamagedCheckpointError(str(error) or type(error).__name__) from error
 
 

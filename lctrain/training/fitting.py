@@ -9,6 +9,7 @@ from lctrain.config import Config
 from lctrain.data import Split, Splits
 from lctrain.errors import TrainingFailed
 from lctrain.training import loop as loops
+from lctrain.training.checkpoints import Checkpoint
 from lctrain.training.keeping import Keeper
 from lctrain.training.nonfinite import find_origin
 from lctrain.training.setup import evaluation_batches, training_batches
@@ -34,7 +35,7 @@ def fit(
         `loss`, `val_loss`, and the same of each metric, one value per epoch each.
 
     Raises:
-        TrainingFailed: the loss became inf or nan; it says where that came from.
+        TrainingFailed: the loss or the weights became inf or nan; it says where that came from.
         KeyboardInterrupt, Terminated: after a signal, once the state is kept.
     """
     parts = training_batches(splits.train, config), evaluation_batches(splits.validation, config)
@@ -44,16 +45,34 @@ def fit(
     try:
         return loop.run()
     except loops.NonFiniteLoss as error:
-        progress, num_batches = loop.progress, parts[0].num_batches
-        start = keeper.read_newest() or start
-        where = "it was not looked for where it came from"
-        if start is not None and model.distribute_strategy.num_replicas_in_sync == 1:
-            quiet = config.training.model_copy(update={"progress": "none", "stop_on_nan": False})
-            again = loops.Loop(model, *parts, config.model_copy(update={"training": quiet}))
-            where = f"the first values that are not finite are {find_origin(again, start, progress.step + 1)}"
-        told = f"the loss became {error.loss} in epoch {progress.epoch + 1}, step {progress.batch + 1} of {num_batches}"
-        fix = "Lower `optimizer.learning_rate`, set `optimizer.clipnorm`, or normalise the data (data.normalize)."
-        raise TrainingFailed(f"{told} (step {progress.step + 1} in all): {where}. {fix}") from error
+        progress = loop.progress
+        steps = range(progress.step + 1, progress.step + 1 + error.num_steps)
+        batches = _in_words(progress.batch + 1, error.num_steps)
+        when = f"{error} in epoch {progress.epoch + 1}, {batches} of {parts[0].num_batches}"
+        when += f" ({_in_words(steps[0], error.num_steps)} in all)"
+        reason = error
+    except loops.NonFiniteWeights as error:
+        steps, when, reason = range(loop.progress.step, loop.progress.step + 1), str(error), error
+    where = _explain(model, parts, config, keeper.read_newest() or start, steps)
+    fix = "Lower `optimizer.learning_rate`, set `optimizer.clipnorm`, or normalise the data (data.normalize)."
+    raise TrainingFailed(f"{when}: {where}. {fix}") from reason
+
+
+def _in_words(step: int, num_steps: int) -> str:
+    return f"step {step}" if num_steps == 1 else f"steps {step} to {step + num_steps - 1}"
+
+
+def _explain(model: keras.Model, parts: tuple, config: Config, start: Checkpoint | None, steps: range) -> str:
+    """Where it went wrong in one of those steps, in words."""
+    if start is None or model.distribute_strategy.num_replicas_in_sync > 1:
+        return "it was not looked for where it came from"
+    if model.steps_per_execution > 1:
+        model.steps_per_execution = 1
+        model.make_train_function(force=True)
+    quiet = {"progress": "none", "stop_on_nan": False, "steps_per_execution": 1}
+    training = config.training.model_copy(update=quiet)
+    again = loops.Loop(model, *parts, config.model_copy(update={"training": training}))
+    return f"the first values that are not finite are {find_origin(again, start, steps)}"
 
 
 def evaluate(model: keras.Model, split: Split, config: Config) -> dict[str, float]:

@@ -78,14 +78,21 @@ class Keeper:
             self._tell_unkept("the best epoch so far", error)
             self._best = checkpoint  # in memory then, until there is a better one
 
-    def read_best(self) -> dict[str, np.ndarray] | None:
-        """The arrays of the best state; None, which is told, where it could not be kept."""
+    def read_best(self, epoch: int) -> dict[str, np.ndarray] | None:
+        """The arrays of the best state; None, which is told, where it could not be kept.
+
+        Args:
+            epoch: the best one, the first being 0: of another one the disk may have had no room for it.
+        """
         if self._best is not None:
             return dict(self._best.arrays)
         if self._folder is None:
             return None
         try:
-            return dict(read_checkpoint(self._folder / BEST).arrays)
+            best = read_checkpoint(self._folder / BEST)
+            if best.meta["progress"]["epoch"] != epoch:
+                raise DamagedCheckpointError("it is an earlier epoch's")
+            return dict(best.arrays)
         except (DamagedCheckpointError, OSError) as error:
             told = f"the best epoch's weights can't be read ({error}); the last epoch's are taken"
             print(f"Warning: {told}.", file=sys.stderr, flush=True)

@@ -19,7 +19,7 @@ from lctrain.interrupts import Terminated, interrupts
 from lctrain.training.batches import Batches
 from lctrain.training.checkpoints import Checkpoint, DamagedCheckpointError
 from lctrain.training.keeping import Keeper
-from lctrain.training.state import read_state, state_variables, write_state
+from lctrain.training.state import are_finite, read_state, state_variables, write_state
 from lctrain.training.watching import make_watchers
 
 History = dict[str, list[float]]
@@ -95,7 +95,7 @@ class Loop:
         """Trains to the end; returns the metrics of each epoch.
 
         Raises:
-            TrainingFailed: a loss that is no finite number.
+            TrainingFailed: a loss that is no finite number, or weights at the end.
             KeyboardInterrupt, Terminated: after a signal, once the state is kept.
         """
         self._begin()
@@ -152,7 +152,9 @@ class Loop:
 
     def next_batch(self) -> tuple:
         """What the next step is trained on: inputs, labels, and maybe weights."""
-        return next(iter(self._batches.stream(self.progress.epoch, self.progress.batch)))
+        is_first = self.progress.batch == self._batches.num_batches
+        begin = (self.progress.epoch + 1, 0) if is_first else (self.progress.epoch, self.progress.batch)
+        return next(iter(self._batches.stream(*begin)))
 
     def _begin(self) -> None:
         checkpoint = self._keeper.read_newest()
@@ -182,7 +184,7 @@ class Loop:
         logs = self.model.train_function(batches)
         loss = float(logs["loss"])
         if self._training.stop_on_nan and not math.isfinite(loss):
-            raise NonFiniteLoss(loss)
+            raise NonFiniteLoss(loss, num_steps)
         progress.batch += num_steps
         progress.step += num_steps
         self._callbacks.on_train_batch_end(progress.batch - 1, logs)
@@ -222,24 +224,47 @@ class Loop:
             self.progress.has_ended = True
 
     def _save(self) -> None:
-        self._keeper.save(self.state())
+        if not self._is_lost():
+            self._keeper.save(self.state())
+
+    def _is_lost(self) -> bool:
+        """Whether the next loss must be inf or nan, so that there is nothing to go on to."""
+        return self._training.stop_on_nan and not are_finite(self.model.weights)
 
     def _finish(self) -> None:
         """Takes the best epoch's weights, where they are wanted, and the averages that the optimizer has kept."""
         self._callbacks.on_train_end({name: values[-1] for name, values in self.history.items()})
         if "best" in self._watchers:
-            best = self._keeper.read_best()
-            if best is not None:
-                write_state(self._variables, best)
+            self._take_best()
         self.model.optimizer.finalize_variable_values(self.model.trainable_variables)
+        if self._is_lost():
+            raise NonFiniteWeights
+
+    def _take_best(self) -> None:
+        watcher = self._watchers["best"]
+        epoch = watcher.state["best_epoch"]
+        if epoch is None:
+            told = f"`{watcher.monitor}` was a finite number in no epoch; the last epoch's weights are taken"
+            print(f"Warning: {told}.", file=sys.stderr, flush=True)
+            return
+        best = self._keeper.read_best(epoch)
+        if best is not None:
+            write_state(self._variables, best)
 
 
 class NonFiniteLoss(TrainingFailed):
-    """A loss that is no finite number."""
+    """A loss that is no finite number, after a call that took so many steps."""
 
-    def __init__(self, loss: float):
+    def __init__(self, loss: float, num_steps: int):
         super().__init__(f"the loss became {loss}")
-        self.loss = loss
+        self.num_steps = num_steps
+
+
+class NonFiniteWeights(TrainingFailed):
+    """Weights that no loss has told of, as they come from the last step."""
+
+    def __init__(self):
+        super().__init__("the last step left weights that are inf or nan")
 
 
 def evaluate(model: keras.Model, batches: Batches) -> dict[str, float]:

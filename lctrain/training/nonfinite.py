@@ -9,25 +9,38 @@ from lctrain.training.checkpoints import Checkpoint
 from lctrain.training.loop import Loop
 
 
-def find_origin(loop: Loop, start: Checkpoint, failed_step: int) -> str:
+def find_origin(loop: Loop, start: Checkpoint, steps: range) -> str:
     """What first held values that are no finite numbers, in words.
 
     Args:
-        loop: a fresh loop of the same training, without callbacks or a folder.
+        loop: a fresh loop of the same training, without callbacks or a folder, of one step a call.
         start: a state before the failure.
-        failed_step: the step whose loss was not finite, the first being 1.
+        steps: of the call whose loss was not finite, the first of all being 1.
     """
     loop.restore(start)
-    before = _advance(loop, failed_step - 2)
-    after = _advance(loop, failed_step - 1)
-    bad = list(_bad_weights(loop.model))
-    if bad and loop.progress.step == failed_step - 1 and before is not None:
-        loop.restore(before)
+    before = _advance(loop, steps[0] - 2)
+    for step in steps:
+        after = _advance(loop, step - 1)
+        if after is None:
+            break
+        suffix = f" (step {step} in all)" if len(steps) > 1 else ""
+        bad = next(_bad_weights(loop.model), None)
+        if bad is not None and before is not None:
+            loop.restore(before)
+            origin = _look_at_step(loop)
+            return (f"{origin}, in the step before" if origin else _tell_update(bad)) + suffix
         origin = _look_at_step(loop)
-        return f"{origin}, in the step before" if origin else f"the weights of `{bad[0]}`, after the step before"
-    if after is not None:
+        if origin is not None:
+            return origin + suffix
         loop.restore(after)
-    return _look_at_step(loop) or "nothing that could be found when the step was repeated"
+        before = after
+    _advance(loop, steps[-1])
+    bad = next(_bad_weights(loop.model), None)
+    return "nothing that could be found when the step was repeated" if bad is None else _tell_update(bad)
+
+
+def _tell_update(layer: str) -> str:
+    return f"the weights of `{layer}`, after the step before"
 
 
 def _advance(loop: Loop, step: int) -> Checkpoint | None:
@@ -42,15 +55,19 @@ def _advance(loop: Loop, step: int) -> Checkpoint | None:
 def _look_at_step(loop: Loop) -> str | None:
     """What is not finite in the next step: its inputs, a layer's output, the loss, or a gradient."""
     model, (inputs, labels, *weights) = loop.model, loop.next_batch()
-    if not _is_finite(inputs):
-        return "the batch's own inputs"
+    for values, what in ((inputs, "inputs"), (labels, "targets")):
+        if not _is_finite(values):
+            return f"the batch's own {what}"
     for name in _bad_weights(model):
         return f"the weights of `{name}`"
+    calls = _calls_in_order(model)
+    probe = keras.Model(model.input, [model.output, [outputs for _, outputs in calls]])
     with tf.GradientTape() as tape:
-        outputs = model(inputs, training=True)
-        loss = model.compute_loss(inputs, labels, outputs, weights[0] if weights else None)
-    for name in _bad_outputs(model, inputs):
-        return f"the output of `{name}`"
+        result, found = probe(inputs, training=True)
+        loss = model.compute_loss(inputs, labels, result, weights[0] if weights else None)
+    for (layer, _), outputs in zip(calls, found, strict=True):
+        if not all(map(_is_finite, outputs)):
+            return f"the output of `{layer.name}`"
     if not _is_finite(loss):
         return "the loss itself, of outputs that are finite"
     variables = model.trainable_variables
@@ -72,13 +89,11 @@ def _bad_weights(model: keras.Model) -> Iterator[str]:
             yield layer.name
 
 
-def _bad_outputs(model: keras.Model, inputs) -> Iterator[str]:
-    """Layers whose output is not finite, those that come first first."""
-    tensors = {layer.name: layer._inbound_nodes[0].outputs[0] for layer in _layers_in_order(model)}
-    outputs = keras.Model(model.inputs, tensors)(inputs, training=True)
-    for name in tensors:
-        if not _is_finite(outputs[name]):
-            yield name
+def _calls_in_order(model: keras.Model) -> list[tuple[keras.layers.Layer, list]]:
+    """Each call of a layer with its outputs; those that come first first, and a shared layer more than once."""
+    by_depth = model._nodes_by_depth
+    nodes = [node for depth in sorted(by_depth, reverse=True) for node in by_depth[depth]]
+    return [(node.operation, list(node.outputs)) for node in nodes if not node.is_input]
 
 
 def _is_finite(values) -> bool:

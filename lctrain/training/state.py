@@ -14,13 +14,23 @@ def state_variables(model: keras.Model) -> list:
     Args:
         model: compiled, with its optimizer and metrics built.
     """
-    found = {id(one): one for one in (*model.variables, *model.optimizer.variables, *model.metrics_variables)}
+    optimizers = [model.optimizer]
+    if hasattr(model.optimizer, "inner_optimizer"):  # of a LossScaleOptimizer
+        optimizers.append(model.optimizer.inner_optimizer)
+    attributes = [value for one in optimizers for value in vars(one).values() if isinstance(value, keras.Variable)]
+    optimized = [*model.optimizer.variables, *attributes]  # which a scaled Nadam does not list all
+    found = {id(one): one for one in (*model.variables, *optimized, *model.metrics_variables)}
     return list(found.values())
 
 
 def is_seed(variable) -> bool:
     """Whether it is the state of a random generator, of dropout or augmentation."""
     return "seed_generator" in variable.path
+
+
+def are_finite(variables: Iterable) -> bool:
+    """Whether no value is inf or nan."""
+    return all(bool(np.isfinite(keras.ops.convert_to_numpy(one)).all()) for one in variables)
 
 
 def read_state(variables: Iterable) -> dict[str, np.ndarray]:

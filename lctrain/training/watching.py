@@ -9,7 +9,7 @@ from typing import Any
 
 import keras
 
-from lctrain.config.monitors import lower_is_better
+from lctrain.config.monitors import is_lower_better
 from lctrain.config.schema import EarlyStoppingConfig, PlateauConfig, TrainingConfig
 
 
@@ -18,13 +18,13 @@ class Watcher:
 
     Args:
         monitor: the metric.
-        mode: min or max, whichever is better; auto goes by its name.
+        lower_is_better: whether less of it is better.
         min_delta: by how much a value must be better to count.
     """
 
-    def __init__(self, monitor: str, mode: str = "auto", min_delta: float = 0.0):
+    def __init__(self, monitor: str, lower_is_better: bool, min_delta: float = 0.0):
         self.monitor = monitor
-        self._sign = 1 if mode == "min" or (mode == "auto" and lower_is_better(monitor)) else -1
+        self._sign = 1 if lower_is_better else -1
         self._min_delta = min_delta
         self.state: dict[str, Any] = {"best": None, "best_epoch": None, "num_waited": 0}
 
@@ -45,8 +45,8 @@ class Watcher:
 class EarlyStopping(Watcher):
     """Says when to stop."""
 
-    def __init__(self, config: EarlyStoppingConfig):
-        super().__init__(config.monitor, config.mode, config.min_delta)
+    def __init__(self, config: EarlyStoppingConfig, lower_is_better: bool):
+        super().__init__(config.monitor, lower_is_better, config.min_delta)
         self._patience = config.patience
 
     @property
@@ -57,8 +57,8 @@ class EarlyStopping(Watcher):
 class Plateau(Watcher):
     """Lowers the learning rate, a variable of the optimizer."""
 
-    def __init__(self, config: PlateauConfig):
-        super().__init__(config.monitor, config.mode, config.min_delta)
+    def __init__(self, config: PlateauConfig, lower_is_better: bool):
+        super().__init__(config.monitor, lower_is_better, config.min_delta)
         self._config = config
 
     def lower(self, optimizer: keras.optimizers.Optimizer) -> bool:
@@ -77,13 +77,17 @@ class Plateau(Watcher):
 def make_watchers(training: TrainingConfig) -> dict[str, Watcher]:
     """Those that a configuration asks for: `stopping`, `plateau`, `best`."""
     watchers: dict[str, Watcher] = {}
-    stopping = training.early_stopping
+    stopping, plateau = training.early_stopping, training.reduce_on_plateau
     if stopping is not None:
-        watchers["stopping"] = EarlyStopping(stopping)
-    if training.reduce_on_plateau is not None:
-        watchers["plateau"] = Plateau(training.reduce_on_plateau)
+        watchers["stopping"] = EarlyStopping(stopping, _is_lower_better(stopping.monitor, stopping.mode, training))
+    if plateau is not None:
+        watchers["plateau"] = Plateau(plateau, _is_lower_better(plateau.monitor, plateau.mode, training))
     if training.best is not None:
-        watchers["best"] = Watcher(training.best)
+        watchers["best"] = Watcher(training.best, _is_lower_better(training.best, "auto", training))
     elif stopping is not None and stopping.restore_best:
-        watchers["best"] = Watcher(stopping.monitor, stopping.mode)
+        watchers["best"] = Watcher(stopping.monitor, _is_lower_better(stopping.monitor, stopping.mode, training))
     return watchers
+
+
+def _is_lower_better(monitor: str, mode: str, training: TrainingConfig) -> bool:
+    return is_lower_better(monitor, training.metrics) if mode == "auto" else mode == "min"
