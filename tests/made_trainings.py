@@ -14,7 +14,7 @@ TRAINING = make_config()["training"]
 NUM_BATCHES = 5  # of an epoch of make_config's data, whose last one has half as many examples
 
 
-class Crash(Exception):
+class Crash(Exception):  # noqa: N818 - it stands for no error
     """The end of a process, as far as one process can stand for several."""
 
 

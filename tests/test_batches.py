@@ -1,5 +1,7 @@
 """Batches: nothing but a function of (seed, epoch, start)."""
 
+from itertools import chain
+
 import numpy as np
 import pytest
 
@@ -21,6 +23,10 @@ def make_batches(split=None, floatx="float32", **options):
 
 def read(dataset):
     return [tuple(part.numpy() for part in batch) for batch in dataset]
+
+
+def flatten(lists):
+    return list(chain.from_iterable(lists))
 
 
 def read_labels(dataset):
@@ -47,9 +53,9 @@ def test_an_epoch_visits_each_example_once_in_an_order_of_its_own():
     epochs = [read_labels(batches.stream(epoch)) for epoch in range(3)]
     for epoch in epochs:
         assert [len(labels) for labels in epoch] == [BATCH_SIZE] * (NUM_BATCHES - 1) + [NUM_LAST]
-        assert sorted(sum(epoch, [])) == list(range(NUM_EXAMPLES))
+        assert sorted(flatten(epoch)) == list(range(NUM_EXAMPLES))
     assert epochs[0] != epochs[1] != epochs[2] != epochs[0]
-    assert sum(epochs[1], []) == epoch_order(3, 1, NUM_EXAMPLES).tolist()
+    assert flatten(epochs[1]) == epoch_order(3, 1, NUM_EXAMPLES).tolist()
     assert read_labels(make_batches(seed=4).stream(1)) != epochs[1]
     assert read_labels(make_batches().stream(1)) == epochs[1]
 
@@ -126,8 +132,8 @@ def test_a_limit_takes_other_examples_each_epoch(limit, num_batches):
 @pytest.mark.usefixtures("_chunk_bytes")
 def test_evaluation_visits_the_examples_as_they_lie():
     labels = read_labels(make_batches(seed=None).whole())
-    assert sum(labels, []) == list(range(NUM_EXAMPLES))
-    assert sum(read_labels(make_batches(seed=None, limit=2).whole()), []) == list(range(2 * BATCH_SIZE))
+    assert flatten(labels) == list(range(NUM_EXAMPLES))
+    assert flatten(read_labels(make_batches(seed=None, limit=2).whole())) == list(range(2 * BATCH_SIZE))
 
 
 @pytest.mark.parametrize(("limit", "num_batches"), [(None, NUM_BATCHES), (3, 3)])
@@ -138,4 +144,4 @@ def test_the_number_of_batches_is_told(limit, num_batches):
 
 
 def test_seed_0_is_a_seed():
-    assert sum(read_labels(make_batches(seed=0).stream()), []) != list(range(NUM_EXAMPLES))
+    assert flatten(read_labels(make_batches(seed=0).stream())) != list(range(NUM_EXAMPLES))

@@ -70,8 +70,10 @@ def assert_goes_on(folder, expected):
     assert_same_bits(state_of(model), expected[1])
 
 
-@pytest.mark.parametrize("number", RAISED, ids=lambda number: number.name)
-@pytest.mark.parametrize("step", [1, 3, NUM_BATCHES, NUM_BATCHES + 2])
+@pytest.mark.parametrize(
+    ("number", "step"),
+    [(signal.SIGINT, 1), (signal.SIGINT, 3), (signal.SIGTERM, NUM_BATCHES), (signal.SIGTERM, NUM_BATCHES + 2)],
+)
 def test_the_step_is_finished_and_kept(number, step, expected, tmp_path, capfd):
     sender = SignalIn(number, step)
     error = fit_until(number, tmp_path, [sender])
@@ -81,7 +83,7 @@ def test_the_step_is_finished_and_kept(number, step, expected, tmp_path, capfd):
     assert "the step is finished and kept" in capfd.readouterr().err
     checkpoint = Checkpoints(tmp_path, keep=2).read_newest()
     assert checkpoint.meta["step"] == step
-    if step == 3:
+    if step in (3, NUM_BATCHES):
         assert_goes_on(tmp_path, expected)
 
 
@@ -91,7 +93,7 @@ def test_a_call_of_several_steps_is_finished(tmp_path):
     assert Checkpoints(tmp_path, keep=2).read_newest().meta["step"] == 3
 
 
-@pytest.mark.parametrize("number", RAISED, ids=lambda number: number.name)
+@pytest.mark.parametrize("number", RAISED, ids=str)
 def test_a_validation_is_left_and_done_again(number, expected, tmp_path, monkeypatch):
     evaluate, calls = loop_module.evaluate, []
 
@@ -115,13 +117,13 @@ def test_a_validation_is_left_and_done_again(number, expected, tmp_path, monkeyp
 
 def test_evaluation_by_itself_can_be_interrupted():
     model, splits, config = prepare()
-    with pytest.raises(KeyboardInterrupt, match="^$"), interrupts.held(lambda: None):  # noqa: PT012 - the signal comes first
+    with pytest.raises(KeyboardInterrupt, match=r"^$"), interrupts.held(lambda: None):  # noqa: PT012 - the signal comes first
         os.kill(os.getpid(), signal.SIGINT)
         training.evaluate(model, splits.test, config)
         pytest.fail("it went on")
 
 
-@pytest.mark.parametrize("number", RAISED, ids=lambda number: number.name)
+@pytest.mark.parametrize("number", RAISED, ids=str)
 def test_the_end_of_the_block_checks_too(number):
     done = []
     with pytest.raises(RAISED[number], match=SAID[number]), interrupts.held(lambda: None):  # noqa: PT012 - what is tested
@@ -145,7 +147,7 @@ def test_without_a_signal_nothing_is_raised():
 
 
 def test_an_inner_block_leaves_it_to_the_outer_one():
-    with pytest.raises(KeyboardInterrupt, match="^$"), interrupts.held(lambda: None):  # noqa: PT012 - what is tested
+    with pytest.raises(KeyboardInterrupt, match=r"^$"), interrupts.held(lambda: None):  # noqa: PT012 - what is tested
         with interrupts.held(lambda: None):
             os.kill(os.getpid(), signal.SIGINT)
         assert interrupts.is_pending

@@ -216,7 +216,7 @@ def test_step_losses_come_as_often_as_asked_for():
     logged = {}
     for steps_per_execution, every in ((1, 2), (3, 2), (3, 4), (3, 1)):
         steps = logged.setdefault((steps_per_execution, every), [])
-        callback = training.StepLosses(lambda metrics, step, steps=steps: steps.append(step), every)
+        callback = training.StepLosses(lambda _, step, steps=steps: steps.append(step), every)
         fit(None, [callback], training=TRAINING | {"steps_per_execution": steps_per_execution})
     assert logged == {(1, 2): [2, 4, 6, 8, 10], (3, 2): [3, 5, 8, 10], (3, 4): [5, 8], (3, 1): [3, 5, 8, 10]}
 

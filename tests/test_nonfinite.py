@@ -89,9 +89,7 @@ def test_an_update_that_overflows_is_found_in_the_weights(steps_per_execution):
 def test_what_only_the_last_step_spoils_is_told_too():
     told = r"^the last step left weights that are inf or nan: .* are the weights of `(lc1|head)`, after the step"
     with pytest.raises(TrainingFailed, match=told):
-        fit_changed(
-            make_gradients_large, optimizer=OVERFLOWING, training=TRAINING | {"epochs": 1, "limit_batches": 1}
-        )
+        fit_changed(make_gradients_large, optimizer=OVERFLOWING, training=TRAINING | {"epochs": 1, "limit_batches": 1})
 
 
 def grow_until_it_bursts(**changes):

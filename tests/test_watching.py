@@ -218,6 +218,6 @@ def test_averages_of_the_best_epoch_are_the_result():
 
 @pytest.mark.usefixtures("_validated_as_worked_out")
 def test_where_no_epoch_has_a_finite_value_the_last_is_taken(capsys, monkeypatch):
-    monkeypatch.setattr(loop_module, "evaluate", lambda model, batches: {"loss": NAN})
+    monkeypatch.setattr(loop_module, "evaluate", lambda *_: {"loss": NAN})
     fit(training=TRAINING | {"best": "val_loss"})
     assert "Warning: `val_loss` was a finite number in no epoch; the last epoch's" in capsys.readouterr().err

@@ -6,7 +6,7 @@ python experiments/input/measure.py [--gigabytes 4] [--out results/input.json]
 import argparse
 import json
 import os
-import resource
+import re
 import subprocess
 import sys
 import tempfile

@@ -9,7 +9,7 @@ from pathlib import Path
 from lctrain.cli.dry import run_dry
 from lctrain.cli.hydra_app import Job
 from lctrain.cli.overrides import quote, split_override
-from lctrain.cli.unfinished import Unfinished, digest, is_held, list_unfinished, read_unfinished
+from lctrain.cli.unfinished import FILE, STATES, Unfinished, digest, is_held, list_unfinished, read_unfinished
 from lctrain.errors import UserError
 from lctrain.tracking import read_journal
 
@@ -64,12 +64,14 @@ def continue_job(arguments: Sequence[str], tell: Callable[[Exception, str], None
 
 
 def find_run(run_id: str) -> Path:
-    """The folder of an unfinished job by its run's id, or by the beginning of that.
+    """The folder of an unfinished job by its run's id, or by the beginning of that, or by its own path.
 
     Raises:
         UserError: there is none, or several.
     """
-    expected = "must be true, or the id of a run that was not finished, as MLflow shows it"
+    expected = "must be true, the id of a run that was not finished, as MLflow shows it, or the folder of such a job"
+    if "/" in run_id and (Path(run_id) / STATES / FILE).is_file():
+        return Path(run_id).absolute()
     if not RUN_ID.fullmatch(run_id):
         raise UserError(f"`{RESUME}` {expected}; got {run_id!r}.")
     unfinished = [folder for root in (ROOT, Path("multirun")) for folder in list_unfinished(root)]

@@ -144,6 +144,8 @@ def _check_folders(jobs: Sequence[Job]) -> None:
 def _check_sweep(config: Config, first: Config, is_search: bool) -> None:
     """What a job must have in common with the first, and the metric that a sweeper looks at."""
     problems = []
+    if config.resume:
+        problems.append(Problem("resume", "is for one job. To go on with a sweep: python -m lctrain sweep.resume=DIR"))
     for group in ("tracking", "sweep"):
         if getattr(config, group) != getattr(first, group):
             problems.append(Problem(group, "must be the same for all jobs of a sweep. Run two sweeps."))

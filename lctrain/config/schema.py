@@ -1,8 +1,9 @@
 """The schema of a configuration: its groups, their keys and allowed values. Layer and optimizer specs: arguments.py."""
 
+import math
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationInfo
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationInfo
 from pydantic_core import PydanticCustomError
 
 from lctrain.config.uris import check_store_uri
@@ -32,6 +33,24 @@ def _check_artifacts(artifacts: str | None, info: ValidationInfo) -> str | None:
     expected = "a folder that all machines see, or its URI, with a postgresql:// store" if is_database else "null"
     why = "" if is_database else ", as a server has its own artifacts"
     raise PydanticCustomError("uri", f"must be {expected}{why}")
+
+
+def _check_class_weight(weights: Any) -> Any:
+    """Before pydantic, which would tell of each of the two ways to write it."""
+    if (
+        weights is None
+        or weights == "balanced"
+        or (isinstance(weights, dict) and all(map(_is_weight, weights.items())))
+    ):
+        return weights
+    expected = "must be balanced, or numbers of classes, from 0, with what each counts, 0 or more"
+    raise PydanticCustomError("class_weight", expected)
+
+
+def _is_weight(item: tuple[Any, Any]) -> bool:
+    number, weight = item
+    is_class = isinstance(number, int) and not isinstance(number, bool) and number >= 0
+    return is_class and isinstance(weight, int | float) and not isinstance(weight, bool) and 0 <= weight < math.inf
 
 
 class ModelConfig(Group):
@@ -248,7 +267,10 @@ class TrainingConfig(Group):
     `data.task: regression` the mean squared error."""
     metrics: dict[Any, Any] = Field(default_factory=lambda: {"accuracy": {"type": "Accuracy"}}, max_length=100)
     """What is told after each epoch besides the loss: names of your own and classes, or a list of classes."""
-    class_weight: Literal["balanced"] | dict[ClassNumber, Annotated[float, Field(ge=0)]] | None = None
+    class_weight: Annotated[
+        Literal["balanced"] | dict[ClassNumber, Annotated[float, Field(ge=0)]] | None,
+        BeforeValidator(_check_class_weight),
+    ] = None
     """What an example of each class counts in the loss, 1 where nothing is said: `{0: 1, 1: 5}`; balanced counts all
     classes alike, however many examples they have."""
     validation_frequency: PositiveInt = 1

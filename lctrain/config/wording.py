@@ -86,4 +86,5 @@ def _known_keys(location: tuple, raw: Mapping[str, Any]) -> list[str]:
 
 
 def _models(annotation: Any) -> list[type[BaseModel]]:
-    return list(get_args(annotation)) or [annotation]
+    models = [kind for kind in get_args(annotation) if isinstance(kind, type) and issubclass(kind, BaseModel)]
+    return models or [annotation]  # of a group that may be null there is one

@@ -13,13 +13,14 @@ import numpy as np
 from lctrain.errors import UserError
 
 SMALL_BYTES = 256 * 2**20  # arrays below are held in memory, others stay on the disk
-RELEASED_BYTES = 64 * 2**20  # of mapped pages, after which they are given back
+RELEASED_BYTES = 128 * 2**20  # of mapped pages, after which they are given back
 PIECE_BYTES = 16 * 2**20  # read at once
-FAULT_BYTES = 64 * 2**10  # that Linux maps around each byte which is touched
+FAULT_BYTES = 2 * 2**20  # that Linux may map around each byte which is touched: a huge page, where the file has such
+MIN_PIECE = 32  # rows read at once, as far as they fit into a piece
 
 
 class Pages:
-    """Gives the pages of a memory map back to the system after every 64 MB; else they count as this process's memory.
+    """Gives the pages of a memory map back to the system after every 128 MB; else they count as this process's memory.
 
     Args:
         array: the map, a view of it, or an array in memory, of which nothing is given back.
@@ -93,7 +94,7 @@ class Rows:
         read = np.empty((len(chosen), *self._array.shape[1:]), self.dtype)
         is_run = bool((np.diff(chosen) == 1).all())
         touched = self._row_bytes if is_run else self._row_bytes + FAULT_BYTES
-        step = max(PIECE_BYTES // touched, 1)
+        step = max(PIECE_BYTES // touched, min(MIN_PIECE, PIECE_BYTES // self._row_bytes), 1)
         with np.errstate(over="ignore"):  # what float32 can't hold becomes inf, which checks tell
             for start in range(0, len(chosen), step):
                 piece = chosen[start : start + step]

@@ -163,6 +163,8 @@ def _first_contact(tracking: TrackingConfig) -> Iterator[None]:
     if isinstance(tracking, LocalTracking):
         store_folder(tracking).mkdir(parents=True, exist_ok=True)
         with FileLock(store_folder(tracking) / ".mlflow.lock"):
+            if not database(tracking).exists():
+                _create_database(database(tracking))
             yield
     elif is_http(tracking):
         yield
@@ -170,6 +172,16 @@ def _first_contact(tracking: TrackingConfig) -> Iterator[None]:
         with connect(tracking) as connection:  # which frees the lock when it ends, however it ends
             connection.execute("SELECT pg_advisory_lock(%s)", (ADVISORY_LOCK,))
             yield
+
+
+def _create_database(file: Path) -> None:
+    """Lets MLflow make its tables in a file of another name, so that a process that is killed meanwhile leaves no half."""
+    new = file.with_name(f"{file.name}.new")
+    for rest in file.parent.glob(f"{new.name}*"):  # SQLite's own journal of it among them
+        rest.unlink()
+    client = load_mlflow().MlflowClient(f"sqlite:///{new.as_posix()}")
+    client.search_experiments(max_results=1)
+    new.replace(file)
 
 
 def _with_timeouts(tracking: ServerTracking) -> str:

@@ -22,7 +22,7 @@ def epoch_order(seed: int, epoch: int, num_examples: int) -> np.ndarray:
     """In which order an epoch, counted from 0, visits the examples: a permutation, `(num_examples,)`.
 
     >>> epoch_order(0, 0, 5), epoch_order(0, 1, 5)
-    (array([2, 4, 3, 0, 1], dtype=int32), array([4, 1, 2, 3, 0], dtype=int32))
+    (array([2, 4, 3, 0, 1], dtype=int32), array([1, 4, 3, 0, 2], dtype=int32))
     """
     order = np.arange(num_examples, dtype=np.int32 if num_examples < 2**31 else np.int64)
     np.random.default_rng([seed, epoch]).shuffle(order)

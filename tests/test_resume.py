@@ -1,0 +1,126 @@
+"""Jobs that were killed and go on: the command line, the folder, the store, and the bits that they end with."""
+
+import json
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import kill
+import mlflow
+import pytest
+
+SMALL = ["model=lc2d", "data=synthetic", "data.input_shape=[5,7,2]", "data.num_examples=700", "training.epochs=3"]
+SMALL += ["training.checkpoint.every_steps=5", "training.progress=none", "training.log_every_steps=1"]
+VICTIM = Path(kill.__file__).parent / "victim.py"
+
+
+def run_victim(folder, *arguments):
+    """A job that kills itself in its second epoch."""
+    command = [sys.executable, str(VICTIM), "--die", "mid_epoch", "--epoch", "1", "--", *arguments]
+    return subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=240, check=False)
+
+
+def read_runs(folder):
+    client = mlflow.MlflowClient(f"sqlite:///{folder}/mlflow.db")
+    experiments = [experiment.experiment_id for experiment in client.search_experiments()]
+    return client, client.search_runs(experiments, order_by=["attributes.start_time ASC"])
+
+
+@pytest.fixture(scope="module")
+def killed(tmp_path_factory, run_lctrain):
+    """A folder with a job that was killed; the job's folder, and its run's id."""
+    folder = tmp_path_factory.mktemp("killed")
+    assert run_victim(folder, *SMALL).returncode == kill.SIGKILL
+    assert run_lctrain(folder, "sync").returncode == 0  # it died before the store had the run
+    (job,) = folder.glob("outputs/*/*")
+    return folder, job, json.loads((job / "tracking" / "delivered.json").read_text())["run_id"]
+
+
+def test_a_killed_job_leaves_all_that_it_goes_on_from(killed):
+    _, job, run_id = killed
+    states = sorted(path.name for path in (job / "checkpoints").glob("*.npz"))
+    assert [name.split("-step-")[1] for name in states] == [
+        "20.npz",
+        "25.npz",
+    ]  # of 16 steps an epoch, it died after 25
+    known = json.loads((job / "checkpoints" / "job.json").read_text())
+    assert known["overrides"] == SMALL
+    assert known["journal"] == str(job / "tracking")
+    assert len(run_id) == 32
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["resume=0123456789"], "`resume` must be true, the id of a run .* got '0123456789', which is none"),
+        (["resume=outputs/nowhere"], "or the folder of such a job; got 'outputs/nowhere'"),
+        (["resume=yes"], "`resume` must be true, the id of a run that was not finished.*got 'yes'"),
+        (["resume={id}", "seed=1"], r"was started with another configuration. Go on with it by: .*resume={id}"),
+        (["resume=true", "seed=x"], "`seed` must be an integer; got 'x'"),
+        (["-m", "resume=true", "seed=1,2"], "`resume` is for one job.*sweep.resume=DIR"),
+        ([*SMALL, "hydra.run.dir={job}"], "holds a job that was not finished. Go on with it by resume=true"),
+        ([*SMALL, "seed=1", "hydra.run.dir={job}", "resume=true"], "a job .* of another configuration"),
+    ],
+)
+def test_what_cannot_be_resumed_is_told(killed, run_lctrain, arguments, message):
+    folder, job, run_id = killed
+    places = {"id": run_id[:8], "job": str(job)}
+    finished = run_lctrain(folder, *(re.sub(r"\{(id|job)\}", lambda found: places[found[1]], one) for one in arguments))
+    assert finished.returncode == 2, finished.stderr
+    assert re.search(message.replace("{id}", run_id[:8]), finished.stderr), finished.stderr
+    assert "Traceback" not in finished.stderr
+
+
+def test_a_job_goes_on_by_its_runs_id_and_nothing_is_logged_twice(killed, run_lctrain):
+    folder, job, run_id = killed
+    finished = run_lctrain(folder, f"resume={run_id[:8]}")
+    assert finished.returncode == 0, finished.stderr
+    assert f"Resuming the job in {job}" in finished.stderr
+    assert "Going on from step 25, in epoch 2 of 3." in finished.stderr
+    assert list(folder.glob("outputs/*/*")) == [job]
+    assert not (job / "checkpoints").exists()
+    client, (run,) = read_runs(folder)
+    assert (run.info.run_id, run.info.status) == (run_id, "FINISHED")
+    assert "error" not in run.data.tags
+    for name, steps in (("loss", range(3)), ("val_loss", range(3)), ("step_loss", range(1, 49))):
+        assert [point.step for point in client.get_metric_history(run_id, name)] == list(steps)
+    again = run_lctrain(folder, f"resume={run_id[:8]}")
+    assert (again.returncode, "which is none, or is finished" in again.stderr) == (2, True)
+
+
+def test_where_nothing_is_left_a_new_job_starts(tmp_path, run_lctrain):
+    finished = run_lctrain(tmp_path, *SMALL[:-1], "training.epochs=1", "resume=true")
+    assert finished.returncode == 0, finished.stderr
+    assert "Nothing to resume: no job of this configuration was left unfinished. A new one starts." in finished.stderr
+
+
+def test_other_data_under_the_same_name_is_refused(tmp_path, run_lctrain):
+    from made_files import make_arrays
+
+    path = make_arrays(tmp_path)
+    arguments = ["data=arrays", f"data.path={path}", "model=dense", "training.batch_size=4", *SMALL[4:]]
+    assert run_victim(tmp_path, *arguments).returncode == kill.SIGKILL
+    import numpy as np
+
+    held = dict(np.load(path))
+    np.savez(path, **{name: array[::-1] for name, array in held.items()})
+    finished = run_lctrain(tmp_path, *arguments, "resume=true")
+    assert finished.returncode == 2, finished.stderr
+    assert "`data` has changed since the job was begun" in finished.stderr
+
+
+def test_a_job_killed_twice_in_one_epoch_ends_with_the_same_bits(tmp_path):
+    whole = kill.run_scenario(tmp_path / "whole", [])
+    assert min(whole[f"num_{kind}"] for kind in ("weights", "optimizer", "seeds")) > 0
+    twice = kill.run_scenario(tmp_path / "twice", kill.SCENARIOS["twice in one epoch"])
+    assert kill.differences(twice, whole) == []
+    assert (whole["status"], whole["num_doubled"]) == ("FINISHED", 0)
+
+
+@pytest.mark.slow
+def test_a_job_killed_at_any_moment_ends_with_the_same_bits(tmp_path):
+    results = kill.compare(tmp_path)
+    control = results.pop("control: seeds left out")
+    assert set(control) >= {"weights", "seeds", "history", "step_losses"}
+    assert results == {name: [] for name in ("not killed, again", *kill.SCENARIOS)}
