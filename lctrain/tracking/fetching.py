@@ -8,7 +8,6 @@ import yaml
 
 from lctrain.config.schema import TrackingConfig
 from lctrain.errors import UserError
-from lctrain.tracking.models import NAME
 from lctrain.tracking.results import MAX_SUGGESTED, MIN_PREFIX, get_run, introduce, open_existing, search
 from lctrain.tracking.store import load_mlflow, store_uri
 
@@ -44,23 +43,36 @@ def fetch_run(tracking: TrackingConfig, run_id: str, folder: Path, argument: str
     """
     client, experiment_id = open_existing(tracking)
     run = _find(client, experiment_id, run_id, tracking, argument)
-    mlflow = load_mlflow()
     found = []
-    for what, uri in (("model", f"runs:/{run.info.run_id}/{NAME}"), ("config", f"runs:/{run.info.run_id}/{CONFIG}")):
+    for what, find in (("model", _model_location), ("config", _config_location)):
         try:
-            path = mlflow.artifacts.download_artifacts(
-                artifact_uri=uri, dst_path=str(folder), tracking_uri=store_uri(tracking)
-            )
+            found.append(_download(find(client, run), tracking, folder / what))
         except Exception as error:  # stores and their clients differ in what they raise
-            told = (
-                f"must be a finished run, which has a model; of {introduce(run)}, {run.info.status}, no {what} is there"
-            )
+            told = f"must be a finished run, which has a model; {introduce(run)} is {run.info.status} and has no {what}"
             raise UserError(f"`{argument}` {told}.") from error
-        found.append(Path(path))
     files = [*found[0].rglob("*.keras")]
     if len(files) != 1:
         raise UserError(f"`{argument}` must be a run of lctrain; {introduce(run)} has another kind of model.")
     return FetchedRun(run.info.run_id, yaml.safe_load(found[1].read_text()), files[0])
+
+
+def _model_location(client, run) -> str:
+    """Where the store keeps the files of the run's model; `runs:/ID/model` would ask MLflow's default store for it."""
+    (model_id,) = [output.model_id for output in run.outputs.model_outputs]
+    return client.get_logged_model(model_id).artifact_location
+
+
+def _config_location(client, run) -> str:
+    return f"{run.info.artifact_uri}/{CONFIG}"
+
+
+def _download(location: str, tracking: TrackingConfig, folder: Path) -> Path:
+    folder.mkdir()
+    mlflow = load_mlflow()
+    place = mlflow.artifacts.download_artifacts(
+        artifact_uri=location, dst_path=str(folder), tracking_uri=store_uri(tracking)
+    )
+    return Path(place)
 
 
 def _find(client, experiment_id: str, run_id: str, tracking: TrackingConfig, argument: str):

@@ -175,7 +175,7 @@ def _first_contact(tracking: TrackingConfig) -> Iterator[None]:
 
 
 def _create_database(file: Path) -> None:
-    """Lets MLflow make its tables in a file of another name, so that a process that is killed meanwhile leaves no half."""
+    """Lets MLflow make its tables in a file of another name, so that one that is killed meanwhile leaves no half."""
     new = file.with_name(f"{file.name}.new")
     for rest in file.parent.glob(f"{new.name}*"):  # SQLite's own journal of it among them
         rest.unlink()
