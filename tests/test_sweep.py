@@ -167,6 +167,30 @@ def test_a_killed_job_and_an_interrupt_leave_everything_in_order(tmp_path, run_l
     assert all("loss" in child.data.metrics for child in children)
 
 
+def test_a_killed_job_goes_on_where_it_was_when_its_sweep_is_resumed(tmp_path, run_lctrain):
+    settings = ["training.epochs=400,1", "training.checkpoint.every_steps=3", *FAST[1:]]
+    command = [sys.executable, "-m", "lctrain", "-m", *settings]
+    sweep = subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    try:
+        wait_for_epoch(tmp_path, 0)
+        os.kill(job_process_of(sweep.pid), signal.SIGKILL)
+        assert sweep.wait(timeout=240) == 1
+    finally:
+        sweep.kill()
+    assert [record["status"] for record in records_of(tmp_path)] == ["killed", "done"]
+    (folder,) = tmp_path.glob("multirun/*/*")
+    process = run_lctrain(tmp_path, f"sweep.resume={folder}")
+    assert process.returncode == 0, process.stderr
+    (log,) = folder.glob("0/job.2.log")
+    assert re.search(r"Going on from step \d+, in epoch \d+ of 400\.", log.read_text())
+    (parent,), children = read_store(tmp_path)
+    assert [run.info.status for run in (parent, *children)] == ["FINISHED"] * 3
+    client = mlflow.MlflowClient(f"sqlite:///{tmp_path}/mlflow.db")
+    for name in ("loss", "val_loss"):
+        history = client.get_metric_history(children[0].info.run_id, name)
+        assert sorted(point.step for point in history) == list(range(400))
+
+
 def wait_for_epoch(folder, number):
     """Until a job is in the middle of its training."""
     for _ in range(1200):

@@ -36,6 +36,43 @@ def read(tracking, run_id):
     return mlflow.MlflowClient(store_uri(tracking)).get_run(run_id)
 
 
+def test_a_store_that_was_half_made_when_its_process_was_killed_is_made_anew(tracking, start, tmp_path):
+    folder = Path(tracking.folder)
+    folder.mkdir()
+    for name in ("mlflow.db.new", "mlflow.db.new-journal"):
+        (folder / name).write_bytes(b"half a database")
+    with start() as run:
+        run.log_metrics({"loss": 2.0})
+    assert read(tracking, run.run_id).data.metrics == {"loss": 2.0}
+    assert sorted(path.name for path in folder.iterdir() if path.name.startswith("mlflow")) == ["mlflow.db"]
+
+
+def test_a_run_that_is_repeated_in_part_logs_nothing_twice(tracking, start):
+    with start() as run:
+        run.fail("stopped", "KILLED")
+        run.log_params({"seed": 0})
+        run.log_metrics({"loss": 2.0}, step=0)
+        run.log_metrics({"loss": 1.0}, step=1)
+    assert read(tracking, run.run_id).info.status == "KILLED"
+    with start(resumed=run.folder, repeats=True) as again:
+        again.log_params({"seed": 0, "epochs": 3})
+        for step, loss in enumerate((2.0, 1.0, 0.5)):
+            again.log_metrics({"loss": loss}, step=step)
+    stored = read(tracking, run.run_id)
+    assert (again.run_id, stored.info.status) == (run.run_id, "FINISHED")
+    assert stored.data.params == {"seed": "0", "epochs": "3"}
+    history = mlflow.MlflowClient(store_uri(tracking)).get_metric_history(run.run_id, "loss")
+    assert [(point.step, point.value) for point in history] == [(0, 2.0), (1, 1.0), (2, 0.5)]
+
+
+def test_an_end_at_once_is_delivered_by_the_next_who_looks(tracking, start):
+    with start() as run:
+        run.log_metrics({"loss": 2.0})
+        run.end_at_once("KILLED", "interrupted twice")
+        ended = Journal(run.folder).entries()[-1].fields
+        assert (ended["kind"], ended["status"]) == ("end", "KILLED")
+
+
 def test_what_is_logged_can_be_read_back(tracking, start):
     check_writable(tracking)
     with start(tags={"model": "small"}) as run:

@@ -160,12 +160,17 @@ class Loop:
         checkpoint = self._keeper.read_newest()
         if checkpoint is not None:
             self.restore(checkpoint)
-            told = f"Going on from step {self.progress.step}, in epoch {self.progress.epoch + 1}"
-            print(f"{told} of {self._training.epochs}.", file=sys.stderr, flush=True)
+            print(self._tell_where(), file=sys.stderr, flush=True)
         else:
             self._save()
         self.model.stop_training = False
         self._callbacks.on_train_begin()
+
+    def _tell_where(self) -> str:
+        progress, epochs = self.progress, self._training.epochs
+        if progress.has_ended or progress.epoch == epochs:
+            return f"All {progress.step} steps were done before; what follows them is done now."
+        return f"Going on from step {progress.step}, in epoch {progress.epoch + 1} of {epochs}."
 
     def _open_stream(self):
         """An iterator over the batches that follow."""
