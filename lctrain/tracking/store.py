@@ -2,6 +2,7 @@
 
 import logging
 import os
+import secrets
 import shlex
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -176,9 +177,10 @@ def _first_contact(tracking: TrackingConfig) -> Iterator[None]:
 
 def _create_database(file: Path) -> None:
     """Lets MLflow make its tables in a file of another name, so that one that is killed meanwhile leaves no half."""
-    new = file.with_name(f"{file.name}.new")
-    for rest in file.parent.glob(f"{new.name}*"):  # SQLite's own journal of it among them
+    prefix = f"{file.name}.new"
+    for rest in file.parent.glob(f"{prefix}*"):  # SQLite's own journal of it among them
         rest.unlink()
+    new = file.with_name(f"{prefix}-{secrets.token_hex(4)}")  # MLflow keeps what it has opened, by name
     client = load_mlflow().MlflowClient(f"sqlite:///{new.as_posix()}")
     client.search_experiments(max_results=1)
     new.replace(file)
