@@ -98,6 +98,19 @@ def test_a_sweep_is_read_back_from_a_server(tracking, tmp_path):
     assert read_sweep(tracking, parent.run_id[:9])[0] == parent
 
 
+def test_a_model_on_a_server_is_judged_elsewhere(tracking, tmp_path, run_lctrain):
+    store = ["tracking=server", f"tracking.uri={tracking.uri}", f"tracking.experiment={tracking.experiment}"]
+    job = ["data=synthetic", "data.input_shape=[5,7,2]", "data.num_examples=200", "training=fast"]
+    trained = run_lctrain(tmp_path, *job, *store)
+    assert trained.returncode == 0, trained.stderr
+    _, (run,) = runs_of(tracking)
+    (tmp_path / "elsewhere").mkdir()
+    judged = run_lctrain(tmp_path / "elsewhere", "evaluate", f"run={run.info.run_id[:9]}", *store)
+    assert judged.returncode == 0, judged.stderr
+    loss = float(judged.stdout.splitlines()[-1].split()[-1])
+    assert loss == pytest.approx(run.data.metrics["test_loss"], rel=1e-5)
+
+
 def test_a_sweep_on_a_server_that_is_not_there():
     nowhere = ServerTracking(name="server", uri="http://127.0.0.1:9", experiment="lctrain")
     with pytest.raises(UserError, match=r"`tracking`: the MLflow store http://127.0.0.1:9 can't be read: .*refused"):
