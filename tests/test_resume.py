@@ -10,6 +10,10 @@ import kill
 import mlflow
 import pytest
 
+from lctrain.cli.resume_job import find_newest
+from lctrain.cli.unfinished import Unfinished, held
+from lctrain.errors import UserError
+
 SMALL = ["model=lc2d", "data=synthetic", "data.input_shape=[5,7,2]", "data.num_examples=700", "training.epochs=3"]
 SMALL += ["training.checkpoint.every_steps=5", "training.progress=none", "training.log_every_steps=1"]
 VICTIM = Path(kill.__file__).parent / "victim.py"
@@ -116,6 +120,32 @@ def test_a_job_killed_twice_in_one_epoch_ends_with_the_same_bits(tmp_path):
     twice = kill.run_scenario(tmp_path / "twice", kill.SCENARIOS["twice in one epoch"])
     assert kill.differences(twice, whole) == []
     assert (whole["status"], whole["num_doubled"]) == ("FINISHED", 0)
+
+
+def test_what_is_damaged_is_told_and_left(tmp_path, capsys, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    job = Path("outputs/2026-01-01/10-00-00-abc")
+    known = {"digest": "d", "journal": str(tmp_path / "gone"), "overrides": [], "working_folder": "/"}
+    known |= {"model": {}, "jit_compile": False, "environment": {}, "data": "x"}
+    unfinished = Unfinished(**known)
+    unfinished.write(job)
+    assert find_newest("d", Path("outputs")) == job.absolute()
+    assert find_newest("other", Path("outputs")) is None
+    assert unfinished.find_journal() is None
+    assert "can't be read" in capsys.readouterr().err
+    for content in (b"{", b'{"a": 1}', b"[]"):
+        (job / "checkpoints" / "job.json").write_bytes(content)
+        assert find_newest("d", Path("outputs")) is None
+        assert re.search("can't be resumed, as its job.json is damaged .*left as it is", capsys.readouterr().err)
+
+
+def test_a_job_that_runs_is_not_resumed(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    job = Path("outputs/2026-01-01/10-00-00-abc")
+    Unfinished("d", "j", [], "/", {}, False, {}, "x").write(job)
+    with held(job), pytest.raises(UserError, match="10-00-00-abc' is running now. Wait for its end"):
+        find_newest("d", Path("outputs"))
+    assert find_newest("d", Path("outputs")) == job.absolute()
 
 
 @pytest.mark.slow

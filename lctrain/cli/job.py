@@ -2,21 +2,20 @@
 
 import os
 import shutil
-import subprocess
 import sys
 import tempfile
 import time
 from collections.abc import Mapping, Sequence
-from importlib.metadata import version
+from dataclasses import replace
 from pathlib import Path
 from types import MappingProxyType
 
 import yaml
 
-import lctrain
 from lctrain import memory
 from lctrain.cli import unfinished
 from lctrain.cli.process import prepare_process
+from lctrain.cli.provenance import describe_job, requirements
 from lctrain.cli.unfinished import STATES, Unfinished
 from lctrain.config import Config
 from lctrain.cost import MEBIBYTE
@@ -24,7 +23,6 @@ from lctrain.data import Splits, check_feeds, load_splits
 from lctrain.errors import EXIT_INTERRUPTED, EXIT_TERMINATED, UserError
 from lctrain.interrupts import Terminated, interrupts, leave_at_once
 from lctrain.libraries import Devices, load_libraries
-from lctrain.machine import describe_machine
 from lctrain.needs import check_memory
 from lctrain.tracking import Run, check_writable, fetch_run, start_run, ui_command
 from lctrain.tuning import needs_tuning, tune
@@ -83,8 +81,8 @@ def run_job(
             print(warning, file=sys.stderr)
         devices = load_libraries(config)
         name = f"{config.model.name}-{config.implementation}"
-        tags = _tags(config) | devices.tags | dict(tags) | ({"memory_warning": warning} if warning else {})
-        journal = None if begun is None else Path(begun.journal)
+        tags = describe_job(config) | devices.tags | dict(tags) | ({"memory_warning": warning} if warning else {})
+        journal = None if begun is None else begun.find_journal()
         with start_run(config.tracking, name, tags, folder, parent, journal, repeats=True) as run:
             run.log_params(config.model_dump())
             run.log_text(yaml.safe_dump(config.model_dump(), sort_keys=False), "config/config.yaml")
@@ -131,6 +129,7 @@ def _note_begun(
         known = digest, str(run.folder), list(overrides), str(Path.cwd()), layers, config.jit_compile
         Unfinished(*known, environment, data).write(folder)
         return
+    replace(begun, journal=str(run.folder)).write(folder)
     if begun.data != data:
         raise UserError("`data` has changed since the job was begun, which can't go on with other examples.")
     differences = unfinished.tell_differences(begun.environment, environment)
@@ -192,7 +191,7 @@ def _train(config: Config, run: Run, devices: Devices, splits: Splits, folder: P
     measured |= _measure_steps(model, splits, config, run)
     run.log_metrics(measured)
     run.log_figure(_draw_curve(history, config), "loss_curve.png")
-    run.log_model(model, _requirements())
+    run.log_model(model, requirements())
     return last | metrics | measured
 
 
@@ -262,38 +261,6 @@ def _check_init_from(config: Config) -> None:
     is_path = name is not None and ("/" in name or "." in name)
     if is_path and not (name.endswith(".keras") and Path(name).is_file()):
         raise UserError(f"`init_from` must be a run's id or a .keras file that is there; got {name!r}.")
-
-
-def _tags(config: Config) -> dict[str, str]:
-    import keras
-    import tensorflow as tf
-
-    tags = {
-        "model": config.model.name,
-        "data": config.data.name,
-        "implementation": str(config.implementation),
-        **describe_machine(),
-        "tensorflow_version": tf.__version__,
-        "keras_version": keras.__version__,
-        "lctrain_version": lctrain.__version__,
-        "onednn_opts": os.environ.get("TF_ENABLE_ONEDNN_OPTS", "default"),
-    }
-    commit = _git_commit()
-    return tags if commit is None else {**tags, "git_commit": commit}
-
-
-def _git_commit() -> str | None:
-    """The commit checked out in the working folder, if that is in a git repository."""
-    try:
-        found = subprocess.run(["git", "rev-parse", "HEAD"], capture_output=True, text=True, timeout=10)
-    except (OSError, subprocess.TimeoutExpired):
-        return None
-    return found.stdout.strip() if found.returncode == 0 else None
-
-
-def _requirements() -> list[str]:
-    """What loads a logged model again."""
-    return [f"{package}=={version(package)}" for package in ("lctrain", "keras", "tensorflow")]
 
 
 def _print_summary(config: Config, metrics: dict[str, float]) -> None:

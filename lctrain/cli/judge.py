@@ -15,6 +15,7 @@ from lctrain.cli.hydra_app import MULTIRUN
 from lctrain.cli.overrides import split_override
 from lctrain.config import Config, validate
 from lctrain.data import Split, check_feeds, load_splits
+from lctrain.data.checks import check_finite
 from lctrain.errors import EXIT_DONE, UserError, suggest
 from lctrain.libraries import load_libraries
 from lctrain.tracking import fetch_run
@@ -161,6 +162,9 @@ def _read_inputs(file: Path, config: Config) -> Split:
     if not isinstance(inputs, np.ndarray) or list(inputs.shape[1:]) != shape or inputs.dtype.kind not in "fiu":
         got = f"{inputs.dtype} {inputs.shape}" if isinstance(inputs, np.ndarray) else "several arrays"
         raise UserError(f"`--inputs` must hold numbers of shape (num, {', '.join(map(str, shape))}); got {got}.")
+    if not len(inputs):
+        raise UserError(f"`--inputs` must hold at least one row; got the shape {inputs.shape}.")
+    check_finite(inputs, file, "inputs", "--inputs")
     if config.data_format == "channels_first":
         inputs = np.moveaxis(inputs, -1, 1)
     return Split(inputs, np.zeros(len(inputs), np.int64))

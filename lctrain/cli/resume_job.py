@@ -52,7 +52,7 @@ def continue_job(arguments: Sequence[str], tell: Callable[[Exception, str], None
     if not jobs:
         return rest, code
     if wanted.casefold() == "true":
-        folder = _find_newest(digest(jobs[0].config), _given_root(rest))
+        folder = find_newest(digest(jobs[0].config), _given_root(rest))
     elif unfinished.digest != digest(jobs[0].config):
         raise UserError(_tell_other(wanted, unfinished))
     if folder is None:
@@ -97,13 +97,19 @@ def _given_root(arguments: Sequence[str]) -> Path:
     return Path(given[-1].strip("'\"")) if given and given[-1] and "${" not in given[-1] else ROOT
 
 
-def _find_newest(wanted: str, root: Path) -> Path | None:
-    """The newest unfinished job of a configuration; those that run now are not meant."""
+def find_newest(wanted: str, root: Path) -> Path | None:
+    """The folder of the newest unfinished job of a configuration below another; None where there is none.
+
+    Raises:
+        UserError: there is one, but it runs now.
+    """
     running = []
     for folder in list_unfinished(root):
         try:
             is_wanted = Unfinished.read(folder).digest == wanted
-        except (OSError, ValueError, TypeError):
+        except (OSError, ValueError, TypeError) as error:
+            told = f"the unfinished job in {folder} can't be resumed, as its {FILE} is damaged ({error})"
+            print(f"Warning: {told}; it is left as it is.", file=sys.stderr, flush=True)
             continue
         if is_wanted and not is_held(folder):
             return folder.absolute()

@@ -4,6 +4,7 @@ import hashlib
 import json
 import os
 import platform
+import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, fields
@@ -17,10 +18,9 @@ from lctrain.config import Config
 from lctrain.config.schema import ModelConfig
 from lctrain.data import Splits
 from lctrain.errors import UserError
+from lctrain.files import write_durably
 from lctrain.machine import available_cores, cpu_model
-from lctrain.results import RunResult
 from lctrain.tracking import read_journal
-from lctrain.tracking.journal import replace_file
 
 STATES = "checkpoints"  # the folder's name inside the job's
 FILE = "job.json"
@@ -72,22 +72,23 @@ class Unfinished:
         return cls(**content)
 
     def write(self, folder: Path) -> None:
-        replace_file(folder / STATES / FILE, json.dumps(asdict(self), indent=1).encode())
+        content = json.dumps(asdict(self), indent=1).encode()
+        write_durably(folder / STATES / FILE, lambda file: file.write(content))
 
     def resolve(self, config: Config) -> Config:
         """The configuration with what measuring decided when the job was started."""
         model = ModelConfig.model_validate(self.model)
         return config.model_copy(update={"model": model, "jit_compile": self.jit_compile})
 
-    @property
-    def run(self) -> RunResult:
-        """Its run, from the journal.
-
-        Raises:
-            ValueError: a damaged journal, or none.
-            OSError: one that can't be read.
-        """
-        return read_journal(Path(self.journal))
+    def find_journal(self) -> Path | None:
+        """The folder of its run's journal; None, which is told, where that is gone or damaged."""
+        try:
+            read_journal(Path(self.journal))
+        except (OSError, ValueError) as error:
+            told = f"the journal of the job's run can't be read ({error}); the job goes on as a new run"
+            print(f"Warning: {told}.", file=sys.stderr, flush=True)
+            return None
+        return Path(self.journal)
 
 
 def digest(config: Config) -> str:

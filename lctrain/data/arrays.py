@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from lctrain.config.schema import ArraysConfig
-from lctrain.data.checks import as_labels, check_class_numbers, check_finite, refuse
+from lctrain.data.checks import as_labels, check_class_numbers, check_file, check_finite, refuse
 from lctrain.data.npy import StoredArray, open_npy, open_npz
 from lctrain.data.splits import Facts, Loaded, Split
 from lctrain.errors import ConfigError, Problem, suggest
@@ -82,6 +82,9 @@ def _load(pair: _Pair, data: ArraysConfig) -> Split:
 def _open(data: ArraysConfig) -> dict[str, _Pair]:
     """The arrays of each part, by their headers."""
     path = Path(data.path).expanduser()
+    check_file(path)
+    if data.targets is not None:
+        check_file(Path(data.targets).expanduser(), "data.targets")
     if path.suffix == ".npz":
         if data.targets is not None:
             fix = "Put the labels into the .npz, or name a .npy as `data.path`."

@@ -1,6 +1,7 @@
 """What is wrong in the numbers of a data set, told with the file and the place in it, before anything is trained."""
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import NoReturn
 
 import numpy as np
@@ -17,6 +18,12 @@ Place = Callable[[tuple[int, ...]], str]  # how a file's user finds the element 
 def refuse(key: str, path: object, message: str) -> NoReturn:
     """Raises what is wrong in a file: `` `data.path` 'my.npz': `y` must ... ``."""
     raise ConfigError([Problem(key, f"{str(path)!r}: {message}")]) from None
+
+
+def check_file(path: Path, key: str = "data.path") -> None:
+    """Refuses what is no plain file: a folder, or a pipe that would be waited for."""
+    if path.exists() and not path.is_file():
+        refuse(key, path, "must be a plain file.")
 
 
 def tell_place(index: tuple[int, ...]) -> str:

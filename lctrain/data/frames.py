@@ -3,6 +3,7 @@
 import csv
 import gzip
 import re
+import warnings
 import zlib
 from collections.abc import Sequence
 from contextlib import suppress
@@ -120,15 +121,30 @@ def _read(path: Path, columns: Sequence[str] | None, num_rows: int | None) -> "p
         if path.suffix == ".parquet":
             frame = _read_parquet(path, columns)
         else:
-            separator = SEPARATORS[kind]
-            frame = pandas.read_csv(path, sep=separator, usecols=columns, nrows=num_rows, low_memory=False)
+            frame = _read_csv(path, SEPARATORS[kind], columns, num_rows)
     except UNREADABLE as error:
         _refuse_unreadable(path, error)
+    except pandas.errors.ParserWarning:
+        refuse("data.path", path, "has rows with more cells than its first line, the names of the columns, has.")
     if num_rows is None and not len(frame):
         refuse("data.path", path, "has no rows. Each is to be an example.")
-    if not isinstance(frame.index, pandas.RangeIndex) and kind in SEPARATORS:
-        refuse("data.path", path, "has rows with more cells than its first line, the names of the columns, has.")
     return frame.reset_index(drop=True)
+
+
+def _read_csv(path: Path, separator: str, columns: Sequence[str] | None, num_rows: int | None) -> "pandas.DataFrame":
+    """Some columns of a CSV file, of which all are read: pandas passes over surplus cells where it leaves some out."""
+    import pandas
+
+    open_file = gzip.open if path.suffix == ".gz" else open
+    with open_file(path, "rt", encoding="utf-8-sig", newline="") as file:
+        names = next(csv.reader(file, delimiter=separator), [])
+    doubled = [name for name in dict.fromkeys(names) if names.count(name) > 1]
+    if doubled:
+        refuse("data.path", path, f"has several columns called {doubled[0]!r}. Give each a name of its own.")
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", pandas.errors.ParserWarning)
+        frame = pandas.read_csv(path, sep=separator, nrows=num_rows, low_memory=False, index_col=False)
+    return frame if columns is None else frame[list(columns)]
 
 
 def _read_parquet(path: Path, columns: Sequence[str] | None) -> "pandas.DataFrame":

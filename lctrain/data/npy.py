@@ -15,6 +15,7 @@ import numpy as np
 from lctrain.data import rows
 from lctrain.data.checks import refuse
 from lctrain.data.rows import Inputs, Pages, Rows
+from lctrain.errors import DoesNotFit
 
 LOCAL_HEADER = 30  # bytes of a zip member's header, before its name and its extra field
 PASSES_ROWS = 1024  # at least, that are read at once of an array whose columns lie together
@@ -49,9 +50,19 @@ class StoredArray:
         return self.offset is not None and prod(self.shape) * self.dtype.itemsize >= rows.SMALL_BYTES
 
     def read(self) -> np.ndarray:
-        """All of it, in memory."""
-        with _readable(self.path), self.open() as file:
-            return np.lib.format.read_array(file, allow_pickle=False)
+        """All of it, in memory.
+
+        Raises:
+            DoesNotFit: there is not so much memory.
+        """
+        try:
+            with _readable(self.path), self.open() as file:
+                return np.lib.format.read_array(file, allow_pickle=False)
+        except MemoryError as error:
+            size = prod(self.shape) * self.dtype.itemsize / 1e9
+            fix = "Save it uncompressed (numpy.savez, or .npy), so that it can stay on the disk."
+            told = f"`data.path` {str(self.path)!r}: `{self.name}` takes {size:,.1f} GB, which do not fit into memory"
+            raise DoesNotFit(f"{told}. {fix}") from error
 
     def read_inputs(self, example_shape: list[int]) -> Inputs:
         """It as float32 or uint8, each row in the given shape."""

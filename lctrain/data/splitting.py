@@ -84,7 +84,8 @@ def _draw(
         return tuple(train_test_split(rows, test_size=fraction, random_state=data.split_seed, stratify=stratify))
     except ValueError as error:
         wanted = "an example" if classes is None else "every class"
-        told = f"can't be split so that every split holds {wanted}: {error}"
+        fix = "Take more examples, larger fractions, or data.stratify=false."
+        told = f"can't be split so that every split holds {wanted}: {str(error).rstrip('.')}. {fix}"
         raise ConfigError([Problem("data", told)]) from None
 
 

@@ -22,6 +22,7 @@ ENVIRONMENT = {  # unless the user has set them
     "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
     "MLFLOW_DISABLE_TELEMETRY": "true",  # what a run logs goes to the store that was named, and nothing anywhere else
 }
+SQLITE_JOURNALS = ("-journal", "-wal", "-shm")
 POSTGRESQL_OPTIONS = {"connect_timeout": "10", "tcp_user_timeout": "20000"}  # seconds, milliseconds
 ADVISORY_LOCK = 0x6C637472  # any number that nobody else takes; this one spells lctr
 
@@ -178,8 +179,9 @@ def _first_contact(tracking: TrackingConfig) -> Iterator[None]:
 def _create_database(file: Path) -> None:
     """Lets MLflow make its tables in a file of another name, so that one that is killed meanwhile leaves no half."""
     prefix = f"{file.name}.new"
-    for rest in file.parent.glob(f"{prefix}*"):  # SQLite's own journal of it among them
-        rest.unlink()
+    for rest in file.parent.glob(f"{file.name}*"):  # of such a one, or of a database that was deleted, whose journal
+        if rest.name.startswith(prefix) or rest.name.removeprefix(file.name) in SQLITE_JOURNALS:
+            rest.unlink()  # SQLite would replay into a new one
     new = file.with_name(f"{prefix}-{secrets.token_hex(4)}")  # MLflow keeps what it has opened, by name
     client = load_mlflow().MlflowClient(f"sqlite:///{new.as_posix()}")
     client.search_experiments(max_results=1)

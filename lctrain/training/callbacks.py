@@ -1,6 +1,6 @@
 """What a training tells of itself while it goes on."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import keras
 
@@ -16,6 +16,11 @@ class EpochMetrics(keras.callbacks.Callback):
 
     def on_epoch_end(self, epoch, logs=None):
         self._log(dict(logs), epoch)
+
+    def catch_up(self, metrics: Sequence[dict[str, float]]) -> None:
+        """Hands over those of the epochs that an earlier process trained."""
+        for epoch, values in enumerate(metrics):
+            self._log(values, epoch)
 
 
 class StepLosses(keras.callbacks.Callback):

@@ -8,22 +8,21 @@ at all. When it is read, the checksum of every member is compared.
 import io
 import json
 import lzma
-import os
 import struct
 import sys
 import zipfile
 import zlib
 from collections.abc import Mapping
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from lctrain.files import PARTIAL, write_durably
+
 META = "meta.json"
 SUFFIX = ".npz"
-PARTIAL = ".partial"
 BFLOAT16 = "bfloat16"  # which NumPy can't name in a file: stored as 16-bit integers
 NOT_AS_WRITTEN = (  # what zipfile, NumPy and json say of it; a flipped bit may even name a compression
     *(zipfile.BadZipFile, zlib.error, lzma.LZMAError, struct.error, EOFError),
@@ -86,13 +85,18 @@ class Checkpoints:
     def read_newest(self) -> Checkpoint | None:
         """The newest one that is whole; damaged ones are told of. None where there is none."""
         self._damaged.clear()
-        for path in reversed(self._files()):
+        files = self._files()
+        for path in reversed(files):
             try:
                 return read_checkpoint(path)
             except (DamagedCheckpointError, OSError) as error:
                 self._damaged.append(path)
-                told = f"Warning: the checkpoint {path} is damaged ({error}); the one before it is taken."
-                print(told, file=sys.stderr, flush=True)
+                instead = (
+                    "there is none before it: training begins anew"
+                    if path is files[0]
+                    else "the one before it is taken"
+                )
+                print(f"Warning: the checkpoint {path} is damaged ({error}); {instead}.", file=sys.stderr, flush=True)
         return None
 
     def _files(self) -> list[Path]:
@@ -106,19 +110,7 @@ def write_checkpoint(path: Path, checkpoint: Checkpoint) -> None:
     Raises:
         OSError: what was at the path before is still there.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(path.name + PARTIAL)
-    try:
-        with partial.open("wb") as file:
-            _write(file, checkpoint)
-            file.flush()
-            os.fsync(file.fileno())
-        partial.replace(path)
-    except BaseException:
-        with suppress(OSError):
-            partial.unlink(missing_ok=True)
-        raise
-    _sync_folder(path.parent)
+    write_durably(path, lambda file: _write(file, checkpoint))
 
 
 def read_checkpoint(path: Path) -> Checkpoint:
@@ -162,13 +154,3 @@ def _as_stored(array: np.ndarray, dtype: str) -> np.ndarray:
     import ml_dtypes  # which comes with TensorFlow
 
     return array.view(ml_dtypes.bfloat16)
-
-
-def _sync_folder(folder: Path) -> None:
-    """Forces a folder's entries to the disk, where a folder can be opened (not on Windows)."""
-    with suppress(PermissionError):
-        descriptor = os.open(folder, os.O_RDONLY)
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)

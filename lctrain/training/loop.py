@@ -161,6 +161,7 @@ class Loop:
         if checkpoint is not None:
             self.restore(checkpoint)
             print(self._tell_where(), file=sys.stderr, flush=True)
+            self._tell_past()
         else:
             self._save()
         self.model.stop_training = False
@@ -171,6 +172,18 @@ class Loop:
         if progress.has_ended or progress.epoch == epochs:
             return f"All {progress.step} steps were done before; what follows them is done now."
         return f"Going on from step {progress.step}, in epoch {progress.epoch + 1} of {epochs}."
+
+    def _tell_past(self) -> None:
+        """Tells callbacks that keep what they are told of the epochs before: it may not have lasted."""
+        frequency, num_epochs = self._training.validation_frequency, self._training.epochs
+        metrics: list[dict[str, float]] = [{} for _ in range(self.progress.epoch)]
+        for name, values in self.history.items():
+            every = frequency if name.startswith("val_") else 1
+            for i, value in enumerate(values):
+                metrics[min((i + 1) * every, num_epochs) - 1][name] = value
+        for callback in self._callbacks.callbacks:
+            if hasattr(callback, "catch_up"):
+                callback.catch_up(metrics)
 
     def _open_stream(self):
         """An iterator over the batches that follow."""

@@ -1,0 +1,44 @@
+"""Files that are there whole or not at all, whatever is killed or loses power."""
+
+import os
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+from typing import BinaryIO
+
+PARTIAL = ".partial"  # behind the name of a file that is being written
+
+
+def write_durably(path: Path, write: Callable[[BinaryIO], None]) -> None:
+    """Lets a function write a file, which is there whole or not at all, whatever is killed or loses power.
+
+    Args:
+        path: of the file; its folder is made where it is missing.
+        write: writes all of it to what it gets.
+
+    Raises:
+        OSError: what was at the path before is still there.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_name(path.name + PARTIAL)
+    try:
+        with partial.open("wb") as file:
+            write(file)
+            file.flush()
+            os.fsync(file.fileno())
+        partial.replace(path)
+    except BaseException:
+        with suppress(OSError):
+            partial.unlink(missing_ok=True)
+        raise
+    _sync_folder(path.parent)
+
+
+def _sync_folder(folder: Path) -> None:
+    """Forces a folder's entries to the disk, where a folder can be opened (not on Windows)."""
+    with suppress(PermissionError):
+        descriptor = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
