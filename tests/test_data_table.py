@@ -242,6 +242,8 @@ def test_lines_are_those_of_an_editor_where_some_are_blank(tmp_path):
         ("my.csv", b"height,label\n", "has no rows"),
         ("my.csv", b"height,label\n1,0\n1,1\n1,0,3\n", "truncated, or no table: .*line 4"),
         ("my.csv", b"height,label\n1,0,0\n1,0,1\n", "has rows with more cells than its first line"),
+        ("my.csv", b"height,kind,label\n" + b"1,a,0,9\n2,a,1,9\n" * 9, "has rows with more cells than its first line"),
+        ("my.csv", b"height,height,label\n" + b"1,2,0\n2,2,1\n" * 9, "has several columns called 'height'"),
         ("my.csv", b"height,label\n\xff\xfe,0\n3,1\n", "truncated, or no table: 'utf-8' codec"),
         ("my.csv.gz", gzip.compress(b"height,label\n" + b"1.25,0\n3.5,1\n" * 900)[:-20], "is truncated, or no table"),
         ("my.csv.gz", b"height,label\n1,0\n", "is truncated, or no table: Not a gzipped file"),

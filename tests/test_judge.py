@@ -90,6 +90,11 @@ np.save("expected.npy", model.predict(np.load("new.npy"), verbose=0))
             ["predict", "run={id}", "--inputs", "flat.npy"],
             r"must hold numbers of shape \(num, 5, 7, 2\); got float64 \(3,",
         ),
+        (
+            ["predict", "run={id}", "--inputs", "empty.npy"],
+            r"`--inputs` must hold at least one row; got the shape \(0, 5",
+        ),
+        (["predict", "run={id}", "--inputs", "bad.npy"], r"`--inputs` 'bad.npy': .* row 2, column \(0, 3, 1\) is nan"),
         (["evaluate", "run={id}", "data=digits"], r"`model.inputs.input` must be \[8, 8, 1\].*got \[5, 7, 2\]"),
         (
             ["model=lc2d", "init_from=nowhere.keras"],
@@ -100,6 +105,10 @@ np.save("expected.npy", model.predict(np.load("new.npy"), verbose=0))
 def test_mistakes_are_told(finished, run_lctrain, arguments, message):
     folder, run = finished
     np.save(folder / "flat.npy", np.zeros((3, 70)))
+    np.save(folder / "empty.npy", np.zeros((0, 5, 7, 2)))
+    bad = np.zeros((4, 5, 7, 2))
+    bad[2, 0, 3, 1] = np.nan
+    np.save(folder / "bad.npy", bad)
     process = run_lctrain(folder, *(argument.replace("{id}", run.info.run_id) for argument in arguments))
     assert process.returncode == 2, process.stderr
     assert re.search(message, process.stderr), process.stderr

@@ -143,7 +143,7 @@ def test_a_job_that_runs_is_not_resumed(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     job = Path("outputs/2026-01-01/10-00-00-abc")
     Unfinished("d", "j", [], "/", {}, False, {}, "x").write(job)
-    with held(job), pytest.raises(UserError, match="10-00-00-abc' is running now. Wait for its end"):
+    with held(job), pytest.raises(UserError, match=r"10-00-00-abc' is running now. Wait for its end"):
         find_newest("d", Path("outputs"))
     assert find_newest("d", Path("outputs")) == job.absolute()
 

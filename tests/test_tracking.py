@@ -39,7 +39,7 @@ def read(tracking, run_id):
 def test_a_store_that_was_half_made_when_its_process_was_killed_is_made_anew(tracking, start, tmp_path):
     folder = Path(tracking.folder)
     folder.mkdir()
-    for name in ("mlflow.db.new", "mlflow.db.new-journal"):
+    for name in ("mlflow.db.new-0f", "mlflow.db.new-0f-journal", "mlflow.db-journal", "mlflow.db-wal"):
         (folder / name).write_bytes(b"half a database")
     with start() as run:
         run.log_metrics({"loss": 2.0})
