@@ -100,7 +100,8 @@ Groups and their choices:
 Top-level keys:
   implementation=1|2|3|batched|auto|tuned   data_format=channels_last|channels_first
   precision=float32|float64|mixed_float16|mixed_bfloat16   jit_compile=true|false|auto
-  strategy=none|mirrored   seed=INTEGER
+  strategy=none|mirrored   seed=INTEGER   deterministic=true|false
+  resume=true|RUN_ID   init_from=RUN_ID|FILE.keras
 
 Examples:
   python -m lctrain model=lc2d implementation=2
@@ -109,6 +110,8 @@ Examples:
   python -m lctrain bench -m model=lc2d implementation=1,2,3,batched
   python -m lctrain '+model.layers.extra={{type: Dropout, rate: 0.2, after: lc1}}' '~model.layers.dropout'
   python -m lctrain show model=deepface
+  python -m lctrain model=lc2d training.epochs=500 resume=true    goes on where the same command was killed
+  python -m lctrain evaluate run=RUN_ID
   python -m lctrain model=lc2d --cfg job          shows the composed configuration
 
   --debug brings tracebacks back; `python -m lctrain train --hydra-help` lists Hydra's own flags."""
