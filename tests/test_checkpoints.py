@@ -244,11 +244,26 @@ def test_a_full_disk_stops_no_training(small_disk, capsys, monkeypatch):
             np.testing.assert_array_equal(one, two)
 
 
-def test_an_older_best_epoch_is_not_taken_for_the_best(tmp_path, capsys):
-    config = {"training": TRAINING | {"best": "val_loss"}}
-    fit(tmp_path, **config)
-    best = read_checkpoint(tmp_path / "best.npz")
+def replace_by_older(path):
+    best = read_checkpoint(path)
     assert best.meta["progress"]["epoch"] == 1
-    write_checkpoint(tmp_path / "best.npz", Checkpoint(best.arrays, best.meta | {"progress": {"epoch": 0}}))
-    fit(tmp_path, **config)
-    assert "the best epoch's weights can't be read (it is an earlier epoch's)" in capsys.readouterr().err
+    write_checkpoint(path, Checkpoint(best.arrays, best.meta | {"progress": {"epoch": 0}}))
+
+
+@pytest.mark.parametrize(
+    ("spoil", "lack"),
+    [
+        (replace_by_older, "best.npz is of epoch 1"),
+        (lambda path: path.write_bytes(b"spoilt"), "whose best.npz can't be read (File is not a zip file)"),
+        (lambda path: path.unlink(), "whose best.npz can't be read ([Errno 2] No such file"),
+    ],
+)
+def test_where_the_best_epoch_is_lost_it_is_made_again(tmp_path, capsys, spoil, lack):
+    config = {"training": TRAINING | {"best": "val_loss"}}
+    expected = fit(tmp_path, **config)[0].get_weights()
+    spoil(tmp_path / "best.npz")
+    found = fit(tmp_path, **config)[0].get_weights()
+    told = capsys.readouterr().err
+    assert f"remembers epoch 2 as the best one, {'and ' if 'is of' in lack else ''}{lack}" in told
+    for one, two in zip(found, expected, strict=True):
+        np.testing.assert_array_equal(one, two)

@@ -29,6 +29,7 @@ SCENARIOS = {  # the moments at which a training dies, one process after the oth
     "inside a save": ["in_save"],
     "during validation": ["in_validation"],
     "twice in one epoch": ["mid_epoch", "later_in_epoch"],
+    "while the model is saved": ["in_model"],
 }
 SIGKILL = -9
 

@@ -15,7 +15,7 @@ from pathlib import Path
 from lctrain.cli import main
 from lctrain.cli.process import prepare_process
 
-MOMENTS = ("first_step", "mid_epoch", "epoch_end", "in_save", "in_validation", "later_in_epoch")
+MOMENTS = ("first_step", "mid_epoch", "epoch_end", "in_save", "in_validation", "later_in_epoch", "in_model")
 MID_BATCH, LATER_BATCH = 9, 14  # of an epoch
 
 
@@ -51,6 +51,16 @@ def arrange_death(moment: str, epoch: int) -> None:
         die_behind(loop.Loop, "_end_epoch", lambda one: one.progress.epoch == epoch + 1)
     elif moment == "in_validation":
         die_behind(loop.CheckInterrupts, "on_test_batch_end", lambda _: num_batches_seen(epoch))
+    elif moment == "in_model":
+        from lctrain.tracking import run
+
+        save = run.save_model
+
+        def die_behind_save(*arguments):
+            save(*arguments)
+            die()
+
+        run.save_model = die_behind_save
     elif moment == "in_save":
         write = checkpoints._write
 

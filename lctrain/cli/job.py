@@ -1,7 +1,6 @@
 """One training job from a validated configuration to a finished run."""
 
 import os
-import shutil
 import sys
 import tempfile
 import time
@@ -20,7 +19,7 @@ from lctrain.cli.unfinished import STATES, Unfinished
 from lctrain.config import Config
 from lctrain.cost import MEBIBYTE
 from lctrain.data import Splits, check_feeds, load_splits
-from lctrain.errors import EXIT_INTERRUPTED, EXIT_TERMINATED, UserError
+from lctrain.errors import EXIT_INTERRUPTED, EXIT_TERMINATED, TrainingFailed, UserError
 from lctrain.interrupts import Terminated, interrupts, leave_at_once
 from lctrain.libraries import Devices, load_libraries
 from lctrain.needs import check_memory
@@ -68,7 +67,7 @@ def run_job(
     Raises:
         UserError: what only building shows (a window larger than its input, an unwritable store).
         DoesNotFit: it needs far more memory than is available.
-        TrainingFailed: the loss became inf or nan.
+        TrainingFailed: the loss became inf or nan, or there is no room for the model.
     """
     check_feeds(config)
     check_writable(config.tracking)
@@ -92,7 +91,7 @@ def run_job(
             _note_begun(begun, resolved, digest=unfinished.digest(config), overrides=overrides, run=run, splits=splits)
             with interrupts.held(lambda: run.end_at_once("KILLED", "interrupted twice")):
                 metrics = _train(resolved, run, devices, splits, folder)
-    shutil.rmtree(folder / STATES)  # the job is done, and the run has its model
+    unfinished.forget(folder)  # the job is done, and its run has the model
     _print_summary(config, metrics)
     return metrics
 
@@ -191,7 +190,9 @@ def _train(config: Config, run: Run, devices: Devices, splits: Splits, folder: P
     measured |= _measure_steps(model, splits, config, run)
     run.log_metrics(measured)
     run.log_figure(_draw_curve(history, config), "loss_curve.png")
-    run.log_model(model, requirements())
+    if not run.log_model(model, requirements()):
+        fix = "Make some, and log it by the same command and resume=true: what is done is not done again."
+        raise TrainingFailed(f"there is no room for the trained model in {run.folder}. {fix}")
     return last | metrics | measured
 
 

@@ -4,6 +4,7 @@ import hashlib
 import json
 import os
 import platform
+import shutil
 import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -140,6 +141,12 @@ def is_held(folder: Path) -> bool:
             return False
     except UserError:
         return True
+
+
+def forget(folder: Path) -> None:
+    """Removes what a job would go on from; what says that it is not done goes first."""
+    (folder / STATES / FILE).unlink(missing_ok=True)
+    shutil.rmtree(folder / STATES, ignore_errors=True)
 
 
 def list_unfinished(root: Path) -> list[Path]:

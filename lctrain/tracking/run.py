@@ -30,6 +30,8 @@ from lctrain.tracking.store import dump_tracking
 
 LONGEST_PARAM = 6000  # characters that MLflow keeps
 LONGEST_TAG = 8000
+MODEL = "model"  # the folder of the saved model, beside the journal
+FULL = (errno.ENOSPC, errno.EDQUOT)
 LONGEST_POINTER = 200  # characters of the words that take the place of the rest
 
 
@@ -48,6 +50,7 @@ class Run:
         self._params: dict[str, str] = {}
         self._tables: list[str] = []
         self._end = ("FINISHED", None)
+        self._has_model = repeated is not None and any(one.fields["kind"] == "model" for one in journal.entries())
         self._known_params = frozenset(repeated.params if repeated else ())
         metrics = repeated.metrics.items() if repeated else ()
         self._known_points = {(name, point.step) for name, points in metrics for point in points}
@@ -102,21 +105,28 @@ class Run:
         figure.savefig(data, format=Path(path).suffix[1:])
         self._add_file(path, data.getvalue())
 
-    def log_model(self, model, pip_requirements: list[str]) -> None:
+    def log_model(self, model, pip_requirements: list[str]) -> bool:
         """The Keras model as the MLflow model `model`; it holds no pickle, and loads after `import lctrain`.
 
-        Without room on the disk it is not kept, and the run goes on.
+        Returns:
+            Whether it was kept; where the disk has no room for it, which is told, it was not.
         """
-        folder = self.folder / "model"
+        if self._has_model:  # an earlier process had got so far
+            return True
+        folder, partial = self.folder / MODEL, self.folder / f"{MODEL}.partial"
+        for left in (folder, partial):
+            shutil.rmtree(left, ignore_errors=True)
         try:
-            save_model(model, folder, pip_requirements)
+            save_model(model, partial, pip_requirements)
+            partial.replace(folder)
         except Exception as error:  # h5py has errors of its own
-            if not isinstance(error, OSError) and os.strerror(errno.ENOSPC) not in str(error):
+            if not _tells_full_disk(error):
                 raise
-            shutil.rmtree(folder, ignore_errors=True)
+            shutil.rmtree(partial, ignore_errors=True)
             print(f"Warning: the model was not kept: no room in {folder} ({error}).", file=sys.stderr, flush=True)
-        else:
-            self._append("model", path="model")
+            return False
+        self._append("model", path=MODEL)
+        return True
 
     def fail(self, reason: str, status: str = "FAILED") -> None:
         """Lets the run end so, for this reason, though nothing is raised."""
@@ -164,6 +174,10 @@ def flatten(config: Mapping[str, Any], prefix: str = "") -> dict[str, str]:
         else:
             flat[f"{prefix}{key}"] = value if isinstance(value, str) else json.dumps(value)
     return flat
+
+
+def _tells_full_disk(error: Exception) -> bool:
+    return getattr(error, "errno", None) in FULL or any(os.strerror(number) in str(error) for number in FULL)
 
 
 def _plain(value: Any) -> Any:

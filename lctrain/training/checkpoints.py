@@ -12,7 +12,7 @@ import struct
 import sys
 import zipfile
 import zlib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -82,21 +82,27 @@ class Checkpoints:
         self._damaged.clear()
         return path
 
-    def read_newest(self) -> Checkpoint | None:
-        """The newest one that is whole; damaged ones are told of. None where there is none."""
+    def read_newest(self, find_lack: Callable[[Checkpoint], str | None] = lambda _: None) -> Checkpoint | None:
+        """The newest one that is whole and lacks nothing; others are told of. None where there is none.
+
+        Args:
+            find_lack: says what a whole one lacks, as the rest of a sentence about it; None where that is nothing.
+        """
         self._damaged.clear()
         files = self._files()
         for path in reversed(files):
             try:
-                return read_checkpoint(path)
+                checkpoint = read_checkpoint(path)
             except (DamagedCheckpointError, OSError) as error:
                 self._damaged.append(path)
-                instead = (
-                    "there is none before it: training begins anew"
-                    if path is files[0]
-                    else "the one before it is taken"
-                )
-                print(f"Warning: the checkpoint {path} is damaged ({error}); {instead}.", file=sys.stderr, flush=True)
+                lack = f"is damaged ({error})"
+            else:
+                lack = find_lack(checkpoint)
+                if lack is None:
+                    return checkpoint
+            is_oldest = path is files[0]
+            instead = "no other is left, training begins anew" if is_oldest else "the one before it is taken"
+            print(f"Warning: the checkpoint {path} {lack}; {instead}.", file=sys.stderr, flush=True)
         return None
 
     def _files(self) -> list[Path]:

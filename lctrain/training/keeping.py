@@ -36,11 +36,31 @@ class Keeper:
         self._pause = config.every_seconds
 
     def read_newest(self) -> Checkpoint | None:
-        """The newest that is whole; None where there is none."""
+        """The newest state that is whole; None where there is none."""
+        return None if self._checkpoints is None else self._checkpoints.read_newest()
+
+    def read_start(self) -> Checkpoint | None:
+        """The newest state to go on from: one that is whole, and whose best epoch, if it remembers one, is there too.
+
+        Else a training would end in other weights than without the break. None where there is none.
+        """
         if self._checkpoints is None:
             return None
         self._checkpoints.clean()
-        return self._checkpoints.read_newest()
+        return self._checkpoints.read_newest(self._find_lack)
+
+    def _find_lack(self, checkpoint: Checkpoint) -> str | None:
+        """Why a state can't be gone on from, as the rest of a sentence; None where it can."""
+        epoch = checkpoint.meta.get("watchers", {}).get("best", {}).get("best_epoch")
+        if epoch is None:
+            return None
+        try:
+            kept = read_checkpoint(self._folder / BEST).meta["progress"]["epoch"]
+        except (DamagedCheckpointError, OSError) as error:
+            return f"remembers epoch {epoch + 1} as the best one, whose {BEST} can't be read ({error})"
+        if kept < epoch:  # a later one is made again on the way
+            return f"remembers epoch {epoch + 1} as the best one, and {BEST} is of epoch {kept + 1}"
+        return None
 
     def is_due(self, num_steps_done: int, num_steps: int) -> bool:
         """Whether it is time to save, at the end of a call that took so many steps."""

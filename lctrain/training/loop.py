@@ -157,7 +157,7 @@ class Loop:
         return next(iter(self._batches.stream(*begin)))
 
     def _begin(self) -> None:
-        checkpoint = self._keeper.read_newest()
+        checkpoint = self._keeper.read_start()
         if checkpoint is not None:
             self.restore(checkpoint)
             print(self._tell_where(), file=sys.stderr, flush=True)
