@@ -154,3 +154,14 @@ def test_a_job_killed_at_any_moment_ends_with_the_same_bits(tmp_path):
     control = results.pop("control: seeds left out")
     assert set(control) >= {"weights", "seeds", "history", "step_losses"}
     assert results == {name: [] for name in ("not killed, again", *kill.SCENARIOS)}
+
+
+def test_a_folder_that_cannot_be_written_to_is_told(tmp_path, capsys):
+    (tmp_path / "file").touch()
+    with (
+        pytest.raises(UserError, match=r"`hydra.run.dir` must be a folder that can be written to; got '.*file/job'"),
+        held(tmp_path / "file" / "job"),
+    ):
+        pass
+    Unfinished("d", "j", [], "/", {}, False, {}, "x").write(tmp_path / "file")
+    assert "Warning: the job can't be resumed, as" in capsys.readouterr().err

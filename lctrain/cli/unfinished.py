@@ -73,8 +73,13 @@ class Unfinished:
         return cls(**content)
 
     def write(self, folder: Path) -> None:
+        """Without room on the disk it is not written, which is told: the job can't be resumed then."""
         content = json.dumps(asdict(self), indent=1).encode()
-        write_durably(folder / STATES / FILE, lambda file: file.write(content))
+        try:
+            write_durably(folder / STATES / FILE, lambda file: file.write(content))
+        except OSError as error:
+            told = f"the job can't be resumed, as {folder / STATES} has no room for {FILE} ({error.strerror or error})"
+            print(f"Warning: {told}.", file=sys.stderr, flush=True)
 
     def resolve(self, config: Config) -> Config:
         """The configuration with what measuring decided when the job was started."""
@@ -120,14 +125,17 @@ def held(folder: Path) -> Iterator[None]:
     """Keeps others from going on with a job while this process does.
 
     Raises:
-        UserError: another process is at it.
+        UserError: another process is at it, or nothing can be written there.
     """
-    (folder / STATES).mkdir(parents=True, exist_ok=True)
     lock = FileLock(folder / STATES / LOCK)
     try:
+        (folder / STATES).mkdir(parents=True, exist_ok=True)
         lock.acquire(timeout=0)
     except Timeout:
         raise UserError(f"The job in {str(folder)!r} is running now. Wait for its end, or interrupt it.") from None
+    except OSError as error:
+        told = f"must be a folder that can be written to; got {str(folder)!r} ({error.strerror or error})"
+        raise UserError(f"`hydra.run.dir` {told}. Choose another with hydra.run.dir=PATH.") from error
     try:
         yield
     finally:
