@@ -87,6 +87,7 @@ def run_job(
             run.log_text(yaml.safe_dump(config.model_dump(), sort_keys=False), "config/config.yaml")
             run.log_text(yaml.safe_dump(list(overrides)), "config/overrides.yaml")
             resolved = _resolve_tuned(config, run, devices) if begun is None else begun.resolve(config)
+            memory.reset_peak_memory()
             splits = load_splits(config.data, config.data_format)
             _note_begun(begun, resolved, digest=unfinished.digest(config), overrides=overrides, run=run, splits=splits)
             with interrupts.held(lambda: run.end_at_once("KILLED", "interrupted twice")):
@@ -155,7 +156,6 @@ def _train(config: Config, run: Run, devices: Devices, splits: Splits, folder: P
 
     training.check_extras(config.training)
     training.prepare_process(config)
-    memory.reset_peak_memory()
     with run.paused():  # which waits for MLflow to be loaded: that memory is not the model's
         memory_before = memory.resident_memory_bytes()
         start = time.perf_counter()

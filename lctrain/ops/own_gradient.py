@@ -97,10 +97,8 @@ def multiply_sparse(elements, kernel, indices: np.ndarray):
     """One matmul by a sparse matrix, `(n * filters, num_elements * channels)`, whose values are the kernel."""
     (n, rows, filters), num_elements = kernel.shape, elements.shape[0]
     channels = rows // indices.shape[1]
-    with tf.init_scope():  # tensors beside the graph, which could not hold gigabytes of constants
+    with tf.init_scope():  # a tensor beside the graph, which could not hold gigabytes of constants
         cells = tf.constant(_matrix_cells(indices, filters, channels))
-        if is_op_determinism_enabled():
-            by_column, cells_by_column = map(tf.constant, _transpose_cells(cells.numpy()))
 
     shape = (n * filters, num_elements * channels)
 
@@ -110,7 +108,9 @@ def multiply_sparse(elements, kernel, indices: np.ndarray):
     def make_matrix(kernel):
         return tf.raw_ops.SparseTensorToCSRSparseMatrix(indices=cells, values=make_values(kernel), dense_shape=shape)
 
-    def make_transpose(kernel):
+    def make_transpose(kernel):  # where the gradient is wanted alone, as it has more such tensors
+        with tf.init_scope():
+            by_column, cells_by_column = map(tf.constant, _transpose_cells(cells.numpy()))
         values = tf.gather(make_values(kernel), by_column)
         return tf.raw_ops.SparseTensorToCSRSparseMatrix(indices=cells_by_column, values=values, dense_shape=shape[::-1])
 
