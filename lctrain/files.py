@@ -1,26 +1,34 @@
 """Files that are there whole or not at all, whatever is killed or loses power."""
 
+import json
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 PARTIAL = ".partial"  # behind the name of a file that is being written
 
 
-def write_durably(path: Path, write: Callable[[BinaryIO], None]) -> None:
+def write_json(path: Path, content: Mapping[str, Any]) -> None:
+    """Replaces a file of JSON, as `write_durably`; several processes may do so at once."""
+    data = json.dumps(content, indent=1).encode() + b"\n"
+    write_durably(path, lambda file: file.write(data), suffix=f".{os.getpid()}{PARTIAL}")
+
+
+def write_durably(path: Path, write: Callable[[BinaryIO], Any], suffix: str = PARTIAL) -> None:
     """Lets a function write a file, which is there whole or not at all, whatever is killed or loses power.
 
     Args:
         path: of the file; its folder is made where it is missing.
         write: writes all of it to what it gets.
+        suffix: of the name that the file has until it is whole.
 
     Raises:
         OSError: what was at the path before is still there.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(path.name + PARTIAL)
+    partial = path.with_name(path.name + suffix)
     try:
         with partial.open("wb") as file:
             write(file)

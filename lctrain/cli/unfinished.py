@@ -19,7 +19,7 @@ from lctrain.config import Config
 from lctrain.config.schema import ModelConfig
 from lctrain.data import Splits
 from lctrain.errors import UserError
-from lctrain.files import write_durably
+from lctrain.files import write_json
 from lctrain.machine import available_cores, cpu_model
 from lctrain.tracking import read_journal
 
@@ -74,9 +74,8 @@ class Unfinished:
 
     def write(self, folder: Path) -> None:
         """Without room on the disk it is not written, which is told: the job can't be resumed then."""
-        content = json.dumps(asdict(self), indent=1).encode()
         try:
-            write_durably(folder / STATES / FILE, lambda file: file.write(content))
+            write_json(folder / STATES / FILE, asdict(self))
         except OSError as error:
             told = f"the job can't be resumed, as {folder / STATES} has no room for {FILE} ({error.strerror or error})"
             print(f"Warning: {told}.", file=sys.stderr, flush=True)

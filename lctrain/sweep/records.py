@@ -1,13 +1,14 @@
 """What is known of each job of a sweep, as files in the sweep's folder: found again whatever machine ran the job."""
 
 import json
-import os
 import sys
 import warnings
-from collections.abc import Container, Mapping
+from collections.abc import Container
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any, ClassVar, Literal
+from typing import ClassVar, Literal
+
+from lctrain.files import write_json
 
 Status = Literal["running", "done", "failed", "killed", "timed_out", "refused", "interrupted", "skipped"]
 RECORDS = "records"  # the folder, in the sweep's
@@ -141,17 +142,3 @@ class Manifest:
         if not all(isinstance(text, str) for text in [*texts, manifest.working_folder, manifest.journal]):
             raise ValueError("it holds something else than text where text belongs")
         return manifest
-
-
-def write_json(path: Path, content: Mapping[str, Any]) -> None:
-    """Replaces a file at once, so that whoever reads it sees the old content or the new."""
-    partial = path.with_name(f"{path.name}.{os.getpid()}.partial")
-    try:
-        with partial.open("w", encoding="utf-8") as file:
-            file.write(json.dumps(content, indent=1) + "\n")
-            file.flush()
-            os.fsync(file.fileno())
-        partial.replace(path)
-    except OSError:
-        partial.unlink(missing_ok=True)
-        raise
