@@ -125,7 +125,7 @@ def test_a_job_killed_twice_in_one_epoch_ends_with_the_same_bits(tmp_path):
 def test_what_is_damaged_is_told_and_left(tmp_path, capsys, monkeypatch):
     monkeypatch.chdir(tmp_path)
     job = Path("outputs/2026-01-01/10-00-00-abc")
-    known = {"digest": "d", "journal": str(tmp_path / "gone"), "overrides": [], "working_folder": "/"}
+    known = {"digest": "d", "journal": str(tmp_path / "gone"), "overrides": []}
     known |= {"model": {}, "jit_compile": False, "environment": {}, "data": "x"}
     unfinished = Unfinished(**known)
     unfinished.write(job)
@@ -142,7 +142,7 @@ def test_what_is_damaged_is_told_and_left(tmp_path, capsys, monkeypatch):
 def test_a_job_that_runs_is_not_resumed(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     job = Path("outputs/2026-01-01/10-00-00-abc")
-    Unfinished("d", "j", [], "/", {}, False, {}, "x").write(job)
+    Unfinished("d", "j", [], {}, False, {}, "x").write(job)
     with held(job), pytest.raises(UserError, match=r"10-00-00-abc' is running now. Wait for its end"):
         find_newest("d", Path("outputs"))
     assert find_newest("d", Path("outputs")) == job.absolute()
@@ -163,5 +163,5 @@ def test_a_folder_that_cannot_be_written_to_is_told(tmp_path, capsys):
         held(tmp_path / "file" / "job"),
     ):
         pass
-    Unfinished("d", "j", [], "/", {}, False, {}, "x").write(tmp_path / "file")
+    Unfinished("d", "j", [], {}, False, {}, "x").write(tmp_path / "file")
     assert "Warning: the job can't be resumed, as" in capsys.readouterr().err

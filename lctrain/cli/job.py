@@ -126,7 +126,7 @@ def _note_begun(
     folder = run.folder.parent
     if begun is None:
         layers = config.model.model_dump()
-        known = digest, str(run.folder), list(overrides), str(Path.cwd()), layers, config.jit_compile
+        known = digest, str(run.folder), list(overrides), layers, config.jit_compile
         Unfinished(*known, environment, data).write(folder)
         return
     replace(begun, journal=str(run.folder)).write(folder)

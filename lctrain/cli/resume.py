@@ -1,10 +1,9 @@
 """`sweep.resume=DIR`: the command line of a sweep that was not finished, from what its folder holds."""
 
-import hashlib
-import json
 from collections.abc import Sequence
 from pathlib import Path
 
+from lctrain.cli import unfinished
 from lctrain.cli.hydra_app import MULTIRUN
 from lctrain.cli.overrides import split_override
 from lctrain.cli.search_space import RESUME
@@ -70,9 +69,8 @@ def continue_arguments(then: Sequence[str], new: Sequence[str]) -> list[str]:
 
 
 def digest(config: Config) -> str:
-    """Of all of a job's configuration that changes what it computes."""
-    content = config.model_dump(exclude={"sweep", "tracking"})
-    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:32]
+    """Of all of a job's configuration that a resumed sweep may not change."""
+    return unfinished.digest(config, {"sweep", "tracking"})
 
 
 def check_resumed(then: Manifest, now: Manifest, folder: Path) -> None:

@@ -4,13 +4,11 @@ import shlex
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from filelock import FileLock, Timeout
-
 from lctrain.cli.dry import quiet, run_dry
+from lctrain.cli.holding import hold
 from lctrain.cli.hydra_app import Job, launch
 from lctrain.cli.launchers import without_launcher
 from lctrain.cli.overrides import quote
@@ -77,7 +75,12 @@ def run_sweep(arguments: Sequence[str], tell: Tell) -> int:
         print("Nothing was run: all jobs must be valid before the first starts.", file=sys.stderr)
         return EXIT_USER_ERROR
     if settings.num_trials is None:
-        known = [job.overrides for job in jobs], len(jobs), str(Path.cwd()), [digest(job.config) for job in jobs]
+        known = (
+            [job.overrides for job in jobs],
+            len(jobs),
+            str(Path.cwd()),
+            [digest(job.config) for job in jobs],
+        )
     else:
         known = None, settings.num_trials, str(Path.cwd())
     manifest = Manifest(arguments, *known)
@@ -85,33 +88,11 @@ def run_sweep(arguments: Sequence[str], tell: Tell) -> int:
         check_resumed(resumed, manifest, folder)
     check_writable(jobs[0].config.tracking)
     folder = folder or settings.sweep_folder
-    with _lock(folder):
+    with hold(folder, folder / LOCK, "sweep", "hydra.sweep.dir"):
         if resumed is None and (folder / MANIFEST).exists():
             fix = f"Choose another with hydra.sweep.dir=PATH, or go on with it: {RESUME}={folder}"
             raise UserError(f"`hydra.sweep.dir` must not hold a sweep already; got {str(folder)!r}. {fix}")
         return _run(Sweep(folder, jobs[0].config, manifest, resumed))
-
-
-@contextmanager
-def _lock(folder: Path) -> Iterator[None]:
-    """Makes the sweep's folder this process's own.
-
-    Raises:
-        UserError: where that can't be done, or another process runs the sweep.
-    """
-    lock = FileLock(folder / LOCK)
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        lock.acquire(timeout=0)
-    except Timeout:
-        raise UserError(f"The sweep in {str(folder)!r} is running now. Wait for its end, or interrupt it.") from None
-    except OSError as error:
-        told = f"must be a folder that can be written to; got {str(folder)!r} ({error.strerror})"
-        raise UserError(f"`hydra.sweep.dir` {told}. Choose another with hydra.sweep.dir=PATH.") from error
-    try:
-        yield
-    finally:
-        lock.release()
 
 
 def validate_jobs(arguments: Sequence[str], is_search: bool, tell: Tell) -> list[Job]:

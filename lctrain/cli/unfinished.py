@@ -6,15 +6,14 @@ import os
 import platform
 import shutil
 import sys
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
+from contextlib import AbstractContextManager
 from dataclasses import asdict, dataclass, fields
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from filelock import FileLock, Timeout
-
+from lctrain.cli.holding import hold
 from lctrain.config import Config
 from lctrain.config.schema import ModelConfig
 from lctrain.data import Splits
@@ -43,7 +42,6 @@ class Unfinished:
         digest: of all that changes what it computes.
         journal: the folder of its run's journal.
         overrides: the command line's, as the user wrote them.
-        working_folder: where it was started.
         model: the groups and keys of its configuration that measuring may have changed.
         jit_compile: likewise.
         environment: versions and the machine.
@@ -53,7 +51,6 @@ class Unfinished:
     digest: str
     journal: str
     overrides: list[str]
-    working_folder: str
     model: dict[str, Any]
     jit_compile: bool
     environment: dict[str, str]
@@ -96,9 +93,14 @@ class Unfinished:
         return Path(self.journal)
 
 
-def digest(config: Config) -> str:
-    """Of all of a configuration that changes what a training computes."""
-    content = config.model_dump(exclude=NOT_COMPUTED)
+def digest(config: Config, without: Any = NOT_COMPUTED) -> str:
+    """Of what a configuration says, by default of all that changes what a training computes.
+
+    Args:
+        config: validated.
+        without: what is left out, as pydantic's `exclude` takes it.
+    """
+    content = config.model_dump(exclude=without)
     return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:32]
 
 
@@ -119,26 +121,13 @@ def read_unfinished(folder: Path) -> Unfinished | None:
         ) from error
 
 
-@contextmanager
-def held(folder: Path) -> Iterator[None]:
+def held(folder: Path) -> AbstractContextManager[None]:
     """Keeps others from going on with a job while this process does.
 
     Raises:
         UserError: another process is at it, or nothing can be written there.
     """
-    lock = FileLock(folder / STATES / LOCK)
-    try:
-        (folder / STATES).mkdir(parents=True, exist_ok=True)
-        lock.acquire(timeout=0)
-    except Timeout:
-        raise UserError(f"The job in {str(folder)!r} is running now. Wait for its end, or interrupt it.") from None
-    except OSError as error:
-        told = f"must be a folder that can be written to; got {str(folder)!r} ({error.strerror or error})"
-        raise UserError(f"`hydra.run.dir` {told}. Choose another with hydra.run.dir=PATH.") from error
-    try:
-        yield
-    finally:
-        lock.release()
+    return hold(folder, folder / STATES / LOCK, "job", "hydra.run.dir")
 
 
 def is_held(folder: Path) -> bool:
