@@ -54,12 +54,9 @@ def build_model(config: Config, must_fit_task: bool = True, normalization: Norma
             layers[name] = layers[origin]
             tensors[name] = _call(layers[name], spec["type"], [tensors[source] for source in spec["inputs"]])
             _try_penalties(layers[name])
-        except (MemoryError, tf.errors.ResourceExhaustedError):
-            raise
-        except Exception as error:  # whatever Keras says of the arguments is the user's to mend, with its own text
+        except Exception as error:
             shapes = {source: tensor.shape for source, tensor in sources.items()}
-            message = str(error).split("\n\nArguments received")[0]
-            raise ConfigError([layer_problem(config, name, shapes, message)]) from error
+            raise ConfigError([layer_problem(config, name, shapes, _keras_reason(error))]) from error
     outputs = [tensors[name] for name in config.model.outputs]
     if must_fit_task and len(inputs) == len(outputs) == 1:
         problem = heads.check_head(config, {name: (None, *tensor.shape[1:]) for name, tensor in tensors.items()})
@@ -91,13 +88,23 @@ def _prepare(tensor: keras.KerasTensor, config: Config, normalization: Normaliza
         path, shape = f"data.augmentation.{i}", tensor.shape
         try:
             tensor = build_layer(f"data_augmentation_{i}", spec)(tensor)
-        except Exception as error:  # whatever Keras says of the arguments is the user's to mend, with its own text
-            message = str(error).split("\n\nArguments received")[0]
-            told = f"({spec['type']}) can't be applied to inputs of shape {shape}: {message}"
+        except Exception as error:
+            told = f"({spec['type']}) can't be applied to inputs of shape {shape}: {_keras_reason(error)}"
             raise ConfigError([Problem(path, told)]) from error
         if tensor.shape != shape:
             raise ConfigError([Problem(path, f"({spec['type']}) must keep the shape {shape}; got {tensor.shape}.")])
     return tensor
+
+
+def _keras_reason(error: Exception) -> str:
+    """What Keras says of a layer's arguments or inputs, in its own text; that is the user's to mend.
+
+    Raises:
+        MemoryError, tf.errors.ResourceExhaustedError: where it is that, which is no mistake in a configuration.
+    """
+    if isinstance(error, MemoryError | tf.errors.ResourceExhaustedError):
+        raise error
+    return str(error).split("\n\nArguments received")[0]
 
 
 def _call(layer: keras.layers.Layer, kind: str, sources: list[keras.KerasTensor]) -> keras.KerasTensor:

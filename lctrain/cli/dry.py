@@ -1,36 +1,36 @@
 """Composing and validating without running: what the verbs that only look share."""
 
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
-from omegaconf import OmegaConf
-
-from lctrain.cli.hydra_app import Job, launch, run_jobs
+from lctrain.cli.hydra_app import Job, launch, read_composed, run_jobs
 from lctrain.cli.overrides import check_arguments, quote, split_override
-from lctrain.config.references import resolve
-from lctrain.data import complete_statement
 
 
 def run_dry(look: Callable[[Job], None], arguments: Sequence[str], tell: Callable[[Exception, str], None]) -> int:
     """As `run_jobs`, but nothing of Hydra's stays behind: no folder of outputs, no log file."""
-    with tempfile.TemporaryDirectory(prefix="lctrain-dry-") as folder:
-        nowhere = [f"hydra.run.dir={quote(folder)}", f"hydra.sweep.dir={quote(folder)}", "hydra.output_subdir=null"]
-        return run_jobs(look, [*arguments, *nowhere, *quiet(arguments), "hydra/job_logging=disabled"], tell)
+    with _leaving_nothing(arguments) as quietly:
+        return run_jobs(look, quietly, tell)
 
 
 def compose_dry(arguments: Sequence[str]) -> dict[str, Any]:
     """What a command line composes, read and resolved but not validated; nothing of Hydra's stays behind."""
     composed: list[dict[str, Any]] = []
 
-    def keep(config) -> None:
-        composed.append(resolve(complete_statement(OmegaConf.to_container(config, resolve=False)))[0])
-
     check_arguments(arguments)
-    with tempfile.TemporaryDirectory(prefix="lctrain-dry-") as folder:
-        nowhere = [f"hydra.run.dir={quote(folder)}", "hydra.output_subdir=null", "hydra/job_logging=disabled"]
-        launch(keep, [*arguments, *nowhere, *quiet(arguments)])
+    with _leaving_nothing(arguments) as quietly:
+        launch(lambda config: composed.append(read_composed(config)[0]), quietly)
     return composed[0]
+
+
+@contextmanager
+def _leaving_nothing(arguments: Sequence[str]) -> Iterator[list[str]]:
+    """The command line with what lets Hydra make no folder of outputs and no log file."""
+    with tempfile.TemporaryDirectory(prefix="lctrain-dry-") as folder:
+        nowhere = [f"hydra.run.dir={quote(folder)}", f"hydra.sweep.dir={quote(folder)}", "hydra.output_subdir=null"]
+        yield [*arguments, *nowhere, *quiet(arguments), "hydra/job_logging=disabled"]
 
 
 def quiet(arguments: Sequence[str]) -> list[str]:

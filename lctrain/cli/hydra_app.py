@@ -138,11 +138,15 @@ def read_job(composed: DictConfig) -> Job:
         ConfigError: holds every problem of its configuration.
     """
     hydra_config = HydraConfig.get()
-    raw = complete_statement(OmegaConf.to_container(composed, resolve=False))
-    config = validate(*resolve(raw))
+    config = validate(*read_composed(composed))
     _check_store(config)
     overrides = [override.removeprefix(FORCED) for override in hydra_config.overrides.task]
     return Job(config, overrides, Path(hydra_config.runtime.output_dir), OmegaConf.select(hydra_config, "job.num"))
+
+
+def read_composed(composed: DictConfig) -> tuple[dict[str, Any], list[Problem]]:
+    """What was composed, with what the user's own files say of themselves, its references resolved; and problems."""
+    return resolve(complete_statement(OmegaConf.to_container(composed, resolve=False)))
 
 
 def _check_store(config: Config) -> None:

@@ -131,10 +131,8 @@ def _merge(run: Mapping[str, Any], given: Mapping[str, Any]) -> Config:
 
     Those are in its model already.
     """
-    data = {**run["data"], **given.get("data", {})}
     kept = {key: run["data"][key] for key in ("normalize", "augmentation") if key in run["data"]}
-    if "data" in given:
-        data = {**given["data"], **kept}
+    data = {**given.get("data", run["data"]), **kept}
     limits = {"class_weight": None, "limit_batches": None}
     changes = {"data": data, "strategy": "none", "training": {**run["training"], **limits}}
     return validate({**run, **given, **changes})

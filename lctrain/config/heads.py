@@ -95,9 +95,7 @@ def check_head(config: Config, shapes: Mapping[str, Shape]) -> Problem | None:
 def _has_channels_first(config: Config, ending: Ending) -> bool:
     """Whether the channels of an output with spatial axes are not its last axis, which its sizes may not show."""
     return (
-        bool(config.data.target_shape)
-        and not ending.behind
-        and ending.arguments.get("data_format") == ("channels_first")
+        bool(config.data.target_shape) and not ending.behind and ending.arguments.get("data_format") == "channels_first"
     )
 
 

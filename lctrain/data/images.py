@@ -12,14 +12,13 @@ from lctrain.config.schema import ImagesConfig
 from lctrain.data import rows
 from lctrain.data.checks import refuse
 from lctrain.data.rows import Pages, Rows, make_scratch
-from lctrain.data.splits import PARTS, Facts, Loaded, Split
+from lctrain.data.splits import PARTS, SPELT, Facts, Loaded, Split
 
 if TYPE_CHECKING:
     from PIL import Image
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".webp")
 FORMATS = ("PNG", "JPEG", "BMP", "GIF", "WEBP")
-SPELT = {"train": "train", "validation": "validation", "val": "validation", "test": "test"}  # as folders
 CHANNELS = {"rgb": ("RGB", 3), "grayscale": ("L", 1)}
 WIDE_MODES = ("I;16", "I;16B", "I;16L", "I;16N")  # 16 bits of gray
 MAX_TOLD = 3  # files in one sentence

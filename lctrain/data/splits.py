@@ -8,6 +8,7 @@ import numpy as np
 from lctrain.data.rows import Inputs
 
 PARTS = ("train", "validation", "test")
+SPELT = {"train": "train", "validation": "validation", "val": "validation", "test": "test"}  # as folders and in columns
 
 
 class Split(NamedTuple):

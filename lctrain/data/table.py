@@ -13,15 +13,14 @@ from lctrain.data import rows
 from lctrain.data.checks import ZEROS_AND_ONES, as_labels, check_class_numbers, check_finite, refuse
 from lctrain.data.frames import is_text, read_columns, read_frame, read_names, read_numbers, tell_line
 from lctrain.data.rows import Inputs, Rows
-from lctrain.data.splits import PARTS, Facts, Loaded, Split
-from lctrain.data.windows import TEST, TRAIN, VALIDATION, find_windows, order_splits, view_windows
+from lctrain.data.splits import PARTS, SPELT, Facts, Loaded, Split
+from lctrain.data.windows import TRAIN, find_windows, order_splits, view_windows
 from lctrain.errors import ConfigError, Problem, suggest
 
 if TYPE_CHECKING:
     import pandas
 
 CELL_BYTES = 16  # of a number while the file is read, and then of its copies
-SPELT = {"train": TRAIN, "validation": VALIDATION, "val": VALIDATION, "test": TEST}  # in the column of splits
 
 
 @dataclass(frozen=True)
@@ -81,8 +80,7 @@ def load_table(data: TableConfig) -> Loaded:
     """The table's columns as arrays, checked cell by cell."""
     path = Path(data.path).expanduser()
     columns = _find_columns(data, path)
-    is_text_file = path.suffix != ".parquet"  # of some columns alone pandas would not see cells that are too many
-    frame = read_frame(path, None if is_text_file else columns.read)[columns.read]
+    frame = read_frame(path, columns.read)
     features = _read_features(frame, columns, path)
     labels, class_names = _read_targets(frame, columns, data, path)
     splits = None if columns.split is None else _read_splits(frame[columns.split], path)
@@ -209,4 +207,4 @@ def _read_splits(column: "pandas.Series", path: Path) -> np.ndarray:
             refuse("data.path", path, f"column {column.name!r} {told}")
     if "train" not in names:
         refuse("data.path", path, f"column {column.name!r} must say train of some rows; got {names}.")
-    return np.array([SPELT[name] for name in names])[numbers]
+    return np.array([PARTS.index(SPELT[name]) for name in names])[numbers]

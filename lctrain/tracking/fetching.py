@@ -8,7 +8,7 @@ import yaml
 
 from lctrain.config.schema import TrackingConfig
 from lctrain.errors import UserError
-from lctrain.tracking.results import MAX_SUGGESTED, MIN_PREFIX, get_run, introduce, open_existing, search
+from lctrain.tracking.results import find_by_beginning, get_run, introduce, open_existing, search
 from lctrain.tracking.store import load_mlflow, store_uri
 
 CONFIG = "config/config.yaml"  # the artifact that holds what a job was configured with
@@ -80,10 +80,5 @@ def _find(client, experiment_id: str, run_id: str, tracking: TrackingConfig, arg
     if run is not None:
         return run
     known = list(search(client, experiment_id, ""))
-    found = [one for one in known if len(run_id) >= MIN_PREFIX and one.info.run_id.startswith(run_id)]
-    if len(found) == 1:
-        return found[0]
-    what = f"is the beginning of {len(found)}" if found else f"is none in experiment {tracking.experiment!r}"
-    told = "; ".join(introduce(one) for one in (found or known)[:MAX_SUGGESTED])
-    latest = f"The latest are: {told}." if told else "It has no runs."
-    raise UserError(f"`{argument}` must be the id of a run; got {run_id!r}, which {what}. {latest}")
+    else_it = f"is none in experiment {tracking.experiment!r}"
+    return find_by_beginning(known, run_id, f"`{argument}` must be the id of a run", else_it, "It has no runs.")

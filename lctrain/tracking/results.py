@@ -81,14 +81,31 @@ def _find_by_id(client, experiment_id: str, sweep: str, tracking: TrackingConfig
     if run is not None and "sweep.jobs" in run.data.tags:
         return run
     sweeps = list(search(client, experiment_id, IS_SWEEP))
-    found = [known for known in sweeps if len(sweep) >= MIN_PREFIX and known.info.run_id.startswith(sweep)]
+    what = "is the id of a run that is no sweep" if run is not None else "is none"
+    expected = "`--sweep` must be latest or the id of a sweep's run"
+    return find_by_beginning(sweeps, sweep, expected, what, f"Experiment {tracking.experiment!r} has no sweep.")
+
+
+def find_by_beginning(known: list, beginning: str, expected: str, else_it: str, if_none: str):
+    """The only run whose id begins so.
+
+    Args:
+        known: runs, the newest first.
+        beginning: some letters of an id.
+        expected: what the user was to give, for errors.
+        else_it: what the letters are where no id begins with them.
+        if_none: what is told where there are no runs.
+
+    Raises:
+        UserError: no run, or several.
+    """
+    found = [run for run in known if len(beginning) >= MIN_PREFIX and run.info.run_id.startswith(beginning)]
     if len(found) == 1:
         return found[0]
-    what = "is the id of a run that is no sweep" if run is not None else "is none"
-    what = f"is the beginning of {len(found)}" if found else what
-    told = "; ".join(introduce(known) for known in (found or sweeps)[:MAX_SUGGESTED])
-    known = f"The latest are: {told}." if sweeps else f"Experiment {tracking.experiment!r} has no sweep."
-    raise UserError(f"`--sweep` must be latest or the id of a sweep's run; got {sweep!r}, which {what}. {known}")
+    what = f"is the beginning of {len(found)}" if found else else_it
+    told = "; ".join(introduce(run) for run in (found or known)[:MAX_SUGGESTED])
+    latest = f"The latest are: {told}." if known else if_none
+    raise UserError(f"{expected}; got {beginning!r}, which {what}. {latest}")
 
 
 def introduce(run) -> str:
