@@ -7,11 +7,9 @@ import keras
 import numpy as np
 import pytest
 from conftest import make_config
+from made_trainings import prepare
 
 from lctrain import memory, profiling, training
-from lctrain.builder import build_model
-from lctrain.config import validate
-from lctrain.data import load_splits
 from lctrain.machine import describe_machine
 
 
@@ -22,11 +20,7 @@ def _default_float_type():
 
 
 def train(**changes):
-    config = validate(make_config(**changes))
-    training.prepare_process(config)
-    splits = load_splits(config.data, config.data_format)
-    model = build_model(config)
-    training.compile_model(model, config)
+    model, splits, config = prepare(**changes)
     timer = profiling.FirstStepTimer()
     logged = []
     callbacks = [timer, training.EpochMetrics(lambda metrics, epoch: logged.append((epoch, metrics)))]

@@ -18,7 +18,7 @@ from lctrain.cli.provenance import describe_job, requirements
 from lctrain.cli.unfinished import STATES, Unfinished
 from lctrain.config import Config
 from lctrain.cost import MEBIBYTE
-from lctrain.data import Splits, check_feeds, load_splits
+from lctrain.data import Split, Splits, check_feeds, fit_normalization, load_splits
 from lctrain.errors import EXIT_INTERRUPTED, EXIT_TERMINATED, TrainingFailed, UserError
 from lctrain.interrupts import Terminated, interrupts, leave_at_once
 from lctrain.libraries import Devices, load_libraries
@@ -152,14 +152,17 @@ def _resolve_tuned(config: Config, run: Run, devices: Devices) -> Config:
 
 def _train(config: Config, run: Run, devices: Devices, splits: Splits, folder: Path) -> dict[str, float]:
     from lctrain import training
-    from lctrain.builder import describe_layers
+    from lctrain.builder import build_model, describe_layers
+    from lctrain.replicas import make_strategy
 
     training.check_extras(config.training)
     training.prepare_process(config)
+    normalization = _fit_normalization(config, splits)
     with run.paused():  # which waits for MLflow to be loaded: that memory is not the model's
         memory_before = memory.resident_memory_bytes()
         start = time.perf_counter()
-        model = _build(config, devices, splits)
+        with make_strategy(config.strategy, devices.names).scope():
+            model = build_model(config, normalization=normalization)
         build_seconds = time.perf_counter() - start
     metrics = {
         "build_seconds": build_seconds,
@@ -202,16 +205,10 @@ def _draw_curve(history: dict[str, list[float]], config: Config):
     return draw_loss_curve(history, config.training.loss, config.data.task, config.training.validation_frequency)
 
 
-def _build(config: Config, devices: Devices, splits: Splits):
-    """The model in the scope of its strategy, its input normalised as the training split asks for."""
-    from lctrain.builder import build_model
-    from lctrain.data import fit_normalization
-    from lctrain.replicas import make_strategy
-
+def _fit_normalization(config: Config, splits: Splits):
+    """What the model's input is normalised by, from all of the training split; None where it is not."""
     kind = config.data.normalize
-    fitted = None if kind == "none" else fit_normalization(splits.train.inputs, kind, config.data_format)
-    with make_strategy(config.strategy, devices.names).scope():
-        return build_model(config, normalization=fitted)
+    return None if kind == "none" else fit_normalization(splits.train.inputs, kind, config.data_format)
 
 
 def _fit(model, splits: Splits, config: Config, run: Run, folder: Path) -> tuple[dict[str, list[float]], float | None]:
@@ -245,7 +242,8 @@ def _measure_steps(model, splits: Splits, config: Config, run: Run) -> dict[str,
     """Times of steady steps on the first batch of the training split."""
     from lctrain import profiling, training
 
-    batch = training.training_batches(splits.train, config).first()
+    few = Split(*(rows[: config.training.batch_size] for rows in splits.train))  # so that not all labels are encoded
+    batch = training.training_batches(few, config).first()
     with run.paused():
         return profiling.step_metrics(profiling.measure_steps(model, batch, interrupts.check), len(batch[1]))
 

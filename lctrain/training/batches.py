@@ -72,13 +72,18 @@ class Batches:
 
     def whole(self) -> tf.data.Dataset:
         """The batches of the first epoch, as `stream`, with their number told."""
-        return self.stream().apply(tf.data.experimental.assert_cardinality(self.num_batches))
+        self.stream()
+        return self._whole
 
     def first(self) -> tuple[np.ndarray, ...]:
         """The first batch as arrays, as they lie."""
         rows = np.arange(min(self.batch_size, self._num_examples))
         inputs, *others = (array[rows] for array in self._arrays)
         return inputs.astype(self._floatx), *others
+
+    @cached_property
+    def _whole(self) -> tf.data.Dataset:
+        return self._dataset.apply(tf.data.experimental.assert_cardinality(self.num_batches))
 
     @cached_property
     def _dataset(self) -> tf.data.Dataset:
