@@ -19,6 +19,7 @@ from lctrain.data import fit_normalization, load_splits
 from lctrain.errors import ConfigError, UserError
 from lctrain.training import extras
 from lctrain.training.state import read_state, write_state
+from lctrain.training.watching import make_watchers
 
 DATA = make_config()["data"]
 
@@ -47,7 +48,8 @@ def test_all_watched_metrics_are_looked_up_at_once():
 @pytest.mark.parametrize("name", ["loss", "val_loss", "mine", "val_mine"])
 def test_a_metric_of_ones_own_can_be_watched(name):
     watched = {"early_stopping": {"monitor": name}, "reduce_on_plateau": {"monitor": name}, "best": name}
-    validate(make_config(training=TRAINING | watched | {"metrics": {"mine": "MeanSquaredError"}}))
+    config = validate(make_config(training=TRAINING | watched | {"metrics": {"mine": "MeanSquaredError"}}))
+    assert {watcher.monitor for watcher in make_watchers(config.training).values()} == {name}
 
 
 def test_a_plateau_can_lower_no_schedule():

@@ -181,7 +181,7 @@ def test_a_resumed_training_stops_and_lowers_as_one_in_a_piece(tmp_path, capsys)
     class Crash(keras.callbacks.Callback):
         def on_epoch_begin(self, epoch, logs=None):
             if epoch == 3:
-                raise InterruptedError
+                raise InterruptedError("in epoch 4")
 
     watched = {"early_stopping": {"patience": 3}, "reduce_on_plateau": {"patience": 2, "factor": 0.5}}
     changes = {"training": WATCHED | watched}
@@ -190,7 +190,7 @@ def test_a_resumed_training_stops_and_lowers_as_one_in_a_piece(tmp_path, capsys)
     told = capsys.readouterr().err
     assert told == "Epoch 4: the learning rate is 0.005 from now on.\n"
     model, splits, config = prepare(**changes)
-    with pytest.raises(InterruptedError):
+    with pytest.raises(InterruptedError, match="in epoch 4"):
         training.fit(model, splits, config, [Crash()], tmp_path)
     model, splits, config = prepare(**changes)
     seen = EachLoss()
