@@ -15,7 +15,7 @@ LAZY_FUNCTIONS = {"build": "lctrain.api", "model_to_config": "lctrain.to_config"
 
 
 def __getattr__(name: str):
-    if name in ("compose", "layers"):
+    if name in ("compose", "layers", "legacy"):
         return importlib.import_module(f"lctrain.{name}")
     if name in LAZY_FUNCTIONS:
         return getattr(importlib.import_module(LAZY_FUNCTIONS[name]), name)

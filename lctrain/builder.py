@@ -237,6 +237,8 @@ def _arguments(spec: Mapping[str, Any]) -> dict[str, Any]:
             value = _make_object(kind, value)
         elif isinstance(value, str) and kind is not None:
             value = _make_object(kind, {"type": value})
+        elif name.endswith("activation") and value in own_layers.OWN_ACTIVATIONS:
+            value = own_layers.OWN_ACTIVATIONS[value]
         if name in FLOAT_ARGUMENTS:
             value = _as_float(value)  # YAML's 1 is meant as 1.0 here, and Keras' optimizers insist on it
         arguments[name] = _as_tuple(value)

@@ -11,7 +11,7 @@ import tempfile
 import threading
 import time
 import traceback
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -74,26 +74,51 @@ def run_in_process(
         what = function.__module__, function.__qualname__, arguments
         request.write_bytes(pickle.dumps((*what, memory_limit, os.getpid())))
         log = Path(log_file or Path(folder, "log"))
-        started = time.monotonic()
-        with log.open("wb") as output:
-            process = subprocess.Popen(
-                [sys.executable, "-m", "lctrain.jobs", request, result],
-                stdout=output,
-                stderr=subprocess.STDOUT,
-                stdin=subprocess.DEVNULL,
-                env={**os.environ, **(environment or {}), "PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
-                start_new_session=True,  # so that its children can be killed with it
-            )
-            timed_out = _wait(process, timeout, grace)
-        seconds = time.monotonic() - started
-        if timed_out:
-            return Outcome("timed_out", f"ran longer than {timeout:g} s", seconds, exit_code=process.returncode)
-        if process.returncode != 0 or not result.exists():
-            return _died(process.returncode, log, seconds)
+        exit_code, seconds = run_module("lctrain.jobs", [request, result], log, timeout, environment, grace)
+        if exit_code is None:
+            return Outcome("timed_out", f"ran longer than {timeout:g} s", seconds)
+        if exit_code != 0 or not result.exists():
+            return Outcome(*tell_death(exit_code, log), seconds, exit_code=exit_code)
         status, payload = pickle.loads(result.read_bytes())  # written by our own process, into a folder of ours
         if status == "done":
             return Outcome("done", "", seconds, value=payload, exit_code=0)
         return Outcome("raised", payload["reason"], seconds, error=payload["error"], exit_code=0)
+
+
+def run_module(
+    module: str,
+    arguments: Sequence[str | Path],
+    log: Path,
+    timeout: float | None = None,
+    environment: Mapping[str, str] | None = None,
+    grace: float = 0.0,
+) -> tuple[int | None, float]:
+    """Runs `python -m MODULE ARGUMENTS` and waits for it; its children end with it.
+
+    Args:
+        module: which must be importable here.
+        arguments: of the command line.
+        log: the file that its output goes to.
+        timeout: seconds after which it is ended.
+        environment: variables to set besides the ones of this process.
+        grace: seconds from SIGTERM to SIGKILL when it is ended, by the timeout or an interrupt; 0 kills at once.
+
+    Returns:
+        Its exit code, negative for a signal, or None where it was ended for the timeout; and how long it lived, in
+        seconds.
+    """
+    started = time.monotonic()
+    with log.open("wb") as output:
+        process = subprocess.Popen(
+            [sys.executable, "-m", module, *arguments],
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            stdin=subprocess.DEVNULL,
+            env={**os.environ, **(environment or {}), "PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
+            start_new_session=True,  # so that its children can be killed with it
+        )
+        timed_out = _wait(process, timeout, grace)
+    return None if timed_out else process.returncode, time.monotonic() - started
 
 
 def _wait(process: subprocess.Popen, timeout: float | None, grace: float) -> bool:
@@ -130,14 +155,14 @@ def _kill_tree(process: subprocess.Popen) -> None:
     process.wait()
 
 
-def _died(exit_code: int, log: Path, seconds: float) -> Outcome:
-    """The outcome of a process that left no result."""
+def tell_death(exit_code: int, log: Path) -> tuple[Literal["exited", "killed"], str]:
+    """Status and reason of a process that left no result."""
     if exit_code >= 0:
         tail = " ".join(log.read_text(errors="replace").splitlines()[-LOG_LINES_IN_REASON:])
-        return Outcome("exited", f"exited with code {exit_code}: {tail}", seconds, exit_code=exit_code)
+        return "exited", f"exited with code {exit_code}: {tail}"
     name = signal.Signals(-exit_code).name
     hint = " (the kernel's usual answer to a lack of memory)" if name == "SIGKILL" else ""
-    return Outcome("killed", f"killed by {name}{hint}", seconds, exit_code=exit_code)
+    return "killed", f"killed by {name}{hint}"
 
 
 def _serve(request: Path, result: Path) -> None:

@@ -87,6 +87,7 @@ ACTIVATIONS = [
     *["silu", "soft_shrink", "softmax", "softplus", "softsign", "sparse_plus", "sparse_sigmoid", "sparsemax"],
     *["squareplus", "swish", "tanh", "tanh_shrink"],
 ]
+OWN_ACTIVATIONS = ["legacy_hard_sigmoid"]
 
 NOT_NAMED = {  # what Keras has beside these, and why a configuration can't name it; a test finds what is forgotten
     **dict.fromkeys(["Lambda", "JaxLayer", "FlaxLayer", "TorchModuleWrapper", "MeanMetricWrapper"], "runs given code"),
@@ -146,7 +147,7 @@ def make_table() -> dict:
         group: {name: _arguments(getattr(module, name)) for name in names} for group, (module, names) in groups.items()
     }
     table["layers"] |= {name: _arguments(getattr(lctrain.layers, name)) for name in OWN_LAYERS}
-    table["activations"] = ACTIVATIONS
+    table["activations"] = ACTIVATIONS + OWN_ACTIVATIONS
     table["aliases"] = {group: _aliases(group, module, names) for group, (module, names) in groups.items()}
     table["aliases"]["layers"] |= R_NAMES
     table["left_out"] = NOT_NAMED

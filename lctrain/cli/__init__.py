@@ -43,6 +43,16 @@ VERBS = {  # by name: a line on what it does, and the module here and its functi
         "report",
         "run_report",
     ),
+    "import": (
+        "make today's model of a Keras 1, Keras 2 or tf.keras file: import OLD.h5 --out FOLDER [--strict]",
+        "legacy",
+        "run_import",
+    ),
+    "export": (
+        "write a model for others: export RUN_OR_FILE --to keras2-h5|dl4j-h5|savedmodel|tflite [--out FILE]",
+        "legacy",
+        "run_export",
+    ),
     "schema": ("print the language as JSON Schema for editors, or with --markdown as a page", "schema", "run_schema"),
 }
 
@@ -112,6 +122,7 @@ Examples:
   python -m lctrain show model=deepface
   python -m lctrain model=lc2d training.epochs=500 resume=true    goes on where the same command was killed
   python -m lctrain evaluate run=RUN_ID
+  python -m lctrain import old.h5 --out new
   python -m lctrain model=lc2d --cfg job          shows the composed configuration
 
   --debug brings tracebacks back; `python -m lctrain train --hydra-help` lists Hydra's own flags."""

@@ -1,5 +1,6 @@
 """Locally connected layers for Keras 3, and models turned into others by them."""
 
+from lctrain.layers.activations import OWN_ACTIVATIONS, legacy_hard_sigmoid
 from lctrain.layers.convert import conv_to_local, convert_implementation
 from lctrain.layers.local import (
     IMPLEMENTATION_NAMES,
@@ -12,6 +13,7 @@ from lctrain.layers.low_rank import LowRankLocallyConnected2D
 
 __all__ = [
     "IMPLEMENTATION_NAMES",
+    "OWN_ACTIVATIONS",
     "BaseLocallyConnected",
     "LocallyConnected1D",
     "LocallyConnected2D",
@@ -19,4 +21,5 @@ __all__ = [
     "LowRankLocallyConnected2D",
     "conv_to_local",
     "convert_implementation",
+    "legacy_hard_sigmoid",
 ]

@@ -60,6 +60,8 @@ def _write_arguments(entry: ClassEntry, config: Mapping[str, Any]) -> dict[str, 
             value = _write_object(kind, value)
         elif name == "dtype" and isinstance(value, Mapping):
             value = value["config"]["name"]
+        elif name.endswith("activation") and isinstance(value, Mapping):
+            value = _write_activation(value)
         if (kind is None and value == UNSAID.get(name)) or (entry.name in HASHES and value == "int64"):
             value = entry.optional.get(name, value)
         written = _plain(name, value)
@@ -78,6 +80,12 @@ def _write_object(kind: str, value: Mapping[str, Any]) -> Any:
         return {"type": value["class_name"] if entry is None else f"{value['module']}.{value['class_name']}"}
     spec = _write_arguments(entry, value["config"])
     return spec["type"] if len(spec) == 1 else spec
+
+
+def _write_activation(value: Mapping[str, Any]) -> Any:
+    """The name of one of our activations; what else is registered with Keras stays as it is, and is told."""
+    package, _, name = str(value.get("config")).partition(">")
+    return name if package == "lctrain" and name in own_layers.OWN_ACTIVATIONS else value
 
 
 def _mirrors(forward: Any, backward: Any) -> bool:

@@ -1,0 +1,214 @@
+"""Models of Keras 1, Keras 2 and tf.keras, which Keras 3 can't open, as today's, and back.
+
+Files are read by a process of its own under limits, by a reader of its own: they may come from strangers.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from lctrain.legacy.errors import (
+    LegacyFileError,
+    UnsafeFileError,
+    UnsupportedExportError,
+    UnsupportedKerasConfigurationError,
+)
+from lctrain.legacy.report import Report, from_data
+
+if TYPE_CHECKING:
+    import keras
+
+    from lctrain.legacy.loading import Imported
+
+__all__ = [
+    "Inspection",
+    "LayerInspection",
+    "LegacyFileError",
+    "Report",
+    "UnsafeFileError",
+    "UnsupportedExportError",
+    "UnsupportedKerasConfigurationError",
+    "export_model",
+    "import_model",
+    "inspect",
+    "load_model",
+]
+
+
+@dataclass(frozen=True)
+class LayerInspection:
+    """One layer of an old model.
+
+    Args:
+        name: the layer's, with those of the models that hold it before it: `encoder/dense_1`.
+        type: today's class; None where there is none.
+        original_type: the class as the file names it.
+        output_shape: with the batch, None, first; None where it can't be known.
+        output_type: of what kind that is: `feed_forward` (2 axes, the batch counted), `recurrent` (3), `convolutional`
+            (4), `convolutional_3d` (5); None where the shape is.
+        dtype: the policy that it computes under.
+        parameters: numbers that it stores; None where the shape of its input is not known.
+    """
+
+    name: str
+    type: str | None
+    original_type: str
+    output_shape: tuple[int | None, ...] | None
+    output_type: str | None
+    dtype: str
+    parameters: int | None
+
+
+@dataclass(frozen=True)
+class Inspection:
+    """What an old model is, seen without building it.
+
+    Args:
+        keras_version: as written; None where nothing is.
+        keras_major: 1 or 2; tf.keras is 2.
+        backend: as written; None where nothing is.
+        layers: in the order in which they compute.
+        input_shapes: of the model's inputs, as written, the batch first.
+        problems: what would keep it from being imported, each a sentence.
+        report: what an import would translate, approximate or drop.
+    """
+
+    keras_version: str | None
+    keras_major: int
+    backend: str | None
+    layers: tuple[LayerInspection, ...]
+    input_shapes: dict[str, list[int | None] | None]
+    problems: tuple[str, ...]
+    report: Report
+
+
+def load_model(
+    path: str | Path,
+    *,
+    weights: str | Path | None = None,
+    input_shape: Sequence[int] | None = None,
+    backend: str | None = None,
+    strict: bool = False,
+) -> "keras.Model":
+    """An old model as a keras.Model of today's layers, with its weights, not compiled.
+
+    It predicts what the old one did, to float32's precision, or it is refused.
+
+    Args:
+        path: a whole model as HDF5 (.h5), or an architecture as JSON or YAML, of Keras 1.0 to 2.3 or tf.keras.
+        weights: an HDF5 file of weights, where `path` has none.
+        input_shape: of one example, without the batch, where the file leaves sizes open.
+        backend: "tensorflow" or "theano", where the file does not say under which it was trained: Theano's convolutions
+            turn their kernels. Locally connected layers never did.
+        strict: whether everything that is approximated or dropped is an error, though predictions are the same.
+
+    Raises:
+        UnsupportedKerasConfigurationError: what would change predictions; names layer, field and value.
+        UnsafeFileError: what no model needs: links, code, sizes that are not stored.
+        LegacyFileError: damaged files.
+        UserError: files that are not there, or arguments that can't be taken.
+    """
+    return _load(_request(path, weights, input_shape, backend, strict)).model
+
+
+def import_model(
+    path: str | Path,
+    out: str | Path,
+    *,
+    weights: str | Path | None = None,
+    input_shape: Sequence[int] | None = None,
+    backend: str | None = None,
+    strict: bool = False,
+) -> "Imported":
+    """As `load_model`, and writes `model.keras`, `model.yaml`, `report.txt` and `report.json` into a folder.
+
+    Args:
+        out: a new or empty folder.
+
+    Returns:
+        The model, its configuration and the report.
+
+    Raises:
+        UserError: as `load_model`; a folder that holds something.
+    """
+    folder = Path(out)
+    from lctrain.legacy.sandbox import check_folder
+
+    check_folder(folder)
+    imported = _load(_request(path, weights, input_shape, backend, strict))
+    from lctrain.legacy.loading import save
+
+    save(imported, folder)
+    return imported
+
+
+def inspect(
+    path: str | Path,
+    *,
+    weights: str | Path | None = None,
+    input_shape: Sequence[int] | None = None,
+    backend: str | None = None,
+    strict: bool = False,
+) -> Inspection:
+    """What an old model is: versions, layers, shapes, output types. Nothing is built, and TensorFlow is not loaded.
+
+    Args:
+        path, weights, input_shape, backend, strict: as `load_model`.
+
+    Raises:
+        UnsafeFileError, LegacyFileError, UserError: as `load_model`; what can't be imported is among `problems`.
+    """
+    from lctrain.legacy.sandbox import parsed
+
+    with parsed(_request(path, weights, input_shape, backend, strict, must_build=False)) as found:
+        result = found.result
+    report = from_data(result["report"])
+    layers = tuple(_as_layer(layer) for layer in result["layers"])
+    source, problems = report.source, tuple(result["problems"])
+    shapes = dict(result["input_shapes"])
+    return Inspection(
+        source["keras_version"], result["keras_major"], source["backend"], layers, shapes, problems, report
+    )
+
+
+def export_model(model: "keras.Model", path: str | Path, to: str) -> Report:
+    """Writes a model in a format that others read.
+
+    Args:
+        model: Sequential or functional.
+        path: of the file, or of the folder for a SavedModel, which must not exist yet.
+        to: "keras2-h5", which tf_keras and Keras 2 load; "dl4j-h5", the same within what DL4J's importer documents;
+            "savedmodel" or "tflite", TensorFlow's own.
+
+    Returns:
+        What was translated, approximated or dropped.
+
+    Raises:
+        UnsupportedExportError: what the format can't say; names layer, field and value.
+        UserError: an unknown format, or a path that can't be written.
+    """
+    from lctrain.legacy.exporting import export
+
+    return export(model, Path(path), to)
+
+
+def _request(path, weights, input_shape, backend, strict, must_build=True):
+    from lctrain.legacy.parsing import Request
+
+    shape = None if input_shape is None else [int(size) for size in input_shape]
+    return Request(str(path), None if weights is None else str(weights), shape, backend, bool(strict), must_build)
+
+
+def _load(request) -> "Imported":
+    from lctrain.legacy.sandbox import parsed
+
+    with parsed(request) as found:
+        from lctrain.legacy.loading import build
+
+        return build(found)
+
+
+def _as_layer(layer: dict[str, Any]) -> LayerInspection:
+    shape = layer["output_shape"]
+    return LayerInspection(**{**layer, "output_shape": None if shape is None else tuple(shape)})

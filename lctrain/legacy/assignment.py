@@ -1,0 +1,139 @@
+"""Which stored arrays are a layer's, and whether they are what its configuration says."""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from math import prod
+from typing import Any
+
+from lctrain.legacy.errors import LegacyFileError, describe
+from lctrain.legacy.expected import check_counts, expected_weights
+from lctrain.legacy.flattening import Leaf
+from lctrain.legacy.hdf5 import StoredArray
+from lctrain.legacy.layouts import Layout, find_layout
+from lctrain.legacy.report import MODEL
+from lctrain.legacy.source import Source
+from lctrain.legacy.telling import Teller
+
+NamedArray = tuple[str, StoredArray]
+MAX_GROWTH = 64  # of a layer's numbers over the stored ones: taps outside of the input were not all stored
+
+
+def assign(
+    leaves: Sequence[Leaf], source: Source, tell: Callable[[Sequence[str]], Teller]
+) -> Iterator[tuple[Leaf, Layout, list[StoredArray]]]:
+    """Each layer that has arrays, how they are laid out, and the stored ones; nothing of them is read.
+
+    Args:
+        leaves: of the whole model.
+        source: with arrays.
+        tell: makes the teller of a path.
+
+    Raises:
+        LegacyFileError: arrays that are missing, too many, or of other shapes than the configuration says.
+    """
+    groups: dict[str, list[Leaf]] = {}
+    for leaf in sorted(leaves, key=lambda leaf: leaf.place):
+        groups.setdefault(leaf.path[0], []).append(leaf)
+    wanted = {name: [(leaf, _layout_of(leaf, source, tell)) for leaf in group] for name, group in groups.items()}
+    wanted = {
+        name: [(leaf, layout) for leaf, layout in pairs if layout is not None and layout.stored]
+        for name, pairs in wanted.items()
+    }
+    wanted = {name: pairs for name, pairs in wanted.items() if pairs}
+    stored = source.arrays or {}
+    if set(wanted) != set(stored):
+        stored = _by_order(wanted, stored, tell)
+    for name, pairs in wanted.items():
+        for (leaf, layout), arrays in zip(pairs, _split(name, pairs, stored[name]), strict=True):
+            _check_shapes(leaf, layout, arrays)
+            yield leaf, layout, arrays
+
+
+def _layout_of(leaf: Leaf, source: Source, tell) -> Layout | None:
+    if leaf.complete is None or leaf.facts is None:
+        return None
+    teller = tell(leaf.path)
+    kind = leaf.complete["type"]
+    stored = source.arrays or {}
+    numbers = sum(prod(array.shape) for _, array in stored.get(leaf.path[0], []))
+    if source.arrays is not None and leaf.facts.parameters > MAX_GROWTH * numbers:
+        _refuse_sizes(leaf, numbers, source)
+    if kind not in ("Normalization", "SpectralNormalization"):
+        check_counts(kind, expected_weights(kind, leaf.complete, leaf.shapes), leaf.facts.parameters, teller)
+    return find_layout(leaf.complete, leaf.shapes, leaf.original, source, teller)
+
+
+def _refuse_sizes(leaf: Leaf, numbers: int, source: Source) -> None:
+    """Sizes so far beyond what is stored that not even their layout is worked out."""
+    everything = sum(prod(array.shape) for arrays in source.arrays.values() for _, array in arrays)
+    if leaf.facts.parameters <= MAX_GROWTH * everything:
+        return  # the group may have another name, and is found by its place
+    got = f"{leaf.facts.parameters:,} numbers by its configuration, {numbers:,} are stored"
+    raise LegacyFileError(f"layer `{'/'.join(leaf.path)}` must have the sizes of its stored arrays; got {got}.")
+
+
+def _by_order(wanted: Mapping[str, Any], stored: Mapping[str, list[NamedArray]], tell) -> dict[str, list[NamedArray]]:
+    """The stored groups under the model's own names, where theirs are others: one by one, as Keras does it."""
+    if len(wanted) != len(stored):
+        missing = [name for name in wanted if name not in stored]
+        surplus = [name for name in stored if name not in wanted]
+        told = f"got none for {', '.join(map(describe, missing[:5])) or 'none'}"
+        told += f", and arrays of {', '.join(map(describe, surplus[:5]))}, which has none" if surplus else ""
+        raise LegacyFileError(f"the weights must be those of the model's {len(wanted)} layers that have some; {told}.")
+    for name, other in zip(wanted, stored, strict=True):
+        if name != other:
+            tell((MODEL,)).approximated("layer_names", other, f"taken for layer {name}, by its place in the file")
+    return dict(zip(wanted, stored.values(), strict=True))
+
+
+def _split(name: str, pairs: Sequence[tuple[Leaf, Layout]], arrays: Sequence[NamedArray]) -> list[list[StoredArray]]:
+    """The arrays of a group's layers: by their names, else by their order, what is trained first."""
+    number = sum(len(layout.stored) for _, layout in pairs)
+    if number != len(arrays):
+        wanted = ", ".join(weight.name for _, layout in pairs for weight in layout.stored[:12])
+        got = ", ".join(describe(array_name) for array_name, _ in arrays[:12])
+        raise LegacyFileError(f"layer `{name}` must have {number} arrays ({wanted}); got {len(arrays)}: {got}.")
+    if len(pairs) == 1:
+        return [[array for _, array in arrays]]
+    return _split_by_name(pairs, arrays) or _split_by_order(pairs, arrays)
+
+
+def _split_by_name(pairs, arrays: Sequence[NamedArray]) -> list[list[StoredArray]] | None:
+    names = [leaf.path[-1] for leaf, _ in pairs]
+    if len(set(names)) < len(names):
+        return None
+    found: dict[str, list[StoredArray]] = {name: [] for name in names}
+    for array_name, array in arrays:
+        parts = array_name.split("/")
+        owners = [
+            name for name in names if name in parts[:-1] or (len(parts) == 1 and array_name.startswith(f"{name}_"))
+        ]
+        if not owners:
+            return None
+        found[max(owners, key=len)].append(array)
+    are_whole = all(len(found[leaf.path[-1]]) == len(layout.stored) for leaf, layout in pairs)
+    return [found[name] for name in names] if are_whole else None
+
+
+def _split_by_order(pairs, arrays: Sequence[NamedArray]) -> list[list[StoredArray]]:
+    """All that is trained in the order of the layers, then all that is not, frozen layers' weights among it."""
+    slots = [
+        (i, place, weight.is_trainable and not leaf.is_frozen)
+        for i, (leaf, layout) in enumerate(pairs)
+        for place, weight in enumerate(layout.stored)
+    ]
+    ordered = [slot for slot in slots if slot[2]] + [slot for slot in slots if not slot[2]]
+    found: list[dict[int, StoredArray]] = [{} for _ in pairs]
+    for (i, place, _), (_, array) in zip(ordered, arrays, strict=True):
+        found[i][place] = array
+    return [[one[place] for place in sorted(one)] for one in found]
+
+
+def _check_shapes(leaf: Leaf, layout: Layout, arrays: Sequence[StoredArray]) -> None:
+    for i, (weight, array) in enumerate(zip(layout.stored, arrays, strict=True)):
+        allowed = [weight.shape, *([layout.others[i]] if i in layout.others else [])]
+        if array.shape not in allowed:
+            expected = " or ".join(map(str, allowed))
+            where = f"layer `{'/'.join(leaf.path)}`, `{weight.name}`"
+            raise LegacyFileError(
+                f"{where}: must be of shape {expected} by its configuration; `{array.path}` has {array.shape}."
+            )

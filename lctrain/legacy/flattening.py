@@ -1,0 +1,418 @@
+"""An old architecture as one flat graph of today's layers, with their shapes: models in models are written out."""
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from math import prod
+from typing import Any
+
+from lctrain.config.allowlist import find_class, with_defaults
+from lctrain.config.graph import MERGES
+from lctrain.config.specs import check_spec
+from lctrain.errors import UserError
+from lctrain.legacy.arguments import LOCAL, MODELS, Part, layers_of, translate_layer
+from lctrain.legacy.errors import LegacyFileError, Obstacle, describe
+from lctrain.legacy.report import Report
+from lctrain.legacy.source import Source
+from lctrain.legacy.telling import Teller
+from lctrain.legacy.wiring import MAX_LAYERS, check_arguments, read_graph, sort_calls
+from lctrain.shapes import LayerFacts, Shape, infer_layer
+from lctrain.shapes.facts import split_channels
+
+MAX_ELEMENTS = 2**31  # of one example between two layers
+MAX_MODELS = 32  # in one another
+NO_NAME = re.compile(r"[^A-Za-z0-9_]+")
+INTEGERS = ("int32", "int64", "uint8", "int8", "int16", "uint16", "uint32", "uint64", "bool")
+FLOATS = ("float32", "float64", "float16", "bfloat16")
+
+
+@dataclass
+class Leaf:
+    """A layer of today's model and what it was.
+
+    Args:
+        name: today's.
+        place: of the old layer, the models that hold it before it, each with its place among its siblings.
+        path: the names along it.
+        spec: today's, as configurations write it; None where there is none.
+        complete: with defaults.
+        original: class and configuration in the words of Keras 2.
+        original_type: the class as the file calls it.
+        shapes: of its inputs; None where they are not known.
+        facts: what its arithmetic gives; None where that is not known.
+        is_frozen: whether the old layer was not to be trained.
+    """
+
+    name: str
+    place: tuple[int, ...]
+    path: tuple[str, ...]
+    spec: dict[str, Any] | None
+    complete: dict[str, Any] | None
+    original: tuple[str, Mapping[str, Any]]
+    original_type: str
+    shapes: list[Shape] | None
+    facts: LayerFacts | None = None
+    is_frozen: bool = False
+
+
+@dataclass
+class Flat:
+    """A model as a flat graph.
+
+    Args:
+        name: the model's.
+        inputs: shapes without the batch, by name.
+        batch_size: where the model has a fixed one.
+        layers: today's specs with `inputs` or `shares`, in topological order.
+        outputs: names of the layers that give the model's outputs.
+        leaves: those of the layers that do not share another's weights.
+        shapes: by the name of an input or layer; None where it is not known.
+    """
+
+    name: str
+    inputs: dict[str, list[int]] = field(default_factory=dict)
+    batch_size: int | None = None
+    layers: dict[str, dict[str, Any]] = field(default_factory=dict)
+    outputs: list[str] = field(default_factory=list)
+    leaves: list[Leaf] = field(default_factory=list)
+    shapes: dict[str, Shape | None] = field(default_factory=dict)
+    original_shapes: dict[str, Any] = field(default_factory=dict)
+
+
+def flatten(source: Source, report: Report, obstacles: list[Obstacle], input_shape: Sequence[int] | None) -> Flat:
+    """Writes out an architecture.
+
+    Args:
+        source: what was read.
+        report: takes what was translated, approximated or dropped.
+        obstacles: takes what can't be carried over; the graph then has gaps.
+        input_shape: of the only input, where its sizes are not all said; None where they are.
+
+    Raises:
+        LegacyFileError: where the architecture is damaged.
+    """
+    kind, config = source.architecture["class_name"], source.architecture["config"]
+    if kind not in MODELS:
+        message = f"must be one of {', '.join(MODELS[:3])}"
+        obstacles.append(Obstacle("(model)", "class_name", describe(kind), message))
+        return Flat("model")
+    name = config.get("name") if isinstance(config, Mapping) else None
+    flat = Flat(_make_name(name if isinstance(name, str) else "model", set()))
+    writer = _Writer(source, report, obstacles, input_shape, flat)
+    outputs = writer.write_model(kind, config, (), (), None)
+    flat.outputs = [writer.as_layer(output) for output in outputs]
+    return flat
+
+
+def _make_name(name: str, taken: set[str]) -> str:
+    """A name that configurations can have and nothing else has yet.
+
+    >>> _make_name("block/conv-1", {"block_conv_1"})
+    'block_conv_1_2'
+    """
+    plain = NO_NAME.sub("_", name).strip("_")[:56]
+    plain = plain if plain[:1].isalpha() else f"layer_{plain}"
+    made, number = plain, 1
+    while made in taken:
+        number += 1
+        made = f"{plain}_{number}"
+    return made
+
+
+class _Writer:
+    """Writes out models, one into the other."""
+
+    def __init__(self, source, report, obstacles, input_shape, flat: Flat):
+        self.source, self.report, self.obstacles, self.flat = source, report, obstacles, flat
+        self.input_shape = input_shape
+        self.made: dict[tuple[int, ...], list[Leaf]] = {}  # by place
+        self.num_models = 0
+
+    def teller(self, path: Sequence[str]) -> Teller:
+        return Teller("/".join(path) or "(model)", self.report, self.obstacles)
+
+    def write_model(
+        self, kind: str, config: Any, path: tuple[str, ...], place: tuple[int, ...], arrays: list[str] | None
+    ) -> list[str]:
+        """Writes a model's layers, on given arrays or, at the top, on inputs of its own; the arrays that it gives."""
+        self.num_models += 1
+        if len(path) > MAX_MODELS or self.num_models > MAX_LAYERS:
+            raise LegacyFileError(
+                f"models must be in one another at most {MAX_MODELS} deep, {MAX_LAYERS:,} uses in all."
+            )
+        if kind == "Sequential":
+            return self._write_stack(config, path, place, arrays)
+        return self._write_graph(config, path, place, arrays)
+
+    def _write_stack(self, config: Any, path, place, arrays: list[str] | None) -> list[str]:
+        layers = layers_of(config)
+        if layers is None or not all(
+            isinstance(one, Mapping) and isinstance(one.get("class_name"), str) for one in layers
+        ):
+            raise LegacyFileError(f"model `{'/'.join(path) or 'Sequential'}` must have a list of layers.")
+        if len(layers) > MAX_LAYERS:
+            raise LegacyFileError(f"a model must have at most {MAX_LAYERS:,} layers; got {len(layers):,}.")
+        if arrays is None and layers and layers[0]["class_name"] == "Merge":
+            arrays, layers = self._write_branches(layers[0], path, place), layers
+        elif arrays is None:
+            build_shape = config.get("build_input_shape") if isinstance(config, Mapping) else None
+            arrays = [self._add_input(*_find_input(layers, build_shape), path)]
+        for i, entry in enumerate(layers):
+            if entry["class_name"] != "InputLayer":
+                arrays = self.write_layer(entry, path, (*place, i), arrays)
+        return arrays
+
+    def _write_branches(self, entry: Mapping[str, Any], path, place) -> list[str]:
+        """Keras 1's Merge as the first layer: stacks of their own, stored as if they were the model's."""
+        config = entry.get("config")
+        branches = config.get("layers") if isinstance(config, Mapping) else None
+        if not isinstance(branches, list) or not branches:
+            raise LegacyFileError("a Merge that opens a model must have `layers`, the models that it merges.")
+        arrays = []
+        for i, branch in enumerate(branches):
+            if not isinstance(branch, Mapping) or branch.get("class_name") not in MODELS:
+                raise LegacyFileError(f"`layers` of a Merge must be models; got {describe(branch)}.")
+            made = self.write_model(branch["class_name"], branch.get("config"), path, (*place, -1, i), None)
+            arrays += made
+        return arrays
+
+    def _write_graph(self, config: Any, path, place, arrays: list[str] | None) -> list[str]:
+        name = "/".join(path) or "model"
+        graph = read_graph(config, name)
+        if arrays is None:
+            arrays = []
+            for one in graph.inputs:
+                entry = graph.entries[one]
+                known = entry.get("config") if isinstance(entry.get("config"), Mapping) else {}
+                arrays.append(self._add_input(one, known, path))
+        if len(arrays) != len(graph.inputs):
+            raise LegacyFileError(f"model `{name}` must be called on {len(graph.inputs)} arrays; got {len(arrays)}.")
+        given: dict[tuple[str, int], list[str]] = {
+            (one, 0): [array] for one, array in zip(graph.inputs, arrays, strict=True)
+        }
+        places = {one: i for i, one in enumerate(graph.entries)}
+        ordered = sort_calls(graph, name)
+        for layer in set(graph.entries) - {use[0] for use in ordered} - set(graph.inputs):
+            self.teller((*path, layer)).dropped("inbound_nodes", "no call", "leads to no output of the model")
+        for layer, number in ordered:
+            call = graph.calls[layer][number]
+            reads = [self._pick(given, one, path) for one in call.reads]
+            check_arguments(call, self.teller((*path, layer)))
+            entry = {**graph.entries[layer], "name": layer}
+            given[layer, number] = self.write_layer(entry, path, (*place, places[layer]), reads)
+        return [self._pick(given, one, path) for one in graph.outputs]
+
+    def _pick(self, given, reference, path) -> str:
+        arrays = given[reference.layer, reference.call]
+        if reference.tensor >= len(arrays):
+            told = "must not be read but for its first output: states and further outputs can't be wired"
+            self.teller((*path, reference.layer)).unsupported("inbound_nodes", reference.tensor, told)
+            return arrays[0]
+        return arrays[reference.tensor]
+
+    def write_layer(self, entry: Mapping[str, Any], path, place, arrays: list[str]) -> list[str]:
+        """Writes one use of a layer or of a model."""
+        kind, config = entry["class_name"], entry.get("config")
+        name = entry.get("name")
+        if name is None and isinstance(config, Mapping):
+            name = config.get("name")
+        name = name if isinstance(name, str) else kind.lower()
+        path = (*path, name)
+        if kind in MODELS:
+            if place not in self.made:
+                self.made[place] = []
+                self.teller(path).translated("class_name", kind, "its layers stand in the model itself")
+            return self.write_model(kind, config, path, place, arrays)
+        if place in self.made:
+            return self._use_again(self.made[place], path, arrays)
+        parts = translate_layer(kind, config, self.source, self.teller(path))
+        self.made[place] = leaves = []
+        for part in parts:
+            leaves.append(self._add(part, path, place, arrays, kind))
+            arrays = [leaves[-1].name]
+        return arrays
+
+    def _use_again(self, leaves: list[Leaf], path, arrays: list[str]) -> list[str]:
+        for leaf in leaves:
+            name = self._take_name(path, is_further_use=True)
+            self.flat.layers[name] = {"shares": leaf.name, "inputs": arrays}
+            shapes = self._shapes_of(arrays)
+            facts = self._infer(leaf.complete, shapes, self.teller(path))
+            self.flat.shapes[name] = None if facts is None else facts.output_shape
+            arrays = [name]
+        return arrays
+
+    def _add(self, part: Part, path, place, arrays: list[str], original_type: str) -> Leaf:
+        teller = self.teller(path)
+        shapes = self._shapes_of(arrays)
+        name = self._take_name(path)
+        if len(arrays) > 1 and part.spec is not None and part.spec["type"] not in MERGES:
+            told = f"must read one array; states can't be wired into {part.spec['type']}"
+            teller.unsupported("inbound_nodes", len(arrays), told)
+            shapes = None
+        spec = _make_padding_explicit(part.spec, shapes)
+        complete = None if spec is None else self._complete(spec, teller)
+        facts = self._infer(complete, shapes, teller)
+        self.flat.layers[name] = {**(spec or {"type": original_type}), "inputs": arrays}
+        self.flat.shapes[name] = None if facts is None else facts.output_shape
+        if (
+            part.expected_output is not None
+            and facts is not None
+            and tuple(facts.output_shape[1:]) != part.expected_output
+        ):
+            told = f"must be what its arguments give, {facts.output_shape}"
+            teller.unsupported("output_shape", part.expected_output, told)
+        is_frozen = part.original[1].get("trainable") is False
+        leaf = Leaf(name, place, path, spec, complete, part.original, original_type, shapes, facts, is_frozen)
+        self.flat.leaves.append(leaf)
+        return leaf
+
+    def _complete(self, spec: Mapping[str, Any], teller: Teller) -> dict[str, Any] | None:
+        """The spec with defaults, where it is one that configurations may hold; else what is wrong is told."""
+        problems = check_spec(spec, "layer", "layers")
+        for problem in problems:
+            name = problem.path.partition(".")[2]
+            value = spec.get(name.split(".")[0], spec) if name else spec["type"]
+            teller.unsupported(name or "class_name", value, problem.message.split("; got")[0].rstrip("."))
+        return None if problems else with_defaults("layers", spec)
+
+    def _infer(self, complete, shapes: list[Shape] | None, teller: Teller) -> LayerFacts | None:
+        if complete is None or shapes is None:
+            return None
+        try:
+            facts = infer_layer(complete["type"], complete, shapes)
+        except (ValueError, TypeError, IndexError, KeyError, AttributeError) as error:
+            told = f"must fit its input of shape {', '.join(map(str, shapes))}: {error}"
+            teller.unsupported("config", complete["type"], told.rstrip("."))
+            return None
+        sizes = facts.output_shape[1:]
+        elements = prod(sizes) * (self.flat.batch_size or 1)
+        if any(size is None or size < 1 for size in sizes) or elements > MAX_ELEMENTS:
+            teller.unsupported("config", facts.output_shape, f"must give at most {MAX_ELEMENTS:,} numbers, and some")
+            return None
+        return facts
+
+    def _shapes_of(self, arrays: Sequence[str]) -> list[Shape] | None:
+        shapes = [self.flat.shapes[array] for array in arrays]
+        return None if None in shapes else shapes
+
+    def _take_name(self, path: Sequence[str], is_further_use: bool = False) -> str:
+        taken = {*self.flat.layers, *self.flat.inputs}
+        if len(taken) > MAX_LAYERS:
+            raise LegacyFileError(f"the model must have at most {MAX_LAYERS:,} layers, each use counted.")
+        name = _make_name(path[-1], taken)
+        if name != path[-1] and len(path) > 1:
+            name = _make_name("_".join(path), taken)
+        if name != path[-1] and not is_further_use:
+            note = f"{name}: names are letters, digits and underscores, each once"
+            self.teller(path).translated("name", path[-1], note)
+        return name
+
+    def _add_input(self, name: str, known: Mapping[str, Any], path) -> str:
+        """An input of the whole model."""
+        teller = self.teller((*path, name))
+        shape = known.get("batch_input_shape") or known.get("batch_shape")
+        batch, sizes = (shape[0], shape[1:]) if isinstance(shape, list) and shape else (None, None)
+        for field_name in ("sparse", "ragged"):
+            if known.get(field_name):
+                teller.unsupported(field_name, known[field_name], "must be false")
+        if self.input_shape is not None:
+            if self.flat.inputs:
+                raise UserError(
+                    f"`input_shape` must be left out for a model of several inputs; got {self.input_shape}."
+                )
+            sizes = self._match_given(sizes)
+        made = _make_name(name, {*self.flat.inputs, *self.flat.layers})
+        is_known = sizes is not None and all(_is_size(size) for size in sizes) and sizes != []
+        if not is_known:
+            told = "must be known sizes. Give them: --input-shape 28,28,1 or load_model(path, input_shape=(28, 28, 1))"
+            teller.unsupported("batch_input_shape", shape, told)
+        if batch is not None and not _is_size(batch):
+            teller.unsupported("batch_input_shape", shape, "must open with null or the size of a batch")
+            batch = None
+        if batch is not None and self.flat.inputs and self.flat.batch_size != batch:
+            teller.unsupported("batch_input_shape", shape, f"must have the batch of the others, {self.flat.batch_size}")
+        self.flat.batch_size = batch
+        if is_known and prod(sizes) * (batch or 1) > MAX_ELEMENTS:
+            teller.unsupported("batch_input_shape", shape, f"must be of at most {MAX_ELEMENTS:,} numbers")
+            is_known = False
+        dtype = known.get("dtype") or known.get("input_dtype")
+        if dtype in INTEGERS:
+            teller.approximated("dtype", dtype, "float32, in which whole numbers are exact up to 16,777,216")
+        elif dtype not in (None, "float32") and not isinstance(dtype, Mapping):
+            if dtype in FLOATS:
+                teller.approximated("dtype", dtype, "float32; the layers compute in dtypes of their own")
+            else:
+                teller.unsupported("dtype", dtype, "must be a dtype of numbers")
+        self.flat.inputs[made] = list(sizes) if is_known else [1]
+        self.flat.shapes[made] = (None, *sizes) if is_known else None
+        self.flat.original_shapes[made] = shape
+        return made
+
+    def _match_given(self, sizes: Any) -> list[int]:
+        given = list(self.input_shape)
+        is_open = not isinstance(sizes, list)
+        if not is_open and (
+            len(sizes) != len(given) or any(a not in (None, b) for a, b in zip(sizes, given, strict=True))
+        ):
+            raise UserError(f"`input_shape` must fit the model's own, {sizes}; got {given}.")
+        return given
+
+    def as_layer(self, array: str) -> str:
+        """An output that is an input as it stands becomes a layer's."""
+        if array not in self.flat.inputs:
+            return array
+        name = self._take_name((f"{array}_output",))
+        self.flat.layers[name] = {"type": "Activation", "activation": "linear", "inputs": [array]}
+        self.flat.shapes[name] = self.flat.shapes[array]
+        return name
+
+
+def _is_size(value: Any) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and 1 <= value < 2**31
+
+
+def _find_input(layers: Sequence[Mapping[str, Any]], build_shape: Any) -> tuple[str, Mapping[str, Any]]:
+    """Name and configuration of a stack's input: its InputLayer's, or what its first layer says of it."""
+    if not layers:
+        raise LegacyFileError("a Sequential must have a layer.")
+    config, depth = layers[0].get("config"), 0
+    name = "input"
+    entry = layers[0]
+    while entry.get("class_name") in MODELS and depth < MAX_MODELS:
+        inner = layers_of(config)
+        if not inner or not isinstance(inner[0], Mapping):
+            break
+        entry, config, depth = inner[0], inner[0].get("config"), depth + 1
+    known = dict(config) if isinstance(config, Mapping) else {}
+    if entry.get("class_name") == "InputLayer" and isinstance(known.get("name"), str):
+        name = known["name"]
+    if known.get("batch_input_shape") is None and known.get("batch_shape") is None and isinstance(build_shape, list):
+        known["batch_input_shape"] = build_shape
+    if entry.get("class_name") != "InputLayer":  # whose own dtype is not that of the layer that stands first
+        known = {
+            key: value for key, value in known.items() if key in ("batch_input_shape", "batch_shape", "input_dtype")
+        }
+    return name, known
+
+
+def _make_padding_explicit(spec: dict[str, Any] | None, shapes: list[Shape] | None) -> dict[str, Any] | None:
+    """tf.keras' "same" of local layers as pairs of zeros: kernel_size // 2 before, for ceil(size / stride) outputs."""
+    if spec is None:
+        return None
+    if isinstance(spec.get("layer"), Mapping) and shapes is not None and spec["type"] == "TimeDistributed":
+        batch, *rest = shapes[0]
+        return {**spec, "layer": _make_padding_explicit(spec["layer"], [(batch, *rest[1:])])}
+    if spec["type"] not in LOCAL or spec.get("padding") != "same" or shapes is None:
+        return spec
+    arguments = {**find_class("layers", spec["type"]).optional, **spec}
+    spatial, _ = split_channels(shapes[0], arguments)
+    pairs = []
+    for i, size in enumerate(spatial):
+        taps, stride = (arguments[name] for name in ("kernel_size", "strides"))
+        taps, stride = (one[i] if isinstance(one, list) and i < len(one) else one for one in (taps, stride))
+        if not _is_size(taps) or not _is_size(stride):
+            return spec  # which is told of its arguments
+        before, positions = taps // 2, -(-size // stride)
+        pairs.append([before, max((positions - 1) * stride + taps - size - before, 0)])
+    return {**spec, "padding": pairs}

@@ -1,0 +1,210 @@
+"""From the words of Keras 1.0 to 1.2 to those of Keras 2, layer by layer.
+
+Source: the constructors and get_config methods of Keras 1.0.6 to 1.2.2.
+"""
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from lctrain.legacy.telling import Teller
+
+DATA_FORMATS = {"tf": "channels_last", "th": "channels_first", "default": None}
+MERGE_MODES = {
+    **{"sum": "Add", "mul": "Multiply", "concat": "Concatenate", "ave": "Average", "max": "Maximum"},
+    **{"dot": "Dot", "cos": "Dot"},
+}
+RENAMED = {
+    **{"W_regularizer": "kernel_regularizer", "b_regularizer": "bias_regularizer"},
+    **{
+        "W_constraint": "kernel_constraint",
+        "b_constraint": "bias_constraint",
+        "U_regularizer": "recurrent_regularizer",
+    },
+    **{"init": "kernel_initializer", "inner_init": "recurrent_initializer", "bias": "use_bias"},
+    **{"inner_activation": "recurrent_activation", "dropout_W": "dropout", "dropout_U": "recurrent_dropout"},
+    **{"nb_filter": "filters", "border_mode": "padding", "dim_ordering": "data_format", "p": "rate", "sigma": "stddev"},
+    **{"subsample": "strides", "subsample_length": "strides", "filter_length": "kernel_size"},
+    **{"pool_length": "pool_size", "stride": "strides", "length": "size", "atrous_rate": "dilation_rate"},
+    **{"beta_init": "beta_initializer", "gamma_init": "gamma_initializer", "output_dim": "units"},
+}
+SIZES = {("nb_row", "nb_col"): "kernel_size", ("kernel_dim1", "kernel_dim2", "kernel_dim3"): "kernel_size"}
+OF_THE_INPUT = ("input_dim", "input_length", "input_dtype", "batch_input_shape")
+CLASSES = {  # those that Keras 2 calls otherwise
+    **{f"Convolution{rank}D": f"Conv{rank}D" for rank in (1, 2, 3)},
+    **{f"AtrousConvolution{rank}D": f"Conv{rank}D" for rank in (1, 2)},
+    **{
+        "Deconvolution2D": "Conv2DTranspose",
+        "SeparableConvolution2D": "SeparableConv2D",
+        "TimeDistributedDense": "Dense",
+    },
+}
+GONE = ("MaxoutDense", "Highway", "ParametricSoftplus", "SReLU", "Graph", "Siamese")
+OWN_NAMES = {  # fields that one class renames in its own way
+    "Embedding": {
+        **{"init": "embeddings_initializer", "W_regularizer": "embeddings_regularizer"},
+        **{"W_constraint": "embeddings_constraint", "output_dim": "output_dim", "input_dim": "input_dim"},
+    },
+    "PReLU": {"init": "alpha_initializer"},
+    "RepeatVector": {},
+    "UpSampling1D": {"length": "size"},
+    "SeparableConvolution2D": {
+        **{"init": "depthwise_initializer", "b_regularizer": "bias_regularizer", "b_constraint": "bias_constraint"},
+    },
+}
+
+
+def upgrade(class_name: str, config: Mapping[str, Any], teller: Teller) -> tuple[str, dict[str, Any]]:
+    """A layer's class and arguments in the words of Keras 2.
+
+    What Keras 1 computes and Keras 2 does not is told as an obstacle.
+    """
+    if class_name in GONE:
+        teller.unsupported("class_name", class_name, "must be a layer that Keras 3 still has")
+    if class_name == "Merge":
+        return _upgrade_merge(config, teller)
+    new_class = CLASSES.get(class_name, class_name)
+    if new_class != class_name:
+        teller.translated("class_name", class_name, new_class)
+    made: dict[str, Any] = {}
+    for fields, name in SIZES.items():
+        if all(field in config for field in fields):
+            made[name] = [config[field] for field in fields]
+            teller.translated(" x ".join(fields), made[name], name)
+    consumed = {field for fields in SIZES for field in fields if all(one in config for one in fields)}
+    names = RENAMED | OWN_NAMES.get(class_name, {})
+    for field, value in config.items():
+        if field in consumed:
+            continue
+        special = SPECIAL.get((class_name, field)) or SPECIAL.get(field)
+        if special is not None:
+            made |= special(field, value, teller)
+        elif field in OF_THE_INPUT and field not in OWN_NAMES.get(class_name, {}):
+            _note_input(field, value, teller)
+        elif field in names and names[field] != field:
+            teller.translated(field, value, names[field])
+            made[names[field]] = value
+        else:
+            made[field] = value
+    if new_class == "GRU":
+        made["reset_after"] = False
+    return new_class, made
+
+
+def _note_input(field: str, value: Any, teller: Teller) -> None:
+    if value is not None:
+        teller.translated(field, value, "said by the shape of the model's input")
+
+
+def _data_format(field: str, value: Any, teller: Teller) -> dict[str, Any]:
+    if value not in DATA_FORMATS:
+        teller.unsupported(field, value, "must be tf or th")
+        return {}
+    teller.translated(field, value, f"data_format: {DATA_FORMATS[value]}")
+    return {"data_format": DATA_FORMATS[value]}
+
+
+def _consume_less(field: str, value: Any, teller: Teller) -> dict[str, Any]:
+    teller.translated(field, value, "how it was computed, never what; `gpu` stored the gates' arrays as one")
+    return {}
+
+
+def _forget_bias(field: str, value: Any, teller: Teller) -> dict[str, Any]:
+    if value in ("one", "ones", "zero", "zeros"):
+        teller.translated(field, value, f"unit_forget_bias: {str(value.startswith('one')).lower()}")
+        return {"unit_forget_bias": value.startswith("one")}
+    teller.approximated(field, value, "unit_forget_bias: true; how weights are born, not what they are now")
+    return {}
+
+
+def _mode(field: str, value: Any, teller: Teller) -> dict[str, Any]:
+    if value != 0:
+        told = "must be 0, feature-wise with the moving averages; Keras 3 has no sample-wise one nor one by batch alone"
+        teller.unsupported(field, value, told)
+    else:
+        teller.translated(field, value, "feature-wise, as BatchNormalization is today")
+    return {}
+
+
+def _embedding_dropout(field: str, value: Any, teller: Teller) -> dict[str, Any]:
+    if value:
+        teller.dropped(field, value, "Keras 3's Embedding drops no rows; it acts in training alone")
+    return {}
+
+
+def _weights(field: str, value: Any, teller: Teller) -> dict[str, Any]:
+    if value is not None:
+        teller.dropped(field, value, "initial arrays; the stored ones are taken")
+    return {}
+
+
+def _output_shape(field: str, value: Any, teller: Teller) -> dict[str, Any]:
+    """Deconvolution2D's, which follows from the other arguments; whether it does is seen from the shapes."""
+    teller.translated(field, value, "follows from the input's shape, kernel_size, strides and padding")
+    return {"legacy_output_shape": value}
+
+
+def _margins(field: str, value: Any, teller: Teller) -> dict[str, Any]:
+    """Keras 1's paddings: one number per axis, or (before, after) by name or in a row."""
+    if isinstance(value, Mapping):
+        names = (
+            ("left_pad", "right_pad") if "top_pad" not in value else ("top_pad", "bottom_pad", "left_pad", "right_pad")
+        )
+        flat = [value.get(name, 0) for name in names]
+        teller.translated(field, value, "(before, after) pairs")
+        return {field: flat if len(flat) == 2 else [flat[:2], flat[2:]]}
+    if isinstance(value, list) and len(value) == 4:
+        teller.translated(field, value, "(before, after) pairs")
+        return {field: [value[:2], value[2:]]}
+    return {field: value}
+
+
+SPECIAL: dict[Any, Callable[[str, Any, Teller], dict[str, Any]]] = {
+    "dim_ordering": _data_format,
+    "consume_less": _consume_less,
+    "forget_bias_init": _forget_bias,
+    "weights": _weights,
+    ("BatchNormalization", "mode"): _mode,
+    ("Embedding", "dropout"): _embedding_dropout,
+    ("Deconvolution2D", "output_shape"): _output_shape,
+    ("ZeroPadding1D", "padding"): _margins,
+    ("ZeroPadding2D", "padding"): _margins,
+}
+
+
+def _upgrade_merge(config: Mapping[str, Any], teller: Teller) -> tuple[str, dict[str, Any]]:
+    mode = config.get("mode", "sum")
+    if config.get("mode_type", "raw") != "raw" or mode not in MERGE_MODES:
+        told = f"must be one of {', '.join(MERGE_MODES)}; other modes are code"
+        teller.unsupported("mode", mode, told)
+        return "Add", {"name": config.get("name")}
+    new_class = MERGE_MODES[mode]
+    teller.translated("mode", mode, new_class)
+    made: dict[str, Any] = {"name": config.get("name")}
+    if new_class == "Concatenate":
+        made["axis"] = config.get("concat_axis", -1)
+        teller.translated("concat_axis", made["axis"], "axis")
+    if new_class == "Dot":
+        made["axes"] = _dot_axes(config.get("dot_axes", -1))
+        teller.translated("dot_axes", config.get("dot_axes", -1), "axes")
+        made["normalize"] = mode == "cos"
+        made["legacy_cosine"] = mode == "cos"
+    for field in ("output_shape", "output_mask", "arguments", "trainable", *OF_THE_INPUT):
+        value = config.get(field)
+        if field == "trainable" or not value or field in OF_THE_INPUT:
+            continue
+        teller.translated(field, value, "follows from the inputs")
+    known = {
+        *("name", "mode", "mode_type", "concat_axis", "dot_axes", "layers", "trainable", "output_shape"),
+        *("output_shape_type", "output_mask", "output_mask_type", "arguments", "node_indices", "tensor_indices"),
+        *OF_THE_INPUT,
+    }
+    for field in set(config) - known:
+        teller.unsupported(field, config[field], "is not an argument of Merge")
+    return new_class, made
+
+
+def _dot_axes(value: Any) -> Any:
+    """An axis, or one of each input: Keras 1 has lists of lists too."""
+    if isinstance(value, list) and len(value) == 2 and all(isinstance(one, list) and len(one) == 1 for one in value):
+        return [value[0][0], value[1][0]]
+    return value

@@ -1,0 +1,94 @@
+"""From a checked configuration and arrays to a keras.Model, and to the files that an import leaves."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+import yaml
+
+from lctrain.builder import build_model
+from lctrain.errors import UserError
+from lctrain.files import write_durably, write_json
+from lctrain.legacy.errors import LegacyFileError
+from lctrain.legacy.parsing import check_whole
+from lctrain.legacy.report import Report, from_data
+from lctrain.legacy.sandbox import Parsed, check_folder
+
+
+@dataclass(frozen=True)
+class Imported:
+    """An old model as today's.
+
+    Args:
+        model: of today's layers, not compiled, with the old weights.
+        config: as a file of conf/model holds it.
+        report: what was translated, approximated or dropped.
+    """
+
+    model: keras.Model
+    config: dict[str, Any]
+    report: Report
+
+
+def build(parsed: Parsed) -> Imported:
+    """The model of what the child process found, with its weights.
+
+    Raises:
+        LegacyFileError: where Keras refuses what was found, or its layers have other arrays.
+    """
+    model = build_model(check_whole(parsed.result["model"]), must_fit_task=False)
+    for layer in _layers(model):
+        arrays = parsed.arrays(layer.name)
+        variables = _stored_variables(layer)
+        shapes = [tuple(variable.shape) for variable in variables]
+        if shapes != [array.shape for array in arrays]:
+            got = [array.shape for array in arrays]
+            raise LegacyFileError(f"layer `{layer.name}` must have arrays of the shapes {shapes}; got {got}.")
+        for variable, array in zip(variables, arrays, strict=True):
+            variable.assign(array)
+    return Imported(model, dict(parsed.result["model"]), from_data(parsed.result["report"]))
+
+
+def _layers(model: keras.Model) -> list[keras.layers.Layer]:
+    return [layer for layer in model.layers if not isinstance(layer, keras.layers.InputLayer)]
+
+
+def _stored_variables(layer: keras.layers.Layer) -> list[keras.Variable]:
+    """The weights of a layer but for what a stateful one carries from batch to batch."""
+    states = set()
+    for each in [layer, *layer._flatten_layers(include_self=False)]:
+        states |= {id(state) for state in keras.tree.flatten(getattr(each, "states", None)) if state is not None}
+    return [variable for variable in layer.weights if id(variable) not in states]
+
+
+def save(imported: Imported, folder: Path) -> None:
+    """Writes the model, its configuration and the report into a folder, under names that no file chooses.
+
+    Raises:
+        UserError: a folder that holds something already, or can't be written.
+    """
+    check_folder(folder)
+    report = imported.report
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        imported.model.save(folder / "model.keras")
+        text = _heading(imported) + yaml.safe_dump(imported.config, sort_keys=False, default_flow_style=None, width=110)
+        write_durably(folder / "model.yaml", lambda file: file.write(text.encode()))
+        write_durably(folder / "report.txt", lambda file: file.write(report.as_text().encode()))
+        write_json(folder / "report.json", report.as_data())
+    except OSError as error:
+        raise UserError(
+            f"`out` must be a folder that can be written; got {str(folder)!r} ({error.strerror})."
+        ) from error
+
+
+def _heading(imported: Imported) -> str:
+    """Comment lines: how the file is used."""
+    number = sum(int(np.prod(weight.shape)) for weight in imported.model.weights)
+    return (
+        "# Put it into a folder model/ of your own configurations, and start from its weights:\n"
+        "# python -m lctrain --config-dir my_configs model=NAME init_from=model.keras\n"
+        f"# Imported from a model of {imported.report.source['written by']}. {number:,} parameters.\n"
+    )

@@ -1,0 +1,112 @@
+"""Initializers, regularizers, constraints, activations and dtypes of old configurations as specs of today's."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from lctrain.config.allowlist import activations, find_class
+from lctrain.config.arguments import PRECISIONS
+from lctrain.legacy.telling import Teller
+
+OFF_THE_LIST = "must be of Keras' own classes, which configurations may name"
+NAMES_OF_KERAS_1 = {  # what strings of Keras 1 stand for
+    "initializers": {
+        **{"uniform": "RandomUniform", "normal": "RandomNormal", "zero": "Zeros", "one": "Ones"},
+    },
+    "regularizers": {"WeightRegularizer": "L1L2", "L1L2Regularizer": "L1L2"},
+    "constraints": {"maxnorm": "MaxNorm", "nonneg": "NonNeg", "unitnorm": "UnitNorm"},
+}
+FIELDS_OF_KERAS_1 = {"m": "max_value"}  # of constraints
+OWN_FIELDS = ("dtype", "name", "partition_info", "verify_shape")  # of old objects, which say nothing of the numbers
+FAMILY = {  # VarianceScaling's names, by (scale, mode, distribution)
+    (1.0, "fan_avg", "uniform"): "GlorotUniform",
+    (1.0, "fan_avg", "normal"): "GlorotNormal",
+    (1.0, "fan_avg", "truncated_normal"): "GlorotNormal",
+    (1.0, "fan_in", "uniform"): "LecunUniform",
+    (1.0, "fan_in", "normal"): "LecunNormal",
+    (1.0, "fan_in", "truncated_normal"): "LecunNormal",
+    (2.0, "fan_in", "uniform"): "HeUniform",
+    (2.0, "fan_in", "normal"): "HeNormal",
+    (2.0, "fan_in", "truncated_normal"): "HeNormal",
+}
+HARD_SIGMOID = "legacy_hard_sigmoid"
+ACTIVATION_NAMES = {"hard_sigmoid": HARD_SIGMOID, "swish": "silu"}
+
+
+def translate_object(group: str, field: str, value: Any, teller: Teller) -> Any:
+    """The spec of an initializer, regularizer or constraint; None where there is none."""
+    if value is None:
+        return None
+    name, config = _split(value)
+    if group == "regularizers" and name == "EigenvalueRegularizer":
+        teller.dropped(field, value, "Keras 3 has no such penalty; it acts in training alone")
+        return None
+    entry = find_class(group, NAMES_OF_KERAS_1.get(group, {}).get(name, name))
+    is_custom = isinstance(value, Mapping) and value.get("registered_name") not in (None, name)
+    if entry is None or is_custom:
+        teller.unsupported(field, value, OFF_THE_LIST)
+        return None
+    spec = {"type": entry.name}
+    for key, part in config.items():
+        known = FIELDS_OF_KERAS_1.get(key, key)
+        if known in entry.arguments:
+            spec[known] = part
+        elif key not in OWN_FIELDS:
+            teller.unsupported(f"{field}.{key}", part, f"is not an argument of {entry.name}")
+    return _simplify(group, spec)
+
+
+def _split(value: Any) -> tuple[Any, Mapping[str, Any]]:
+    """Class name and arguments, of `{class_name, config}`, Keras 1's `{name, ...}` or a name alone."""
+    if not isinstance(value, Mapping):
+        return value, {}
+    if "class_name" in value:
+        config = value.get("config")
+        return value["class_name"], config if isinstance(config, Mapping) else {}
+    return value.get("name"), {key: part for key, part in value.items() if key != "name"}
+
+
+def _simplify(group: str, spec: dict[str, Any]) -> Any:
+    """The shorter name of the same object."""
+    if spec["type"] == "VarianceScaling":
+        key = spec.get("scale", 1.0), spec.get("mode", "fan_in"), spec.get("distribution", "truncated_normal")
+        name = FAMILY.get(key) if all(isinstance(part, int | float | str) for part in key) else None
+        if name is not None:
+            seed = {} if spec.get("seed") is None else {"seed": spec["seed"]}
+            return {"type": name, **seed}
+    if spec["type"] == "L1L2" and {"l1", "l2"} <= set(spec):
+        kept = {name: spec[name] for name in ("l1", "l2") if spec[name] != 0}
+        if not kept:
+            return None
+        if len(kept) == 1:
+            return {"type": next(iter(kept)).upper(), **kept}
+    return spec
+
+
+def translate_activation(field: str, value: Any, teller: Teller) -> Any:
+    """The name of an activation that computes the same; None where there is none."""
+    if value is None:
+        return None
+    if isinstance(value, Mapping) and value.get("class_name") == "function" and value.get("registered_name") is None:
+        value = value.get("config")
+    name = ACTIVATION_NAMES.get(value, value) if isinstance(value, str) else None
+    if name not in activations():
+        teller.unsupported(field, value, "must be one of Keras' own activations, by its name")
+        return None
+    if name == HARD_SIGMOID:
+        teller.translated(field, value, f"{HARD_SIGMOID}: Keras 3's hard_sigmoid is another function")
+    elif name != value:
+        teller.translated(field, value, name)
+    return name
+
+
+def translate_dtype(field: str, value: Any, teller: Teller) -> str | None:
+    """The dtype policy; None for float32, today's default."""
+    if isinstance(value, Mapping):
+        config = value.get("config")
+        value = config.get("name") if isinstance(config, Mapping) else value
+    if value in (None, "float32"):
+        return None
+    if value not in PRECISIONS:
+        teller.unsupported(field, value, f"must be one of {', '.join(PRECISIONS)}")
+        return None
+    return value

@@ -1,0 +1,218 @@
+"""From files to a checked configuration and today's arrays, without Keras: what the child process does."""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from lctrain.config import Config, validate
+from lctrain.config.allowlist import find_class, nested_group
+from lctrain.errors import ConfigError
+from lctrain.legacy.assignment import assign
+from lctrain.legacy.errors import LegacyFileError, Obstacle, UnsupportedKerasConfigurationError
+from lctrain.legacy.flattening import Flat, Leaf, flatten
+from lctrain.legacy.report import MODEL, Report
+from lctrain.legacy.source import Source, read_source
+from lctrain.legacy.telling import Teller
+
+WEIGHTS = "weights.bin"
+RESULT = "result.json"
+EXTRAS = {
+    "optimizer_weights": "the optimizer's state is not carried over; training starts with a fresh one",
+    "training_config": "how the model was trained is not carried over; the configuration says how it is to be",
+}
+KINDS_OF_OUTPUT = {2: "feed_forward", 3: "recurrent", 4: "convolutional", 5: "convolutional_3d"}  # by axes
+SIZES = ("kernel_size", "strides", "dilation_rate", "pool_size", "size")  # one number where all axes have the same
+
+
+@dataclass(frozen=True)
+class Request:
+    """What is to be imported.
+
+    Args:
+        path: of the file.
+        weights: of a second file, with the weights; None where the first has them.
+        input_shape: of the only input, where the file leaves sizes open.
+        backend: where the file does not say it.
+        strict: whether all that is lost is an obstacle.
+        must_build: whether the arrays are to be written; else obstacles are told as text.
+    """
+
+    path: str
+    weights: str | None = None
+    input_shape: list[int] | None = None
+    backend: str | None = None
+    strict: bool = False
+    must_build: bool = True
+
+
+def parse(request: Request, folder: Path) -> None:
+    """Reads an old model, checks it whole, and writes `result.json` and today's arrays into a folder.
+
+    Raises:
+        UserError: one of this room's errors, or of the files.
+    """
+    weights = None if request.weights is None else Path(request.weights)
+    source = read_source(Path(request.path), weights, request.backend)
+    report, obstacles = Report(_introduce(request, source)), []
+    teller = Teller(MODEL, report, obstacles)
+    for name, value in source.extras.items():
+        teller.dropped(name, value, EXTRAS[name])
+    flat = flatten(source, report, obstacles, request.input_shape)
+    if source.arrays is None and request.must_build:
+        told = "holds an architecture without weights. Give them: --weights WEIGHTS.h5"
+        raise LegacyFileError(f"{request.path} {told}, or load_model(path, weights=...).")
+
+    def tell(path: Sequence[str]) -> Teller:
+        return Teller("/".join(path), report, obstacles)
+
+    found = list(assign(flat.leaves, source, tell)) if source.arrays is not None and not obstacles else []
+    if request.strict:
+        obstacles += [
+            Obstacle(line.layer, line.field, line.value, f"is lost under --strict ({line.kind}: {line.note})")
+            for line in report.losses
+        ]
+    if request.must_build and obstacles:
+        raise UnsupportedKerasConfigurationError(obstacles)
+    for leaf, layout, arrays in found:
+        if layout.arguments is not None:
+            flat.layers[leaf.name] |= layout.arguments([array.read() for array in arrays])
+    index = _write_arrays(found, folder / WEIGHTS) if request.must_build else {}
+    model = write_config(flat)
+    if not obstacles:
+        check_whole(model)
+    result = {
+        "model": model,
+        "weights": index,
+        "report": report.as_data(),
+        "problems": [str(obstacle) for obstacle in obstacles],
+        "keras_major": source.keras_major,
+        "layers": [_describe(leaf, flat) for leaf in flat.leaves],
+        "input_shapes": flat.original_shapes,
+    }
+    (folder / RESULT).write_text(json.dumps(result), encoding="utf-8")
+
+
+def _introduce(request: Request, source: Source) -> dict[str, Any]:
+    who = "tf.keras" if source.is_tf_keras else "Keras"
+    return {
+        "file": request.path,
+        "weights": request.weights or (None if source.arrays is None else request.path),
+        "written by": f"{who} {source.keras_version or source.keras_major}",
+        "keras_version": source.keras_version,
+        "backend": source.backend,
+    }
+
+
+def _describe(leaf: Leaf, flat: Flat) -> dict[str, Any]:
+    shape = flat.shapes.get(leaf.name)
+    dtype = (leaf.spec or {}).get("dtype") or "float32"
+    return {
+        "name": "/".join(leaf.path),
+        "type": None if leaf.spec is None else leaf.spec["type"],
+        "original_type": leaf.original_type,
+        "output_shape": None if shape is None else list(shape),
+        "output_type": None if shape is None else KINDS_OF_OUTPUT.get(len(shape), f"{len(shape)} axes"),
+        "dtype": dtype,
+        "parameters": None if leaf.facts is None else leaf.facts.parameters,
+    }
+
+
+def _write_arrays(found, path: Path) -> dict[str, list[list[Any]]]:
+    """Today's arrays one behind the other in a file; where each starts, its dtype and shape, by layer."""
+    index: dict[str, list[list[Any]]] = {}
+    with path.open("wb") as file:
+        for leaf, layout, stored in found:
+            if layout.arguments is not None:
+                continue
+            arrays = [array.read() for array in stored]
+            entries = index.setdefault(leaf.name, [])
+            for array in layout.convert(arrays):
+                file.write(b"\0" * (-file.tell() % 64))
+                entries.append([file.tell(), array.dtype.str, list(array.shape)])
+                np.ascontiguousarray(array).tofile(file)
+            del arrays
+    return index
+
+
+def write_config(flat: Flat) -> dict[str, Any]:
+    """The model as a file of conf/model: defaults and wires to the layer above are left out."""
+    above = list(flat.inputs) if len(flat.inputs) == 1 else None
+    layers = {}
+    for name, spec in flat.layers.items():
+        layers[name] = _shorten(spec)
+        reads = spec["inputs"]
+        if reads != above:
+            layers[name]["inputs"] = reads[0] if len(reads) == 1 else reads
+        above = [name]
+    model: dict[str, Any] = {"name": flat.name, "inputs": flat.inputs, "layers": layers}
+    if flat.outputs != above:
+        model["outputs"] = flat.outputs
+    if flat.batch_size is not None:
+        model["batch_size"] = flat.batch_size
+    return model
+
+
+def _shorten(spec: Mapping[str, Any], group: str = "layers") -> dict[str, Any]:
+    entry = find_class(group, spec["type"]) if "type" in spec else None
+    short = {}
+    for name, value in spec.items():
+        if name == "inputs":
+            continue
+        if name in ("layer", "backward_layer") and isinstance(value, Mapping):
+            value = _shorten(value)
+        kind = nested_group(name)
+        if kind is not None and kind != "layers" and isinstance(value, Mapping):
+            value = _shorten_object(kind, value)
+        if name in SIZES and isinstance(value, list) and value and all(one == value[0] for one in value):
+            value = value[0]
+        is_required = entry is None or name == "type" or name in entry.required
+        if is_required or not _is_default(name, value, entry.optional.get(name)):
+            short[name] = value
+    return short
+
+
+def _shorten_object(group: str, spec: Mapping[str, Any]) -> Any:
+    """An initializer or its like: its name, where all its arguments have their defaults."""
+    short = _shorten(spec, group)
+    return short["type"] if len(short) == 1 and group != "cells" else short
+
+
+def _is_default(name: str, value: Any, default: Any) -> bool:
+    if name == "activation" and value == "linear" and default in (None, "linear"):
+        return True
+    if name == "data_format" and value == "channels_last":
+        return True
+    if name.endswith("_initializer") and isinstance(value, str) and isinstance(default, str):
+        return find_class("initializers", value) is find_class("initializers", default)
+    return value == default and type(value) is type(default)
+
+
+def check_whole(model: Mapping[str, Any]) -> Config:
+    """The model in a whole, valid configuration.
+
+    Raises:
+        LegacyFileError: where configurations can't hold it.
+    """
+    data = {"name": "synthetic", "input_shape": [1], "num_examples": 10, "num_classes": 2}
+    batch_size = model.get("batch_size") or 32
+    whole = {
+        "model": model,
+        "data": {**data, "validation_fraction": 0.1, "test_fraction": 0.1},
+        "optimizer": {"type": "SGD"},
+        "training": {"name": "none", "epochs": 1, "batch_size": batch_size, "progress": "none", "metrics": {}},
+        "device": {"name": "auto"},
+        "tracking": {"name": "local", "experiment": "none", "folder": "."},
+        "implementation": "auto",
+        "data_format": "channels_last",
+        "precision": "float32",
+        "jit_compile": False,
+        "seed": 0,
+    }
+    try:
+        return validate(whole)
+    except ConfigError as error:
+        raise LegacyFileError(f"the model can't be said in a configuration: {error}") from error

@@ -1,0 +1,101 @@
+"""Runs the reading of a stranger's file in a process of its own, under limits; what comes back is JSON and numbers."""
+
+import json
+import os
+import tempfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from lctrain.errors import UserError
+from lctrain.jobs import run_module, tell_death
+from lctrain.legacy.errors import LegacyFileError, UnsafeFileError, from_data
+from lctrain.legacy.parsing import RESULT, WEIGHTS, Request
+
+SECONDS = 20.0  # for any file
+BYTES_PER_SECOND = 2**24  # and for each so many bytes one more: disks and these machines are faster
+MEMORY = 3 * 2**29  # of address space, for any file
+MEMORY_PER_BYTE = 4
+FILE_SIZE = 2**20
+GROWTH = 64  # of today's arrays over the file
+
+
+@dataclass(frozen=True)
+class Parsed:
+    """What the child process found.
+
+    Args:
+        result: as `parse` wrote it.
+        folder: that holds the arrays, as long as the caller's `with` lasts.
+    """
+
+    result: Mapping[str, Any]
+    folder: Path
+
+    def arrays(self, layer: str) -> list[np.ndarray]:
+        """Today's arrays of a layer, mapped from the file, read-only."""
+        return [self._array(*entry) for entry in self.result["weights"].get(layer, [])]
+
+    def _array(self, offset: int, dtype: str, shape: list[int]) -> np.ndarray:
+        if 0 in shape:
+            return np.zeros(shape, dtype)
+        return np.memmap(self.folder / WEIGHTS, np.dtype(dtype), "r", offset, tuple(shape))
+
+
+@contextmanager
+def parsed(request: Request) -> Iterator[Parsed]:
+    """What a child process makes of a request; the files that it left are removed at the end.
+
+    Raises:
+        UserError: what is wrong with the file, or that the process died over it.
+    """
+    size = sum(_size(path) for path in (request.path, request.weights) if path is not None)
+    limits = {
+        "memory": MEMORY + MEMORY_PER_BYTE * size,
+        "cpu_seconds": int(SECONDS + size / BYTES_PER_SECOND),
+        "file_size": FILE_SIZE * GROWTH + GROWTH * size,
+    }
+    with tempfile.TemporaryDirectory(prefix="lctrain-import-") as name:
+        folder = Path(name)
+        content = json.dumps({**asdict(request), "limits": limits})
+        (folder / "request.json").write_text(content, encoding="utf-8")
+        log = folder / "log"
+        timeout = SECONDS + size / BYTES_PER_SECOND
+        quiet = {"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1", "HDF5_PLUGIN_PRELOAD": "::"}
+        exit_code, _ = run_module("lctrain.legacy.child", [folder], log, timeout, quiet)
+        if (folder / "error.json").is_file():
+            raise from_data(_read(folder / "error.json"))
+        if exit_code is None:
+            raise UnsafeFileError(f"{request.path} is damaged or hostile: reading it took longer than {timeout:.0f} s.")
+        if exit_code != 0 or not (folder / RESULT).is_file():
+            _, reason = tell_death(exit_code, log)
+            raise LegacyFileError(f"{request.path} is damaged: the process that read it was {reason[:300]}.")
+        yield Parsed(_read(folder / RESULT), folder)
+
+
+def check_folder(folder: Path) -> None:
+    """Refuses what is no empty folder.
+
+    Raises:
+        UserError: names it.
+    """
+    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        raise UserError(
+            f"`out` must be a new or empty folder; got {str(folder)!r}, which holds something. Choose another."
+        )
+
+
+def _read(path: Path) -> Any:
+    return json.loads(path.read_text(encoding="utf-8"))
+
+
+def _size(path: str) -> int:
+    try:
+        return os.stat(path).st_size
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise UserError(f"{path[:300]!r} must be a file that is there: {reason}.") from error

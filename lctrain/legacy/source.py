@@ -1,0 +1,185 @@
+"""An old model's files: what they are, who wrote them, their architecture and their arrays."""
+
+import stat
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from lctrain.errors import UserError
+from lctrain.legacy.documents import MAX_TEXT, read_json, read_yaml
+from lctrain.legacy.errors import LegacyFileError, UnsafeFileError, describe
+from lctrain.legacy.hdf5 import StoredArray, StoredFile
+
+HDF5 = b"\x89HDF\r\n\x1a\n"
+OFFSETS = (0, 512, 1024, 2048, 4096)  # where HDF5's signature may stand
+OTHERS = {  # by their first bytes
+    b"PK\x03\x04": "a zip archive. What Keras 3 and late tf.keras save as .keras, keras.saving.load_model opens; save"
+    " others as .h5 with the Keras that wrote them",
+    b"\x80": "a pickle, which runs code when it is opened",
+}
+BACKENDS = ("tensorflow", "theano")
+KERAS_1_FIELDS = {"nb_filter", "border_mode", "inner_init", "W_regularizer", "init", "p", "output_dim", "dim_ordering"}
+KERAS_2_FIELDS = {"kernel_initializer", "filters", "units", "rate", "padding", "data_format", "dtype"}
+
+
+@dataclass(frozen=True)
+class Source:
+    """An old model as its files hold it.
+
+    Args:
+        architecture: `class_name` and `config`.
+        keras_version: as written; None before Keras 1.0.8 or so.
+        keras_major: 1 or 2; tf.keras is 2.
+        backend: as written or told; None where nobody says so.
+        arrays: by the name of the layer that they stand under, in the order in which that was saved, with the names
+            that the layer gave them; None without weights.
+        extras: what else the file holds, by name: the optimizer's arrays and the training's settings.
+    """
+
+    architecture: Mapping[str, Any]
+    keras_version: str | None
+    keras_major: int
+    backend: str | None
+    arrays: dict[str, list[tuple[str, StoredArray]]] | None
+    extras: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def version(self) -> tuple[int, ...]:
+        """The numbers of the version, as far as they are numbers."""
+        parts = (self.keras_version or f"{self.keras_major}").split("-")[0].split(".")
+        return tuple(int(part) for part in parts if part.isdecimal() and len(part) < 6)
+
+    @property
+    def is_tf_keras(self) -> bool:
+        """Whether tf.keras wrote it: its versions end in -tf, and Keras itself stopped at 2.3."""
+        return self.keras_major == 2 and ((self.keras_version or "").endswith("-tf") or self.version >= (2, 4))
+
+
+def read_source(path: Path, weights: Path | None = None, backend: str | None = None) -> Source:
+    """Reads what there is of a model.
+
+    Args:
+        path: a whole-model HDF5 file, or an architecture as JSON or YAML.
+        weights: an HDF5 file of weights; None where `path` has them.
+        backend: under which the model was trained, where the file does not say so: tensorflow or theano.
+
+    Raises:
+        UserError: files that are not there, or not such files.
+        UnsafeFileError, LegacyFileError: as `StoredFile`.
+    """
+    if backend is not None and backend not in BACKENDS:
+        raise UserError(f"`backend` must be one of {', '.join(BACKENDS)}; got {backend!r}.")
+    kind = _find_kind(path)
+    if kind == "HDF5":
+        file = StoredFile(path)
+        text = file.text("/", "model_config")
+        if text is None:
+            told = "holds weights alone. Give the model's architecture, JSON or YAML, and this file as its weights"
+            raise UserError(f"{path} {told}: python -m lctrain import MODEL.json --weights {path}.")
+        architecture, holder = read_json(text, "`model_config`"), file
+    else:
+        text = path.read_text(encoding="utf-8", errors="strict") if kind == "text" else ""
+        is_json = text.lstrip().startswith("{")
+        architecture, holder = (read_json if is_json else read_yaml)(text, str(path)), None
+    if not isinstance(architecture, Mapping) or not {"class_name", "config"} <= set(architecture):
+        expected = "must hold a mapping of `class_name` and `config`, as Keras' to_json and save wrote it"
+        raise LegacyFileError(f"the architecture in {path} {expected}; got {describe(architecture)}.")
+    if weights is not None:
+        if _find_kind(weights) != "HDF5":
+            raise UserError(f"`weights` must be an HDF5 file; got {str(weights)!r}.")
+        holder = StoredFile(weights)
+    return _collect(architecture, holder, backend)
+
+
+def _collect(architecture: Mapping[str, Any], holder: StoredFile | None, backend: str | None) -> Source:
+    group = None if holder is None else "/model_weights" if "/model_weights" in holder.groups else "/"
+    version, written = (architecture.get(name) for name in ("keras_version", "backend"))
+    extras = {}
+    if holder is not None:
+        version = version or holder.text("/", "keras_version") or holder.text(group, "keras_version")
+        written = holder.text("/", "backend") or holder.text(group, "backend") or written
+        if "/optimizer_weights" in holder.groups:
+            arrays = [path for path in holder.arrays if path.startswith("/optimizer_weights/")]
+            extras["optimizer_weights"] = f"{len(arrays)} arrays"
+        if holder.text("/", "training_config") is not None:
+            extras["training_config"] = "loss, metrics and optimizer"
+    version = None if version is None else str(version)[:50]
+    major = _find_major(version, architecture)
+    backend = backend or (None if written is None else str(written)[:50])
+    return Source(architecture, version, major, backend, holder and _list_arrays(holder, group), extras)
+
+
+def _find_major(version: str | None, architecture: Mapping[str, Any]) -> int:
+    if version is None or not version[:1].isdecimal():
+        fields = _fields(architecture)
+        return 2 if fields & KERAS_2_FIELDS and not fields & KERAS_1_FIELDS - KERAS_2_FIELDS else 1
+    major = version.split(".")[0]
+    if major not in ("1", "2"):
+        fix = "keras.saving.load_model opens what Keras 3 wrote" if major == "3" else "It was before such files"
+        raise UserError(f"`keras_version` must be 1 or 2; got {version!r}. {fix}.")
+    return int(major)
+
+
+def _fields(value: Any) -> set[str]:
+    """All keys in a value, whose nesting is bounded."""
+    parts = value.values() if isinstance(value, Mapping) else value if isinstance(value, list) else ()
+    own = {key for key in value if isinstance(key, str)} if isinstance(value, Mapping) else set()
+    return own.union(*map(_fields, parts))
+
+
+def _list_arrays(holder: StoredFile, group: str) -> dict[str, list[tuple[str, StoredArray]]]:
+    """The arrays of each layer that has some, in the order of the file."""
+    found: dict[str, list[tuple[str, StoredArray]]] = {}
+    for layer in holder.names(group, "layer_names"):
+        path = f"{group.rstrip('/')}/{layer}"
+        if path not in holder.groups:
+            raise LegacyFileError(f"`{group}` must hold the group {describe(layer)}, which it lists; there is none.")
+        names = holder.names(path, "weight_names")
+        if layer in found:
+            raise LegacyFileError(f"`layer_names` of `{group}` must name each layer once; got {describe(layer)} twice.")
+        if len(set(names)) < len(names):
+            raise LegacyFileError(f"`weight_names` of `{path}` must name each array once.")
+        if names:
+            found[layer] = [(name, holder.array_at(path, name)) for name in names]
+    top = f"{group.rstrip('/')}/top_level_model_weights"
+    if top in holder.groups and top.rsplit("/", 1)[1] not in found and holder.names(top, "weight_names"):
+        raise UserError(f"`{top}` holds weights of a model of its own class, which can't be imported.")
+    return found
+
+
+def _find_kind(path: Path) -> str:
+    """HDF5 or text; a UserError for anything else."""
+    try:
+        mode = path.stat().st_mode
+    except (OSError, ValueError) as error:
+        raise UserError(
+            f"{str(path)[:300]!r} must be a file that is there: {getattr(error, 'strerror', error)}."
+        ) from error
+    if stat.S_ISDIR(mode):
+        fix = "A SavedModel is no such file: save it as .h5 with the tf.keras that wrote it"
+        raise UserError(f"{path} must be a file: HDF5, JSON or YAML; got a folder. {fix}.")
+    if not stat.S_ISREG(mode):
+        raise UserError(f"{path} must be a plain file: HDF5, JSON or YAML.")
+    size = path.stat().st_size
+    try:
+        with path.open("rb") as file:
+            start = file.read(8)
+            for offset in OFFSETS:
+                file.seek(offset)
+                if file.read(8) == HDF5:
+                    return "HDF5"
+    except OSError as error:
+        raise UserError(f"{path} must be readable: {error.strerror}.") from error
+    for signature, kind in OTHERS.items():
+        if start.startswith(signature):
+            raise UnsafeFileError(f"{path} must be HDF5, JSON or YAML; got {kind}.")
+    if size == 0:
+        raise LegacyFileError(f"{path} must be HDF5, JSON or YAML; it is empty.")
+    if size > MAX_TEXT:
+        raise LegacyFileError(f"{path} must be HDF5, or JSON or YAML of at most 16 MiB; got {size:,} bytes of neither.")
+    try:
+        path.read_text(encoding="utf-8")
+    except UnicodeDecodeError as error:
+        raise LegacyFileError(f"{path} must be HDF5, JSON or YAML; got other bytes: {error}.") from error
+    return "text"
