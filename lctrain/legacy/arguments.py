@@ -388,6 +388,8 @@ FIELDS: dict[tuple[str, str], Callable[[_Reading, str, Any], Arguments]] = {
         )
     },
     **{("MultiHeadAttention", f"{name}_shape"): _absorb(FOUND_ANEW) for name in ("query", "key", "value")},
+    ("MultiHeadAttention", "softmax_robust_masking"): _absorb("matters to masked rows alone"),
+    ("Softmax", "robust_masking"): _absorb("matters to masked rows alone"),
     ("Attention", "causal"): _require(None, False, note="", message="must be false"),
     ("AdditiveAttention", "causal"): _require(None, False, note="", message="must be false"),
     ("TimeDistributed", "layer"): _nested_layer,

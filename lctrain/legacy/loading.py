@@ -41,7 +41,7 @@ def build(parsed: Parsed) -> Imported:
     model = build_model(check_whole(parsed.result["model"]), must_fit_task=False)
     for layer in _layers(model):
         arrays = parsed.arrays(layer.name)
-        variables = _stored_variables(layer)
+        variables = stored_variables(layer)
         shapes = [tuple(variable.shape) for variable in variables]
         if shapes != [array.shape for array in arrays]:
             got = [array.shape for array in arrays]
@@ -55,7 +55,7 @@ def _layers(model: keras.Model) -> list[keras.layers.Layer]:
     return [layer for layer in model.layers if not isinstance(layer, keras.layers.InputLayer)]
 
 
-def _stored_variables(layer: keras.layers.Layer) -> list[keras.Variable]:
+def stored_variables(layer: keras.layers.Layer) -> list[keras.Variable]:
     """The weights of a layer but for what a stateful one carries from batch to batch."""
     states = set()
     for each in [layer, *layer._flatten_layers(include_self=False)]:

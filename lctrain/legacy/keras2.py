@@ -1,0 +1,262 @@
+"""Today's layers in the words of Keras 2, as tf_keras reads them; what it can't compute alike is refused by name."""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cache
+from importlib.resources import files
+from typing import Any
+
+import keras
+import numpy as np
+
+from lctrain.config.allowlist import classes
+from lctrain.layers import OWN_ACTIVATIONS, BaseLocallyConnected
+from lctrain.legacy.errors import Obstacle
+from lctrain.legacy.report import Report
+from lctrain.legacy.telling import Teller
+
+RENAMED = {("LeakyReLU", "negative_slope"): "alpha"}
+ACTIVATIONS = {"legacy_hard_sigmoid": "hard_sigmoid", "silu": "swish"}
+OTHERWISE = {"hard_sigmoid": "Keras 2 computes another function by this name"}
+LOCAL_ARGUMENTS = (
+    *("name", "trainable", "filters", "kernel_size", "strides", "data_format", "activation"),
+    *("kernel_initializer", "bias_initializer", "kernel_regularizer", "bias_regularizer", "activity_regularizer"),
+    *("kernel_constraint", "bias_constraint"),
+)
+INPUTS = ("query", "value", "key")  # of MultiHeadAttention, whose shapes are part of its configuration there
+NO_LOSS = (None, False, {}, [])  # what an argument that Keras 2 lacks may be without being told
+
+
+@dataclass
+class OldLayer:
+    """A layer in the words of Keras 2.
+
+    Args:
+        class_name: its class.
+        config: its arguments.
+        arrays: its weights in their order there, with their names.
+    """
+
+    class_name: str
+    config: dict[str, Any]
+    arrays: list[tuple[str, np.ndarray]] = field(default_factory=list)
+
+
+@cache
+def known() -> dict[str, Any]:
+    """What tf_keras has of what configurations may name."""
+    return json.loads(files("lctrain.legacy").joinpath("tf_keras.json").read_text())
+
+
+def write_layer(layer: keras.layers.Layer, report: Report, obstacles: list[Obstacle]) -> list[OldLayer]:
+    """The layers of Keras 2, one behind the other, that compute what a layer does: a padding may come first."""
+    teller = Teller(layer.name, report, obstacles)
+    if isinstance(layer, BaseLocallyConnected):
+        return write_local(layer, teller)
+    if isinstance(layer, keras.layers.TimeDistributed) and isinstance(layer.layer, BaseLocallyConnected):
+        made = write_local(layer.layer, teller.of(layer.layer.name))
+        wrapped = [OldLayer("TimeDistributed", _wrap(one, layer, i), one.arrays) for i, one in enumerate(made)]
+        wrapped[-1].config["name"] = layer.name
+        return wrapped
+    config = _write_config(type(layer).__name__, layer.get_config(), teller)
+    if isinstance(layer, keras.layers.MultiHeadAttention):
+        built = layer.get_build_config()["shapes_dict"]
+        config |= {f"{name}_shape": list(built.get(f"{name}_shape") or built["value_shape"]) for name in INPUTS}
+    return [OldLayer(type(layer).__name__, config, _name_arrays(layer))]
+
+
+def _wrap(one: OldLayer, layer: keras.layers.Layer, number: int) -> dict[str, Any]:
+    inner = {"class_name": one.class_name, "config": one.config}
+    return {"name": f"{layer.name}_{number}", "trainable": layer.trainable, "dtype": "float32", "layer": inner}
+
+
+def _write_config(class_name: str, config: Mapping[str, Any], teller: Teller) -> dict[str, Any]:
+    arguments = known()["layers"].get(class_name, known()["cells"].get(class_name))
+    if arguments is None:
+        teller.unsupported("class_name", class_name, "must be a layer that Keras 2 has")
+        return {"name": config.get("name")}
+    defaults = {**classes("layers"), **classes("cells")}[class_name].optional
+    made = {}
+    for name, value in config.items():
+        new_name = RENAMED.get((class_name, name), name)
+        if name in ("layer", "backward_layer", "cell"):
+            made[name] = _write_nested(value, teller)
+        elif name == "cells":
+            made[name] = [_write_nested(one, teller) for one in value]
+        elif name == "dtype":
+            made[name] = write_dtype(value, teller)
+        elif new_name in arguments or name in ("name", "trainable"):
+            made[new_name] = write_value(name, value, teller)
+        elif not any(
+            value == one and type(value) is type(one) for one in (*NO_LOSS, defaults.get(name), "channels_last")
+        ):
+            if name == "seed" or value == 0:
+                teller.dropped(name, value, "Keras 2 has no such argument; it acts in training alone")
+            elif name not in ("renorm_momentum", "value_dim"):
+                teller.unsupported(name, value, f"is not an argument of Keras 2's {class_name}")
+    if class_name == "Bidirectional":
+        _drop_mirrored(made)
+    return made
+
+
+def _drop_mirrored(config: dict[str, Any]) -> None:
+    """Leaves out the backward layer where Keras 2 makes the same of the forward one."""
+    forward, backward = config["layer"]["config"], (config.get("backward_layer") or {}).get("config")
+    if backward is None:
+        config.pop("backward_layer", None)
+        return
+    turned = {**forward, "name": None, "go_backwards": not forward.get("go_backwards", False)}
+    if turned == {**backward, "name": None}:
+        del config["backward_layer"]
+
+
+def _write_nested(value: Any, teller: Teller) -> Any:
+    if not isinstance(value, Mapping):
+        return value
+    name = value["class_name"]
+    if name.startswith(("LocallyConnected", "LowRank")):
+        teller.unsupported("layer", name, "must stand by itself or in TimeDistributed")
+        return None
+    inner = teller.of(value["config"].get("name", name))
+    return {"class_name": name, "config": _write_config(name, value["config"], inner)}
+
+
+def write_value(name: str, value: Any, teller: Teller) -> Any:
+    """An argument's value: objects by class and arguments, activations by their names there."""
+    kind = name.rpartition("_")[2]
+    if kind == "activation":
+        return _write_activation(name, value, teller)
+    if kind in ("initializer", "regularizer", "constraint") and isinstance(value, Mapping):
+        class_name = value["class_name"]
+        if class_name not in known()[f"{kind}s"] or not str(value.get("module")).startswith("keras"):
+            if kind == "initializer":
+                teller.dropped(name, class_name, "Keras 2 has no such initializer; the weights are given")
+                return {"class_name": "Zeros", "config": {}}
+            teller.dropped(name, class_name, f"Keras 2 has no such {kind}; it acts in training alone")
+            return None
+        config = {key: part for key, part in value["config"].items() if key not in ("input_axes", "output_axes")}
+        config = {key: None if key == "seed" and isinstance(part, Mapping) else part for key, part in config.items()}
+        return {"class_name": class_name, "config": config}
+    if isinstance(value, Mapping):
+        teller.unsupported(name, value.get("class_name", value), "must be a plain value")
+    return value
+
+
+def _write_activation(name: str, value: Any, teller: Teller) -> Any:
+    if isinstance(value, Mapping):
+        package, _, own = str(value.get("config")).partition(">")
+        value = own if package == "lctrain" and own in OWN_ACTIVATIONS else value
+    if isinstance(value, str) and value in OTHERWISE:
+        teller.unsupported(name, value, OTHERWISE[value])
+        return value
+    new = ACTIVATIONS.get(value, value) if isinstance(value, str) else None
+    if new not in known()["activations"]:
+        teller.unsupported(name, value, "must be one of Keras 2's activations")
+    elif new != value:
+        teller.translated(name, value, new)
+    return new
+
+
+def write_dtype(value: Any, teller: Teller) -> Any:
+    """A dtype policy: its name, or what Keras 2 writes of a mixed one."""
+    name = value["config"]["name"] if isinstance(value, Mapping) else value
+    if str(name).startswith("mixed"):
+        return {"class_name": "Policy", "config": {"name": name}}
+    if name not in ("float32", "float64", "float16", "bfloat16"):
+        teller.unsupported("dtype", name, "must be a dtype policy that Keras 2 has")
+    return name
+
+
+def _name_arrays(layer: keras.layers.Layer) -> list[tuple[str, np.ndarray]]:
+    """The weights under names that Keras 2 gives them: the layer's, those of the layers in it, and their own."""
+    from lctrain.legacy.loading import stored_variables
+
+    named: dict[str, np.ndarray] = {}
+    for variable in stored_variables(layer):
+        inner = variable.path.split("/")
+        inner = inner[inner.index(layer.name) + 1 :] if layer.name in inner else inner[-1:]
+        name = "/".join([layer.name, *inner])
+        while f"{name}:0" in named:
+            name += "_"
+        named[f"{name}:0"] = keras.ops.convert_to_numpy(variable)
+    return list(named.items())
+
+
+def write_local(layer: BaseLocallyConnected, teller: Teller) -> list[OldLayer]:
+    """A locally connected layer as implementation 1 with padding valid, behind the zeros that it needs."""
+    window, name, num_obstacles = layer.window, layer.name, len(teller.obstacles)
+    for field_name, value, allowed in (
+        ("class_name", type(layer).__name__, ("LocallyConnected1D", "LocallyConnected2D")),
+        ("groups", layer.groups, (1,)),
+        ("dilation_rate", layer.dilation_rate, ((1,) * layer.rank,)),
+    ):
+        if value not in allowed:
+            teller.unsupported(field_name, value, f"must be {' or '.join(map(str, allowed))} in Keras 2")
+    if layer.padding in ("circular", "reflect"):
+        teller.unsupported("padding", layer.padding, "must be valid, same, causal or zeros in Keras 2")
+    if len(teller.obstacles) > num_obstacles:
+        return [OldLayer(type(layer).__name__, {"name": name})]
+    config = layer.get_config()
+    made = {key: write_value(key, config[key], teller) for key in LOCAL_ARGUMENTS}
+    made |= {"padding": "valid", "implementation": 1, "use_bias": bool(layer.use_bias)}
+    made["dtype"] = write_dtype(config["dtype"], teller)
+    teller.translated("implementation", layer.implementation, "1, whose layout the kernel has")
+    _tell_of_training(layer, config, teller)
+    arrays = [(f"{name}/kernel:0", _to_rows(layer))]
+    if layer.use_bias:
+        arrays.append((f"{name}/bias:0", _to_bias(layer)))
+        if layer.use_bias == "shared":
+            teller.translated("use_bias", "shared", "true: a copy at each position")
+    margins = window.margins
+    if not any(map(any, margins)):
+        return [OldLayer(type(layer).__name__, made, arrays)]
+    teller.translated("padding", layer.padding, f"ZeroPadding{layer.rank}D of {margins}, then valid")
+    return [*_write_zeros(layer, margins), OldLayer(type(layer).__name__, made, arrays)]
+
+
+def _tell_of_training(layer: BaseLocallyConnected, config: Mapping[str, Any], teller: Teller) -> None:
+    """What acts otherwise there, in training alone."""
+    if layer.kernel_fans != "legacy":
+        teller.approximated("kernel_fans", layer.kernel_fans, "legacy; it matters to weights that are drawn anew")
+    if config["kernel_constraint"] is not None and "axis" in config["kernel_constraint"]["config"]:
+        told = "along the stored kernel's axis; here it is per position and filter"
+        teller.approximated("kernel_constraint", config["kernel_constraint"]["class_name"], told)
+
+
+def _write_zeros(layer: BaseLocallyConnected, margins: Sequence[tuple[int, int]]) -> list[OldLayer]:
+    """The zeros around a local layer's input; Keras 2's ZeroPadding1D knows channels_last alone."""
+    base = {"trainable": True, "dtype": "float32"}
+    name = f"{layer.name}_padding"
+    if layer.rank == 2:
+        config = {**base, "name": name, "padding": [list(pair) for pair in margins], "data_format": layer.data_format}
+        return [OldLayer("ZeroPadding2D", config)]
+    zeros = OldLayer("ZeroPadding1D", {**base, "name": name, "padding": list(margins[0])})
+    if layer.data_format == "channels_last":
+        return [zeros]
+    before, after = (
+        {**base, "name": f"{layer.name}_{which}", "dims": [2, 1]} for which in ("steps_first", "steps_last")
+    )
+    return [OldLayer("Permute", before), zeros, OldLayer("Permute", after)]
+
+
+def _to_rows(layer: BaseLocallyConnected) -> np.ndarray:
+    """The kernel as implementation 1 stores it: under channels_first its rows are channels, then taps."""
+    kernel = keras.ops.convert_to_numpy(layer.kernel)
+    if layer.window.live_taps is not None:  # taps on zeros compute nothing, whatever their weights are
+        live = np.repeat(layer.window.live_taps, kernel.shape[1] // layer.window.num_taps, axis=1)
+        kernel = kernel * live[..., None]
+    if layer.data_format == "channels_last":
+        return kernel
+    positions, rows, filters = kernel.shape
+    parts = kernel.reshape(positions, layer.window.num_taps, rows // layer.window.num_taps, filters)
+    return np.ascontiguousarray(parts.transpose(0, 2, 1, 3)).reshape(kernel.shape)
+
+
+def _to_bias(layer: BaseLocallyConnected) -> np.ndarray:
+    """The bias as every version stores it: under channels_first reshaped, not moved."""
+    shape = (*layer.window.output_spatial, layer.filters)
+    bias = np.broadcast_to(keras.ops.convert_to_numpy(layer.bias), shape)
+    if layer.data_format == "channels_last":
+        return np.ascontiguousarray(bias)
+    return np.ascontiguousarray(np.moveaxis(bias, -1, 0)).reshape(shape)

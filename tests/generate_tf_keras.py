@@ -1,0 +1,60 @@
+"""Writes lctrain/legacy/tf_keras.json, what tf_keras has of the classes that configurations may name.
+
+`python tests/generate_tf_keras.py`; tests/test_legacy_tables.py compares the file with what this would write.
+"""
+
+import inspect
+import json
+from pathlib import Path
+
+from lctrain.config.allowlist import activations, classes
+
+TABLE = Path(__file__).parent.parent / "lctrain" / "legacy" / "tf_keras.json"
+BEHIND_KWARGS = {  # arguments that tf_keras takes without naming them in its signature
+    **{"Attention": ["dropout"], "AdditiveAttention": ["dropout"], "GlobalAveragePooling1D": ["keepdims"]},
+    **{"Conv1DTranspose": ["groups"], "Conv2DTranspose": ["groups"], "Conv3DTranspose": ["groups"]},
+    **{f"{kind}Conv{rank}D": ["groups"] for kind in ("Separable", "Depthwise") for rank in (1, 2)},
+}
+
+
+def make_table() -> dict:
+    """Layers and cells with their arguments, objects and activations by name."""
+    import tf_keras
+
+    table: dict = {}
+    for group in ("layers", "cells"):
+        found = {name: getattr(tf_keras.layers, name, None) for name in classes(group)}
+        table[group] = {name: _arguments(name, cls) for name, cls in found.items() if cls is not None}
+    for group in ("initializers", "regularizers", "constraints"):
+        table[group] = [name for name in classes(group) if hasattr(getattr(tf_keras, group), name)]
+    table["activations"] = [name for name in activations() if _has_activation(tf_keras, name)]
+    return table
+
+
+def _arguments(name: str, cls: type) -> list[str]:
+    named = [one for one in inspect.signature(cls.__init__).parameters if one not in ("self", "kwargs", "weights")]
+    return [*named, *BEHIND_KWARGS.get(name, [])]
+
+
+def _has_activation(tf_keras, name: str) -> bool:
+    try:
+        tf_keras.activations.get(name)
+    except ValueError:
+        return False
+    return True
+
+
+def as_text(table: dict) -> str:
+    """The table as JSON, a class in each line."""
+    groups = []
+    for group, content in table.items():
+        if isinstance(content, list):
+            groups.append(f" {json.dumps(group)}: {json.dumps(content)}")
+            continue
+        lines = ",\n".join(f"  {json.dumps(name)}: {json.dumps(names)}" for name, names in content.items())
+        groups.append(f" {json.dumps(group)}: {{\n{lines}\n }}")
+    return "{\n" + ",\n".join(groups) + "\n}\n"
+
+
+if __name__ == "__main__":
+    TABLE.write_text(as_text(make_table()))
