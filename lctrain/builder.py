@@ -114,11 +114,11 @@ def _call(layer: keras.layers.Layer, kind: str, sources: list[keras.KerasTensor]
 
 
 def _try_penalties(layer: keras.layers.Layer) -> None:
-    """Calls each weight's regularizer and constraint once: what does not fit the weight's shape shows here."""
+    """Traces each weight's regularizer and constraint once: what does not fit the weight's shape shows here."""
     for variable in layer.trainable_variables:
         for penalty in (variable.regularizer, variable.constraint):
             if penalty is not None:
-                penalty(variable.value)
+                tf.function(penalty).get_concrete_function(tf.TensorSpec(variable.shape, variable.dtype))
 
 
 def describe_layers(model: keras.Model) -> dict[str, list]:

@@ -74,9 +74,9 @@ def run_in_process(
         what = function.__module__, function.__qualname__, arguments
         request.write_bytes(pickle.dumps((*what, memory_limit, os.getpid())))
         log = Path(log_file or Path(folder, "log"))
-        exit_code, seconds = run_module("lctrain.jobs", [request, result], log, timeout, environment, grace)
-        if exit_code is None:
-            return Outcome("timed_out", f"ran longer than {timeout:g} s", seconds)
+        exit_code, timed_out, seconds = run_module("lctrain.jobs", [request, result], log, timeout, environment, grace)
+        if timed_out:
+            return Outcome("timed_out", f"ran longer than {timeout:g} s", seconds, exit_code=exit_code)
         if exit_code != 0 or not result.exists():
             return Outcome(*tell_death(exit_code, log), seconds, exit_code=exit_code)
         status, payload = pickle.loads(result.read_bytes())  # written by our own process, into a folder of ours
@@ -92,7 +92,7 @@ def run_module(
     timeout: float | None = None,
     environment: Mapping[str, str] | None = None,
     grace: float = 0.0,
-) -> tuple[int | None, float]:
+) -> tuple[int, bool, float]:
     """Runs `python -m MODULE ARGUMENTS` and waits for it; its children end with it.
 
     Args:
@@ -104,8 +104,7 @@ def run_module(
         grace: seconds from SIGTERM to SIGKILL when it is ended, by the timeout or an interrupt; 0 kills at once.
 
     Returns:
-        Its exit code, negative for a signal, or None where it was ended for the timeout; and how long it lived, in
-        seconds.
+        Its exit code, negative for a signal; whether it was ended for the timeout; and how long it lived, in seconds.
     """
     started = time.monotonic()
     with log.open("wb") as output:
@@ -118,7 +117,7 @@ def run_module(
             start_new_session=True,  # so that its children can be killed with it
         )
         timed_out = _wait(process, timeout, grace)
-    return None if timed_out else process.returncode, time.monotonic() - started
+    return process.returncode, timed_out, time.monotonic() - started
 
 
 def _wait(process: subprocess.Popen, timeout: float | None, grace: float) -> bool:

@@ -7,7 +7,7 @@ from lctrain.cost import LayerSizes, choose_implementation
 from lctrain.errors import suggest
 from lctrain.geometry import Window, standardize_count, standardize_padding, standardize_sizes
 from lctrain.layers.arguments import get_object, one_of, serialize_arguments
-from lctrain.layers.weights import KERNEL_FANS, KernelInitializer, as_arrays, check_shapes, per_position
+from lctrain.layers.weights import KERNEL_FANS, KernelInitializer, as_arrays, as_view, check_shapes, per_position
 from lctrain.ops import IMPLEMENTATIONS, NOT_COMPILABLE, find_implementation
 
 IMPLEMENTATION_NAMES = (*IMPLEMENTATIONS, "auto")
@@ -176,6 +176,11 @@ class BaseLocallyConnected(keras.layers.Layer):
 
     def get_config(self):
         return super().get_config() | serialize_arguments(self, ARGUMENTS)
+
+    def save_own_variables(self, store):
+        """As every Keras layer, with one copy of each array in memory instead of two."""
+        for i, variable in enumerate(self.weights):
+            store[f"{i}"] = as_view(variable)
 
     def _window(self, input_shape) -> Window:
         spatial = input_shape[1:-1] if self.data_format == "channels_last" else input_shape[2:]

@@ -3,6 +3,7 @@
 import copy
 from collections.abc import Sequence
 
+import keras
 import numpy as np
 from keras import initializers, ops
 
@@ -91,3 +92,11 @@ def check_shapes(arrays, variables) -> None:
     got = [np.shape(array) for array in arrays]
     if got != expected:
         raise ValueError(f"`weights` must be arrays of shapes {expected}; got {got}.")
+
+
+def as_view(variable: keras.Variable):
+    """A weight's numbers where they are, for who only reads them; the weight itself where that can't be had."""
+    read = getattr(variable.value, "read_value", None)  # of TensorFlow's variables
+    if read is None or "bfloat16" in str(variable.dtype):  # which Python's buffers do not know
+        return variable
+    return np.asarray(memoryview(read()))

@@ -3,6 +3,7 @@
 import json
 import os
 import shutil
+import tempfile
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ import numpy as np
 from lctrain.builder import SEVERAL_ARGUMENTS
 from lctrain.errors import UserError, suggest
 from lctrain.files import write_durably
+from lctrain.layers import BaseLocallyConnected, convert_implementation
 from lctrain.legacy import dl4j
 from lctrain.legacy.errors import Obstacle, UnsupportedExportError
 from lctrain.legacy.keras2 import OldLayer, write_layer
@@ -58,21 +60,31 @@ def _export_savedmodel(model: keras.Model, path: Path, report: Report) -> None:
 
 
 def _export_tflite(model: keras.Model, path: Path, report: Report) -> None:
+    """By way of a SavedModel; local layers compute as `batched`, all of whose operations TensorFlow Lite has."""
     import tensorflow as tf
 
-    converter = tf.lite.TFLiteConverter.from_keras_model(model)
-    converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS]
-    try:
-        content = converter.convert()
-    except Exception as error:  # the converter's own, of many kinds: it says which operation has no counterpart
-        if isinstance(error, MemoryError):
-            raise
-        reason = (str(error).splitlines() or [type(error).__name__])[0][:300]
-        obstacle = Obstacle(
-            MODEL, "tflite", model.name, f"must be made of operations that TensorFlow Lite has: {reason}"
-        )
-        raise UnsupportedExportError([obstacle]) from error
+    local = [layer for layer in model._flatten_layers() if isinstance(layer, BaseLocallyConnected)]
+    for layer in local:
+        report.add(layer.name, "implementation", layer.implementation, "translated", "batched: how, never what")
+    model = convert_implementation(model, "batched") if local else model
+    with tempfile.TemporaryDirectory(prefix="lctrain-tflite-") as folder:
+        model.export(folder, format="tf_saved_model", verbose=False)
+        converter = tf.lite.TFLiteConverter.from_saved_model(folder)
+        converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS]
+        try:
+            content = converter.convert()
+        except Exception as error:  # the converter's own, of many kinds: it says which operation has no counterpart
+            if isinstance(error, MemoryError):
+                raise
+            told = f"must be made of operations that TensorFlow Lite has: {_name_operations(str(error))}"
+            raise UnsupportedExportError([Obstacle(MODEL, "tflite", model.name, told)]) from error
     write_durably(path, lambda file: file.write(content))
+
+
+def _name_operations(text: str) -> str:
+    """What the converter says of the operations that it does not know."""
+    lines = [line.strip() for line in text.splitlines() if line.startswith(("Custom ops:", "Flex ops:"))]
+    return " ".join(lines) or (text.splitlines() or ["it gives no reason"])[0][:200]
 
 
 FORMATS: dict[str, Callable[[keras.Model, Path, Report], None]] = {

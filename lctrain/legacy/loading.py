@@ -1,11 +1,15 @@
 """From a checked configuration and arrays to a keras.Model, and to the files that an import leaves."""
 
+import shutil
+import zipfile
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import keras
 import numpy as np
+import tensorflow as tf
 import yaml
 
 from lctrain.builder import build_model
@@ -14,7 +18,7 @@ from lctrain.files import write_durably, write_json
 from lctrain.legacy.errors import LegacyFileError
 from lctrain.legacy.parsing import check_whole
 from lctrain.legacy.report import Report, from_data
-from lctrain.legacy.sandbox import Parsed, check_folder
+from lctrain.legacy.sandbox import ArrayFile, Parsed, check_folder
 
 
 @dataclass(frozen=True)
@@ -38,21 +42,50 @@ def build(parsed: Parsed) -> Imported:
     Raises:
         LegacyFileError: where Keras refuses what was found, or its layers have other arrays.
     """
-    model = build_model(check_whole(parsed.result["model"]), must_fit_task=False)
-    for layer in _layers(model):
+    config = check_whole(parsed.result["model"])
+    if any(_is_stateful(spec) for spec in config.model.layers.values()):  # whose states Keras makes at once
+        model = build_model(config, must_fit_task=False)
+        for variable, array in _match(model, parsed):
+            variable.assign(_Stored(array)(array.shape, variable.dtype))
+    else:
+        with keras.StatelessScope():  # in which no weights are drawn: as large as the stored ones, and for nothing
+            model = build_model(config, must_fit_task=False)
+            for variable, array in _match(model, parsed):
+                variable._initializer = _Stored(array)
+    return Imported(model, dict(parsed.result["model"]), from_data(parsed.result["report"]))
+
+
+class _Stored:
+    """An initializer that gives an array of a file.
+
+    TensorFlow reads it: a tensor made of NumPy's array takes three times the memory on its way.
+    """
+
+    def __init__(self, array: ArrayFile):
+        self.array = array
+
+    def __call__(self, shape, dtype=None):
+        array = self.array
+        numbers = tf.io.decode_raw(tf.io.read_file(str(array.path)), array.dtype)
+        return tf.cast(tf.reshape(numbers, array.shape), dtype)
+
+
+def _is_stateful(spec: Any) -> bool:
+    if not isinstance(spec, Mapping):
+        return False
+    return spec.get("stateful") is True or any(map(_is_stateful, spec.values()))
+
+
+def _match(model: keras.Model, parsed: Parsed) -> Iterator[tuple[keras.Variable, ArrayFile]]:
+    """Each weight and the array that it is to have."""
+    for layer in model.layers:
         arrays = parsed.arrays(layer.name)
         variables = stored_variables(layer)
         shapes = [tuple(variable.shape) for variable in variables]
         if shapes != [array.shape for array in arrays]:
             got = [array.shape for array in arrays]
             raise LegacyFileError(f"layer `{layer.name}` must have arrays of the shapes {shapes}; got {got}.")
-        for variable, array in zip(variables, arrays, strict=True):
-            variable.assign(array)
-    return Imported(model, dict(parsed.result["model"]), from_data(parsed.result["report"]))
-
-
-def _layers(model: keras.Model) -> list[keras.layers.Layer]:
-    return [layer for layer in model.layers if not isinstance(layer, keras.layers.InputLayer)]
+        yield from zip(variables, arrays, strict=True)
 
 
 def stored_variables(layer: keras.layers.Layer) -> list[keras.Variable]:
@@ -73,7 +106,7 @@ def save(imported: Imported, folder: Path) -> None:
     report = imported.report
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        imported.model.save(folder / "model.keras")
+        _save_model(imported.model, folder / "model.keras")
         text = _heading(imported) + yaml.safe_dump(imported.config, sort_keys=False, default_flow_style=None, width=110)
         write_durably(folder / "model.yaml", lambda file: file.write(text.encode()))
         write_durably(folder / "report.txt", lambda file: file.write(report.as_text().encode()))
@@ -82,6 +115,22 @@ def save(imported: Imported, folder: Path) -> None:
         raise UserError(
             f"`out` must be a folder that can be written; got {str(folder)!r} ({error.strerror})."
         ) from error
+
+
+def _save_model(model: keras.Model, path: Path) -> None:
+    """Writes a .keras file by way of a folder: Keras' own way holds all of it in memory once more."""
+    partial = path.with_suffix(".partial")
+    try:
+        keras.saving.save_model(model, partial, zipped=False)
+        with zipfile.ZipFile(path, "w") as archive:
+            for file in sorted(partial.rglob("*")):
+                if file.is_file():
+                    archive.write(file, file.relative_to(partial).as_posix())
+    except BaseException:
+        path.unlink(missing_ok=True)
+        raise
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
 
 
 def _heading(imported: Imported) -> str:

@@ -18,7 +18,6 @@ from lctrain.legacy.report import MODEL, Report
 from lctrain.legacy.source import Source, read_source
 from lctrain.legacy.telling import Teller
 
-WEIGHTS = "weights.bin"
 RESULT = "result.json"
 EXTRAS = {
     "optimizer_weights": "the optimizer's state is not carried over; training starts with a fresh one",
@@ -80,7 +79,7 @@ def parse(request: Request, folder: Path) -> None:
     for leaf, layout, arrays in found:
         if layout.arguments is not None:
             flat.layers[leaf.name] |= layout.arguments([array.read() for array in arrays])
-    index = _write_arrays(found, folder / WEIGHTS) if request.must_build else {}
+    index = _write_arrays(found, folder) if request.must_build else {}
     model = write_config(flat)
     if not obstacles:
         check_whole(model)
@@ -121,20 +120,19 @@ def _describe(leaf: Leaf, flat: Flat) -> dict[str, Any]:
     }
 
 
-def _write_arrays(found, path: Path) -> dict[str, list[list[Any]]]:
-    """Today's arrays one behind the other in a file; where each starts, its dtype and shape, by layer."""
+def _write_arrays(found, folder: Path) -> dict[str, list[list[Any]]]:
+    """Today's arrays, each in a file of its own; the file's name, dtype and shape, by layer."""
     index: dict[str, list[list[Any]]] = {}
-    with path.open("wb") as file:
-        for leaf, layout, stored in found:
-            if layout.arguments is not None:
-                continue
-            arrays = [array.read() for array in stored]
-            entries = index.setdefault(leaf.name, [])
-            for array in layout.convert(arrays):
-                file.write(b"\0" * (-file.tell() % 64))
-                entries.append([file.tell(), array.dtype.str, list(array.shape)])
-                np.ascontiguousarray(array).tofile(file)
-            del arrays
+    number = 0
+    for leaf, layout, stored in found:
+        if layout.arguments is not None:
+            continue
+        entries = index.setdefault(leaf.name, [])
+        for array in layout.convert([array.read() for array in stored]):
+            name = f"{number}.array"
+            np.ascontiguousarray(array).tofile(folder / name)
+            entries.append([name, array.dtype.name, list(array.shape)])
+            number += 1
     return index
 
 

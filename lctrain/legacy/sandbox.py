@@ -9,12 +9,10 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from lctrain.errors import UserError
 from lctrain.jobs import run_module, tell_death
 from lctrain.legacy.errors import LegacyFileError, UnsafeFileError, from_data
-from lctrain.legacy.parsing import RESULT, WEIGHTS, Request
+from lctrain.legacy.parsing import RESULT, Request
 
 SECONDS = 20.0  # for any file
 BYTES_PER_SECOND = 2**24  # and for each so many bytes one more: disks and these machines are faster
@@ -22,6 +20,21 @@ MEMORY = 3 * 2**29  # of address space, for any file
 MEMORY_PER_BYTE = 4
 FILE_SIZE = 2**20
 GROWTH = 64  # of today's arrays over the file
+
+
+@dataclass(frozen=True)
+class ArrayFile:
+    """One of today's arrays, in a file of its own, row-major.
+
+    Args:
+        path: of the file.
+        dtype: of its numbers, in this machine's byte order.
+        shape: in numbers.
+    """
+
+    path: Path
+    dtype: str
+    shape: tuple[int, ...]
 
 
 @dataclass(frozen=True)
@@ -36,14 +49,10 @@ class Parsed:
     result: Mapping[str, Any]
     folder: Path
 
-    def arrays(self, layer: str) -> list[np.ndarray]:
-        """Today's arrays of a layer, mapped from the file, read-only."""
-        return [self._array(*entry) for entry in self.result["weights"].get(layer, [])]
-
-    def _array(self, offset: int, dtype: str, shape: list[int]) -> np.ndarray:
-        if 0 in shape:
-            return np.zeros(shape, dtype)
-        return np.memmap(self.folder / WEIGHTS, np.dtype(dtype), "r", offset, tuple(shape))
+    def arrays(self, layer: str) -> list[ArrayFile]:
+        """Today's arrays of a layer."""
+        entries = self.result["weights"].get(layer, [])
+        return [ArrayFile(self.folder / name, dtype, tuple(shape)) for name, dtype, shape in entries]
 
 
 @contextmanager
@@ -66,10 +75,10 @@ def parsed(request: Request) -> Iterator[Parsed]:
         log = folder / "log"
         timeout = SECONDS + size / BYTES_PER_SECOND
         quiet = {"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1", "HDF5_PLUGIN_PRELOAD": "::"}
-        exit_code, _ = run_module("lctrain.legacy.child", [folder], log, timeout, quiet)
+        exit_code, timed_out, _ = run_module("lctrain.legacy.child", [folder], log, timeout, quiet)
         if (folder / "error.json").is_file():
             raise from_data(_read(folder / "error.json"))
-        if exit_code is None:
+        if timed_out:
             raise UnsafeFileError(f"{request.path} is damaged or hostile: reading it took longer than {timeout:.0f} s.")
         if exit_code != 0 or not (folder / RESULT).is_file():
             _, reason = tell_death(exit_code, log)
