@@ -34,6 +34,7 @@ def run_import(arguments: Sequence[str], tell: Callable[[Exception, str], None])
     parser.add_argument("--weights", type=Path)
     parser.add_argument("--input-shape")
     parser.add_argument("--backend")
+    parser.add_argument("--keras-version")
     parser.add_argument("--strict", action="store_true")
     options = parser.parse_args(list(arguments))
     imported = legacy.import_model(
@@ -42,6 +43,7 @@ def run_import(arguments: Sequence[str], tell: Callable[[Exception, str], None])
         weights=options.weights,
         input_shape=_read_shape(options.input_shape),
         backend=options.backend,
+        keras_version=options.keras_version,
         strict=options.strict,
     )
     told = imported.report.as_text().splitlines()

@@ -89,6 +89,7 @@ def load_model(
     weights: str | Path | None = None,
     input_shape: Sequence[int] | None = None,
     backend: str | None = None,
+    keras_version: str | None = None,
     strict: bool = False,
 ) -> "keras.Model":
     """An old model as a keras.Model of today's layers, with its weights, not compiled.
@@ -101,6 +102,7 @@ def load_model(
         input_shape: of one example, without the batch, where the file leaves sizes open.
         backend: "tensorflow" or "theano", where the file does not say under which it was trained: Theano's convolutions
             turn their kernels. Locally connected layers never did.
+        keras_version: of the Keras that wrote it, such as "1.0.4", where the file does not say it, as before 1.0.8.
         strict: whether everything that is approximated or dropped is an error, though predictions are the same.
 
     Raises:
@@ -109,7 +111,7 @@ def load_model(
         LegacyFileError: damaged files.
         UserError: files that are not there, or arguments that can't be taken.
     """
-    return _load(_request(path, weights, input_shape, backend, strict)).model
+    return _load(_request(path, weights, input_shape, backend, keras_version, strict)).model
 
 
 def import_model(
@@ -119,6 +121,7 @@ def import_model(
     weights: str | Path | None = None,
     input_shape: Sequence[int] | None = None,
     backend: str | None = None,
+    keras_version: str | None = None,
     strict: bool = False,
 ) -> "Imported":
     """As `load_model`, and writes `model.keras`, `model.yaml`, `report.txt` and `report.json` into a folder.
@@ -136,7 +139,7 @@ def import_model(
     from lctrain.legacy.sandbox import check_folder
 
     check_folder(folder)
-    imported = _load(_request(path, weights, input_shape, backend, strict))
+    imported = _load(_request(path, weights, input_shape, backend, keras_version, strict))
     from lctrain.legacy.loading import save
 
     save(imported, folder)
@@ -149,19 +152,20 @@ def inspect(
     weights: str | Path | None = None,
     input_shape: Sequence[int] | None = None,
     backend: str | None = None,
+    keras_version: str | None = None,
     strict: bool = False,
 ) -> Inspection:
     """What an old model is: versions, layers, shapes, output types. Nothing is built, and TensorFlow is not loaded.
 
     Args:
-        path, weights, input_shape, backend, strict: as `load_model`.
+        path, weights, input_shape, backend, keras_version, strict: as `load_model`.
 
     Raises:
         UnsafeFileError, LegacyFileError, UserError: as `load_model`; what can't be imported is among `problems`.
     """
     from lctrain.legacy.sandbox import parsed
 
-    with parsed(_request(path, weights, input_shape, backend, strict, must_build=False)) as found:
+    with parsed(_request(path, weights, input_shape, backend, keras_version, strict, must_build=False)) as found:
         result = found.result
     report = from_data(result["report"])
     layers = tuple(_as_layer(layer) for layer in result["layers"])
@@ -193,11 +197,12 @@ def export_model(model: "keras.Model", path: str | Path, to: str) -> Report:
     return export(model, Path(path), to)
 
 
-def _request(path, weights, input_shape, backend, strict, must_build=True):
+def _request(path, weights, input_shape, backend, keras_version, strict, must_build=True):
     from lctrain.legacy.parsing import Request
 
     shape = None if input_shape is None else [int(size) for size in input_shape]
-    return Request(str(path), None if weights is None else str(weights), shape, backend, bool(strict), must_build)
+    second = None if weights is None else str(weights)
+    return Request(str(path), second, shape, backend, keras_version, bool(strict), must_build)
 
 
 def _load(request) -> "Imported":

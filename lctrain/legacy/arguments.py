@@ -20,6 +20,15 @@ CLASSES = {  # what today's Keras calls otherwise
     **{"SyncBatchNormalization": "BatchNormalization", "ThresholdedReLU": "ReLU"},
     **{"Convolution1D": "Conv1D", "Convolution2D": "Conv2D", "Convolution3D": "Conv3D"},
 }
+OF_TRAINING = {  # what any layer could have, and the values by which it does nothing
+    **{
+        "trainable": (True, None),
+        "activity_regularizer": (None,),
+        "noise_shape": (None,),
+        "unroll": (True, False, None),
+    },
+    "seed": (None,),
+}
 OBJECTS = {"initializer": "initializers", "regularizer": "regularizers", "constraint": "constraints"}
 TF_BILINEAR = (2, 3)  # from here on tf.keras' bilinear upsampling has half-pixel centres, as Keras 3's
 Arguments = dict[str, Any]
@@ -65,7 +74,7 @@ def translate_layer(class_name: Any, config: Any, source: Source, teller: Teller
         if inner in MODELS:
             return _distribute_model(config, source, teller)
     if source.keras_major == 1:
-        class_name, config = keras1.upgrade(class_name, config, teller)
+        class_name, config = keras1.upgrade(class_name, config, source.dim_orderings, teller)
     config = dict(config)
     is_cosine, expected = config.pop("legacy_cosine", False), config.pop("legacy_output_shape", None)
     spec = _translate(class_name, config, source, teller)
@@ -107,6 +116,10 @@ def _translate_field(reading: _Reading, name: str, value: Any) -> None:
     special = FIELDS.get((reading.class_name, name)) or FIELDS.get(("*", name))
     if special is not None:
         reading.spec |= special(reading, name, value)
+        return
+    if name not in reading.entry.arguments and name in OF_TRAINING:
+        if value not in OF_TRAINING[name]:
+            reading.teller.dropped(name, value, "this layer has no such argument now; it acts in training alone")
         return
     if name not in reading.entry.arguments:
         reading.teller.unsupported(name, value, f"is not an argument of {reading.class_name} that is known")
@@ -340,6 +353,7 @@ FIELDS: dict[tuple[str, str], Callable[[_Reading, str, Any], Arguments]] = {
     ("*", "rng_type"): _absorb("says how noise is drawn in training"),
     ("*", "force_generator"): _absorb("says how noise is drawn in training"),
     ("*", "implementation"): _absorb(SAYS_HOW),
+    ("*", "consume_less"): lambda *_: {},  # of Keras 1, told where its words are translated
     ("*", "time_major"): _require(None, False, note="", message="must be false: the batch comes first"),
     ("*", "return_state"): _return_state,
     ("*", "interpolation"): _interpolation,

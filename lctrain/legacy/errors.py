@@ -24,17 +24,17 @@ class Obstacle:
     Args:
         layer: the layer's name, with those of the models that hold it before it: `encoder/dense_1`.
         field: of its configuration, or `class_name`, or what else is meant.
-        value: what stands there, as text.
+        value: what stands there; as text where it is long.
         message: the rest of the sentence: what was expected and how to fix it.
     """
 
     layer: str
     field: str
-    value: str
+    value: Any
     message: str
 
     def __str__(self) -> str:
-        return f"layer `{self.layer}`, `{self.field}`: {self.message}; got {self.value}."
+        return f"layer `{self.layer}`, `{self.field}`: {self.message}; got {describe(self.value)}."
 
 
 class _OfLayersError(UserError):
@@ -81,6 +81,11 @@ def describe(value: Any) -> str:
     """
     text = repr(value)
     return text if len(text) <= MAX_VALUE else f"{text[: MAX_VALUE - 5]} ...{text[-1]}"
+
+
+def shorten(value: Any) -> Any:
+    """A stranger's value as it stands, where it is short; else as text."""
+    return value if len(repr(value)) <= MAX_VALUE else describe(value)
 
 
 def as_data(error: UserError) -> dict[str, Any]:

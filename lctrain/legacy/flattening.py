@@ -12,6 +12,7 @@ from lctrain.config.specs import check_spec
 from lctrain.errors import UserError
 from lctrain.legacy.arguments import LOCAL, MODELS, Part, layers_of, translate_layer
 from lctrain.legacy.errors import LegacyFileError, Obstacle, describe
+from lctrain.legacy.keras3 import avoid_bias_of_columns
 from lctrain.legacy.report import Report
 from lctrain.legacy.source import Source
 from lctrain.legacy.telling import Teller
@@ -228,9 +229,19 @@ class _Writer:
         parts = translate_layer(kind, config, self.source, self.teller(path))
         self.made[place] = leaves = []
         for part in parts:
-            leaves.append(self._add(part, path, place, arrays, kind))
-            arrays = [leaves[-1].name]
+            for piece in self._work_around(part, path, arrays):
+                leaves.append(self._add(piece, path, place, arrays, kind))
+                arrays = [leaves[-1].name]
         return arrays
+
+    def _work_around(self, part: Part, path, arrays: list[str]) -> list[Part]:
+        """The part, or several where today's Keras would compute it otherwise."""
+        shapes = self._shapes_of(arrays)
+        if part.spec is None or shapes is None or check_spec(part.spec, "layer", "layers"):
+            return [part]  # which is told when it is added
+        silent = Teller("", Report(), [])
+        facts = self._infer(with_defaults("layers", part.spec), shapes, silent)
+        return avoid_bias_of_columns(part, facts, shapes, self.teller(path))
 
     def _use_again(self, leaves: list[Leaf], path, arrays: list[str]) -> list[str]:
         for leaf in leaves:

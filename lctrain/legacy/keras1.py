@@ -39,6 +39,9 @@ CLASSES = {  # those that Keras 2 calls otherwise
     },
 }
 GONE = ("MaxoutDense", "Highway", "ParametricSoftplus", "SReLU", "Graph", "Siamese")
+WITHOUT_ORDERING = tuple(  # whose get_config left it out in some version
+    f"{kind}{rank}D" for kind in ("UpSampling", "ZeroPadding", "Cropping") for rank in (2, 3)
+)
 OWN_NAMES = {  # fields that one class renames in its own way
     "Embedding": {
         **{"init": "embeddings_initializer", "W_regularizer": "embeddings_regularizer"},
@@ -53,8 +56,16 @@ OWN_NAMES = {  # fields that one class renames in its own way
 }
 
 
-def upgrade(class_name: str, config: Mapping[str, Any], teller: Teller) -> tuple[str, dict[str, Any]]:
+def upgrade(
+    class_name: str, config: Mapping[str, Any], orderings: frozenset[str], teller: Teller
+) -> tuple[str, dict[str, Any]]:
     """A layer's class and arguments in the words of Keras 2.
+
+    Args:
+        class_name: as Keras 1 wrote it.
+        config: likewise.
+        orderings: what the model's layers say of their dim_ordering, where they say it.
+        teller: of the layer.
 
     What Keras 1 computes and Keras 2 does not is told as an obstacle.
     """
@@ -82,12 +93,26 @@ def upgrade(class_name: str, config: Mapping[str, Any], teller: Teller) -> tuple
             _note_input(field, value, teller)
         elif field in names and names[field] != field:
             teller.translated(field, value, names[field])
+            teller.written[names[field]] = field
             made[names[field]] = value
         else:
             made[field] = value
     if new_class == "GRU":
         made["reset_after"] = False
+    if class_name in WITHOUT_ORDERING and "dim_ordering" not in config:
+        made |= _find_ordering(orderings, teller)
     return new_class, made
+
+
+def _find_ordering(orderings: frozenset[str], teller: Teller) -> dict[str, Any]:
+    """Keras 1 let some layers forget it; all layers that do say it had it from the same setting."""
+    if len(orderings) != 1:
+        told = "is not written, and no other layer says it" if not orderings else "is not written, and others differ"
+        teller.unsupported("dim_ordering", None, told)
+        return {}
+    (value,) = orderings
+    teller.approximated("dim_ordering", None, f"data_format: {DATA_FORMATS[value]}, as the model's other layers say")
+    return {"data_format": DATA_FORMATS[value]}
 
 
 def _note_input(field: str, value: Any, teller: Teller) -> None:
@@ -100,12 +125,13 @@ def _data_format(field: str, value: Any, teller: Teller) -> dict[str, Any]:
         teller.unsupported(field, value, "must be tf or th")
         return {}
     teller.translated(field, value, f"data_format: {DATA_FORMATS[value]}")
+    teller.written["data_format"] = field
     return {"data_format": DATA_FORMATS[value]}
 
 
 def _consume_less(field: str, value: Any, teller: Teller) -> dict[str, Any]:
     teller.translated(field, value, "how it was computed, never what; `gpu` stored the gates' arrays as one")
-    return {}
+    return {field: value}
 
 
 def _forget_bias(field: str, value: Any, teller: Teller) -> dict[str, Any]:

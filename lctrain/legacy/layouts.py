@@ -11,7 +11,9 @@ from typing import Any
 import numpy as np
 
 from lctrain.geometry import Window
+from lctrain.legacy import keras1
 from lctrain.legacy.expected import Weight, expected_weights, sizes_of
+from lctrain.legacy.report import Report
 from lctrain.legacy.source import Source
 from lctrain.legacy.telling import Teller
 from lctrain.shapes.facts import Shape, is_channels_first, split_channels
@@ -65,32 +67,36 @@ def find_layout(
         return _in_both_directions(spec, shapes, original, source, teller)
     if kind == "TimeDistributed":
         batch, _, *frame = shapes[0]
-        return find_layout(spec["layer"], [(batch, *frame)], _inner(original), source, teller)
+        return find_layout(spec["layer"], [(batch, *frame)], _inner(original, source), source, teller)
     if kind.startswith("LocallyConnected"):
         return _local(spec, shapes[0], original[1], weights)
     if kind == "Normalization" and spec["mean"] is None:
         return _normalization(spec, shapes[0])
     if kind == "SpectralNormalization":
-        inner = find_layout(spec["layer"], shapes, _inner(original), source, teller)
+        inner = find_layout(spec["layer"], shapes, _inner(original, source), source, teller)
         vector = Weight("vector_u", (1, inner.stored[0].shape[-1]), False)
         return Layout([*inner.stored, vector], lambda arrays: [arrays[-1], *inner.convert(arrays[:-1])], inner.others)
-    turn = kind in TURNED_BY_THEANO and _is_turned(kind, spec, weights, source, teller)
+    turn = kind in TURNED_BY_THEANO and _is_turned(original[1], weights, source, teller)
     layout = None
     if source.keras_major == 1:
-        layout = _of_keras_1(kind, spec, original[1], weights)
+        layout = _of_keras_1(kind, original[1], weights, source, teller)
     layout = layout or Layout(weights, lambda arrays: arrays, {})
     return _turned(kind, layout) if turn else layout
 
 
-def _inner(original: tuple[str, Mapping[str, Any]]) -> tuple[str, Mapping[str, Any]]:
+def _inner(original: tuple[str, Mapping[str, Any]], source: Source) -> tuple[str, Mapping[str, Any]]:
+    """The layer that a wrapper holds, in the words of Keras 2."""
     layer = original[1].get("layer") or {}
-    return layer.get("class_name", ""), layer.get("config") or {}
+    class_name, config = layer.get("class_name", ""), layer.get("config") or {}
+    if source.keras_major == 2:
+        return class_name, config
+    return keras1.upgrade(class_name, config, source.dim_orderings, Teller("", Report(), []))
 
 
 def _in_both_directions(spec, shapes, original, source, teller) -> Layout:
     backward = spec["backward_layer"] or spec["layer"]
-    first = find_layout(spec["layer"], shapes, _inner(original), source, teller)
-    second = find_layout(backward, shapes, _inner(original), source, teller)
+    first = find_layout(spec["layer"], shapes, _inner(original, source), source, teller)
+    second = find_layout(backward, shapes, _inner(original, source), source, teller)
     number = len(first.stored)
     others = {**first.others, **{at + number: shape for at, shape in second.others.items()}}
 
@@ -202,7 +208,7 @@ def _check_theano(kind: str, spec: Mapping[str, Any], source: Source, teller: Te
         teller.unsupported("padding", "same", told)
 
 
-def _is_turned(kind: str, spec, weights: Sequence[Weight], source: Source, teller: Teller) -> bool:
+def _is_turned(config: Mapping[str, Any], weights: Sequence[Weight], source: Source, teller: Teller) -> bool:
     """Whether the kernel was written to be turned by 180 degrees, as Theano's convolution does."""
     spatial = weights[0].shape[:-2]
     if all(size == 1 for size in spatial) or source.backend in CORRELATES:
@@ -211,7 +217,7 @@ def _is_turned(kind: str, spec, weights: Sequence[Weight], source: Source, telle
         return True
     if source.backend is not None:
         teller.unsupported("backend", source.backend, f"must be one of theano, {', '.join(CORRELATES)}")
-    elif is_channels_first(spec):
+    elif is_channels_first(config):
         told = (
             "must be told, as Theano turns kernels of channels_first (th) models by 180 degrees and TensorFlow does not"
         )
@@ -235,25 +241,47 @@ def _turned(kind: str, layout: Layout) -> Layout:
     return Layout(layout.stored, convert, layout.others)
 
 
-def _of_keras_1(kind: str, spec: Mapping[str, Any], config: Mapping[str, Any], weights: list[Weight]) -> Layout | None:
+def _of_keras_1(
+    kind: str, config: Mapping[str, Any], weights: list[Weight], source: Source, teller: Teller
+) -> Layout | None:
     """What Keras 1 stored otherwise; None where it did not."""
+    if kind == "BatchNormalization":
+        return _with_deviation(config, weights, source, teller)
+    if kind == "SeparableConv2D" and is_channels_first(config):
+        stored = [Weight(weight.name, _to_first(weight.shape)) for weight in weights[:2]]
+        return Layout([*stored, *weights[2:]], lambda a: [*map(_from_channels_first, a[:2]), *a[2:]], {})
     if kind == "Conv1D":
         size, channels, filters = weights[0].shape
         return _conv1d(size, channels, filters, weights)
-    if kind in ("Conv2D", "Conv3D") and is_channels_first(spec):
+    if kind in ("Conv2D", "Conv3D") and is_channels_first(config):
         return _with_kernel(weights, _to_first(weights[0].shape), _from_channels_first)
     if kind == "Conv2DTranspose":
         rows, columns, filters, channels = weights[0].shape
-        if is_channels_first(spec):
+        if is_channels_first(config):
             shape = (filters, channels, rows, columns)
             return _with_kernel(weights, shape, lambda kernel: kernel.transpose(2, 3, 0, 1))
         return _with_kernel(weights, (rows, columns, channels, filters), lambda kernel: kernel.transpose(0, 1, 3, 2))
     if kind in ("LSTM", "GRU") and config.get("consume_less") != "gpu":
         return _of_gates(weights, LSTM_GATES if kind == "LSTM" else (0, 1, 2), lambda kernel: kernel)
     if kind == "ConvLSTM2D":
-        is_first = is_channels_first(spec)
+        is_first = is_channels_first(config)
         return _of_gates(weights, LSTM_GATES, _from_channels_first if is_first else lambda kernel: kernel, is_first)
     return None
+
+
+def _with_deviation(config: Mapping[str, Any], weights: list[Weight], source: Source, teller: Teller) -> Layout | None:
+    """Up to Keras 1.0.5 `running_std` was what its name says, and epsilon was added to it; later it is a variance."""
+    if source.keras_version is None:
+        told = "must be told for BatchNormalization, which stored a deviation up to 1.0.5 and a variance from 1.0.6"
+        teller.unsupported("keras_version", None, f"{told}: --keras-version 1.0.8, load_model(keras_version=...)")
+    if source.keras_version is None or source.version >= (1, 0, 6):
+        return None
+    epsilon = config.get("epsilon", 1e-6)
+
+    def convert(arrays: Arrays) -> Arrays:
+        return [*arrays[:-1], (arrays[-1] + epsilon) ** 2 - epsilon]
+
+    return Layout(weights, convert, {})
 
 
 def _conv1d(size: int, channels: int, filters: int, weights: list[Weight]) -> Layout:

@@ -15,7 +15,7 @@ NAMES_OF_KERAS_1 = {  # what strings of Keras 1 stand for
     "regularizers": {"WeightRegularizer": "L1L2", "L1L2Regularizer": "L1L2"},
     "constraints": {"maxnorm": "MaxNorm", "nonneg": "NonNeg", "unitnorm": "UnitNorm"},
 }
-FIELDS_OF_KERAS_1 = {"m": "max_value"}  # of constraints
+FIELDS_OF_KERAS_1 = {"m": "max_value", "low": "min_value", "high": "max_value"}  # of constraints
 OWN_FIELDS = ("dtype", "name", "partition_info", "verify_shape")  # of old objects, which say nothing of the numbers
 FAMILY = {  # VarianceScaling's names, by (scale, mode, distribution)
     (1.0, "fan_avg", "uniform"): "GlorotUniform",

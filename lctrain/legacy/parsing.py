@@ -36,6 +36,7 @@ class Request:
         weights: of a second file, with the weights; None where the first has them.
         input_shape: of the only input, where the file leaves sizes open.
         backend: where the file does not say it.
+        keras_version: where the file does not say it.
         strict: whether all that is lost is an obstacle.
         must_build: whether the arrays are to be written; else obstacles are told as text.
     """
@@ -44,6 +45,7 @@ class Request:
     weights: str | None = None
     input_shape: list[int] | None = None
     backend: str | None = None
+    keras_version: str | None = None
     strict: bool = False
     must_build: bool = True
 
@@ -55,7 +57,7 @@ def parse(request: Request, folder: Path) -> None:
         UserError: one of this room's errors, or of the files.
     """
     weights = None if request.weights is None else Path(request.weights)
-    source = read_source(Path(request.path), weights, request.backend)
+    source = read_source(Path(request.path), weights, request.backend, request.keras_version)
     report, obstacles = Report(_introduce(request, source)), []
     teller = Teller(MODEL, report, obstacles)
     for name, value in source.extras.items():

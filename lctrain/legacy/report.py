@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 
-from lctrain.legacy.errors import describe
+from lctrain.legacy.errors import describe, shorten
 
 Kind = Literal["translated", "approximated", "dropped"]
 MEANINGS = {
@@ -23,19 +23,19 @@ class Line:
     Args:
         layer: the layer's name, with those of the models that hold it before it; `(model)` for the model's own.
         field: as the old file calls it.
-        value: what stood there, as text.
+        value: what stood there; as text where it is long.
         kind: what was done: translated, approximated or dropped.
         note: what it became, or why it is not needed.
     """
 
     layer: str
     field: str
-    value: str
+    value: Any
     kind: Kind
     note: str
 
     def __str__(self) -> str:
-        return f"{self.kind:<12}  {self.layer}.{self.field} = {self.value}: {self.note}"
+        return f"{self.kind:<12}  {self.layer}.{self.field} = {describe(self.value)}: {self.note}"
 
 
 @dataclass
@@ -51,7 +51,7 @@ class Report:
     lines: list[Line] = field(default_factory=list)
 
     def add(self, layer: str, name: str, value: Any, kind: Kind, note: str) -> None:
-        self.lines.append(Line(layer, name, describe(value), kind, note))
+        self.lines.append(Line(layer, name, shorten(value), kind, note))
 
     @property
     def losses(self) -> list[Line]:

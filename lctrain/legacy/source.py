@@ -1,7 +1,7 @@
 """An old model's files: what they are, who wrote them, their architecture and their arrays."""
 
 import stat
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -35,6 +35,7 @@ class Source:
         arrays: by the name of the layer that they stand under, in the order in which that was saved, with the names
             that the layer gave them; None without weights.
         extras: what else the file holds, by name: the optimizer's arrays and the training's settings.
+        dim_orderings: what layers of Keras 1 say, tf or th; some of their neighbours were written without.
     """
 
     architecture: Mapping[str, Any]
@@ -43,6 +44,7 @@ class Source:
     backend: str | None
     arrays: dict[str, list[tuple[str, StoredArray]]] | None
     extras: dict[str, Any] = field(default_factory=dict)
+    dim_orderings: frozenset[str] = frozenset()
 
     @property
     def version(self) -> tuple[int, ...]:
@@ -56,13 +58,16 @@ class Source:
         return self.keras_major == 2 and ((self.keras_version or "").endswith("-tf") or self.version >= (2, 4))
 
 
-def read_source(path: Path, weights: Path | None = None, backend: str | None = None) -> Source:
+def read_source(
+    path: Path, weights: Path | None = None, backend: str | None = None, keras_version: str | None = None
+) -> Source:
     """Reads what there is of a model.
 
     Args:
         path: a whole-model HDF5 file, or an architecture as JSON or YAML.
         weights: an HDF5 file of weights; None where `path` has them.
         backend: under which the model was trained, where the file does not say so: tensorflow or theano.
+        keras_version: of the Keras that wrote it, where the file does not say so.
 
     Raises:
         UserError: files that are not there, or not such files.
@@ -89,10 +94,12 @@ def read_source(path: Path, weights: Path | None = None, backend: str | None = N
         if _find_kind(weights) != "HDF5":
             raise UserError(f"`weights` must be an HDF5 file; got {str(weights)!r}.")
         holder = StoredFile(weights)
-    return _collect(architecture, holder, backend)
+    return _collect(architecture, holder, backend, keras_version)
 
 
-def _collect(architecture: Mapping[str, Any], holder: StoredFile | None, backend: str | None) -> Source:
+def _collect(
+    architecture: Mapping[str, Any], holder: StoredFile | None, backend: str | None, told: str | None
+) -> Source:
     group = None if holder is None else "/model_weights" if "/model_weights" in holder.groups else "/"
     version, written = (architecture.get(name) for name in ("keras_version", "backend"))
     extras = {}
@@ -104,10 +111,12 @@ def _collect(architecture: Mapping[str, Any], holder: StoredFile | None, backend
             extras["optimizer_weights"] = f"{len(arrays)} arrays"
         if holder.text("/", "training_config") is not None:
             extras["training_config"] = "loss, metrics and optimizer"
-    version = None if version is None else str(version)[:50]
+    version = told if version is None else str(version)[:50]
     major = _find_major(version, architecture)
     backend = backend or (None if written is None else str(written)[:50])
-    return Source(architecture, version, major, backend, holder and _list_arrays(holder, group), extras)
+    arrays = None if holder is None else _list_arrays(holder, group)
+    orderings = frozenset(_values(architecture, "dim_ordering")) & {"tf", "th"}
+    return Source(architecture, version, major, backend, arrays, extras, orderings)
 
 
 def _find_major(version: str | None, architecture: Mapping[str, Any]) -> int:
@@ -119,6 +128,15 @@ def _find_major(version: str | None, architecture: Mapping[str, Any]) -> int:
         fix = "keras.saving.load_model opens what Keras 3 wrote" if major == "3" else "It was before such files"
         raise UserError(f"`keras_version` must be 1 or 2; got {version!r}. {fix}.")
     return int(major)
+
+
+def _values(value: Any, key: str) -> Iterator[str]:
+    """All texts under a key in a value, whose nesting is bounded."""
+    parts = value.values() if isinstance(value, Mapping) else value if isinstance(value, list) else ()
+    if isinstance(value, Mapping) and isinstance(value.get(key), str):
+        yield value[key]
+    for part in parts:
+        yield from _values(part, key)
 
 
 def _fields(value: Any) -> set[str]:

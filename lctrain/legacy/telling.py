@@ -1,9 +1,9 @@
 """What a layer's translation tells of: lines of the report, and what stands in the way."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
-from lctrain.legacy.errors import Obstacle, describe
+from lctrain.legacy.errors import Obstacle, shorten
 from lctrain.legacy.report import Report
 
 
@@ -15,24 +15,30 @@ class Teller:
         layer: its name, with those of the models that hold it before it.
         report: takes the lines.
         obstacles: takes what can't be carried over.
+        written: for fields that Keras 1 called otherwise, how.
     """
 
     layer: str
     report: Report
     obstacles: list[Obstacle]
+    written: dict[str, str] = field(default_factory=dict)
 
-    def translated(self, field: str, value: Any, note: str) -> None:
-        self.report.add(self.layer, field, value, "translated", note)
+    def translated(self, name: str, value: Any, note: str) -> None:
+        self.report.add(self.layer, self._as_written(name), value, "translated", note)
 
-    def approximated(self, field: str, value: Any, note: str) -> None:
-        self.report.add(self.layer, field, value, "approximated", note)
+    def approximated(self, name: str, value: Any, note: str) -> None:
+        self.report.add(self.layer, self._as_written(name), value, "approximated", note)
 
-    def dropped(self, field: str, value: Any, note: str) -> None:
-        self.report.add(self.layer, field, value, "dropped", note)
+    def dropped(self, name: str, value: Any, note: str) -> None:
+        self.report.add(self.layer, self._as_written(name), value, "dropped", note)
 
-    def unsupported(self, field: str, value: Any, message: str) -> None:
-        self.obstacles.append(Obstacle(self.layer, field, describe(value), message))
+    def unsupported(self, name: str, value: Any, message: str) -> None:
+        self.obstacles.append(Obstacle(self.layer, self._as_written(name), shorten(value), message))
 
     def of(self, inner: str) -> "Teller":
         """The same, for a layer that this one holds."""
         return Teller(f"{self.layer}/{inner}", self.report, self.obstacles)
+
+    def _as_written(self, name: str) -> str:
+        first, dot, rest = name.partition(".")
+        return self.written.get(first, first) + dot + rest
