@@ -108,6 +108,7 @@ NOT_NAMED = {  # what Keras has beside these, and why a configuration can't name
 }
 
 LAYER_ARGUMENTS = {"trainable": True, "dtype": None}  # behind **kwargs; `name` is the mapping's key
+BEHIND_KWARGS = {name: {"zero_output_for_mask": False} for name in ("SimpleRNN", "GRU", "LSTM")}
 EXCLUDED_ARGUMENTS = {
     *["lora_rank", "lora_alpha", "quantization_config", "name", "loss_scale_factor", "synchronized", "weights"],
     *["renorm", "renorm_clipping", "renorm_momentum", "input_axes", "output_axes", "gain_initializer"],
@@ -177,7 +178,7 @@ def _arguments(cls) -> dict:
     required, optional = [], {}
     parameters = inspect.signature(cls).parameters
     if issubclass(cls, Layer) and any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters.values()):
-        optional |= LAYER_ARGUMENTS
+        optional |= LAYER_ARGUMENTS | BEHIND_KWARGS.get(cls.__name__, {})
     for name, parameter in parameters.items():
         if parameter.kind is parameter.VAR_KEYWORD or name in EXCLUDED_ARGUMENTS:
             continue

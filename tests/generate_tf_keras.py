@@ -13,6 +13,7 @@ TABLE = Path(__file__).parent.parent / "lctrain" / "legacy" / "tf_keras.json"
 BEHIND_KWARGS = {  # arguments that tf_keras takes without naming them in its signature
     **{"Attention": ["dropout"], "AdditiveAttention": ["dropout"], "GlobalAveragePooling1D": ["keepdims"]},
     **{"Conv1DTranspose": ["groups"], "Conv2DTranspose": ["groups"], "Conv3DTranspose": ["groups"]},
+    **{name: ["zero_output_for_mask"] for name in ("SimpleRNN", "GRU", "LSTM", "RNN")},
     **{f"{kind}Conv{rank}D": ["groups"] for kind in ("Separable", "Depthwise") for rank in (1, 2)},
 }
 

@@ -126,7 +126,7 @@ CHECKS_OF_CLASSES: dict[tuple[str, str], Check] = {
     ("GaussianNoise", "stddev"): checks.between(0, 1),
     ("Lion", "beta_1"): lambda value: None if checks.is_number(value) and 0 < value < 1 else "a number between 0 and 1",
     ("Rescaling", "scale"): checks.number_or_numbers,
-    **dict.fromkeys([("Normalization", name) for name in ("mean", "variance")], checks.number_or_numbers),
+    **dict.fromkeys([("Normalization", name) for name in ("mean", "variance")], checks.numbers_of_any_depth),
     ("VarianceScaling", "mode"): checks.one_of("fan_in", "fan_out", "fan_avg"),
     ("OrthogonalRegularizer", "mode"): checks.one_of("rows", "columns"),
     ("RandomFlip", "mode"): checks.one_of("horizontal", "vertical", "horizontal_and_vertical"),

@@ -68,6 +68,15 @@ def number_or_numbers(value: Any) -> str | None:
     return None if values and all(map(is_number, values)) else "a finite number or a list of them"
 
 
+def numbers_of_any_depth(value: Any) -> str | None:
+    """A number, or an array of them as lists in lists."""
+    values = value if isinstance(value, list) else [value]
+    is_right = values and all(
+        numbers_of_any_depth(one) is None if isinstance(one, list) else is_number(one) for one in values
+    )
+    return None if is_right else "a finite number or a list of them, or of such lists"
+
+
 def axes(value: Any) -> str | None:
     values = value if isinstance(value, list) else [value]
     is_right = values and all(isinstance(axis, int) and not isinstance(axis, bool) for axis in values)

@@ -20,6 +20,10 @@ CLASSES = {  # what today's Keras calls otherwise
     **{"SyncBatchNormalization": "BatchNormalization", "ThresholdedReLU": "ReLU"},
     **{"Convolution1D": "Conv1D", "Convolution2D": "Conv2D", "Convolution3D": "Conv3D"},
 }
+OTHERWISE = {
+    "RandomCrop": "must be another layer: outside of training Keras 3 leaves it out, Keras 2 crops to the centre",
+    "HashedCrossing": "must be another layer: it takes whole numbers, and the inputs of configurations are float32",
+}
 OF_TRAINING = {  # what any layer could have, and the values by which it does nothing
     **{
         "trainable": (True, None),
@@ -88,6 +92,9 @@ def translate_layer(class_name: Any, config: Any, source: Source, teller: Teller
 def _translate(class_name: str, config: Mapping[str, Any], source: Source, teller: Teller) -> Arguments | None:
     new_class = CLASSES.get(class_name, class_name)
     entry = find_class("layers", new_class)
+    if class_name in OTHERWISE:
+        teller.unsupported("class_name", class_name, OTHERWISE[class_name])
+        return None
     if entry is None or entry.name != new_class:
         if class_name not in keras1.GONE:
             reason = left_out().get(class_name)
@@ -253,7 +260,14 @@ def _axis(reading: _Reading, name: str, value: Any) -> Arguments:
     """One axis where tf.keras writes a list of one."""
     if isinstance(value, list) and len(value) == 1:
         return {name: value[0]}
+    if isinstance(value, list) and reading.entry.name == "BatchNormalization":
+        reading.teller.unsupported(name, value, "must be one axis in Keras 3")
     return {name: value}
+
+
+def _integer_dtype(reading: _Reading, name: str, value: Any) -> Arguments:
+    """Of layers that give integers, or one-hot rows, whatever is said."""
+    return {} if value == "int64" else {name: translate_dtype(name, value, reading.teller)}
 
 
 def _interpolation(reading: _Reading, name: str, value: Any) -> Arguments:
@@ -385,6 +399,7 @@ FIELDS: dict[tuple[str, str], Callable[[_Reading, str, Any], Arguments]] = {
             *("LayerNormalization", "UnitNormalization", "Softmax"),
         )
     },
+    **{(kind, "dtype"): _integer_dtype for kind in ("Hashing", "HashedCrossing", "Discretization", "CategoryEncoding")},
     ("Embedding", "input_length"): _absorb(OF_THE_INPUT),
     ("LeakyReLU", "alpha"): _rename("negative_slope"),
     ("ThresholdedReLU", "theta"): _theta,

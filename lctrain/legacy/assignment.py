@@ -131,9 +131,13 @@ def _split_by_order(pairs, arrays: Sequence[NamedArray]) -> list[list[StoredArra
 def _check_shapes(leaf: Leaf, layout: Layout, arrays: Sequence[StoredArray]) -> None:
     for i, (weight, array) in enumerate(zip(layout.stored, arrays, strict=True)):
         allowed = [weight.shape, *([layout.others[i]] if i in layout.others else [])]
-        if array.shape not in allowed:
+        if not any(_fits(array.shape, shape) for shape in allowed):
             expected = " or ".join(map(str, allowed))
             where = f"layer `{'/'.join(leaf.path)}`, `{weight.name}`"
             raise LegacyFileError(
                 f"{where}: must be of shape {expected} by its configuration; `{array.path}` has {array.shape}."
             )
+
+
+def _fits(shape: Sequence[int], allowed: Sequence[int | None]) -> bool:
+    return len(shape) == len(allowed) and all(other in (None, size) for size, other in zip(shape, allowed, strict=True))

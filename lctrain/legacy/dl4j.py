@@ -6,7 +6,7 @@ Source: DL4J's list of supported features for Keras model import, version 1.0.0-
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from lctrain.legacy.errors import Obstacle, describe
+from lctrain.legacy.errors import Obstacle, shorten
 from lctrain.legacy.keras2 import OldLayer
 
 LAYERS = {
@@ -39,17 +39,16 @@ NEW_NAMES = ("implementation", "groups", "synchronized", "keepdims", "time_major
 
 def check(layers: Sequence[OldLayer]) -> Iterator[Obstacle]:
     """Everything in a model of Keras 2 that DL4J's importer does not document; arguments that it does not know go."""
-    padded = {layer.config["name"] for layer in layers}
     for layer in layers:
         name = layer.config["name"]
         if layer.class_name not in LAYERS:
-            yield Obstacle(name, "class_name", describe(layer.class_name), "must be a layer that DL4J imports")
+            yield Obstacle(name, "class_name", shorten(layer.class_name), "must be a layer that DL4J imports")
             continue
-        if f"{name}_padding" in padded and layer.class_name.startswith("LocallyConnected"):
-            yield Obstacle(name, "padding", "zeros", "must be valid for DL4J")
+        if layer.padding != "valid":
+            yield Obstacle(name, "padding", shorten(layer.padding), "must be valid for DL4J")
         if layer.class_name.startswith("LocallyConnected") and layer.config["data_format"] != "channels_last":
             told = "must be channels_last for DL4J, whose kernels are (positions, taps * channels, filters)"
-            yield Obstacle(name, "data_format", describe(layer.config["data_format"]), told)
+            yield Obstacle(name, "data_format", shorten(layer.config["data_format"]), told)
         yield from _check_config(name, layer.config)
 
 
@@ -57,17 +56,17 @@ def _check_config(name: str, config: dict[str, Any]) -> Iterator[Obstacle]:
     for field in NEW_NAMES:
         value = config.get(field)
         if value not in (None, False, 1):
-            yield Obstacle(name, field, describe(value), "is no argument that DL4J imports")
+            yield Obstacle(name, field, shorten(value), "is no argument that DL4J imports")
         config.pop(field, None)
     for field, value in list(config.items()):
         kind = field.rpartition("_")[2]
         if kind == "activation" and value is not None and value not in ACTIVATIONS:
-            yield Obstacle(name, field, describe(value), f"must be one of {', '.join(sorted(ACTIVATIONS))} for DL4J")
+            yield Obstacle(name, field, shorten(value), f"must be one of {', '.join(sorted(ACTIVATIONS))} for DL4J")
         elif kind in OBJECTS and isinstance(value, Mapping) and value["class_name"] not in OBJECTS[kind]:
-            yield Obstacle(name, field, describe(value["class_name"]), f"must be a {kind} that DL4J imports")
+            yield Obstacle(name, field, shorten(value["class_name"]), f"must be a {kind} that DL4J imports")
         elif field == "dtype" and value != "float32":
-            yield Obstacle(name, field, describe(value), "must be float32 for DL4J")
+            yield Obstacle(name, field, shorten(value), "must be float32 for DL4J")
         elif field in ("layer", "backward_layer") and isinstance(value, Mapping):
             if value["class_name"] not in ("LSTM", "SimpleRNN"):
-                yield Obstacle(name, field, describe(value["class_name"]), "must be LSTM or SimpleRNN for DL4J")
+                yield Obstacle(name, field, shorten(value["class_name"]), "must be LSTM or SimpleRNN for DL4J")
             yield from _check_config(f"{name}/{value['config'].get('name')}", value["config"])

@@ -22,12 +22,12 @@ class Weight:
 
     Args:
         name: as Keras calls it.
-        shape: in numbers.
+        shape: in numbers; None is any.
         is_trainable: by its nature; whether the layer is frozen is not asked here.
     """
 
     name: str
-    shape: tuple[int, ...]
+    shape: tuple[int | None, ...]
     is_trainable: bool = True
 
 

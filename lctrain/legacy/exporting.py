@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shutil
 import tempfile
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -17,12 +18,14 @@ from lctrain.errors import UserError, suggest
 from lctrain.files import write_durably
 from lctrain.layers import BaseLocallyConnected, convert_implementation
 from lctrain.legacy import dl4j
+from lctrain.legacy.depth import sort_by_depth
 from lctrain.legacy.errors import Obstacle, UnsupportedExportError
 from lctrain.legacy.keras2 import OldLayer, write_layer
 from lctrain.legacy.report import MODEL, Report
 from lctrain.to_config.calls import Array, read_calls
 
 KERAS_VERSION = "2.15.0"  # the last that was tf.keras
+NO_SCOPE = re.compile(r"[^A-Za-z0-9_.\\/>-]")  # what TensorFlow takes in no name
 MAX_HEADER = 64_512  # bytes of an attribute, as Keras 2 splits them
 
 
@@ -106,7 +109,7 @@ def _write_model(
     """
     writer = _Writer(report)
     outputs = writer.write_graph(model, None)
-    obstacles = [*writer.obstacles, *(check(list(writer.layers.values())) if check is not None else ())]
+    obstacles = writer.obstacles or ([] if check is None else list(check(list(writer.layers.values()))))
     if obstacles:
         raise UnsupportedExportError(obstacles)
     return writer.as_architecture(model.name, outputs), list(writer.layers.values())
@@ -152,11 +155,15 @@ class _Writer:
         return name, 0
 
     def _add_call(self, layer: keras.layers.Layer, reads: list[tuple[str, int]]) -> tuple[str, int]:
+        if not isinstance(layer, keras.layers.Layer):
+            told = "must be a layer: operations on tensors are code"
+            self.obstacles.append(Obstacle(layer.name, "class_name", type(layer).__name__, told))
+            return reads[0]
         if id(layer) not in self.made:
             self.made[id(layer)] = names = []
             for old in write_layer(layer, self.report, self.obstacles):
                 name = self._free(str(old.config.get("name") or layer.name))
-                old.config["name"] = name
+                old.rename(name)
                 self.layers[name] = old
                 self.nodes[name] = []
                 names.append(name)
@@ -166,14 +173,20 @@ class _Writer:
         return reads[0]
 
     def _free(self, name: str) -> str:
-        made, number = name, 1
+        """A name that TensorFlow takes for a scope, and that nothing else has."""
+        plain = NO_SCOPE.sub("_", name)
+        plain = plain if plain[:1].isalnum() else f"layer{plain}"
+        made, number = plain, 1
         while made in self.layers or made in self.inputs:
             number += 1
-            made = f"{name}_{number}"
+            made = f"{plain}_{number}"
+        if made != name:
+            self.report.add(name, "name", name, "translated", f"{made}: names there are those of TensorFlow's scopes")
         return made
 
     def as_architecture(self, name: str, outputs: list[tuple[str, int]]) -> dict[str, Any]:
         """`class_name` and `config`: a stack where it is one, which more readers know, else a graph."""
+        self._sort(outputs)
         layers = [
             {"class_name": old.class_name, "config": old.config, "name": key, "inbound_nodes": self.nodes[key]}
             for key, old in self.layers.items()
@@ -201,6 +214,15 @@ class _Writer:
         }
         return {"class_name": "Model", "config": config}
 
+    def _sort(self, outputs: list[tuple[str, int]]) -> None:
+        """Brings the layers into the order in which Keras 2 will hand out their arrays."""
+        reads = {name: [[]] for name in self.inputs}
+        reads |= {
+            name: [[(one[0], one[1]) for one in _references(node)] for node in self.nodes[name]] for name in self.nodes
+        }
+        ordered = [name for name in sort_by_depth(reads, outputs) if name in self.layers]
+        self.layers = {name: self.layers[name] for name in ordered}
+
     def _is_stack(self, outputs: list[tuple[str, int]]) -> bool:
         above = [*self.inputs, *self.layers]
         nodes = [[[[source, 0, 0, {}]]] for source in above[:-1]]
@@ -214,6 +236,11 @@ def _write_node(class_name: str, reads: Sequence[tuple[str, int]]) -> list[list[
         return node
     named = dict(zip(("value", "key"), ([*one[:3]] for one in node[1:]), strict=False))
     return [[*node[0][:3], named]]
+
+
+def _references(node: list[list[Any]]) -> list[list[Any]]:
+    """All arrays that a call reads, those named in its arguments behind the others."""
+    return [*node, *(one for part in node for one in part[3].values())]
 
 
 def _write(architecture: Mapping[str, Any], layers: list[OldLayer], path: Path) -> None:

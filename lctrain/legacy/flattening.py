@@ -11,7 +11,7 @@ from lctrain.config.graph import MERGES
 from lctrain.config.specs import check_spec
 from lctrain.errors import UserError
 from lctrain.legacy.arguments import LOCAL, MODELS, Part, layers_of, translate_layer
-from lctrain.legacy.errors import LegacyFileError, Obstacle, describe
+from lctrain.legacy.errors import LegacyFileError, Obstacle, describe, shorten
 from lctrain.legacy.keras3 import avoid_bias_of_columns
 from lctrain.legacy.report import Report
 from lctrain.legacy.source import Source
@@ -95,7 +95,7 @@ def flatten(source: Source, report: Report, obstacles: list[Obstacle], input_sha
     kind, config = source.architecture["class_name"], source.architecture["config"]
     if kind not in MODELS:
         message = f"must be one of {', '.join(MODELS[:3])}"
-        obstacles.append(Obstacle("(model)", "class_name", describe(kind), message))
+        obstacles.append(Obstacle("(model)", "class_name", shorten(kind), message))
         return Flat("model")
     name = config.get("name") if isinstance(config, Mapping) else None
     flat = Flat(_make_name(name if isinstance(name, str) else "model", set()))

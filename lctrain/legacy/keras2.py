@@ -13,6 +13,7 @@ import numpy as np
 from lctrain.config.allowlist import classes
 from lctrain.layers import OWN_ACTIVATIONS, BaseLocallyConnected
 from lctrain.legacy.errors import Obstacle
+from lctrain.legacy.keras3 import BIASED
 from lctrain.legacy.report import Report
 from lctrain.legacy.telling import Teller
 
@@ -24,6 +25,11 @@ LOCAL_ARGUMENTS = (
     *("kernel_initializer", "bias_initializer", "kernel_regularizer", "bias_regularizer", "activity_regularizer"),
     *("kernel_constraint", "bias_constraint"),
 )
+NOT_THERE = {
+    "SpectralNormalization": "must be a layer that Keras 2 has; tf_keras 2.21 fails to call this one",
+    "RandomCrop": "must be a layer that computes the same in Keras 2; it crops outside of training too",
+}
+WHERE_TRUE = ("zero_output_for_mask",)  # arguments that Keras 2 writes where they are set alone
 INPUTS = ("query", "value", "key")  # of MultiHeadAttention, whose shapes are part of its configuration there
 NO_LOSS = (None, False, {}, [])  # what an argument that Keras 2 lacks may be without being told
 
@@ -36,11 +42,18 @@ class OldLayer:
         class_name: its class.
         config: its arguments.
         arrays: its weights in their order there, with their names.
+        padding: of a local layer, as it was before zeros were put in front of it.
     """
 
     class_name: str
     config: dict[str, Any]
     arrays: list[tuple[str, np.ndarray]] = field(default_factory=list)
+    padding: Any = "valid"
+
+    def rename(self, name: str) -> None:
+        """Gives the layer, and its arrays, a name."""
+        self.config["name"] = name
+        self.arrays = [(f"{name}/{old.partition('/')[2]}", array) for old, array in self.arrays]
 
 
 @cache
@@ -60,10 +73,25 @@ def write_layer(layer: keras.layers.Layer, report: Report, obstacles: list[Obsta
         wrapped[-1].config["name"] = layer.name
         return wrapped
     config = _write_config(type(layer).__name__, layer.get_config(), teller)
+    _check_bias(layer, teller)
     if isinstance(layer, keras.layers.MultiHeadAttention):
         built = layer.get_build_config()["shapes_dict"]
         config |= {f"{name}_shape": list(built.get(f"{name}_shape") or built["value_shape"]) for name in INPUTS}
     return [OldLayer(type(layer).__name__, config, _name_arrays(layer))]
+
+
+def _check_bias(layer: keras.layers.Layer, teller: Teller) -> None:
+    """Refuses what Keras 3 computes wrongly, and Keras 2 rightly: see `keras3.avoid_bias_of_columns`."""
+    inner = layer.layer if isinstance(layer, keras.layers.TimeDistributed) else layer
+    is_first = getattr(inner, "data_format", None) == "channels_first" and getattr(inner, "use_bias", False)
+    if type(inner).__name__ not in BIASED or not is_first:
+        return
+    for node in layer._inbound_nodes:
+        shape = node.output_tensors[0].shape
+        if shape[-1] == shape[-inner.rank - 1] != 1:
+            told = "must be channels_last: with as many columns as filters Keras 3 adds the bias along the columns"
+            teller.unsupported("data_format", "channels_first", told)
+            return
 
 
 def _wrap(one: OldLayer, layer: keras.layers.Layer, number: int) -> dict[str, Any]:
@@ -73,8 +101,8 @@ def _wrap(one: OldLayer, layer: keras.layers.Layer, number: int) -> dict[str, An
 
 def _write_config(class_name: str, config: Mapping[str, Any], teller: Teller) -> dict[str, Any]:
     arguments = known()["layers"].get(class_name, known()["cells"].get(class_name))
-    if arguments is None:
-        teller.unsupported("class_name", class_name, "must be a layer that Keras 2 has")
+    if arguments is None or class_name in NOT_THERE:
+        teller.unsupported("class_name", class_name, NOT_THERE.get(class_name, "must be a layer that Keras 2 has"))
         return {"name": config.get("name")}
     defaults = {**classes("layers"), **classes("cells")}[class_name].optional
     made = {}
@@ -86,6 +114,8 @@ def _write_config(class_name: str, config: Mapping[str, Any], teller: Teller) ->
             made[name] = [_write_nested(one, teller) for one in value]
         elif name == "dtype":
             made[name] = write_dtype(value, teller)
+        elif name in WHERE_TRUE and value is False:
+            continue
         elif new_name in arguments or name in ("name", "trainable"):
             made[new_name] = write_value(name, value, teller)
         elif not any(
@@ -212,7 +242,7 @@ def write_local(layer: BaseLocallyConnected, teller: Teller) -> list[OldLayer]:
     if not any(map(any, margins)):
         return [OldLayer(type(layer).__name__, made, arrays)]
     teller.translated("padding", layer.padding, f"ZeroPadding{layer.rank}D of {margins}, then valid")
-    return [*_write_zeros(layer, margins), OldLayer(type(layer).__name__, made, arrays)]
+    return [*_write_zeros(layer, margins), OldLayer(type(layer).__name__, made, arrays, layer.padding)]
 
 
 def _tell_of_training(layer: BaseLocallyConnected, config: Mapping[str, Any], teller: Teller) -> None:

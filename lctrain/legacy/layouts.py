@@ -72,6 +72,8 @@ def find_layout(
         return _local(spec, shapes[0], original[1], weights)
     if kind == "Normalization" and spec["mean"] is None:
         return _normalization(spec, shapes[0])
+    if kind == "Discretization" and spec["bin_boundaries"] is None:
+        return _discretization(spec)
     if kind == "SpectralNormalization":
         inner = find_layout(spec["layer"], shapes, _inner(original, source), source, teller)
         vector = Weight("vector_u", (1, inner.stored[0].shape[-1]), False)
@@ -181,14 +183,30 @@ def _normalization(spec: Mapping[str, Any], shape: Shape) -> Layout:
     """The mean and variance that it has seen become its arguments."""
     axis = spec["axis"]
     axes = [] if axis is None else [axis] if isinstance(axis, int) else list(axis)
-    sizes = tuple(shape[one] for one in axes)
-    stored = [Weight("mean", sizes, False), Weight("variance", sizes, False), Weight("count", (), False)]
+    kept = sorted(one % len(shape) for one in axes)
+    stored_shape = tuple(shape[one] for one in kept)
+    stored = [Weight(name, stored_shape, False) for name in ("mean", "variance")]
+    spread = tuple(size if i in kept else 1 for i, size in enumerate(shape))[min(kept, default=0) :]
 
     def arguments(arrays: Arrays) -> dict[str, Any]:
-        mean, variance = (array.astype(float).reshape(-1).tolist() for array in arrays[:2])
-        return {"mean": mean if sizes else mean[0], "variance": variance if sizes else variance[0]}
+        values = (array.astype(float).reshape(spread if kept else ()).tolist() for array in arrays[:2])
+        return dict(zip(("mean", "variance"), values, strict=True))
 
-    return Layout(stored, lambda _: [], {}, arguments)
+    return Layout([*stored, Weight("count", (), False)], lambda _: [], {}, arguments)
+
+
+def _discretization(spec: Mapping[str, Any]) -> Layout:
+    """The summary of what it has seen, (2, any number) of values and their weights, becomes boundaries."""
+    epsilon = 1 / spec["num_bins"]
+
+    def arguments(arrays: Arrays) -> dict[str, Any]:
+        values, weights = arrays[0].astype(float)
+        if len(values) * epsilon >= 1:
+            shares = np.cumsum(weights) / np.sum(weights)
+            values = np.interp(epsilon + np.arange(0.0, 1.0, epsilon), shares, values)
+        return {"bin_boundaries": np.float32(values)[:-1].astype(float).tolist(), "num_bins": None}
+
+    return Layout([Weight("summary", (2, None), False)], lambda _: [], {}, arguments)
 
 
 def _check_theano(kind: str, spec: Mapping[str, Any], source: Source, teller: Teller) -> None:
