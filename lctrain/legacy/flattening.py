@@ -23,6 +23,10 @@ from lctrain.shapes.facts import split_channels
 MAX_ELEMENTS = 2**31  # of one example between two layers
 MAX_MODELS = 32  # in one another
 NO_NAME = re.compile(r"[^A-Za-z0-9_]+")
+INPUT_FIELDS = {
+    *("name", "batch_input_shape", "batch_shape", "input_shape", "dtype", "input_dtype", "sparse", "ragged"),
+    *("optional", "trainable"),
+}
 INTEGERS = ("int32", "int64", "uint8", "int8", "int16", "uint16", "uint32", "uint64", "bool")
 FLOATS = ("float32", "float64", "float16", "bfloat16")
 
@@ -146,11 +150,13 @@ class _Writer:
         return self._write_graph(config, path, place, arrays)
 
     def _write_stack(self, config: Any, path, place, arrays: list[str] | None) -> list[str]:
-        layers = layers_of(config)
-        if layers is None or not all(
-            isinstance(one, Mapping) and isinstance(one.get("class_name"), str) for one in layers
-        ):
-            raise LegacyFileError(f"model `{'/'.join(path) or 'Sequential'}` must have a list of layers.")
+        layers, name = layers_of(config), "/".join(path) or "Sequential"
+        if layers is None:
+            raise LegacyFileError(f"model `{name}` must have a list of layers; got {describe(config)}.")
+        for one in layers:
+            if not isinstance(one, Mapping) or not isinstance(one.get("class_name"), str):
+                told = "must have layers whose `class_name` is a text"
+                raise LegacyFileError(f"model `{name}` {told}; got {describe(one)}.")
         if len(layers) > MAX_LAYERS:
             raise LegacyFileError(f"a model must have at most {MAX_LAYERS:,} layers; got {len(layers):,}.")
         if arrays is None and layers and layers[0]["class_name"] == "Merge":
@@ -217,8 +223,9 @@ class _Writer:
         name = entry.get("name")
         if name is None and isinstance(config, Mapping):
             name = config.get("name")
-        name = name if isinstance(name, str) else kind.lower()
-        path = (*path, name)
+        if name is not None and not isinstance(name, str):
+            raise LegacyFileError(f"a layer's `name` must be a text; got {describe(name)}.")
+        path = (*path, kind.lower() if name is None else name)
         if kind in MODELS:
             if place not in self.made:
                 self.made[place] = []
@@ -324,6 +331,8 @@ class _Writer:
         teller = self.teller((*path, name))
         shape = known.get("batch_input_shape") or known.get("batch_shape")
         batch, sizes = (shape[0], shape[1:]) if isinstance(shape, list) and shape else (None, None)
+        for field_name in set(known) - INPUT_FIELDS:
+            teller.unsupported(field_name, known[field_name], "is not an argument of an input that is known")
         for field_name in ("sparse", "ragged"):
             if known.get(field_name):
                 teller.unsupported(field_name, known[field_name], "must be false")

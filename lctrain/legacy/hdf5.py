@@ -20,6 +20,7 @@ MAX_DEPTH = 24
 MAX_BYTES = 2**36  # declared by all of a file
 MAX_RATIO = 20  # of what is declared to what is stored, where it is compressed
 MAX_TEXT = 2**24
+BLOCK = 512  # bytes, of which file systems tell how many a file takes
 FILTERS = {h5z.FILTER_DEFLATE: "gzip", h5z.FILTER_SHUFFLE: "shuffle", h5z.FILTER_FLETCHER32: "fletcher32"}
 LINKS = {h5l.TYPE_SOFT: "a soft link", h5l.TYPE_EXTERNAL: "an external link"}
 NO_NUMBERS = {
@@ -68,7 +69,12 @@ class StoredFile:
     """
 
     def __init__(self, path: Path):
-        self.size = path.stat().st_size
+        status = path.stat()
+        self.size = status.st_size
+        on_disk = getattr(status, "st_blocks", self.size) * BLOCK
+        if self.size > MAX_RATIO * on_disk + MAX_TEXT:
+            told = f"has holes: {self.size:,} bytes, of which {on_disk:,} were ever written and are stored"
+            raise UnsafeFileError(f"{path} {told}.")
         self.groups: dict[str, h5g.GroupID] = {}
         self.arrays: dict[str, StoredArray] = {}
         try:
@@ -137,6 +143,8 @@ class StoredFile:
         if declared > stored * (MAX_RATIO if h5z.FILTER_DEFLATE in filters else 1):
             told = f"declares a size of {shape}, {declared:,} bytes; {stored:,} are stored"
             raise UnsafeFileError(f"`{path}` {told}. Arrays must be whole, and compressed {MAX_RATIO} times at most.")
+        if declared > MAX_BYTES:
+            raise UnsafeFileError(f"`{path}` declares {declared:,} bytes; {MAX_BYTES:,} are the most.")
         self.arrays[path] = StoredArray(path, shape, h5py.Dataset(item))
         return declared
 

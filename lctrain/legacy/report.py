@@ -67,7 +67,8 @@ class Report:
         counts = Counter(line.kind for line in self.lines)
         told = ", ".join(f"{counts[kind]} {kind} ({meaning})" for kind, meaning in MEANINGS.items())
         heading = [f"{name}: {value}" for name, value in self.source.items()]
-        return "\n".join([*heading, f"fields: {told}", "", *map(str, self.lines)]) + "\n"
+        text = "\n".join([*heading, f"fields: {told}", "", *map(str, self.lines)]) + "\n"
+        return text.encode(errors="backslashreplace").decode()  # names in files may hold what is no character
 
 
 def from_data(data: Mapping[str, Any]) -> Report:
