@@ -5,6 +5,7 @@ import json
 import pytest
 from generate_classes import ACTIVATIONS, CLASSES_FILE, NOT_NAMED, OWN_ACTIVATIONS, R_NAMES, make_table
 
+import lctrain.layers
 from lctrain.config.allowlist import activations, aliases, classes, find_class, nested_group
 from lctrain.config.arguments import IMPLEMENTATIONS, find_check
 from lctrain.config.specs import check_spec

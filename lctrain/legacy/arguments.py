@@ -114,6 +114,8 @@ def _translate(class_name: str, config: Mapping[str, Any], source: Source, telle
     for name in entry.required:
         if name not in reading.spec and name not in config:
             teller.unsupported(name, None, f"is missing, which {class_name} needs")
+    if any(name not in reading.spec for name in entry.required):
+        return None
     if new_class in FINISH:
         FINISH[new_class](reading)
     return {"type": new_class, **reading.spec}

@@ -130,7 +130,9 @@ class _Writer:
         """Writes a model's calls; `given` are the arrays that it is called on, where it stands in another."""
         graph, problems = read_calls(model)
         self.obstacles += [
-            Obstacle(problem.path.removeprefix("model.layers."), "config", "it", problem.message)
+            Obstacle(
+                problem.path.removeprefix("model.layers."), "call", model.name, f"it {problem.message.rstrip('.')}"
+            )
             for problem in problems
         ]
         arrays: dict[Array, tuple[str, int]] = {}

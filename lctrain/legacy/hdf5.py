@@ -69,7 +69,7 @@ class StoredFile:
     """
 
     def __init__(self, path: Path):
-        status = path.stat()
+        self.path, status = path, path.stat()
         self.size = status.st_size
         on_disk = getattr(status, "st_blocks", self.size) * BLOCK
         if self.size > MAX_RATIO * on_disk + MAX_TEXT:
@@ -148,6 +148,11 @@ class StoredFile:
         self.arrays[path] = StoredArray(path, shape, h5py.Dataset(item))
         return declared
 
+    def has(self, path: str, name: str) -> bool:
+        """Whether a group has an attribute, whole or in parts."""
+        group = self.groups[path]
+        return any(h5a.exists(group, one.encode()) for one in (name, f"{name}0"))
+
     def text(self, path: str, name: str) -> str | None:
         """An attribute that is one text, or None where there is none of this name.
 
@@ -176,7 +181,7 @@ class StoredFile:
             if len(parts) > MAX_OBJECTS:
                 raise UnsafeFileError(f"attribute `{name}` of `{path}` must hold at most {MAX_OBJECTS:,} names.")
         if not parts:
-            raise LegacyFileError(f"`{path}` has no attribute `{name}`, which Keras writes.")
+            raise LegacyFileError(f"{self.path}: `{path}` has no attribute `{name}`, which Keras 1 and 2 write.")
         return parts
 
     def array_at(self, group: str, name: str) -> StoredArray:

@@ -121,7 +121,7 @@ def _write_config(class_name: str, config: Mapping[str, Any], teller: Teller) ->
         elif not any(
             value == one and type(value) is type(one) for one in (*NO_LOSS, defaults.get(name), "channels_last")
         ):
-            if name == "seed" or value == 0:
+            if name == "seed" or value == 0 or class_name.startswith("Random"):
                 teller.dropped(name, value, "Keras 2 has no such argument; it acts in training alone")
             elif name not in ("renorm_momentum", "value_dim"):
                 teller.unsupported(name, value, f"is not an argument of Keras 2's {class_name}")

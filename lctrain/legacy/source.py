@@ -149,6 +149,8 @@ def _fields(value: Any) -> set[str]:
 def _list_arrays(holder: StoredFile, group: str) -> dict[str, list[tuple[str, StoredArray]]]:
     """The arrays of each layer that has some, in the order of the file."""
     found: dict[str, list[tuple[str, StoredArray]]] = {}
+    if "/layers" in holder.groups and not holder.has(group, "layer_names"):
+        raise UserError(f"{holder.path} holds weights as Keras 3 writes them; keras.Model.load_weights opens them.")
     for layer in holder.names(group, "layer_names"):
         path = f"{group.rstrip('/')}/{layer}"
         if path not in holder.groups:
