@@ -8,7 +8,8 @@ from lctrain.legacy.errors import LegacyFileError, describe
 from lctrain.legacy.expected import check_counts, expected_weights
 from lctrain.legacy.flattening import Leaf
 from lctrain.legacy.hdf5 import StoredArray
-from lctrain.legacy.layouts import Layout, find_layout
+from lctrain.legacy.layout import Layout
+from lctrain.legacy.layouts import find_layout
 from lctrain.legacy.report import MODEL
 from lctrain.legacy.source import Source
 from lctrain.legacy.telling import Teller

@@ -6,29 +6,21 @@ from dataclasses import dataclass, field
 from math import prod
 from typing import Any
 
-from lctrain.config.allowlist import find_class, with_defaults
+from lctrain.config.allowlist import with_defaults
 from lctrain.config.graph import MERGES
 from lctrain.config.specs import check_spec
 from lctrain.errors import UserError
-from lctrain.legacy.arguments import LOCAL, MODELS, Part, layers_of, translate_layer
+from lctrain.legacy.arguments import MODELS, Part, layers_of, translate_layer
 from lctrain.legacy.errors import LegacyFileError, Obstacle, describe, shorten
-from lctrain.legacy.keras3 import avoid_bias_of_columns
+from lctrain.legacy.inputs import MAX_ELEMENTS, MAX_MODELS, find_input, read_input
+from lctrain.legacy.keras3 import avoid_bias_of_columns, make_padding_explicit
 from lctrain.legacy.report import Report
 from lctrain.legacy.source import Source
 from lctrain.legacy.telling import Teller
 from lctrain.legacy.wiring import MAX_LAYERS, check_arguments, read_graph, sort_calls
 from lctrain.shapes import LayerFacts, Shape, infer_layer
-from lctrain.shapes.facts import split_channels
 
-MAX_ELEMENTS = 2**31  # of one example between two layers
-MAX_MODELS = 32  # in one another
 NO_NAME = re.compile(r"[^A-Za-z0-9_]+")
-INPUT_FIELDS = {
-    *("name", "batch_input_shape", "batch_shape", "input_shape", "dtype", "input_dtype", "sparse", "ragged"),
-    *("optional", "trainable"),
-}
-INTEGERS = ("int32", "int64", "uint8", "int8", "int16", "uint16", "uint32", "uint64", "bool")
-FLOATS = ("float32", "float64", "float16", "bfloat16")
 
 
 @dataclass
@@ -163,7 +155,7 @@ class _Writer:
             arrays, layers = self._write_branches(layers[0], path, place), layers
         elif arrays is None:
             build_shape = config.get("build_input_shape") if isinstance(config, Mapping) else None
-            arrays = [self._add_input(*_find_input(layers, build_shape), path)]
+            arrays = [self._add_input(*find_input(layers, build_shape), path)]
         for i, entry in enumerate(layers):
             if entry["class_name"] != "InputLayer":
                 arrays = self.write_layer(entry, path, (*place, i), arrays)
@@ -268,7 +260,7 @@ class _Writer:
             told = f"must read one array; states can't be wired into {part.spec['type']}"
             teller.unsupported("inbound_nodes", len(arrays), told)
             shapes = None
-        spec = _make_padding_explicit(part.spec, shapes)
+        spec = make_padding_explicit(part.spec, shapes)
         complete = None if spec is None else self._complete(spec, teller)
         facts = self._infer(complete, shapes, teller)
         self.flat.layers[name] = {**(spec or {"type": original_type}), "inputs": arrays}
@@ -329,54 +321,18 @@ class _Writer:
     def _add_input(self, name: str, known: Mapping[str, Any], path) -> str:
         """An input of the whole model."""
         teller = self.teller((*path, name))
-        shape = known.get("batch_input_shape") or known.get("batch_shape")
-        batch, sizes = (shape[0], shape[1:]) if isinstance(shape, list) and shape else (None, None)
-        for field_name in set(known) - INPUT_FIELDS:
-            teller.unsupported(field_name, known[field_name], "is not an argument of an input that is known")
-        for field_name in ("sparse", "ragged"):
-            if known.get(field_name):
-                teller.unsupported(field_name, known[field_name], "must be false")
-        if self.input_shape is not None:
-            if self.flat.inputs:
-                raise UserError(
-                    f"`input_shape` must be left out for a model of several inputs; got {self.input_shape}."
-                )
-            sizes = self._match_given(sizes)
+        if self.input_shape is not None and self.flat.inputs:
+            raise UserError(f"`input_shape` must be left out for a model of several inputs; got {self.input_shape}.")
+        found = read_input(known, self.input_shape, teller)
+        if self.flat.inputs and found.batch_size != self.flat.batch_size:
+            told = f"must open with the batch of the others, {self.flat.batch_size}"
+            teller.unsupported("batch_input_shape", found.written, told)
         made = _make_name(name, {*self.flat.inputs, *self.flat.layers})
-        is_known = sizes is not None and all(_is_size(size) for size in sizes) and sizes != []
-        if not is_known:
-            told = "must be known sizes. Give them: --input-shape 28,28,1 or load_model(path, input_shape=(28, 28, 1))"
-            teller.unsupported("batch_input_shape", shape, told)
-        if batch is not None and not _is_size(batch):
-            teller.unsupported("batch_input_shape", shape, "must open with null or the size of a batch")
-            batch = None
-        if batch is not None and self.flat.inputs and self.flat.batch_size != batch:
-            teller.unsupported("batch_input_shape", shape, f"must have the batch of the others, {self.flat.batch_size}")
-        self.flat.batch_size = batch
-        if is_known and prod(sizes) * (batch or 1) > MAX_ELEMENTS:
-            teller.unsupported("batch_input_shape", shape, f"must be of at most {MAX_ELEMENTS:,} numbers")
-            is_known = False
-        dtype = known.get("dtype") or known.get("input_dtype")
-        if dtype in INTEGERS:
-            teller.approximated("dtype", dtype, "float32, in which whole numbers are exact up to 16,777,216")
-        elif dtype not in (None, "float32") and not isinstance(dtype, Mapping):
-            if dtype in FLOATS:
-                teller.approximated("dtype", dtype, "float32; the layers compute in dtypes of their own")
-            else:
-                teller.unsupported("dtype", dtype, "must be a dtype of numbers")
-        self.flat.inputs[made] = list(sizes) if is_known else [1]
-        self.flat.shapes[made] = (None, *sizes) if is_known else None
-        self.flat.original_shapes[made] = shape
+        self.flat.batch_size = found.batch_size
+        self.flat.inputs[made] = [1] if found.sizes is None else found.sizes
+        self.flat.shapes[made] = None if found.sizes is None else (None, *found.sizes)
+        self.flat.original_shapes[made] = found.written
         return made
-
-    def _match_given(self, sizes: Any) -> list[int]:
-        given = list(self.input_shape)
-        is_open = not isinstance(sizes, list)
-        if not is_open and (
-            len(sizes) != len(given) or any(a not in (None, b) for a, b in zip(sizes, given, strict=True))
-        ):
-            raise UserError(f"`input_shape` must fit the model's own, {sizes}; got {given}.")
-        return given
 
     def as_layer(self, array: str) -> str:
         """An output that is an input as it stands becomes a layer's."""
@@ -386,53 +342,3 @@ class _Writer:
         self.flat.layers[name] = {"type": "Activation", "activation": "linear", "inputs": [array]}
         self.flat.shapes[name] = self.flat.shapes[array]
         return name
-
-
-def _is_size(value: Any) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool) and 1 <= value < 2**31
-
-
-def _find_input(layers: Sequence[Mapping[str, Any]], build_shape: Any) -> tuple[str, Mapping[str, Any]]:
-    """Name and configuration of a stack's input: its InputLayer's, or what its first layer says of it."""
-    if not layers:
-        raise LegacyFileError("a Sequential must have a layer.")
-    config, depth = layers[0].get("config"), 0
-    name = "input"
-    entry = layers[0]
-    while entry.get("class_name") in MODELS and depth < MAX_MODELS:
-        inner = layers_of(config)
-        if not inner or not isinstance(inner[0], Mapping):
-            break
-        entry, config, depth = inner[0], inner[0].get("config"), depth + 1
-    known = dict(config) if isinstance(config, Mapping) else {}
-    if entry.get("class_name") == "InputLayer" and isinstance(known.get("name"), str):
-        name = known["name"]
-    if known.get("batch_input_shape") is None and known.get("batch_shape") is None and isinstance(build_shape, list):
-        known["batch_input_shape"] = build_shape
-    if entry.get("class_name") != "InputLayer":  # whose own dtype is not that of the layer that stands first
-        known = {
-            key: value for key, value in known.items() if key in ("batch_input_shape", "batch_shape", "input_dtype")
-        }
-    return name, known
-
-
-def _make_padding_explicit(spec: dict[str, Any] | None, shapes: list[Shape] | None) -> dict[str, Any] | None:
-    """tf.keras' "same" of local layers as pairs of zeros: kernel_size // 2 before, for ceil(size / stride) outputs."""
-    if spec is None:
-        return None
-    if isinstance(spec.get("layer"), Mapping) and shapes is not None and spec["type"] == "TimeDistributed":
-        batch, *rest = shapes[0]
-        return {**spec, "layer": _make_padding_explicit(spec["layer"], [(batch, *rest[1:])])}
-    if spec["type"] not in LOCAL or spec.get("padding") != "same" or shapes is None:
-        return spec
-    arguments = {**find_class("layers", spec["type"]).optional, **spec}
-    spatial, _ = split_channels(shapes[0], arguments)
-    pairs = []
-    for i, size in enumerate(spatial):
-        taps, stride = (arguments[name] for name in ("kernel_size", "strides"))
-        taps, stride = (one[i] if isinstance(one, list) and i < len(one) else one for one in (taps, stride))
-        if not _is_size(taps) or not _is_size(stride):
-            return spec  # which is told of its arguments
-        before, positions = taps // 2, -(-size // stride)
-        pairs.append([before, max((positions - 1) * stride + taps - size - before, 0)])
-    return {**spec, "padding": pairs}

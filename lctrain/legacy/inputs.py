@@ -1,0 +1,118 @@
+"""What an old model says of its inputs: names, shapes, dtypes."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from math import prod
+from typing import Any
+
+from lctrain.errors import UserError
+from lctrain.legacy.arguments import MODELS, layers_of
+from lctrain.legacy.errors import LegacyFileError
+from lctrain.legacy.telling import Teller
+
+MAX_ELEMENTS = 2**31  # of one example between two layers
+MAX_MODELS = 32  # in one another
+INPUT_FIELDS = {
+    *("name", "batch_input_shape", "batch_shape", "input_shape", "dtype", "input_dtype", "sparse", "ragged"),
+    *("optional", "trainable"),
+}
+INTEGERS = ("int32", "int64", "uint8", "int8", "int16", "uint16", "uint32", "uint64", "bool")
+FLOATS = ("float32", "float64", "float16", "bfloat16")
+
+
+@dataclass(frozen=True)
+class InputFacts:
+    """One input.
+
+    Args:
+        sizes: of one example; None where they are not all known.
+        batch_size: where it is fixed.
+        written: the shape as the file has it.
+    """
+
+    sizes: list[int] | None
+    batch_size: int | None
+    written: Any
+
+
+def read_input(known: Mapping[str, Any], given: Sequence[int] | None, teller: Teller) -> InputFacts:
+    """An input from what its layer says.
+
+    Args:
+        known: the fields of an InputLayer, or those of a first layer that are about its input.
+        given: the shape of one example, by the user; None where the file's own is to do.
+        teller: hears what can't be taken.
+
+    Raises:
+        UserError: a given shape that contradicts the file's.
+    """
+    written = known.get("batch_input_shape") or known.get("batch_shape")
+    batch, sizes = (written[0], written[1:]) if isinstance(written, list) and written else (None, None)
+    for name in sorted(set(known) - INPUT_FIELDS):
+        teller.unsupported(name, known[name], "is not an argument of an input that is known")
+    for name in ("sparse", "ragged"):
+        if known.get(name):
+            teller.unsupported(name, known[name], "must be false")
+    if given is not None:
+        sizes = _match(sizes, list(given))
+    if not sizes or not all(map(is_size, sizes)):
+        told = "must be known sizes. Give them: --input-shape 28,28,1 or load_model(path, input_shape=(28, 28, 1))"
+        teller.unsupported("batch_input_shape", written, told)
+        sizes = None
+    if batch is not None and not is_size(batch):
+        teller.unsupported("batch_input_shape", written, "must open with null or the size of a batch")
+        batch = None
+    if sizes is not None and prod(sizes) * (batch or 1) > MAX_ELEMENTS:
+        teller.unsupported("batch_input_shape", written, f"must be of at most {MAX_ELEMENTS:,} numbers")
+        sizes = None
+    _check_dtype(known, teller)
+    return InputFacts(None if sizes is None else list(sizes), batch, written)
+
+
+def _match(sizes: Any, given: list[int]) -> list[int]:
+    """The given sizes, where the file's own leave room for them."""
+    if isinstance(sizes, list):
+        is_right = len(sizes) == len(given) and all(a in (None, b) for a, b in zip(sizes, given, strict=True))
+        if not is_right:
+            raise UserError(f"`input_shape` must fit the model's own, {sizes}; got {given}.")
+    return given
+
+
+def _check_dtype(known: Mapping[str, Any], teller: Teller) -> None:
+    dtype = known.get("dtype") or known.get("input_dtype")
+    if isinstance(dtype, Mapping) or dtype in (None, "float32"):
+        return
+    if dtype in INTEGERS:
+        teller.approximated("dtype", dtype, "float32, in which whole numbers are exact up to 16,777,216")
+    elif dtype in FLOATS:
+        teller.approximated("dtype", dtype, "float32; the layers compute in dtypes of their own")
+    else:
+        teller.unsupported("dtype", dtype, "must be a dtype of numbers")
+
+
+def is_size(value: Any) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and 1 <= value < 2**31
+
+
+def find_input(layers: Sequence[Mapping[str, Any]], build_shape: Any) -> tuple[str, Mapping[str, Any]]:
+    """Name and configuration of a stack's input: its InputLayer's, or what its first layer says of it."""
+    if not layers:
+        raise LegacyFileError("a Sequential must have a layer.")
+    config, depth = layers[0].get("config"), 0
+    name = "input"
+    entry = layers[0]
+    while entry.get("class_name") in MODELS and depth < MAX_MODELS:
+        inner = layers_of(config)
+        if not inner or not isinstance(inner[0], Mapping):
+            break
+        entry, config, depth = inner[0], inner[0].get("config"), depth + 1
+    known = dict(config) if isinstance(config, Mapping) else {}
+    if entry.get("class_name") == "InputLayer" and isinstance(known.get("name"), str):
+        name = known["name"]
+    if known.get("batch_input_shape") is None and known.get("batch_shape") is None and isinstance(build_shape, list):
+        known["batch_input_shape"] = build_shape
+    if entry.get("class_name") != "InputLayer":  # whose own dtype is not that of the layer that stands first
+        known = {
+            key: value for key, value in known.items() if key in ("batch_input_shape", "batch_shape", "input_dtype")
+        }
+    return name, known
