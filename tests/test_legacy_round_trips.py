@@ -281,7 +281,7 @@ def test_weights_in_the_layout_of_keras_3_are_told(tmp_path):
         old = made.randomize(make_sequential())
         old.save_weights(tmp_path / "new.weights.h5")
     path = made.save_in_parts(old, tmp_path, "json")["path"]
-    with pytest.raises(lctrain.errors.UserError, match="layer_names"):
+    with pytest.raises(lctrain.errors.UserError, match="Keras 3"):
         legacy.load_model(path, weights=tmp_path / "new.weights.h5")
 
 

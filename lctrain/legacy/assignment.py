@@ -94,8 +94,17 @@ def _split(name: str, pairs: Sequence[tuple[Leaf, Layout]], arrays: Sequence[Nam
         got = ", ".join(describe(array_name) for array_name, _ in arrays[:12])
         raise LegacyFileError(f"layer `{name}` must have {number} arrays ({wanted}); got {len(arrays)}: {got}.")
     if len(pairs) == 1:
+        _check_names(name, pairs[0][1], arrays)
         return [[array for _, array in arrays]]
     return _split_by_name(pairs, arrays) or _split_by_order(pairs, arrays)
+
+
+def _check_names(layer: str, layout: Layout, arrays: Sequence[NamedArray]) -> None:
+    """Keras goes by the arrays' order; names that say another one tell of damage."""
+    expected = [weight.name for weight in layout.stored]
+    got = [name.rsplit("/", 1)[-1].partition(":")[0].removeprefix(f"{layer}_") for name, _ in arrays]
+    if got != expected and sorted(got) == sorted(expected):
+        raise LegacyFileError(f"`weight_names` of layer `{layer}` must be in the order {expected}; got {got}.")
 
 
 def _split_by_name(pairs, arrays: Sequence[NamedArray]) -> list[list[StoredArray]] | None:

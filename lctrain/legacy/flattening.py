@@ -20,6 +20,11 @@ from lctrain.legacy.telling import Teller
 from lctrain.legacy.wiring import MAX_LAYERS, check_arguments, read_graph, sort_calls
 from lctrain.shapes import LayerFacts, Shape, infer_layer
 
+KEYS_OF_LAYERS = {
+    *("class_name", "config", "name", "inbound_nodes", "module", "registered_name", "build_config", "shared_object_id"),
+}
+KEYS_OF_STACKS = {"name", "layers", "build_input_shape", "trainable", "dtype"}
+KEYS_OF_GRAPHS = {"name", "layers", "input_layers", "output_layers", "trainable", "dtype"}
 NO_NAME = re.compile(r"[^A-Za-z0-9_]+")
 
 
@@ -137,9 +142,26 @@ class _Writer:
             raise LegacyFileError(
                 f"models must be in one another at most {MAX_MODELS} deep, {MAX_LAYERS:,} uses in all."
             )
+        known = KEYS_OF_STACKS if kind == "Sequential" else KEYS_OF_GRAPHS
+        self._check_keys(config, known, path)
         if kind == "Sequential":
             return self._write_stack(config, path, place, arrays)
         return self._write_graph(config, path, place, arrays)
+
+    def _check_keys(self, mapping: Any, known: set[str], path: Sequence[str]) -> None:
+        """What a file says beside what is read of it is no argument of anything."""
+        for key in sorted(map(str, set(mapping) - known)) if isinstance(mapping, Mapping) else ():
+            self.teller(path).unsupported(key, mapping.get(key), "is not known here")
+
+    def _check_input(self, config: Any, array: str, path: Sequence[str]) -> None:
+        """Whether what a model in another says of its input is what it gets there."""
+        written = config.get("batch_input_shape") if isinstance(config, Mapping) else None
+        shape = self.flat.shapes[array]
+        if not isinstance(written, list) or shape is None:
+            return
+        pairs = zip(written[1:], shape[1:], strict=False)
+        if len(written) != len(shape) or any(size not in (None, other) for size, other in pairs):
+            self.teller(path).unsupported("batch_input_shape", written, f"must be that of what it reads, {shape}")
 
     def _write_stack(self, config: Any, path, place, arrays: list[str] | None) -> list[str]:
         layers, name = layers_of(config), "/".join(path) or "Sequential"
@@ -157,6 +179,8 @@ class _Writer:
             build_shape = config.get("build_input_shape") if isinstance(config, Mapping) else None
             arrays = [self._add_input(*find_input(layers, build_shape), path)]
         for i, entry in enumerate(layers):
+            if entry["class_name"] == "InputLayer" or (i == 0 and path):
+                self._check_input(entry.get("config"), arrays[0], path)
             if entry["class_name"] != "InputLayer":
                 arrays = self.write_layer(entry, path, (*place, i), arrays)
         return arrays
@@ -186,6 +210,8 @@ class _Writer:
                 arrays.append(self._add_input(one, known, path))
         if len(arrays) != len(graph.inputs):
             raise LegacyFileError(f"model `{name}` must be called on {len(graph.inputs)} arrays; got {len(arrays)}.")
+        for one, array in zip(graph.inputs, arrays, strict=True):
+            self._check_input(graph.entries[one].get("config"), array, (*path, one))
         given: dict[tuple[str, int], list[str]] = {
             (one, 0): [array] for one, array in zip(graph.inputs, arrays, strict=True)
         }
@@ -218,6 +244,7 @@ class _Writer:
         if name is not None and not isinstance(name, str):
             raise LegacyFileError(f"a layer's `name` must be a text; got {describe(name)}.")
         path = (*path, kind.lower() if name is None else name)
+        self._check_keys(entry, KEYS_OF_LAYERS, path)
         if kind in MODELS:
             if place not in self.made:
                 self.made[place] = []

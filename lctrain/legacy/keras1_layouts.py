@@ -48,10 +48,12 @@ def find_keras1_layout(
 
 def _with_deviation(config: Mapping[str, Any], weights: list[Weight], source: Source, teller: Teller) -> Layout | None:
     """Up to Keras 1.0.5 `running_std` was what its name says, and epsilon was added to it; later it is a variance."""
-    if source.keras_version is None:
-        told = "must be told for BatchNormalization, which stored a deviation up to 1.0.5 and a variance from 1.0.6"
-        teller.unsupported("keras_version", None, f"{told}: --keras-version 1.0.8, load_model(keras_version=...)")
-    if source.keras_version is None or source.version >= (1, 0, 6):
+    if source.version < (1, 1) and len(source.version) < 3:
+        told = "must be told in full for BatchNormalization: up to 1.0.5 it stored a deviation, then a variance"
+        fix = "--keras-version 1.0.8, load_model(keras_version=...)"
+        teller.unsupported("keras_version", source.keras_version, f"{told}: {fix}")
+        return None
+    if source.version >= (1, 0, 6):
         return None
     epsilon = config.get("epsilon", 1e-6)
 

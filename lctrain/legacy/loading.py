@@ -13,7 +13,8 @@ import tensorflow as tf
 import yaml
 
 from lctrain.builder import build_model
-from lctrain.errors import UserError
+from lctrain.config import Config
+from lctrain.errors import ConfigError, UserError
 from lctrain.files import write_durably, write_json
 from lctrain.legacy.errors import LegacyFileError
 from lctrain.legacy.parsing import check_whole
@@ -43,6 +44,14 @@ def build(parsed: Parsed) -> Imported:
         LegacyFileError: where Keras refuses what was found, or its layers have other arrays.
     """
     config = check_whole(parsed.result["model"])
+    try:
+        model = _build(config, parsed)
+    except ConfigError as error:
+        raise LegacyFileError(f"the model can't be built: {error}") from error
+    return Imported(model, dict(parsed.result["model"]), from_data(parsed.result["report"]))
+
+
+def _build(config: Config, parsed: Parsed) -> keras.Model:
     if any(_is_stateful(spec) for spec in config.model.layers.values()):  # whose states Keras makes at once
         model = build_model(config, must_fit_task=False)
         for variable, array in _match(model, parsed):
@@ -52,7 +61,7 @@ def build(parsed: Parsed) -> Imported:
             model = build_model(config, must_fit_task=False)
             for variable, array in _match(model, parsed):
                 variable._initializer = _Stored(array)
-    return Imported(model, dict(parsed.result["model"]), from_data(parsed.result["report"]))
+    return model
 
 
 class _Stored:

@@ -16,6 +16,7 @@ NAMES_OF_KERAS_1 = {  # what strings of Keras 1 stand for
     "constraints": {"maxnorm": "MaxNorm", "nonneg": "NonNeg", "unitnorm": "UnitNorm"},
 }
 FIELDS_OF_KERAS_1 = {"m": "max_value", "low": "min_value", "high": "max_value"}  # of constraints
+KEYS = {"class_name", "config", "module", "registered_name", "shared_object_id", "build_config"}
 OWN_FIELDS = ("dtype", "name", "partition_info", "verify_shape")  # of old objects, which say nothing of the numbers
 FAMILY = {  # VarianceScaling's names, by (scale, mode, distribution)
     (1.0, "fan_avg", "uniform"): "GlorotUniform",
@@ -37,6 +38,10 @@ def translate_object(group: str, field: str, value: Any, teller: Teller) -> Any:
     if value is None:
         return None
     name, config = _split(value)
+    unknown = set(value) - KEYS if isinstance(value, Mapping) and "class_name" in value else ()
+    if not isinstance(config, Mapping) or unknown:
+        teller.unsupported(field, value, "must be `class_name` and a mapping `config`")
+        return None
     if group == "regularizers" and name == "EigenvalueRegularizer":
         teller.dropped(field, value, "Keras 3 has no such penalty; it acts in training alone")
         return None
@@ -55,13 +60,12 @@ def translate_object(group: str, field: str, value: Any, teller: Teller) -> Any:
     return _simplify(group, spec)
 
 
-def _split(value: Any) -> tuple[Any, Mapping[str, Any]]:
+def _split(value: Any) -> tuple[Any, Any]:
     """Class name and arguments, of `{class_name, config}`, Keras 1's `{name, ...}` or a name alone."""
     if not isinstance(value, Mapping):
         return value, {}
     if "class_name" in value:
-        config = value.get("config")
-        return value["class_name"], config if isinstance(config, Mapping) else {}
+        return value["class_name"], value.get("config", {})
     return value.get("name"), {key: part for key, part in value.items() if key != "name"}
 
 

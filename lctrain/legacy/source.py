@@ -18,6 +18,8 @@ OTHERS = {  # by their first bytes
     " others as .h5 with the Keras that wrote them",
     b"\x80": "a pickle, which runs code when it is opened",
 }
+KEYS = {"class_name", "config", "keras_version", "backend", "module", "registered_name", "build_config", "loss"}
+KEYS |= {"optimizer", "metrics", "sample_weight_mode", "loss_weights"}  # which Keras 1.0 added where it was compiled
 BACKENDS = ("tensorflow", "theano")
 KERAS_1_FIELDS = {"nb_filter", "border_mode", "inner_init", "W_regularizer", "init", "p", "output_dim", "dim_ordering"}
 KERAS_2_FIELDS = {"kernel_initializer", "filters", "units", "rate", "padding", "data_format", "dtype"}
@@ -90,6 +92,9 @@ def read_source(
     if not isinstance(architecture, Mapping) or not {"class_name", "config"} <= set(architecture):
         expected = "must hold a mapping of `class_name` and `config`, as Keras' to_json and save wrote it"
         raise LegacyFileError(f"the architecture in {path} {expected}; got {describe(architecture)}.")
+    unknown = set(architecture) - KEYS
+    if unknown:
+        raise LegacyFileError(f"the architecture in {path} must not hold {describe(sorted(map(str, unknown))[0])}.")
     if weights is not None:
         if _find_kind(weights) != "HDF5":
             raise UserError(f"`weights` must be an HDF5 file; got {str(weights)!r}.")
