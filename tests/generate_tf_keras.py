@@ -6,6 +6,9 @@
 import inspect
 import json
 from pathlib import Path
+from types import SimpleNamespace
+
+from test_every_layer import ARGUMENTS, VALUES
 
 from lctrain.config.allowlist import activations, classes
 
@@ -28,6 +31,8 @@ def make_table() -> dict:
         table[group] = {name: _arguments(name, cls) for name, cls in found.items() if cls is not None}
     for group in ("initializers", "regularizers", "constraints"):
         table[group] = [name for name in classes(group) if hasattr(getattr(tf_keras, group), name)]
+    table["masks_kept_then"] = [name for name in table["layers"] if _keeps_masks(tf_keras.layers, name)]
+    table["masks_kept_now"] = [name for name in table["layers"] if _keeps_masks(_today(), name)]
     table["activations"] = [name for name in activations() if _has_activation(tf_keras, name)]
     return table
 
@@ -35,6 +40,26 @@ def make_table() -> dict:
 def _arguments(name: str, cls: type) -> list[str]:
     named = [one for one in inspect.signature(cls.__init__).parameters if one not in ("self", "kwargs", "weights")]
     return [*named, *BEHIND_KWARGS.get(name, [])]
+
+
+def _today():
+    """Today's layers in one namespace."""
+    import keras
+
+    import lctrain.layers
+
+    return SimpleNamespace(**{**vars(keras.layers), **vars(lctrain.layers)})
+
+
+def _keeps_masks(layers, name: str) -> bool:
+    """Whether a layer hands the mask of its input on."""
+    arguments = {one: VALUES[one] for one in classes("layers")[name].required if one in VALUES}
+    arguments |= {key: value for key, value in ARGUMENTS.get(name, {}).items() if not isinstance(value, dict)}
+    if name in ("TimeDistributed", "Bidirectional", "SpectralNormalization"):
+        arguments = {"layer": layers.LSTM(3) if name == "Bidirectional" else layers.Dense(3)}
+    elif name == "RNN":
+        arguments = {"cell": layers.LSTMCell(3)}
+    return bool(getattr(layers, name)(**arguments).supports_masking)
 
 
 def _has_activation(tf_keras, name: str) -> bool:

@@ -10,6 +10,7 @@ from lctrain.builder import build_layer
 from lctrain.config.allowlist import with_defaults
 from lctrain.legacy.expected import FAMILIES, expected_weights
 from lctrain.legacy.loading import stored_variables
+from lctrain.legacy.masks import KEPT, KEPT_NOW
 from lctrain.shapes import infer_layer
 
 IMAGE, SEQUENCE, VOLUME, ROW = (None, 5, 7, 4), (None, 6, 4), (None, 5, 6, 7, 4), (None, 4)
@@ -74,3 +75,9 @@ def test_expected_arrays_are_those_of_keras(spec, shapes):
     assert [weight.is_trainable for weight in expected] == [one.trainable for one in stored_variables(layer)]
     parameters = sum(one.numpy().size for one in stored_variables(layer))
     assert parameters == infer_layer(spec["type"], complete, shapes).parameters
+
+
+def test_masks_go_where_both_kerases_let_them():
+    then, now = (set(make_table()[f"masks_kept_{when}"]) for when in ("then", "now"))
+    assert then == KEPT
+    assert now - then == KEPT_NOW

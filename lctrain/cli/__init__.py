@@ -56,6 +56,8 @@ VERBS = {  # by name: a line on what it does, and the module here and its functi
     "schema": ("print the language as JSON Schema for editors, or with --markdown as a page", "schema", "run_schema"),
 }
 
+WITH_HELP = ("import", "export")  # verbs that tell of their own flags
+
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs one command line.
@@ -69,7 +71,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     arguments = list(sys.argv[1:] if arguments is None else arguments)
     debug = "--debug" in arguments
     arguments = [argument for argument in arguments if argument != "--debug"]
-    if arguments[:1] == ["help"] or {"--help", "-h"} & set(arguments):
+    if arguments[:1] == ["help"] or ({"--help", "-h"} & set(arguments) and arguments[0] not in WITH_HELP):
         print(help_text())
         return EXIT_DONE
     if "--version" in arguments:

@@ -19,7 +19,8 @@ class _Parser(argparse.ArgumentParser):
     """Tells of mistakes as the other verbs do."""
 
     def error(self, message: str):
-        raise UserError(f"`{self.prog.split()[-1]}`: {message}. {self.format_usage().strip()}")
+        usage = " ".join(self.format_usage().split())
+        raise UserError(f"`{self.prog.split()[-1]}`: {message}. U{usage[1:]}")
 
 
 def run_import(arguments: Sequence[str], tell: Callable[[Exception, str], None]) -> int:
@@ -28,14 +29,14 @@ def run_import(arguments: Sequence[str], tell: Callable[[Exception, str], None])
     Raises:
         UserError: as `lctrain.legacy.import_model`.
     """
-    parser = _Parser("lctrain import", add_help=False)
-    parser.add_argument("file", type=Path)
-    parser.add_argument("--out", type=Path, required=True)
-    parser.add_argument("--weights", type=Path)
-    parser.add_argument("--input-shape")
-    parser.add_argument("--backend")
-    parser.add_argument("--keras-version")
-    parser.add_argument("--strict", action="store_true")
+    parser = _Parser("lctrain import", description="Today's model of a Keras 1, Keras 2 or tf.keras file.")
+    parser.add_argument("file", type=Path, help="a whole model as HDF5, or an architecture as JSON or YAML")
+    parser.add_argument("--out", type=Path, required=True, help="a new or empty folder for the model and the report")
+    parser.add_argument("--weights", type=Path, help="an HDF5 file of weights, where FILE has none")
+    parser.add_argument("--input-shape", help="of one example, where the file leaves it open: 28,28,1")
+    parser.add_argument("--backend", help="tensorflow or theano, where the file does not say it")
+    parser.add_argument("--keras-version", help="such as 1.0.4, where the file does not say it")
+    parser.add_argument("--strict", action="store_true", help="let what is approximated or dropped be an error")
     options = parser.parse_args(list(arguments))
     imported = legacy.import_model(
         options.file,
@@ -61,10 +62,10 @@ def run_export(arguments: Sequence[str], tell: Callable[[Exception, str], None])
     Raises:
         UserError: as `lctrain.legacy.export_model`; no such run or file.
     """
-    parser = _Parser("lctrain export", add_help=False)
-    parser.add_argument("source")
-    parser.add_argument("--to", required=True)
-    parser.add_argument("--out", type=Path)
+    parser = _Parser("lctrain export", description="A model in a format that others read.")
+    parser.add_argument("source", help="a .keras file, or the id of a run in the store")
+    parser.add_argument("--to", required=True, help=", ".join(FORMATS))
+    parser.add_argument("--out", type=Path, help="the file, or the folder of a SavedModel")
     options, rest = parser.parse_known_args(list(arguments))
     if options.to not in FORMATS:
         raise UserError(
@@ -86,6 +87,10 @@ def run_export(arguments: Sequence[str], tell: Callable[[Exception, str], None])
 
 def _find_model(source: str, rest: Sequence[str], folder: Path) -> Path:
     """The model's file: the one named, or that of a run in the store that the command line composes."""
+    if source.endswith((".h5", ".hdf5", ".json", ".yaml")):
+        raise UserError(
+            f"`source` must be a .keras file or a run's id; got {source!r}. Import it first: import {source}."
+        )
     if source.endswith(".keras"):
         if rest:
             raise UserError(f"`export` of a file takes no {rest[0]!r}: it is in no store.")

@@ -176,11 +176,11 @@ def inspect(
     )
 
 
-def export_model(model: "keras.Model", path: str | Path, to: str) -> Report:
+def export_model(model: "keras.Model | str | Path", path: str | Path, to: str) -> Report:
     """Writes a model in a format that others read.
 
     Args:
-        model: Sequential or functional.
+        model: Sequential or functional; or the path of a .keras file that holds one.
         path: of the file, or of the folder for a SavedModel, which must not exist yet.
         to: "keras2-h5", which tf_keras and Keras 2 load; "dl4j-h5", the same within what DL4J's importer documents;
             "savedmodel" or "tflite", TensorFlow's own.
@@ -194,6 +194,10 @@ def export_model(model: "keras.Model", path: str | Path, to: str) -> Report:
     """
     from lctrain.legacy.exporting import export
 
+    if isinstance(model, str | Path):
+        from lctrain.training import load_model as load_keras_file
+
+        model = load_keras_file(Path(model), "model")
     return export(model, Path(path), to)
 
 

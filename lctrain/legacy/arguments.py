@@ -9,7 +9,7 @@ from typing import Any
 
 from lctrain.config.allowlist import find_class, left_out
 from lctrain.legacy import keras1
-from lctrain.legacy.fields import FIELDS, FINISH, Arguments, Reading
+from lctrain.legacy.fields import FIELDS, FINISH, Arguments, Reading, check_origin
 from lctrain.legacy.objects import translate_activation, translate_dtype, translate_object
 from lctrain.legacy.source import Source
 from lctrain.legacy.telling import Teller
@@ -167,6 +167,7 @@ def _nested_layer(reading: Reading, name: str, value: Any) -> Arguments:
         return {}
     config = value["config"]
     inner = reading.teller.of(str(config.get("name", name)))
+    check_origin(value, inner)
     if value.get("class_name") in MODELS:
         inner.unsupported(name, value["class_name"], f"must be a layer; {reading.class_name} can't hold a model here")
         return {}
@@ -189,6 +190,7 @@ def _translate_cell(value: Any, name: str, reading: Reading) -> Arguments | None
         reading.teller.unsupported(name, got, "must be a cell that Keras 3 still has")
         return None
     config = value["config"]
+    check_origin(value, reading.teller.of(str(config.get("name", name))))
     inner = Reading(entry.name, config, reading.source, reading.teller.of(str(config.get("name", name))), entry)
     if entry.name == "StackedRNNCells":
         cells = config.get("cells")

@@ -41,6 +41,11 @@ def assign(
     }
     wanted = {name: pairs for name, pairs in wanted.items() if pairs}
     stored = source.arrays or {}
+    if set(wanted) == set(stored) and list(wanted) != list(stored):
+        order = f"must be in the model's order, {', '.join(map(describe, list(wanted)[:8]))}"
+        raise LegacyFileError(
+            f"`layer_names` of the weights {order}; got {', '.join(map(describe, list(stored)[:8]))}."
+        )
     if set(wanted) != set(stored):
         stored = _by_order(wanted, stored, tell)
     for name, pairs in wanted.items():

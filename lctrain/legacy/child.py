@@ -3,6 +3,7 @@
 It limits itself before it opens anything, reads `request.json` and leaves `result.json` or `error.json`.
 """
 
+import errno
 import json
 import os
 import sys
@@ -11,6 +12,8 @@ from pathlib import Path
 
 from lctrain.errors import UserError
 from lctrain.legacy.errors import as_data
+
+NO_ROOM = 74  # the exit code that says that the folder can't take what was found
 
 
 def limit(memory: int, cpu_seconds: int, file_size: int) -> None:
@@ -41,6 +44,12 @@ def run(folder: Path) -> None:
         parse(Request(**request), folder)
     except UserError as known:
         error = as_data(known)
+    except (NameError, ImportError):
+        raise  # a fault of ours, whatever the file holds
+    except OSError as unwritten:
+        if unwritten.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EROFS):
+            raise
+        sys.exit(NO_ROOM)
     except MemoryError:
         error = {"kind": "UnsafeFileError", "text": "reading the file takes more memory than its size allows."}
     except Exception as unknown:  # what a stranger's file made of our own code is the file's fault to its user

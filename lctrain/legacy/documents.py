@@ -30,9 +30,19 @@ def read_json(text: str, what: str) -> Any:
         if depth > MAX_NESTING:
             raise UnsafeFileError(f"{what} must nest values at most {MAX_NESTING} deep.")
     try:
-        return json.loads(text)
+        return json.loads(text, object_pairs_hook=_read_pairs)
     except (ValueError, RecursionError) as error:
-        raise LegacyFileError(f"{what} must be JSON: {str(error)[:300]}") from error
+        reason = "a number has too many digits" if "digits" in str(error) else str(error)[:300]
+        raise LegacyFileError(f"{what} must be JSON: {reason}") from error
+
+
+def _read_pairs(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """A mapping, each key of which stands there once."""
+    made = dict(pairs)
+    if len(made) < len(pairs):
+        seen = [key for key, _ in pairs]
+        raise ValueError(f"{next(key for key in seen if seen.count(key) > 1)!r:.100} stands twice in one mapping")
+    return made
 
 
 def read_yaml(text: str, what: str) -> Any:

@@ -1,5 +1,6 @@
 """Models of today's for others: Keras 2's HDF5, DL4J's importer, and TensorFlow's own formats."""
 
+import errno
 import json
 import os
 import re
@@ -40,7 +41,8 @@ def export(model: keras.Model, path: Path, to: str) -> Report:
         path.parent.mkdir(parents=True, exist_ok=True)
         FORMATS[to](model, path, report)
     except OSError as error:
-        raise UserError(f"`path` must be a place that can be written; got {str(path)!r} ({error.strerror}).") from error
+        reason = error.strerror or str(error).splitlines()[0]
+        raise UserError(f"`path` must be a place that can be written; got {str(path)!r} ({reason}).") from error
     return report
 
 
@@ -58,6 +60,10 @@ def _export_savedmodel(model: keras.Model, path: Path, report: Report) -> None:
     try:
         model.export(str(partial), format="tf_saved_model", verbose=False)
         partial.rename(path)
+    except Exception as error:  # TensorFlow has errors of its own for files
+        if "No space left" not in str(error):
+            raise
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC)) from error
     finally:
         shutil.rmtree(partial, ignore_errors=True)
 
@@ -80,7 +86,7 @@ def _export_tflite(model: keras.Model, path: Path, report: Report) -> None:
             if isinstance(error, MemoryError):
                 raise
             told = f"must be made of operations that TensorFlow Lite has: {_name_operations(str(error))}"
-            raise UnsupportedExportError([Obstacle(MODEL, "tflite", model.name, told)]) from error
+            raise UnsupportedExportError([Obstacle(MODEL, "to", "tflite", told)]) from error
     write_durably(path, lambda file: file.write(content))
 
 

@@ -26,6 +26,17 @@ class Reading:
     spec: Arguments = field(default_factory=dict)
 
 
+def check_origin(entry: Mapping[str, Any], teller: Teller) -> None:
+    """Whether a layer or object is Keras' own, where the file says whose it is."""
+    module, registered = entry.get("module", "keras"), entry.get("registered_name")
+    is_own = isinstance(module, str) and module.split(".")[0] in ("keras", "tf_keras", "tensorflow")
+    if not is_own or registered not in (None, entry.get("class_name")):
+        got = registered if registered is not None else f"{module}.{entry.get('class_name')}"
+        teller.unsupported(
+            "registered_name", got, "must be of Keras' own classes; this one is somebody's, of the same name"
+        )
+
+
 # Each function below translates one field: from its reading, name and value to today's arguments.
 
 
@@ -43,7 +54,7 @@ def _require(*allowed: Any, note: str, message: str) -> Callable[[Reading, str, 
 
     def translate(reading: Reading, name: str, value: Any) -> Arguments:
         if any(value == one and type(value) is type(one) for one in allowed):
-            if value is not None and value is not False:
+            if value not in (None, False, 1):
                 reading.teller.translated(name, value, note)
         else:
             reading.teller.unsupported(name, value, message)
@@ -108,6 +119,7 @@ def _keep_kernel_fans(reading: Reading) -> None:
     if constraint and "axis" in find_class("constraints", constraint["type"]).arguments:
         told = "per position and filter; the old one ran over the stored kernel's axes. It acts in training alone"
         reading.teller.approximated("kernel_constraint", constraint["type"], told)
+        spec["kernel_constraint"] = {key: part for key, part in constraint.items() if key != "axis"}
 
 
 def _keep(reading: Reading, name: str, value: Any) -> Arguments:

@@ -12,8 +12,10 @@ from lctrain.config.specs import check_spec
 from lctrain.errors import UserError
 from lctrain.legacy.arguments import MODELS, Part, layers_of, translate_layer
 from lctrain.legacy.errors import LegacyFileError, Obstacle, describe, shorten
+from lctrain.legacy.fields import check_origin
 from lctrain.legacy.inputs import MAX_ELEMENTS, MAX_MODELS, find_input, read_input
 from lctrain.legacy.keras3 import avoid_bias_of_columns, make_padding_explicit
+from lctrain.legacy.masks import UNSURE, hand_on, reads_mask
 from lctrain.legacy.report import Report
 from lctrain.legacy.source import Source
 from lctrain.legacy.telling import Teller
@@ -129,6 +131,7 @@ class _Writer:
         self.input_shape = input_shape
         self.made: dict[tuple[int, ...], list[Leaf]] = {}  # by place
         self.num_models = 0
+        self.masks: dict[str, str | None] = {}  # by the array that has it
 
     def teller(self, path: Sequence[str]) -> Teller:
         return Teller("/".join(path) or "(model)", self.report, self.obstacles)
@@ -245,6 +248,7 @@ class _Writer:
             raise LegacyFileError(f"a layer's `name` must be a text; got {describe(name)}.")
         path = (*path, kind.lower() if name is None else name)
         self._check_keys(entry, KEYS_OF_LAYERS, path)
+        check_origin(entry, self.teller(path))
         if kind in MODELS:
             if place not in self.made:
                 self.made[place] = []
@@ -276,8 +280,19 @@ class _Writer:
             shapes = self._shapes_of(arrays)
             facts = self._infer(leaf.complete, shapes, self.teller(path))
             self.flat.shapes[name] = None if facts is None else facts.output_shape
+            self._follow_mask(name, leaf.spec, arrays, self.teller(path))
             arrays = [name]
         return arrays
+
+    def _follow_mask(self, name: str, spec: dict[str, Any] | None, arrays: Sequence[str], teller: Teller) -> None:
+        """What of its inputs' masks a layer hands on; one that reads a mask which Keras 3 makes otherwise is told."""
+        masks = [self.masks.get(array) for array in arrays]
+        if spec is None:
+            return
+        if reads_mask(spec) and (UNSURE in masks or (spec["type"] == "TimeDistributed" and any(masks))):
+            told = "must not come by a merge of differently masked arrays, Rescaling, Normalization, Identity"
+            teller.unsupported("mask", spec["type"], f"{told} or TimeDistributed: Keras 3 hands it on otherwise there")
+        self.masks[name] = hand_on(name, spec, masks)
 
     def _add(self, part: Part, path, place, arrays: list[str], original_type: str) -> Leaf:
         teller = self.teller(path)
@@ -302,6 +317,7 @@ class _Writer:
         is_frozen = part.original[1].get("trainable") is False
         leaf = Leaf(name, place, path, spec, complete, part.original, original_type, shapes, facts, is_frozen)
         self.flat.leaves.append(leaf)
+        self._follow_mask(name, spec, arrays, teller)
         return leaf
 
     def _complete(self, spec: Mapping[str, Any], teller: Teller) -> dict[str, Any] | None:

@@ -15,7 +15,7 @@ import yaml
 from lctrain.builder import build_model
 from lctrain.config import Config
 from lctrain.errors import ConfigError, UserError
-from lctrain.files import write_durably, write_json
+from lctrain.files import PARTIAL, write_durably, write_json
 from lctrain.legacy.errors import LegacyFileError
 from lctrain.legacy.parsing import check_whole
 from lctrain.legacy.report import Report, from_data
@@ -48,6 +48,9 @@ def build(parsed: Parsed) -> Imported:
         model = _build(config, parsed)
     except ConfigError as error:
         raise LegacyFileError(f"the model can't be built: {error}") from error
+    except RecursionError as error:
+        told = f"the model has {len(config.model.layers):,} layers, one behind the other; Keras builds some 700"
+        raise LegacyFileError(f"{told}.") from error
     return Imported(model, dict(parsed.result["model"]), from_data(parsed.result["report"]))
 
 
@@ -108,45 +111,51 @@ def stored_variables(layer: keras.layers.Layer) -> list[keras.Variable]:
 def save(imported: Imported, folder: Path) -> None:
     """Writes the model, its configuration and the report into a folder, under names that no file chooses.
 
+    The folder is there whole or not at all.
+
     Raises:
         UserError: a folder that holds something already, or can't be written.
     """
     check_folder(folder)
-    report = imported.report
+    report, partial = imported.report, folder.with_name(f".{folder.name}{PARTIAL}")
     try:
-        folder.mkdir(parents=True, exist_ok=True)
-        _save_model(imported.model, folder / "model.keras")
-        text = _heading(imported) + yaml.safe_dump(imported.config, sort_keys=False, default_flow_style=None, width=110)
-        write_durably(folder / "model.yaml", lambda file: file.write(text.encode()))
-        write_durably(folder / "report.txt", lambda file: file.write(report.as_text().encode()))
-        write_json(folder / "report.json", report.as_data())
-    except OSError as error:
-        raise UserError(
-            f"`out` must be a folder that can be written; got {str(folder)!r} ({error.strerror})."
-        ) from error
-
-
-def _save_model(model: keras.Model, path: Path) -> None:
-    """Writes a .keras file by way of a folder: Keras' own way holds all of it in memory once more."""
-    partial = path.with_suffix(".partial")
-    try:
-        keras.saving.save_model(model, partial, zipped=False)
-        with zipfile.ZipFile(path, "w") as archive:
-            for file in sorted(partial.rglob("*")):
-                if file.is_file():
-                    archive.write(file, file.relative_to(partial).as_posix())
-    except BaseException:
-        path.unlink(missing_ok=True)
-        raise
+        shutil.rmtree(partial, ignore_errors=True)  # what a killed import of the same name left
+        partial.mkdir(parents=True)
+        _save_model(imported.model, partial / "model.keras")
+        text = _heading(imported, folder) + _as_yaml(imported.config)
+        write_durably(partial / "model.yaml", lambda file: file.write(text.encode()))
+        write_durably(partial / "report.txt", lambda file: file.write(report.as_text().encode()))
+        write_json(partial / "report.json", report.as_data())
+        if folder.is_dir():
+            folder.rmdir()
+        partial.rename(folder)
+    except (OSError, RuntimeError) as error:  # h5py's own are RuntimeErrors where the disk is full
+        reason = getattr(error, "strerror", None) or str(error).splitlines()[0]
+        raise UserError(f"`out` must be a folder that can be written; got {str(folder)!r}: {reason}.") from error
     finally:
         shutil.rmtree(partial, ignore_errors=True)
 
 
-def _heading(imported: Imported) -> str:
+def _as_yaml(config: Mapping[str, Any]) -> str:
+    return yaml.safe_dump(dict(config), sort_keys=False, default_flow_style=None, width=110)
+
+
+def _save_model(model: keras.Model, path: Path) -> None:
+    """Writes a .keras file by way of a folder: Keras' own way holds all of it in memory once more."""
+    partial = path.with_suffix(PARTIAL)
+    keras.saving.save_model(model, partial, zipped=False)
+    with zipfile.ZipFile(path, "w") as archive:
+        for file in sorted(partial.rglob("*")):
+            if file.is_file():
+                archive.write(file, file.relative_to(partial).as_posix())
+    shutil.rmtree(partial)
+
+
+def _heading(imported: Imported, folder: Path) -> str:
     """Comment lines: how the file is used."""
     number = sum(int(np.prod(weight.shape)) for weight in imported.model.weights)
     return (
-        "# Put it into a folder model/ of your own configurations, and start from its weights:\n"
-        "# python -m lctrain --config-dir my_configs model=NAME init_from=model.keras\n"
+        "# Put it as model/NAME.yaml, a name of your own, into a folder of configurations; start from its weights:\n"
+        f"# python -m lctrain --config-dir my_configs model=NAME init_from={folder.name}/model.keras\n"
         f"# Imported from a model of {imported.report.source['written by']}. {number:,} parameters.\n"
     )

@@ -16,6 +16,7 @@ NAMES_OF_KERAS_1 = {  # what strings of Keras 1 stand for
     "constraints": {"maxnorm": "MaxNorm", "nonneg": "NonNeg", "unitnorm": "UnitNorm"},
 }
 FIELDS_OF_KERAS_1 = {"m": "max_value", "low": "min_value", "high": "max_value"}  # of constraints
+OWN_MODULES = ("keras", "tf_keras", "tensorflow")
 KEYS = {"class_name", "config", "module", "registered_name", "shared_object_id", "build_config"}
 OWN_FIELDS = ("dtype", "name", "partition_info", "verify_shape")  # of old objects, which say nothing of the numbers
 FAMILY = {  # VarianceScaling's names, by (scale, mode, distribution)
@@ -46,7 +47,10 @@ def translate_object(group: str, field: str, value: Any, teller: Teller) -> Any:
         teller.dropped(field, value, "Keras 3 has no such penalty; it acts in training alone")
         return None
     entry = find_class(group, NAMES_OF_KERAS_1.get(group, {}).get(name, name))
-    is_custom = isinstance(value, Mapping) and value.get("registered_name") not in (None, name)
+    is_custom = isinstance(value, Mapping) and (
+        value.get("registered_name") not in (None, name)
+        or not str(value.get("module", "keras")).startswith(OWN_MODULES)
+    )
     if entry is None or is_custom:
         teller.unsupported(field, value, OFF_THE_LIST)
         return None

@@ -11,6 +11,7 @@ from typing import Any
 
 from lctrain.errors import UserError
 from lctrain.jobs import run_module, tell_death
+from lctrain.legacy.child import NO_ROOM
 from lctrain.legacy.errors import LegacyFileError, UnsafeFileError, from_data
 from lctrain.legacy.parsing import RESULT, Request
 
@@ -18,6 +19,7 @@ SECONDS = 20.0  # for any file
 BYTES_PER_SECOND = 2**24  # and for each so many bytes one more: disks and these machines are faster
 MEMORY = 3 * 2**29  # of address space, for any file
 MEMORY_PER_BYTE = 4
+OUT_OF_MEMORY = ("MemoryError", "failed to map segment", "annot allocate memory")  # what libraries say of it
 FILE_SIZE = 2**20
 GROWTH = 64  # of today's arrays over the file
 
@@ -71,7 +73,10 @@ def parsed(request: Request) -> Iterator[Parsed]:
     with tempfile.TemporaryDirectory(prefix="lctrain-import-") as name:
         folder = Path(name)
         content = json.dumps({**asdict(request), "limits": limits})
-        (folder / "request.json").write_text(content, encoding="utf-8")
+        try:
+            (folder / "request.json").write_text(content, encoding="utf-8")
+        except OSError as error:
+            raise _no_room(folder) from error
         log = folder / "log"
         timeout = SECONDS + size / BYTES_PER_SECOND
         quiet = {"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1", "HDF5_PLUGIN_PRELOAD": "::"}
@@ -80,10 +85,27 @@ def parsed(request: Request) -> Iterator[Parsed]:
             raise from_data(_read(folder / "error.json"))
         if timed_out:
             raise UnsafeFileError(f"{request.path} is damaged or hostile: reading it took longer than {timeout:.0f} s.")
+        if exit_code == NO_ROOM:
+            raise _no_room(folder)
+        if exit_code == 1:
+            reason = _last_line(log)
+            if any(sign in reason for sign in OUT_OF_MEMORY):
+                raise UnsafeFileError(f"{request.path}: reading it takes more memory than its size allows.")
+            raise RuntimeError(f"reading {request.path} failed: {reason}")
         if exit_code != 0 or not (folder / RESULT).is_file():
             _, reason = tell_death(exit_code, log)
             raise LegacyFileError(f"{request.path} is damaged: the process that read it was {reason[:300]}.")
         yield Parsed(_read(folder / RESULT), folder)
+
+
+def _no_room(folder: Path) -> UserError:
+    told = f"the temporary folder {folder.parent} has no room for the model's arrays"
+    return UserError(f"{told}. Free some, or set TMPDIR to another folder.")
+
+
+def _last_line(log: Path) -> str:
+    lines = log.read_text(errors="replace").split("\n") if log.is_file() else []
+    return next((line for line in reversed(lines) if line.strip()), "the process ended without a word")
 
 
 def check_folder(folder: Path) -> None:
@@ -92,10 +114,15 @@ def check_folder(folder: Path) -> None:
     Raises:
         UserError: names it.
     """
-    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-        raise UserError(
-            f"`out` must be a new or empty folder; got {str(folder)!r}, which holds something. Choose another."
-        )
+    try:
+        is_file, holds = folder.exists() and not folder.is_dir(), folder.is_dir() and any(folder.iterdir())
+    except OSError as error:
+        raise UserError(f"`out` must be a folder; got {str(folder)[:300]!r} ({error.strerror}).") from error
+    if is_file or folder.is_symlink() > folder.exists():
+        raise UserError(f"`out` must be a folder; got {str(folder)!r}, which is something else. Choose another name.")
+    if holds:
+        told = f"got {str(folder)!r}, which holds something. Choose another"
+        raise UserError(f"`out` must be a new or empty folder; {told}.")
 
 
 def _read(path: Path) -> Any:

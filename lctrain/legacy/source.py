@@ -1,5 +1,6 @@
 """An old model's files: what they are, who wrote them, their architecture and their arrays."""
 
+import re
 import stat
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
@@ -18,6 +19,7 @@ OTHERS = {  # by their first bytes
     " others as .h5 with the Keras that wrote them",
     b"\x80": "a pickle, which runs code when it is opened",
 }
+VERSION = re.compile(r"[12]\.|[12]$|[03-9]")  # others than 1 and 2 are told of later
 KEYS = {"class_name", "config", "keras_version", "backend", "module", "registered_name", "build_config", "loss"}
 KEYS |= {"optimizer", "metrics", "sample_weight_mode", "loss_weights"}  # which Keras 1.0 added where it was compiled
 BACKENDS = ("tensorflow", "theano")
@@ -110,18 +112,31 @@ def _collect(
     extras = {}
     if holder is not None:
         version = version or holder.text("/", "keras_version") or holder.text(group, "keras_version")
-        written = holder.text("/", "backend") or holder.text(group, "backend") or written
+        named = {text for place in ("/", group) if (text := holder.text(place, "backend")) is not None}
+        if len(named) > 1:
+            raise LegacyFileError(f"{holder.path} must name one backend; got {', '.join(sorted(named))}.")
+        written = named.pop() if named else written
         if "/optimizer_weights" in holder.groups:
             arrays = [path for path in holder.arrays if path.startswith("/optimizer_weights/")]
             extras["optimizer_weights"] = f"{len(arrays)} arrays"
         if holder.text("/", "training_config") is not None:
             extras["training_config"] = "loss, metrics and optimizer"
-    version = told if version is None else str(version)[:50]
+    version = _agree("keras_version", told, version)
+    if version is not None and not VERSION.match(version):
+        raise LegacyFileError(f"`keras_version` must be such as 2.3.1; got {describe(version)}.")
     major = _find_major(version, architecture)
-    backend = backend or (None if written is None else str(written)[:50])
+    backend = _agree("backend", backend, written)
     arrays = None if holder is None else _list_arrays(holder, group)
     orderings = frozenset(_values(architecture, "dim_ordering")) & {"tf", "th"}
     return Source(architecture, version, major, backend, arrays, extras, orderings)
+
+
+def _agree(name: str, told: str | None, written: Any) -> str | None:
+    """What the user says, or else the file; where both do, they must say the same."""
+    text = None if written is None else str(written)[:50]
+    if told is not None and text is not None and told != text:
+        raise UserError(f"`{name}` must be what the file says, {describe(text)}; got {describe(told)}. Leave it out.")
+    return told if text is None else text
 
 
 def _find_major(version: str | None, architecture: Mapping[str, Any]) -> int:
