@@ -47,7 +47,7 @@ def run(folder: Path) -> None:
     except (NameError, ImportError):
         raise  # a fault of ours, whatever the file holds
     except OSError as unwritten:
-        if unwritten.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EROFS):
+        if unwritten.errno not in (None, errno.ENOSPC, errno.EDQUOT, errno.EROFS):  # NumPy's tofile says none
             raise
         sys.exit(NO_ROOM)
     except MemoryError:

@@ -1,6 +1,7 @@
 """From a checked configuration and arrays to a keras.Model, and to the files that an import leaves."""
 
 import shutil
+import warnings
 import zipfile
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -45,7 +46,9 @@ def build(parsed: Parsed) -> Imported:
     """
     config = check_whole(parsed.result["model"])
     try:
-        model = _build(config, parsed)
+        with warnings.catch_warnings():  # Keras warns where a mask ends, as it did before
+            warnings.filterwarnings("ignore", ".*passed an input with a mask attached", UserWarning)
+            model = _build(config, parsed)
     except ConfigError as error:
         raise LegacyFileError(f"the model can't be built: {error}") from error
     except RecursionError as error:
