@@ -190,3 +190,18 @@ def test_a_model_may_be_exported_by_its_path(old, tmp_path):
     with made.quiet():
         again = tf_keras.models.load_model(tmp_path / "again.h5", compile=False)
     np.testing.assert_allclose(again(x), legacy.load_model(old)(x), atol=1e-6)
+
+
+def test_what_nothing_reads_is_told_and_strictly_refused(old):
+    with h5py.File(old, "a") as file:
+        file.attrs["author"] = "somebody"
+        file["model_weights"].attrs["note"] = 3
+        file["model_weights/dense_1"]["more"] = np.zeros(3)
+    lines = legacy.inspect(old).report.losses
+    assert [line.field for line in lines] == [
+        "attribute author of /",
+        "attribute note of /model_weights",
+        "/model_weights/dense_1/more",
+    ]
+    with pytest.raises(legacy.UnsupportedKerasConfigurationError, match="author"):
+        legacy.load_model(old, strict=True)

@@ -148,6 +148,18 @@ class StoredFile:
         self.arrays[path] = StoredArray(path, shape, h5py.Dataset(item))
         return declared
 
+    def attribute_names(self, path: str) -> list[str]:
+        """The names of a group's attributes."""
+        group = self.groups[path]
+        try:
+            number = h5a.get_num_attrs(group)
+            if number > MAX_OBJECTS:
+                raise UnsafeFileError(f"`{path}` must have at most {MAX_OBJECTS:,} attributes; got {number:,}.")
+            found = [h5a.open(group, index=i).name for i in range(number)]
+        except (OSError, RuntimeError, KeyError, ValueError) as error:
+            raise LegacyFileError(f"the attributes of `{path}` can't be read: {_first_line(error)}") from error
+        return [name.decode("utf-8", "backslashreplace") for name in found]
+
     def has(self, path: str, name: str) -> bool:
         """Whether a group has an attribute, whole or in parts."""
         group = self.groups[path]

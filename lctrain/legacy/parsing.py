@@ -23,6 +23,7 @@ EXTRAS = {
     "optimizer_weights": "the optimizer's state is not carried over; training starts with a fresh one",
     "training_config": "how the model was trained is not carried over; the configuration says how it is to be",
 }
+NOT_READ = "is no part of the model"
 KINDS_OF_OUTPUT = {2: "feed_forward", 3: "recurrent", 4: "convolutional", 5: "convolutional_3d"}  # by axes
 SIZES = ("kernel_size", "strides", "dilation_rate", "pool_size", "size")  # one number where all axes have the same
 
@@ -61,7 +62,7 @@ def parse(request: Request, folder: Path) -> None:
     report, obstacles = Report(_introduce(request, source)), []
     teller = Teller(MODEL, report, obstacles)
     for name, value in source.extras.items():
-        teller.dropped(name, value, EXTRAS[name])
+        teller.dropped(name, value, EXTRAS.get(name, NOT_READ))
     flat = flatten(source, report, obstacles, request.input_shape)
     if source.arrays is None and request.must_build:
         told = "holds an architecture without weights. Give them: --weights WEIGHTS.h5"
@@ -71,6 +72,10 @@ def parse(request: Request, folder: Path) -> None:
         return Teller("/".join(path), report, obstacles)
 
     found = list(assign(flat.leaves, source, tell)) if source.arrays is not None and not obstacles else []
+    if found:
+        read = {array.path for _, _, arrays in found for array in arrays}
+        for path in sorted(path for path in source.paths - read if not path.startswith("/optimizer_weights/")):
+            teller.dropped(path, "array", NOT_READ)
     if request.strict:
         obstacles += [
             Obstacle(line.layer, line.field, line.value, f"is lost under --strict ({line.kind}: {line.note})")

@@ -19,6 +19,7 @@ OTHERS = {  # by their first bytes
     " others as .h5 with the Keras that wrote them",
     b"\x80": "a pickle, which runs code when it is opened",
 }
+ATTRIBUTES = re.compile(r"model_config|training_config|keras_version|backend|(layer|weight)_names\d*")
 VERSION = re.compile(r"[12]\.|[12]$|[03-9]")  # others than 1 and 2 are told of later
 KEYS = {"class_name", "config", "keras_version", "backend", "module", "registered_name", "build_config", "loss"}
 KEYS |= {"optimizer", "metrics", "sample_weight_mode", "loss_weights"}  # which Keras 1.0 added where it was compiled
@@ -40,6 +41,7 @@ class Source:
             that the layer gave them; None without weights.
         extras: what else the file holds, by name: the optimizer's arrays and the training's settings.
         dim_orderings: what layers of Keras 1 say, tf or th; some of their neighbours were written without.
+        paths: of all arrays in the file of weights.
     """
 
     architecture: Mapping[str, Any]
@@ -49,6 +51,7 @@ class Source:
     arrays: dict[str, list[tuple[str, StoredArray]]] | None
     extras: dict[str, Any] = field(default_factory=dict)
     dim_orderings: frozenset[str] = frozenset()
+    paths: frozenset[str] = frozenset()
 
     @property
     def version(self) -> tuple[int, ...]:
@@ -121,6 +124,9 @@ def _collect(
             extras["optimizer_weights"] = f"{len(arrays)} arrays"
         if holder.text("/", "training_config") is not None:
             extras["training_config"] = "loss, metrics and optimizer"
+        for place in dict.fromkeys(("/", group)):
+            names = [name for name in holder.attribute_names(place) if not ATTRIBUTES.fullmatch(name)]
+            extras |= {f"attribute {name} of {place}": "" for name in names}
     version = _agree("keras_version", told, version)
     if version is not None and not VERSION.match(version):
         raise LegacyFileError(f"`keras_version` must be such as 2.3.1; got {describe(version)}.")
@@ -128,7 +134,8 @@ def _collect(
     backend = _agree("backend", backend, written)
     arrays = None if holder is None else _list_arrays(holder, group)
     orderings = frozenset(_values(architecture, "dim_ordering")) & {"tf", "th"}
-    return Source(architecture, version, major, backend, arrays, extras, orderings)
+    paths = frozenset() if holder is None else frozenset(holder.arrays)
+    return Source(architecture, version, major, backend, arrays, extras, orderings, paths)
 
 
 def _agree(name: str, told: str | None, written: Any) -> str | None:
