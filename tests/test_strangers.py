@@ -278,3 +278,11 @@ def test_a_file_can_not_put_artifacts_outside_the_run_folder(tmp_path, run_lctra
     assert process.returncode == 2
     assert f"`tracking.folder` must lie in the working folder where a file chooses it; got '{folder}'" in process.stderr
     assert not list(tmp_path.rglob("mlflow.db"))
+
+
+def test_a_file_that_would_never_be_read_is_told(tmp_path, run_lctrain):
+    (tmp_path / "configs" / "model").mkdir(parents=True)
+    (tmp_path / "configs" / "model" / "lc2d.yaml").write_text("name: mine\nlayers: {flatten: {type: Flatten}}\n")
+    process = run_lctrain(tmp_path, "show", "--config-dir", "configs", "model=lc2d", timeout=20)
+    assert process.returncode == 2
+    assert "configs/model/lc2d.yaml has the name of lctrain's own model/lc2d" in process.stderr

@@ -23,7 +23,7 @@ from yaml import MarkedYAMLError
 import lctrain
 from lctrain.cli.launchers import without_launcher
 from lctrain.cli.overrides import FORCED, check_arguments, leave_keys_to_validation, split_override
-from lctrain.cli.user_files import check_user_files
+from lctrain.cli.user_files import check_not_hidden, check_user_files
 from lctrain.config import Config, validate
 from lctrain.config.references import resolve
 from lctrain.data import complete_statement
@@ -181,6 +181,8 @@ def _hydra_environment(arguments: Sequence[str]) -> Iterator[None]:
     for folder in (parsed.config_dir, parsed.config_path):
         if folder is not None:
             check_user_files(Path(folder))
+    if parsed.config_dir is not None and parsed.config_path is None:
+        check_not_hidden(Path(parsed.config_dir), config_folder())
     argv, full_error = sys.argv, os.environ.get("HYDRA_FULL_ERROR")
     sys.argv = ["lctrain", *(arguments if parsed.shell_completion else map(leave_keys_to_validation, arguments))]
     os.environ["HYDRA_FULL_ERROR"] = "1"

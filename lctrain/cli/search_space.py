@@ -16,7 +16,7 @@ from omegaconf import OmegaConf
 from lctrain.cli.hydra_app import CONFIG, config_folder, hydra_errors
 from lctrain.cli.launchers import without_launcher
 from lctrain.cli.overrides import FORCED, check_arguments, leave_keys_to_validation, split_override
-from lctrain.cli.user_files import check_user_files
+from lctrain.cli.user_files import check_not_hidden, check_user_files
 from lctrain.errors import UserError
 
 RESUME = "sweep.resume"
@@ -59,6 +59,7 @@ def read_settings(arguments: Sequence[str]) -> Settings:
     overrides = [argument for argument in parsed.overrides if not _parse(argument).is_sweep_override()]
     if parsed.config_dir is not None:
         check_user_files(Path(parsed.config_dir))
+        check_not_hidden(Path(parsed.config_dir), config_folder())
         overrides.append(f"hydra.searchpath=['file://{Path(parsed.config_dir).absolute()}']")
     with hydra_errors(arguments), hydra.initialize_config_dir(str(config_folder()), version_base="1.3"):
         composed = hydra.compose(parsed.config_name or CONFIG, overrides, return_hydra_config=True)

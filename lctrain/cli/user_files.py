@@ -39,6 +39,24 @@ def check_user_files(folder: Path) -> None:
                 _check_file(path)
 
 
+def check_not_hidden(folder: Path, packaged: Path) -> None:
+    """Refuses files that Hydra would never read, as lctrain has others of the same group and name, which come first.
+
+    Args:
+        folder: what `--config-dir` names.
+        packaged: lctrain's own configurations.
+
+    Raises:
+        UserError: names the file.
+    """
+    for path in sorted(folder.rglob("*.yaml")):
+        own = packaged / path.relative_to(folder)
+        if own.is_file() and path.is_file() and own.read_bytes() != path.read_bytes():
+            choice = path.relative_to(folder).with_suffix("").as_posix()
+            told = f"has the name of lctrain's own {choice}, which would be taken in its place"
+            raise UserError(f"{path} {told}. Rename it, to my_{path.name} say.")
+
+
 def read_yaml(path: Path) -> tuple[str, Any]:
     """A file's text and what that holds, once it is known to keep to the limits of every configuration.
 
