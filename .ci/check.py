@@ -1,4 +1,4 @@
-"""What CI checks besides the tests: formatting, lint, and which room imports which. `python .ci/check.py`."""
+"""What CI checks besides the tests: formatting, lint, which room imports which, and types. `python .ci/check.py`."""
 
 import subprocess
 import sys
@@ -10,6 +10,7 @@ COMMANDS = [
     [TOOLS / "ruff", "format", "--check", "."],
     [TOOLS / "ruff", "check", "."],
     [TOOLS / "lint-imports"],
+    [TOOLS / "mypy"],
 ]
 
 failed = [command for command in COMMANDS if subprocess.run(command, cwd=ROOT, check=False).returncode != 0]

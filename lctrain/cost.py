@@ -120,7 +120,10 @@ def train_step_cost(
     weights = sizes.parameters * itemsize
     multiplied = {1: sizes.kernel, 2: sizes.dense_matrix, 3: sizes.kernel, "batched": sizes.kernel}
     copies = 2 if is_trainable else 1  # the values, and their gradient
-    matrix = {2: copies * sizes.dense_matrix * itemsize, 3: sizes.kernel * (SPARSE_INDEX_BYTES + copies * itemsize)}
+    matrix: dict[int | str, int] = {
+        2: copies * sizes.dense_matrix * itemsize,
+        3: sizes.kernel * (SPARSE_INDEX_BYTES + copies * itemsize),
+    }
     patches = {
         1: 2 * sizes.patch_elements * batch_size * itemsize,
         3: sizes.patch_elements * batch_size * itemsize,

@@ -7,7 +7,7 @@ import difflib
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Self
 
 MAX_NAMES = 40  # in one sentence
 FEW_NAMES = 5
@@ -60,7 +60,7 @@ class ConfigError(UserError):
             lines = [f"{len(lines)} problems in the configuration:"] + [f"  {line}" for line in lines]
         super().__init__("\n".join(lines))
 
-    def __reduce__(self):
+    def __reduce__(self) -> tuple[type[Self], tuple[list[Problem]]]:
         return type(self), (self.problems,)
 
 

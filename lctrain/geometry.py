@@ -36,7 +36,7 @@ def standardize_count(value: int, name: str) -> int:
     return int(value)
 
 
-def standardize_padding(value: str | Sequence, rank: int) -> str | Margins:
+def standardize_padding(value: str | Sequence[Sequence[int]], rank: int) -> str | Margins:
     """The name of a padding in lower case, or explicit zeros as one (before, after) pair per spatial axis.
 
     >>> standardize_padding("SAME", rank=2), standardize_padding([[1, 0]], rank=1)
@@ -46,11 +46,11 @@ def standardize_padding(value: str | Sequence, rank: int) -> str | Margins:
         ValueError: names the argument and the value received.
     """
     names = [name for name in PADDINGS if name != "causal" or rank == 1]
-    if isinstance(value, str) and value.lower() in names:
-        return value.lower()
-    is_sequence = isinstance(value, Sequence) and not isinstance(value, str)
-    if is_sequence and len(value) == rank and all(map(_is_margin, value)):
-        return tuple((int(before), int(after)) for before, after in value)
+    if isinstance(value, str):
+        if value.lower() in names:
+            return value.lower()
+    elif isinstance(value, Sequence) and len(value) == rank and all(map(_is_margin, value)):
+        return tuple((int(pair[0]), int(pair[1])) for pair in value)
     raise ValueError(
         f"`padding` must be one of {', '.join(map(repr, names))} or {rank} (before, after) pair{'s' * (rank > 1)}"
         f" of non-negative integers; got {value!r}."
@@ -58,12 +58,13 @@ def standardize_padding(value: str | Sequence, rank: int) -> str | Margins:
 
 
 def _is_integer(value: object, least: int) -> bool:
-    return isinstance(value, int | np.integer) and not isinstance(value, bool) and value >= least
+    return isinstance(value, int | np.integer) and not isinstance(value, bool) and int(value) >= least
 
 
 def _is_margin(value: object) -> bool:
-    is_pair = isinstance(value, Sequence) and not isinstance(value, str) and len(value) == 2
-    return is_pair and all(_is_integer(side, least=0) for side in value)
+    if not isinstance(value, Sequence) or isinstance(value, str):
+        return False
+    return len(value) == 2 and all(_is_integer(side, least=0) for side in value)
 
 
 @dataclass(frozen=True)
@@ -94,10 +95,9 @@ class Window:
     padding: str | Margins = "valid"
 
     def __post_init__(self) -> None:
-        if self.dilation_rate is None:
-            object.__setattr__(self, "dilation_rate", (1,) * self.rank)
+        object.__setattr__(self, "dilation_rate", self.dilations)
         if min(self.output_spatial) < 1:
-            dilated = "" if max(self.dilation_rate) == 1 else f" (dilated to {self.extent})"
+            dilated = "" if max(self.dilations) == 1 else f" (dilated to {self.extent})"
             padded = "" if self.padding == "valid" else f" with padding={self.padding!r}"
             raise ValueError(
                 f"`kernel_size` must not exceed the input's spatial size {self.input_spatial}{padded};"
@@ -116,9 +116,14 @@ class Window:
         return len(self.kernel_size)
 
     @property
+    def dilations(self) -> tuple[int, ...]:
+        """`dilation_rate`, where None is 1 along each spatial axis."""
+        return (1,) * self.rank if self.dilation_rate is None else self.dilation_rate
+
+    @property
     def extent(self) -> tuple[int, ...]:
         """Elements from the first to the last tap, one number per spatial axis."""
-        return tuple((k - 1) * d + 1 for k, d in zip(self.kernel_size, self.dilation_rate, strict=True))
+        return tuple((k - 1) * d + 1 for k, d in zip(self.kernel_size, self.dilations, strict=True))
 
     @cached_property
     def margins(self) -> Margins:
@@ -162,7 +167,7 @@ class Window:
                 self.output_spatial,
                 self.strides,
                 self.kernel_size,
-                self.dilation_rate,
+                self.dilations,
                 self.margins,
                 self.input_spatial,
                 strict=True,

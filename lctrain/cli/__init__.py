@@ -53,6 +53,7 @@ VERBS = {  # by name: a line on what it does, and the module here and its functi
         "legacy",
         "run_export",
     ),
+    "doctor": ("say what is installed, and which devices and backends work; --json for scripts", "doctor", "run_doctor"),
     "ui": ("show the store in MLflow's UI, on this machine alone: ui [--port N]", "ui", "run_ui"),
     "schema": ("print the language as JSON Schema for editors, or with --markdown as a page", "schema", "run_schema"),
 }

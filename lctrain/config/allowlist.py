@@ -56,7 +56,8 @@ def activations() -> tuple[str, ...]:
 @cache
 def left_out() -> dict[str, str]:
     """What Keras has and a configuration can't name, and why, as the rest of a sentence."""
-    return _table()["left_out"]
+    reasons: dict[str, str] = _table()["left_out"]
+    return reasons
 
 
 @cache
@@ -80,7 +81,22 @@ def find_class(group: str, name: Any) -> ClassEntry | None:
     """A class by its name or by another that Keras has for it: `GlorotUniform` or `glorot_uniform`."""
     if not isinstance(name, str):
         return None
-    return classes(group).get(name) or classes(group).get(aliases(group).get(name))
+    return classes(group).get(name) or classes(group).get(aliases(group).get(name, name))
+
+
+def require_class(group: str, name: Any) -> ClassEntry:
+    """The class that `find_class` finds, for names that have been checked.
+
+    >>> require_class("losses", "mse").name
+    'MeanSquaredError'
+
+    Raises:
+        KeyError: where the group has no such class.
+    """
+    entry = find_class(group, name)
+    if entry is None:
+        raise KeyError(f"{group} have no class {name!r}")
+    return entry
 
 
 def nested_group(argument: Any) -> str | None:
@@ -97,7 +113,7 @@ def with_defaults(group: str, spec: Mapping[str, Any]) -> dict[str, Any]:
     >>> with_defaults("layers", {"type": "TimeDistributed", "layer": {"type": "ELU"}})["layer"]["alpha"]
     1.0
     """
-    complete = find_class(group, spec["type"]).optional | dict(spec)
+    complete = require_class(group, spec["type"]).optional | dict(spec)
     for name, value in complete.items():
         kind = nested_group(name)
         if kind in ("layers", "cells") and value is not None:
@@ -119,4 +135,5 @@ def _snake_case(name: str) -> str:
 
 @cache
 def _table() -> dict[str, Any]:
-    return json.loads(files("lctrain.config").joinpath("classes.json").read_text())
+    table: dict[str, Any] = json.loads(files("lctrain.config").joinpath("classes.json").read_text())
+    return table

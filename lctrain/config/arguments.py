@@ -15,19 +15,20 @@ SIZES = ("kernel_size", "strides", "pool_size", "dilation_rate", "size", "output
 
 def find_check(class_name: str, group: str, argument: str) -> Check:
     """The check of one argument; a KeyError means that the tables below lack an argument of the allowlist."""
-    found = RANK.search(class_name)
-    rank = int(found[0]) if found else None
     if (class_name, argument) in CHECKS_OF_CLASSES:
         return CHECKS_OF_CLASSES[class_name, argument]
-    if argument in SIZES and rank is not None:
+    found = RANK.search(class_name)
+    check = _check_of_axes(class_name, argument, rank=int(found[0])) if found else None
+    return check or CHECKS_OF_GROUPS.get((group, argument)) or CHECKS[argument]
+
+
+def _check_of_axes(class_name: str, argument: str, rank: int) -> Check | None:
+    """The check of an argument that says something of each spatial axis; None of any other."""
+    if argument in SIZES:
         return checks.sizes(rank, least=0 if argument == "output_padding" else 1)
-    if argument == "padding" and class_name.startswith("ZeroPadding"):
+    if argument == "cropping" or (argument == "padding" and class_name.startswith("ZeroPadding")):
         return checks.margins(rank)
-    if argument == "cropping":
-        return checks.margins(rank)
-    if argument == "padding":
-        return checks.padding(class_name, rank)
-    return CHECKS_OF_GROUPS.get((group, argument)) or CHECKS[argument]
+    return checks.padding(class_name, rank) if argument == "padding" else None
 
 
 CHECKS: dict[str, Check] = {
@@ -131,6 +132,7 @@ CHECKS_OF_CLASSES: dict[tuple[str, str], Check] = {
     ("OrthogonalRegularizer", "mode"): checks.one_of("rows", "columns"),
     ("RandomFlip", "mode"): checks.one_of("horizontal", "vertical", "horizontal_and_vertical"),
     ("STFTSpectrogram", "mode"): checks.one_of("log", "magnitude", "psd", "real", "imag", "angle", "stft"),
+    ("STFTSpectrogram", "padding"): checks.padding("STFTSpectrogram", rank=1),
     ("AUC", "thresholds"): checks.thresholds,
     ("MinMaxNorm", "rate"): checks.between(0, 1),
     ("RandomGaussianBlur", "kernel_size"): checks.sizes(2),

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from lctrain.config.allowlist import classes, find_class
+from lctrain.config.allowlist import classes, require_class
 from lctrain.config.specs import check_spec
 from lctrain.errors import Problem, suggest
 
@@ -29,19 +29,19 @@ def check_augmentation(data: Mapping[str, Any]) -> list[Problem]:
     for i, spec in enumerate(specs if isinstance(specs, list) else ()):
         path = f"data.augmentation.{i}"
         found = check_spec(spec, path, "layers")
-        if not found and find_class("layers", spec["type"]).name not in augmentations():
+        if not found and require_class("layers", spec["type"]).name not in augmentations():
             told = f"must be a layer that changes inputs at random and keeps their shape; got {spec['type']}."
             found = [Problem(f"{path}.type", f"{told} {suggest(spec['type'], augmentations())}")]
         problems += found
     return problems
 
 
-def complete_augmentation(specs: list, data_format: str, precision: str) -> list[dict[str, Any]]:
+def complete_augmentation(specs: list[Any], data_format: str, precision: str) -> list[dict[str, Any]]:
     """The specs with what they inherit; they compute in whole floats, as what they change are pixels."""
     dtype = "float64" if precision == "float64" else "float32"
     inherited = {"data_format": data_format, "dtype": dtype}
     complete = []
     for spec in specs:
-        known = find_class("layers", spec["type"]).arguments
+        known = require_class("layers", spec["type"]).arguments
         complete.append({name: value for name, value in inherited.items() if name in known} | dict(spec))
     return complete

@@ -2,12 +2,24 @@
 
 import math
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from lctrain.config.allowlist import activations
 
 Check = Callable[[Any], str | None]
+
+
+@dataclass(frozen=True, eq=False)
+class CheckOfNames:
+    """A check that tells which values it takes, for the nearest of them in an error."""
+
+    check: Check
+    allowed: Sequence[Any]
+
+    def __call__(self, value: Any) -> str | None:
+        return self.check(value)
 
 
 def one_of(*allowed: Any) -> Check:
@@ -17,8 +29,7 @@ def one_of(*allowed: Any) -> Check:
         is_allowed = any(value == option and type(value) is type(option) for option in allowed)
         return None if is_allowed else expected
 
-    check.allowed = allowed  # for the nearest of them in an error
-    return check
+    return CheckOfNames(check, allowed)
 
 
 def is_integer(value: Any, least: int) -> bool:
@@ -148,8 +159,7 @@ def padding(class_name: str, rank: int) -> Check:
             return None if is_right else f"a name or {rank} (before, after) pair{'s' * (rank > 1)} of zeros"
         return check_name(value.lower() if isinstance(value, str) else value)
 
-    check.allowed = allowed
-    return check
+    return CheckOfNames(check, allowed)
 
 
 def between(least: float, most: float) -> Check:

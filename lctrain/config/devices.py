@@ -8,7 +8,7 @@ from lctrain.errors import Problem
 
 def check_devices(raw: Mapping[str, Any]) -> list[Problem]:
     """Problems between `device`, `strategy` and what else a strategy changes; of values of the right kind alone."""
-    device = raw.get("device") if isinstance(raw.get("device"), Mapping) else {}
+    device = raw["device"] if isinstance(raw.get("device"), Mapping) else {}
     index = device.get("index")
     if isinstance(index, list) and all(isinstance(one, int) for one in index) and len(set(index)) < len(index):
         return [Problem("device.index", f"must name each of several devices once; got {index}.")]

@@ -55,10 +55,17 @@ def trace_back(layers: Mapping[str, Any], output: str) -> list[str]:
     return names
 
 
+def output_names(config: Config) -> list[str]:
+    """The model's outputs, each of which a validated configuration names."""
+    if config.model.outputs is None:
+        raise ValueError("`model.outputs` must be names, as `validate` writes them; got None.")
+    return config.model.outputs
+
+
 def find_ending(config: Config) -> Ending:
     """The last layer of a validated configuration that computes something."""
     layers = config.model.layers
-    *behind, name = trace_back(layers, config.model.outputs[0])
+    *behind, name = trace_back(layers, output_names(config)[0])
     arguments = with_defaults("layers", layers[name])
     while isinstance(arguments.get("layer"), Mapping):
         arguments = arguments["layer"]
@@ -78,7 +85,7 @@ def check_head(config: Config, shapes: Mapping[str, Shape]) -> Problem | None:
         config: validated, of a model with one output.
         shapes: of the outputs of all layers, each with the batch, None, first.
     """
-    (name,), task = config.model.outputs, TASKS[config.data.task]
+    (name,), task = output_names(config), TASKS[config.data.task]
     path, expected, ending = f"model.layers.{name}", output_shape(config.data), find_ending(config)
     if shapes[name] != expected or _has_channels_first(config, ending):
         where = " for each position of `data.target_shape`" if config.data.target_shape else ""
@@ -110,10 +117,11 @@ def _suggest_end(config: Config, shape: Shape) -> str:
     return f"End with a Dense layer of `units: {units}` on an input of shape (None, {sizes}, channels)."
 
 
-def _check_softmax(ending: Ending, shapes: Mapping[str, Shape], path: str, num_classes: int) -> Problem | None:
+def _check_softmax(ending: Ending, shapes: Mapping[str, Shape], path: str, num_classes: int | None) -> Problem | None:
     """Whether a softmax compares the scores of one target's classes, where they end up behind it too."""
     shape, (axis, *others) = shapes[ending.name], [ending.axis] if isinstance(ending.axis, int) else ending.axis
-    if not others and shape[axis] == prod(shape[1:]) == num_classes:
+    num_scores = prod(0 if size is None else size for size in shape[1:])
+    if not others and shape[axis] == num_scores == num_classes:
         return None
     if others or axis not in (-1, len(shape) - 1):
         told = "must be -1, along which the classes lie"

@@ -8,6 +8,8 @@ from lctrain.config.schema import Config
 from lctrain.config.spelling import first_argument
 from lctrain.config.values import describe_values
 
+Schema = dict[str, Any]
+
 DRAFT = "http://json-schema.org/draft-07/schema#"  # the newest that YAML editors know well
 GROUPS_OF_OBJECTS = (
     *("initializers", "regularizers", "constraints", "cells", "schedules", "losses", "metrics"),
@@ -23,13 +25,11 @@ GLOBAL_GROUPS = ("experiment", "debug")  # whose files may hold parts of everyth
 GROUPS = ("model", "data", "optimizer", "training", "device", "tracking")
 OF_FILES = ("ArraysConfig", "TableConfig", "ImagesConfig")
 SHAPE = {"type": "array", "items": {"type": "integer", "exclusiveMinimum": 0}, "minItems": 1}
-WIRING = {  # of a layer of the model, beside its arguments
+WIRING: dict[str, Schema] = {  # of a layer of the model, beside its arguments
     "inputs": {**NAMES, "description": "The layers and model inputs that it reads, by name; else the layer above it."},
     "after": {"type": "string", "description": "The layer behind which it stands, before all that that one feeds."},
     "shares": {"type": "string", "description": "The layer that it is once more, with the same weights."},
 }
-
-Schema = dict[str, Any]
 
 
 def config_schema() -> Schema:
@@ -148,7 +148,7 @@ def _or_reference(name: str, schema: Schema) -> Schema:
     """Allows a reference in a plain value's place."""
     if name in ("name", "optimizer") or "$ref" in schema or "oneOf" in schema or schema.get("type") == "object":
         return schema
-    about = {key: schema[key] for key in ("title", "description") if key in schema}
+    about: Schema = {key: schema[key] for key in ("title", "description") if key in schema}
     return {"anyOf": [schema, {"$ref": "#/$defs/reference"}], **about}
 
 

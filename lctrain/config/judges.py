@@ -65,7 +65,7 @@ def judges_probabilities(class_name: str, task: str) -> bool:
 
 def _has_one_output(data: Mapping[str, Any]) -> bool:
     task = data.get("task", "classification")
-    return task == "binary" or (task == "regression" and data.get("num_targets", 1) == 1)
+    return bool(task == "binary" or (task == "regression" and data.get("num_targets", 1) == 1))
 
 
 def _instead(task: str, group: str, class_name: str) -> str:

@@ -33,11 +33,11 @@ def find_in_text(text: str) -> str | None:
     """
     depth = 0
     for event in yaml.parse(text, Loader=yaml.SafeLoader):
-        where = f"line {event.start_mark.line + 1}:"
+        where = _line_of(event)
         depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
         if depth > MAX_NESTING:
             return f"{where} {TOO_DEEP}. Flatten them."
-        if getattr(event, "anchor", None) is not None:
+        if isinstance(event, yaml.NodeEvent) and event.anchor is not None:
             mark = "*" if isinstance(event, yaml.AliasEvent) else "&"
             fix = "Write the value out, or refer to its key with ${KEY}."
             return f"{where} must not use anchors and aliases (`{mark}{event.anchor}`). {fix}"
@@ -51,13 +51,18 @@ def find_in_text(text: str) -> str | None:
     return None
 
 
+def _line_of(event: yaml.Event) -> str:
+    mark = event.start_mark
+    return "somewhere:" if mark is None else f"line {mark.line + 1}:"  # events that were read have a mark
+
+
 def refuse_resolver(name: str) -> str:
     return f"must not use the resolver `{name}`: it may refer to its own keys alone, as in ${{data.num_classes}}."
 
 
 def find_in_values(raw: Any) -> list[Problem]:
     """Keys that would make objects, and values that nest too deeply, in a composed configuration."""
-    problems = []
+    problems: list[Problem] = []
     for path, key, depth in _walk(raw):
         if depth > MAX_NESTING:
             return [*problems, Problem(path, f"{TOO_DEEP}. Flatten them.")]

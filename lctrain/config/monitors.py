@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from lctrain.config.allowlist import find_class
+from lctrain.config.allowlist import require_class
 from lctrain.errors import Problem, suggest
 
 LOWER_IS_BETTER = (
@@ -33,7 +33,7 @@ def is_lower_better(monitor: str, metrics: Mapping[str, Any]) -> bool:
     True
     """
     spec = metrics.get(monitor.removeprefix("val_"))
-    return lower_is_better(monitor if spec is None else find_class("metrics", spec["type"]).name)
+    return lower_is_better(monitor if spec is None else require_class("metrics", spec["type"]).name)
 
 
 def check_monitors(training: Mapping[str, Any], optimizer: Any) -> list[Problem]:

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any, Literal
 
-from lctrain.config.allowlist import classes, find_class
+from lctrain.config.allowlist import classes, require_class
 from lctrain.config.judges import check_judge, judges_probabilities
 from lctrain.config.specs import check_spec
 from lctrain.config.tasks import TASKS
@@ -81,7 +81,7 @@ def _wants(class_name: str) -> Encoding | None:
 def _check_agreement(wanted: Mapping[str, tuple[str, Mapping[str, Any]]]) -> list[Problem]:
     first_path, first, problems = None, None, []
     for path, (group, spec) in wanted.items():
-        name = find_class(group, spec["type"]).name
+        name = require_class(group, spec["type"]).name
         if _wants(name) is None:
             continue
         if first is None:

@@ -92,7 +92,8 @@ def _table(part: Schema) -> str:
 
 
 def _name_of(reference: Schema) -> str:
-    return reference["$ref"].removeprefix("#/$defs/")
+    target: str = reference["$ref"]
+    return target.removeprefix("#/$defs/")
 
 
 def in_words(schema: Schema) -> str:
@@ -113,8 +114,8 @@ def in_words(schema: Schema) -> str:
         return f"list of {in_words(schema['items'])}"
     bounds = {"minimum": "at least", "exclusiveMinimum": "above", "maximum": "at most", "exclusiveMaximum": "below"}
     words = [f"{bounds[key]} {schema[key]}" for key in bounds if key in schema]
-    kind = {"object": "mapping", "string": "text"}.get(schema["type"], schema["type"])
-    return ", ".join([kind, *words])
+    kind: str = schema["type"]
+    return ", ".join([{"object": "mapping", "string": "text"}.get(kind, kind), *words])
 
 
 def _as_yaml(value: Any) -> str:

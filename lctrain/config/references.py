@@ -66,7 +66,7 @@ class _References:
         return value
 
     def _raw_at(self, path: Path) -> Any:
-        node = self.raw
+        node: Any = self.raw
         for key in path:
             node = node[key]
         return node
@@ -92,7 +92,7 @@ class _References:
             return copy.deepcopy(self._count(self._look_up(whole[1], path)))
         return REFERENCE.sub(lambda match: self._as_text(match, path), text)
 
-    def _as_text(self, match: re.Match, path: Path) -> str:
+    def _as_text(self, match: re.Match[str], path: Path) -> str:
         if match[0].startswith("\\"):
             return match[0][1:]
         return str(self._count(self._look_up(match[1], path)))

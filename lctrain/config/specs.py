@@ -14,7 +14,7 @@ from lctrain.config.allowlist import (
     nested_group,
 )
 from lctrain.config.arguments import find_check
-from lctrain.config.checks import Check
+from lctrain.config.checks import Check, CheckOfNames
 from lctrain.errors import Problem, suggest, suggest_near, suggest_unquoted
 
 EXAMPLES = {"layers": "Dense", "optimizers": "Adam", "regularizers": "L2", "initializers": "GlorotUniform"}
@@ -60,7 +60,7 @@ def _check_argument(entry: ClassEntry, group: str, name: str, value: Any, path: 
     if name in entry.optional and value is None and entry.optional[name] is None:
         return []
     kind = nested_group(name)
-    if name in LIST_ARGUMENTS:
+    if kind is not None and name in LIST_ARGUMENTS:
         if not isinstance(value, list) or not value:
             return [Problem(path, f"must be a list of specs; got {value!r}.")]
         return [problem for i, spec in enumerate(value) for problem in check_spec(spec, f"{path}.{i}", kind)]
@@ -92,5 +92,5 @@ def _singular(group: str) -> str:
 def _hint(check: Check, name: str, value: Any) -> str:
     if name in ("strides", "dilation_rate", "groups"):
         return " Use 1 for the default."
-    names = activations() if name.endswith("activation") else getattr(check, "allowed", ())
+    names = activations() if name.endswith("activation") else check.allowed if isinstance(check, CheckOfNames) else ()
     return suggest_near(value, names) or suggest_unquoted(value)

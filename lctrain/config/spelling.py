@@ -144,7 +144,7 @@ def _normalize_arguments(spec: Mapping[str, Any], path: str, group: str, spellin
     return normal
 
 
-def _name_metrics(specs: list | str, spelling: Spelling) -> dict[str, Any]:
+def _name_metrics(specs: list[Any] | str, spelling: Spelling) -> dict[str, Any]:
     """Metrics without names of their own get those of their classes, as the user spelt them."""
     named: dict[str, Any] = {}
     for i, spec in enumerate([specs] if isinstance(specs, str) else specs):

@@ -6,7 +6,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from lctrain.config.allowlist import LIST_ARGUMENTS, find_class, nested_group
+from lctrain.config.allowlist import LIST_ARGUMENTS, find_class, nested_group, require_class
 from lctrain.config.augmentation import check_augmentation, complete_augmentation
 from lctrain.config.devices import check_devices
 from lctrain.config.graph import WIRING, Graph, GraphError, connect, share_layers
@@ -64,7 +64,7 @@ def validate(raw: Mapping[str, Any], problems: Sequence[Problem] = ()) -> Config
     found = [spelling.as_written(problem) for problem in [*found, *unconnected]]
     known = {problem.path for problem in problems}
     problems = [*problems, *(problem for problem in found if problem.path not in known)]
-    if problems:
+    if problems or graph is None:  # where layers can't be connected, there are problems
         raise ConfigError(problems)
     return _complete(config, graph)
 
@@ -96,16 +96,16 @@ def _make_precise(spec: dict[str, Any], written: Mapping[str, Any]) -> None:
 
     A softmax and its logarithm in half precision lose the small scores.
     """
-    while isinstance(written, Mapping):
-        if written.get("dtype") is None:
-            spec["dtype"] = "float32"
-        spec, written = spec.get("layer"), written.get("layer")
+    if written.get("dtype") is None:
+        spec["dtype"] = "float32"
+    if isinstance(written.get("layer"), Mapping):
+        _make_precise(spec["layer"], written["layer"])
 
 
 def _connect(raw: Mapping[str, Any]) -> tuple[Graph | None, list[Problem]]:
     """How the layers connect, where all of them are layers; and what is wrong with it."""
-    model = raw.get("model")
-    layers = model.get("layers") if isinstance(model, Mapping) else None
+    model = _mapping_at(raw, "model")
+    layers = model.get("layers")
     if not isinstance(layers, Mapping) or not layers:
         return None, []
     inputs, outputs = model.get("inputs"), model.get("outputs")
@@ -123,18 +123,24 @@ def _connect(raw: Mapping[str, Any]) -> tuple[Graph | None, list[Problem]]:
         return None, error.problems
 
 
+def _mapping_at(raw: Mapping[str, Any], key: str) -> Mapping[str, Any]:
+    """What a group holds; nothing where it is no mapping, which the schema tells."""
+    value = raw.get(key)
+    return value if isinstance(value, Mapping) else {}
+
+
 def _check_specs(raw: Mapping[str, Any]) -> list[Problem]:
     """Problems in the specs of layers, optimizer, loss and metrics, which the schema leaves open."""
     problems = []
-    model = raw.get("model")
-    layers = model.get("layers") if isinstance(model, Mapping) else None
+    model = _mapping_at(raw, "model")
+    layers = model.get("layers")
     if isinstance(layers, Mapping):
         for name in model["inputs"] if isinstance(model.get("inputs"), Mapping) else ():
             problems += _check_name(name, f"model.inputs.{name}", "an input name")
         _, unshared = share_layers(layers)
         problems += unshared
         problems += [problem for name in layers for problem in _check_layer(name, layers, raw)]
-    sizes = [group.get("batch_size") if isinstance(group, Mapping) else None for group in (model, raw.get("training"))]
+    sizes = [group.get("batch_size") for group in (model, _mapping_at(raw, "training"))]
     if None not in sizes and sizes[0] != sizes[1]:
         expected = f"must be that of the training, {sizes[1]!r}"
         problems.append(Problem("model.batch_size", f"{expected}; got {sizes[0]!r}. Write ${{training.batch_size}}."))
@@ -146,7 +152,7 @@ def _check_specs(raw: Mapping[str, Any]) -> list[Problem]:
     problems += check_devices(raw)
     if isinstance(raw.get("optimizer"), Mapping | str):
         problems += check_spec(raw["optimizer"], "optimizer", "optimizers")
-    data = raw["data"] if isinstance(raw.get("data"), Mapping) else {}
+    data = _mapping_at(raw, "data")
     problems += [*check_task(data), *check_augmentation(data)] if data else []
     if isinstance(raw.get("training"), Mapping):
         problems += check_objectives(raw["training"], data)
@@ -189,7 +195,7 @@ def _check_with_top_level(spec: Mapping[str, Any], path: str, raw: Mapping[str, 
     if raw.get("data_format") == "channels_first":
         if name in CHANNELS_LAST_ONLY:
             problems.append(Problem(path, f"({name}) knows no data_format; use data_format=channels_last."))
-        if spec.get("activation") in OVER_LAST_AXIS and "data_format" in find_class("layers", name).arguments:
+        if spec.get("activation") in OVER_LAST_AXIS and "data_format" in require_class("layers", name).arguments:
             fix = (
                 "Put a Softmax layer behind it" if spec["activation"] == "softmax" else "Use data_format=channels_last"
             )
@@ -219,7 +225,7 @@ def _without_tuned(config: Config) -> Config:
 
 def _inherit(spec: Mapping[str, Any], config: Config, group: str = "layers") -> dict[str, Any]:
     """The spec with the top-level choices that it does not make itself: a complete, explicit one."""
-    entry = find_class(group, spec["type"])
+    entry = require_class(group, spec["type"])
     complete = dict(spec)
     for name, value in spec.items():
         kind = nested_group(name)

@@ -4,7 +4,7 @@ import ast
 from collections.abc import Iterable
 from typing import Any
 
-from lctrain.config.arguments import Check
+from lctrain.config.checks import Check
 
 MOST_AXES = 4  # items of the longest list that is tried
 FREE_TEXTS = {"abd": "^[A-Za-z]+$", "abc,cd->abd": "^[A-Za-z.]+,[A-Za-z]+->[A-Za-z.]+$"}  # an example of each pattern
@@ -37,7 +37,7 @@ def describe_values(check: Check, names: Iterable[str] = ()) -> dict[str, Any]:
     listed = _listed(check)
     texts = [text for text in (*listed, *names) if isinstance(text, str)]
     texts = [spelling for text in texts for spelling in (text, text.upper()) if check(spelling) is None]
-    options = [{"type": "boolean"}] if _accepts(check, True, False) else []
+    options: list[dict[str, Any]] = [{"type": "boolean"}] if _accepts(check, True, False) else []
     options += [{"enum": list(dict.fromkeys(texts))}] if texts else []
     options += [{"type": "string", "pattern": FREE_TEXTS[text]} for text in FREE_TEXTS if check(text) is None]
     numbers = [number for number in listed if isinstance(number, int) and not isinstance(number, bool)]
@@ -50,10 +50,13 @@ def _accepts(check: Check, *values: Any) -> bool:
     return all(check(value) is None for value in values)
 
 
-def _listed(check: Check) -> tuple:
+def _listed(check: Check) -> tuple[Any, ...]:
     """The values that the check itself lists as `one of 1, 2, 'auto'`."""
     text = check(_Nothing())
-    return ast.literal_eval(text.removeprefix("one of ") + ",") if text.startswith("one of ") else ()
+    if text is None or not text.startswith("one of "):
+        return ()
+    values: tuple[Any, ...] = ast.literal_eval(text.removeprefix("one of ") + ",")
+    return values
 
 
 def _numbers(check: Check) -> list[dict[str, Any]]:

@@ -10,6 +10,7 @@ from lctrain.config.schema import Config
 from lctrain.errors import Problem, suggest, suggest_near, suggest_unquoted
 
 CHOSEN_ONLY = ("experiment", "debug", "hydra")  # what the command line sets and a composed configuration does not hold
+Location = tuple[str | int, ...]
 UNIONS = ("data", "device", "tracking")
 EXPECTED = {
     "bool_type": "true or false",
@@ -59,7 +60,7 @@ def as_problem(details: Any, raw: Mapping[str, Any]) -> Problem:
     return Problem(path, f"{expected}; got {got!r}.")
 
 
-def _location_as_written(location: tuple) -> tuple:
+def _location_as_written(location: Location) -> Location:
     """Pydantic's location without the tag that it adds behind the groups whose choices have keys of their own."""
     return (location[0], *location[2:]) if location[0] in UNIONS and len(location) > 2 else location
 
@@ -72,10 +73,10 @@ def _quoted_names(text: str) -> list[str]:
     return re.findall(r"'([^']*)'", text)
 
 
-def _known_keys(location: tuple, raw: Mapping[str, Any]) -> list[str]:
+def _known_keys(location: Location, raw: Mapping[str, Any]) -> list[str]:
     """The keys of the group at this location."""
-    group = Config
-    for key in location:
+    group: type[BaseModel] = Config
+    for key in map(str, location):
         candidates = _models(group.model_fields[key].annotation)
         if len(candidates) == 1:
             group = candidates[0]

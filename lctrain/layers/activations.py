@@ -18,8 +18,8 @@ def legacy_hard_sigmoid(inputs):
     Returns:
         A tensor of the same shape and dtype, from 0 to 1.
 
-    >>> legacy_hard_sigmoid(ops.convert_to_tensor([-2.5, 0.0, 1.0])).numpy().round(4).tolist()
-    [0.0, 0.5, 0.7]
+    >>> legacy_hard_sigmoid(ops.convert_to_tensor([-2.5, 0.0, 1.25])).numpy().tolist()
+    [0.0, 0.5, 0.75]
     """
     return ops.clip(0.2 * inputs + 0.5, 0.0, 1.0)
 

@@ -1,0 +1,148 @@
+"""MLflow's UI on a real sweep, in a real browser: what `python -m lctrain ui` lets people find.
+
+LCTRAIN_SCREENSHOTS=docs renews the pictures that the README shows.
+"""
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import urllib.request
+from pathlib import Path
+
+import pytest
+
+pytestmark = pytest.mark.slow
+SWEEP = ("-m", "model=lc2d", "implementation=2,batched", "training.epochs=5")
+SECONDS = 60
+FLAGS = (
+    *("--headless=new", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-sync"),
+    *("--disable-background-networking", "--disable-component-update", "--disable-dev-shm-usage"),
+    *("--window-size=1600,1000", "--hide-scrollbars"),
+)
+
+
+@pytest.fixture(scope="module")
+def store(tmp_path_factory):
+    """A folder in which a small sweep was run."""
+    folder = tmp_path_factory.mktemp("sweep")
+    subprocess.run([sys.executable, "-m", "lctrain", *SWEEP], cwd=folder, check=True, capture_output=True, timeout=300)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def address(store):
+    """Where the UI answers."""
+    command = [sys.executable, "-m", "lctrain", "ui"]
+    with subprocess.Popen(command, cwd=store, stdout=subprocess.PIPE, text=True) as process:
+        yield process.stdout.readline().split()[0]
+        process.send_signal(signal.SIGINT)
+        process.wait(60)
+
+
+@pytest.fixture(scope="module")
+def browser():
+    """Chromium without a window."""
+    paths = [shutil.which(name) for name in ("chromium", "chromedriver")]
+    if None in paths:
+        pytest.skip("takes chromium and chromedriver: .ci/install-servers")
+    from selenium import webdriver
+
+    options = webdriver.ChromeOptions()
+    for flag in FLAGS:
+        options.add_argument(flag)
+    options.binary_location = paths[0]
+    driver = webdriver.Chrome(options, webdriver.ChromeService(paths[1]))
+    yield driver
+    driver.quit()
+
+
+@pytest.fixture(scope="module")
+def runs(address):
+    """The sweep's own run, and its jobs by implementation."""
+    body = json.dumps({"experiment_ids": ["1"]}).encode()
+    request = urllib.request.Request(
+        f"{address}/api/2.0/mlflow/runs/search", body, {"Content-Type": "application/json"}
+    )
+    with urllib.request.urlopen(request, timeout=SECONDS) as answer:
+        found = json.load(answer)["runs"]
+    jobs, parents = {}, []
+    for run in found:
+        params = {one["key"]: one["value"] for one in run["data"].get("params", [])}
+        is_job = any(tag["key"] == "mlflow.parentRunId" for tag in run["data"]["tags"])
+        if is_job:
+            jobs[params["implementation"]] = run["info"]["run_id"]
+        else:
+            parents.append(run["info"]["run_id"])
+    (parent,) = parents
+    return parent, jobs
+
+
+def see(browser, url, *texts):
+    """Opens a page and waits until it shows all of these texts; all that it shows."""
+    from selenium.webdriver.common.by import By
+    from selenium.webdriver.support.ui import WebDriverWait
+
+    def shown(driver):
+        text = driver.find_element(By.TAG_NAME, "body").text
+        return text if all(one in text for one in texts) else False
+
+    browser.get(url)
+    return WebDriverWait(browser, SECONDS).until(shown, f"{url} shows not all of {texts}")
+
+
+def keep(browser, name, tmp_path):
+    """Takes a picture, which must not be blank; into the folder that the environment names, or a temporary one."""
+    from PIL import Image
+
+    folder = Path(os.environ.get("LCTRAIN_SCREENSHOTS", tmp_path))
+    assert browser.save_screenshot(str(folder / name))
+    with Image.open(folder / name) as picture:
+        assert len(picture.convert("RGB").getcolors(2**24)) > 100
+
+
+def test_the_sweep_leads_to_its_jobs(browser, address, runs):
+    parent, jobs = runs
+    assert set(jobs) == {"2", "batched"}
+    text = see(
+        browser, f"{address}/#/experiments/1/runs/{parent}", "sweep-lc2d", "Child runs", "lc2d-2", "lc2d-batched"
+    )
+    assert "sweep.command\n: -m model=lc2d implementation=2,batched" in text
+
+
+def test_a_job_shows_its_parameters(browser, address, runs, tmp_path):
+    _, jobs = runs
+    text = see(
+        browser, f"{address}/#/experiments/1/runs/{jobs['batched']}", "Parameters (", "implementation", "test_accuracy"
+    )
+    assert "train_step_ms" in text
+    keep(browser, "ui_run.png", tmp_path)
+
+
+def test_a_job_draws_its_metrics(browser, address, runs, tmp_path):
+    from selenium.webdriver.common.by import By
+    from selenium.webdriver.support.ui import WebDriverWait
+
+    _, jobs = runs
+    see(browser, f"{address}/#/experiments/1/runs/{jobs['2']}/model-metrics", "Model metrics (", "accuracy")
+    lines = WebDriverWait(browser, SECONDS).until(lambda driver: driver.find_elements(By.CSS_SELECTOR, "path.js-line"))
+    assert any(line.get_attribute("d").count("L") >= 1 for line in lines)  # of several epochs
+    keep(browser, "ui_metrics.png", tmp_path)
+
+
+def test_the_sweep_shows_its_report(browser, address, runs, tmp_path):
+    from selenium.webdriver.common.by import By
+    from selenium.webdriver.support.ui import WebDriverWait
+
+    parent, _ = runs
+    see(browser, f"{address}/#/experiments/1/runs/{parent}/artifacts", "report.html", "comparison.png", "sweep.json")
+    browser.find_element(By.XPATH, "//*[text()='report.html']").click()
+    frame = WebDriverWait(browser, SECONDS).until(lambda driver: driver.find_elements(By.TAG_NAME, "iframe"))[0]
+    browser.switch_to.frame(frame)
+    text = WebDriverWait(browser, SECONDS).until(lambda driver: driver.find_element(By.TAG_NAME, "body").text)
+    browser.switch_to.default_content()
+    assert "batched" in text
+    assert "test accuracy" in text.casefold()
+    keep(browser, "ui_report.png", tmp_path)
