@@ -16,7 +16,7 @@ import pytest
 
 pytestmark = pytest.mark.slow
 SWEEP = ("-m", "model=lc2d", "implementation=2,batched", "training.epochs=5")
-SECONDS = 60
+SECONDS = 120
 FLAGS = (
     *("--headless=new", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-sync"),
     *("--disable-background-networking", "--disable-component-update", "--disable-dev-shm-usage"),
@@ -89,6 +89,7 @@ def see(browser, url, *texts):
         text = driver.find_element(By.TAG_NAME, "body").text
         return text if all(one in text for one in texts) else False
 
+    browser.get("about:blank")  # else a page of the same address but for its fragment is not loaded anew
     browser.get(url)
     return WebDriverWait(browser, SECONDS).until(shown, f"{url} shows not all of {texts}")
 
@@ -126,7 +127,7 @@ def test_a_job_draws_its_metrics(browser, address, runs, tmp_path):
     from selenium.webdriver.support.ui import WebDriverWait
 
     _, jobs = runs
-    see(browser, f"{address}/#/experiments/1/runs/{jobs['2']}/model-metrics", "Model metrics (", "accuracy")
+    see(browser, f"{address}/#/experiments/1/runs/{jobs['2']}/model-metrics", "Auto-refresh", "lc2d-2 (accuracy)")
     lines = WebDriverWait(browser, SECONDS).until(lambda driver: driver.find_elements(By.CSS_SELECTOR, "path.js-line"))
     assert any(line.get_attribute("d").count("L") >= 1 for line in lines)  # of several epochs
     keep(browser, "ui_metrics.png", tmp_path)

@@ -53,12 +53,17 @@ VERBS = {  # by name: a line on what it does, and the module here and its functi
         "legacy",
         "run_export",
     ),
-    "doctor": ("say what is installed, and which devices and backends work; --json for scripts", "doctor", "run_doctor"),
+    "kernels": (
+        "draw what a layer has learnt, position by position: kernels RUN_OR_FILE [--layer NAME] [--out FILE]",
+        "kernels",
+        "run_kernels",
+    ),
+    "doctor": ("say what is installed, and what works here; --json for scripts", "doctor", "run_doctor"),
     "ui": ("show the store in MLflow's UI, on this machine alone: ui [--port N]", "ui", "run_ui"),
     "schema": ("print the language as JSON Schema for editors, or with --markdown as a page", "schema", "run_schema"),
 }
 
-WITH_HELP = ("import", "export")  # verbs that tell of their own flags
+WITH_HELP = ("import", "export", "kernels")  # verbs that tell of their own flags
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

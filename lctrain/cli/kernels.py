@@ -1,0 +1,182 @@
+"""`kernels`: what a locally connected layer of a run has learnt, position by position."""
+
+import argparse
+import json
+import tempfile
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from lctrain.cli.dry import compose_dry
+from lctrain.cli.overrides import split_override
+from lctrain.errors import EXIT_DONE, UserError, suggest
+from lctrain.libraries import without_chatter
+from lctrain.tracking import fetch_run
+from lctrain.tracking.store import read_tracking
+
+if TYPE_CHECKING:  # they take matplotlib
+    from lctrain.report.kernels import KernelNumbers, LayerKernels, Selection
+
+SUFFIXES = (".png", ".svg", ".json")
+OLD = (".h5", ".hdf5", ".json", ".yaml")  # endings of what `import` reads
+FLAGS = ("--layer", "--filter", "--channel", "--slice", "--out")
+
+
+class _Parser(argparse.ArgumentParser):
+    """Tells of mistakes as the other verbs do."""
+
+    def error(self, message: str):
+        usage = " ".join(self.format_usage().split())
+        raise UserError(f"`kernels`: {message}. U{usage[1:]}")
+
+
+def run_kernels(arguments: Sequence[str], tell: Callable[[Exception, str], None]) -> int:
+    """Draws a layer's kernels, their norm and how much they vary, or writes the numbers as JSON; prints a summary.
+
+    Raises:
+        UserError: no such run, file, layer, filter, channel or slice, or a file that can't be written.
+    """
+    options, rest = _read_options(arguments)
+    with tempfile.TemporaryDirectory(prefix="lctrain-kernels-") as folder:
+        model = _load_model(_find_model(options.source, rest, Path(folder)))
+    from lctrain.report.kernels import find_kernels, measure_kernels, read_kernels
+
+    found, others = find_kernels(model)
+    name = _choose_layer(options.layer, found, others)
+    layer = read_kernels(found[name], name)
+    selection = _select(options, layer)
+    out = options.out or Path(f"kernels-{name}.png")
+    _check_out(out)
+    numbers = measure_kernels(layer.kernel, layer.window, layer.in_channels, layer.filters)
+    _write(out, layer, numbers, selection)
+    _print_summary(layer, numbers)
+    if options.layer is None and len(found) > 1:
+        print(f"Others with a kernel for each position, by --layer: {', '.join(one for one in found if one != name)}")
+    print(f"Written: {out}")
+    return EXIT_DONE
+
+
+def _read_options(arguments: Sequence[str]) -> tuple[argparse.Namespace, list[str]]:
+    """The flags, and what says which store it is."""
+    rest = [one for one in arguments if split_override(one)[1].split(".")[0] == "tracking"]
+    parser = _Parser("lctrain kernels", description="A layer's kernels, position by position.", allow_abbrev=False)
+    parser.add_argument("source", metavar="RUN_OR_FILE", help="the id of a run in the store, or a .keras file")
+    parser.add_argument("--layer", metavar="NAME", help="its name; else the model's first with a kernel per position")
+    parser.add_argument("--filter", type=int, default=0, metavar="N", help="whose kernels are drawn; 0 is the first")
+    parser.add_argument(
+        "--channel", type=int, metavar="N", help="of the input; else 0, or of 3 channels all as colours"
+    )
+    parser.add_argument("--slice", type=int, metavar="N", help="of the output's depth, at rank 3; else the middle")
+    parser.add_argument("--out", type=Path, metavar="FILE", help=".png, .svg, or .json for the numbers; a new file")
+    options, unknown = parser.parse_known_args([one for one in arguments if one not in rest])
+    for argument in unknown:
+        if argument.startswith("-"):
+            told = "is not taken by `kernels`"
+            raise UserError(f"`{argument}` {told}. {suggest(argument.split('=')[0], FLAGS)}")
+        told = "is not taken by `kernels`: the run has its own. What may be set is tracking"
+        raise UserError(f"`{split_override(argument)[1]}` {told}, such as tracking.folder=PATH.")
+    if options.out is not None:
+        _check_out(options.out)
+    return options, rest
+
+
+def _check_out(out: Path) -> None:
+    if out.suffix not in SUFFIXES:
+        raise UserError(
+            f"`--out` must end with one of {', '.join(SUFFIXES)}; got {str(out)!r}. {suggest(out.suffix, SUFFIXES)}"
+        )
+    if out.exists():
+        raise UserError(f"`--out` {str(out)!r} exists. Choose another name with --out, or remove it first.")
+
+
+def _find_model(source: str, rest: Sequence[str], folder: Path) -> Path:
+    """The model's file: the one named, or that of a run in the store that the command line composes."""
+    if source.endswith(OLD):
+        told = f"got {source!r}. Import it first: import {source}"
+        raise UserError(f"`RUN_OR_FILE` must be a run's id or a .keras file; {told}.")
+    if source.endswith(".keras"):
+        if rest:
+            raise UserError(f"`kernels` of a file takes no {rest[0]!r}: it is in no store. Leave it out.")
+        return Path(source)
+    return fetch_run(read_tracking(compose_dry(rest)["tracking"]), source, folder, "RUN_OR_FILE").model_file
+
+
+def _load_model(file: Path) -> Any:
+    """The model, on the CPU: its weights are only read, and the graphics cards are left to those who train."""
+    with without_chatter():
+        import tensorflow as tf
+
+        with suppress(RuntimeError):  # TensorFlow has started in this process
+            tf.config.set_visible_devices([], "GPU")
+        from lctrain.training import load_model
+
+        return load_model(file, "RUN_OR_FILE")
+
+
+def _choose_layer(asked: str | None, found: Mapping[str, Any], others: Mapping[str, str]) -> str:
+    listed = ", ".join(f"`{name}`" for name in found)
+    if not found:
+        kinds = ", ".join(sorted(set(others.values())))
+        raise UserError(
+            "`RUN_OR_FILE` must hold a layer with a kernel for each position; the model's layers are"
+            f" {kinds or 'none'}. Train one with LocallyConnected layers: model=lc2d."
+        )
+    if asked is None:
+        return next(iter(found))
+    if asked in others:
+        told = f"got {asked!r}, a layer of the class {others[asked]}, which has none. Here are: {listed}"
+        raise UserError(f"`--layer` must have a kernel for each position; {told}.")
+    if asked not in found:
+        raise UserError(f"`--layer` must be a layer of the model; got {asked!r}. {suggest(asked, found)}")
+    return asked
+
+
+def _select(options: argparse.Namespace, layer: "LayerKernels") -> "Selection":
+    from lctrain.report.kernels import Selection
+
+    if options.slice is not None and layer.window.rank != 3:
+        told = f"got {options.slice} for `{layer.name}`, which has rank {layer.window.rank}. Leave it out"
+        raise UserError(f"`--slice` must be given for layers of rank 3 alone; {told}.")
+    limits = {
+        "filter": (layer.filters, "filters"),
+        "channel": (layer.in_channels, "input channels" if layer.groups == 1 else "input channels in each group"),
+        "slice": (layer.window.output_spatial[0], "output slices"),
+    }
+    for flag, (count, what) in limits.items():
+        number = getattr(options, flag)
+        if number is not None and not 0 <= number < count:
+            counted = f"`{layer.name}` has {count} {what}"
+            raise UserError(f"`--{flag}` must be an integer from 0 to {count - 1}: {counted}; got {number}.")
+    return Selection(options.filter, options.channel, options.slice)
+
+
+def _write(out: Path, layer: "LayerKernels", numbers: "KernelNumbers", selection: "Selection") -> None:
+    from lctrain.report.kernels import draw_kernels, save_picture, tell_numbers
+
+    try:
+        out.parent.mkdir(parents=True, exist_ok=True)
+        if out.suffix == ".json":
+            told = json.dumps(tell_numbers(layer, numbers, selection), allow_nan=False)
+            out.write_text(told + "\n", encoding="utf-8")
+        else:
+            save_picture(draw_kernels(layer, selection, numbers), out)
+    except OSError as error:
+        raise UserError(f"`--out` must be a file that can be written; got {str(out)!r} ({error.strerror}).") from error
+
+
+def _print_summary(layer: "LayerKernels", numbers: "KernelNumbers") -> None:
+    from lctrain.report.kernels import tell_layer
+
+    print(tell_layer(layer))
+    rows = {
+        "L2 norm": numbers.norm,
+        "1 - cosine with the mean kernel": numbers.direction,
+        "distance / norm of the mean kernel": numbers.distance,
+    }
+    for what, values in rows.items():
+        known = values[np.isfinite(values)]
+        told = f"mean {known.mean():.4g}, from {known.min():.4g} to {known.max():.4g}" if known.size else "undefined"
+        print(f"  {what:<34}  {told}")
