@@ -21,6 +21,16 @@ def run_lctrain():
     return run
 
 
+@pytest.fixture(autouse=True, scope="module")
+def leave_tensorflow_as_found():
+    """Lets no module leave TensorFlow deterministic to the next one of its process."""
+    yield
+    if "tensorflow" in sys.modules:
+        from tensorflow.python.framework import config
+
+        config.disable_op_determinism()
+
+
 @pytest.fixture(scope="session")
 def run_python():
     """Runs a piece of Python in a new process; fails with its error output if it fails."""
