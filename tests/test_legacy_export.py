@@ -428,3 +428,12 @@ def test_the_command_tells_mistakes(saved, run_lctrain, tmp_path, arguments, wor
     assert "Traceback" not in finished.stderr
     assert all(word in finished.stderr for word in words), finished.stderr
     assert not (tmp_path / "old.h5").exists()
+
+
+def test_a_savedmodel_is_made_in_a_deterministic_process_too(tmp_path):
+    model = keras.Sequential([keras.Input((5, 7, 2)), LocallyConnected2D(3, (3, 2), implementation=3)])
+    tf.config.experimental.enable_op_determinism()
+    legacy.export_model(model, tmp_path / "saved", "savedmodel")
+    x = np.random.default_rng(0).random((2, 5, 7, 2), np.float32)
+    served = tf.saved_model.load(tmp_path / "saved")  # which must live as long as its function is called
+    np.testing.assert_allclose(served.serve(x), model(x), atol=1e-5)

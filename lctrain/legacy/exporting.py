@@ -6,7 +6,8 @@ import os
 import re
 import shutil
 import tempfile
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -58,7 +59,8 @@ def _export_savedmodel(model: keras.Model, path: Path, report: Report) -> None:
     partial = path.with_name(f".{path.name}.partial")
     shutil.rmtree(partial, ignore_errors=True)
     try:
-        model.export(str(partial), format="tf_saved_model", verbose=False)
+        with _repeatable_or_not():
+            model.export(str(partial), format="tf_saved_model", verbose=False)
         partial.rename(path)
     except Exception as error:  # TensorFlow has errors of its own for files
         if "No space left" not in str(error):
@@ -66,6 +68,20 @@ def _export_savedmodel(model: keras.Model, path: Path, report: Report) -> None:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC)) from error
     finally:
         shutil.rmtree(partial, ignore_errors=True)
+
+
+@contextmanager
+def _repeatable_or_not() -> Iterator[None]:
+    """Without op determinism: the gradient that implementation 3 has under it can't be saved, and is not wanted."""
+    from tensorflow.python.framework import config  # which alone can end it
+
+    was_enabled = config.is_op_determinism_enabled()
+    config.disable_op_determinism()
+    try:
+        yield
+    finally:
+        if was_enabled:
+            config.enable_op_determinism()
 
 
 def _export_tflite(model: keras.Model, path: Path, report: Report) -> None:
@@ -77,7 +93,8 @@ def _export_tflite(model: keras.Model, path: Path, report: Report) -> None:
         report.add(layer.name, "implementation", layer.implementation, "translated", "batched: how, never what")
     model = convert_implementation(model, "batched") if local else model
     with tempfile.TemporaryDirectory(prefix="lctrain-tflite-") as folder:
-        model.export(folder, format="tf_saved_model", verbose=False)
+        with _repeatable_or_not():
+            model.export(folder, format="tf_saved_model", verbose=False)
         converter = tf.lite.TFLiteConverter.from_saved_model(folder)
         converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS]
         try:
