@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from lctrain.cli.dry import compose_dry
+from lctrain.cli.flags import FlagParser
 from lctrain.cli.overrides import split_override
 from lctrain.errors import EXIT_DONE, UserError, suggest
 from lctrain.libraries import without_chatter
@@ -23,14 +24,6 @@ if TYPE_CHECKING:  # they take matplotlib
 SUFFIXES = (".png", ".svg", ".json")
 OLD = (".h5", ".hdf5", ".json", ".yaml")  # endings of what `import` reads
 FLAGS = ("--layer", "--filter", "--channel", "--slice", "--out")
-
-
-class _Parser(argparse.ArgumentParser):
-    """Tells of mistakes as the other verbs do."""
-
-    def error(self, message: str):
-        usage = " ".join(self.format_usage().split())
-        raise UserError(f"`kernels`: {message}. U{usage[1:]}")
 
 
 def run_kernels(arguments: Sequence[str], tell: Callable[[Exception, str], None]) -> int:
@@ -62,7 +55,7 @@ def run_kernels(arguments: Sequence[str], tell: Callable[[Exception, str], None]
 def _read_options(arguments: Sequence[str]) -> tuple[argparse.Namespace, list[str]]:
     """The flags, and what says which store it is."""
     rest = [one for one in arguments if split_override(one)[1].split(".")[0] == "tracking"]
-    parser = _Parser("lctrain kernels", description="A layer's kernels, position by position.", allow_abbrev=False)
+    parser = FlagParser("lctrain kernels", description="A layer's kernels, position by position.", allow_abbrev=False)
     parser.add_argument("source", metavar="RUN_OR_FILE", help="the id of a run in the store, or a .keras file")
     parser.add_argument("--layer", metavar="NAME", help="its name; else the model's first with a kernel per position")
     parser.add_argument("--filter", type=int, default=0, metavar="N", help="whose kernels are drawn; 0 is the first")

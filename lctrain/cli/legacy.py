@@ -1,26 +1,18 @@
 """`import` and `export`: models of Keras 1, Keras 2 and tf.keras, in and out."""
 
-import argparse
 import re
 import tempfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from lctrain import legacy
+from lctrain.cli.flags import FlagParser
 from lctrain.errors import EXIT_DONE, UserError, suggest
 
 SHAPE = re.compile(r"\d+([,x ]+\d+)*")
-FORMATS = ("keras2-h5", "dl4j-h5", "savedmodel", "tflite")
 ENDINGS = {"keras2-h5": ".h5", "dl4j-h5": ".h5", "savedmodel": "", "tflite": ".tflite"}
+FORMATS = tuple(ENDINGS)
 LINES_SHOWN = 20
-
-
-class _Parser(argparse.ArgumentParser):
-    """Tells of mistakes as the other verbs do."""
-
-    def error(self, message: str):
-        usage = " ".join(self.format_usage().split())
-        raise UserError(f"`{self.prog.split()[-1]}`: {message}. U{usage[1:]}")
 
 
 def run_import(arguments: Sequence[str], tell: Callable[[Exception, str], None]) -> int:
@@ -29,7 +21,7 @@ def run_import(arguments: Sequence[str], tell: Callable[[Exception, str], None])
     Raises:
         UserError: as `lctrain.legacy.import_model`.
     """
-    parser = _Parser("lctrain import", description="Today's model of a Keras 1, Keras 2 or tf.keras file.")
+    parser = FlagParser("lctrain import", description="Today's model of a Keras 1, Keras 2 or tf.keras file.")
     parser.add_argument("file", type=Path, help="a whole model as HDF5, or an architecture as JSON or YAML")
     parser.add_argument("--out", type=Path, required=True, help="a new or empty folder for the model and the report")
     parser.add_argument("--weights", type=Path, help="an HDF5 file of weights, where FILE has none")
@@ -62,7 +54,7 @@ def run_export(arguments: Sequence[str], tell: Callable[[Exception, str], None])
     Raises:
         UserError: as `lctrain.legacy.export_model`; no such run or file.
     """
-    parser = _Parser("lctrain export", description="A model in a format that others read.")
+    parser = FlagParser("lctrain export", description="A model in a format that others read.")
     parser.add_argument("source", help="a .keras file, or the id of a run in the store")
     parser.add_argument("--to", required=True, help=", ".join(FORMATS))
     parser.add_argument("--out", type=Path, help="the file, or the folder of a SavedModel")

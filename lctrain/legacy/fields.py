@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from lctrain.config.allowlist import ClassEntry, find_class
-from lctrain.legacy.objects import translate_dtype
+from lctrain.legacy.objects import is_own, translate_dtype
 from lctrain.legacy.source import Source
 from lctrain.legacy.telling import Teller
 
@@ -27,11 +27,10 @@ class Reading:
 
 
 def check_origin(entry: Mapping[str, Any], teller: Teller) -> None:
-    """Whether a layer or object is Keras' own, where the file says whose it is."""
-    module, registered = entry.get("module", "keras"), entry.get("registered_name")
-    is_own = isinstance(module, str) and module.split(".")[0] in ("keras", "tf_keras", "tensorflow")
-    if not is_own or registered not in (None, entry.get("class_name")):
-        got = registered if registered is not None else f"{module}.{entry.get('class_name')}"
+    """Tells of a layer that is somebody's own, by the name of one of Keras'."""
+    if not is_own(entry):
+        registered = entry.get("registered_name")
+        got = registered if registered is not None else f"{entry.get('module')}.{entry.get('class_name')}"
         teller.unsupported(
             "registered_name", got, "must be of Keras' own classes; this one is somebody's, of the same name"
         )

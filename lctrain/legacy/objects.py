@@ -34,6 +34,13 @@ HARD_SIGMOID = "legacy_hard_sigmoid"
 ACTIVATION_NAMES = {"hard_sigmoid": HARD_SIGMOID, "swish": "silu"}
 
 
+def is_own(entry: Mapping[str, Any]) -> bool:
+    """Whether a layer or object is Keras' own, where the file says whose it is."""
+    module, registered = entry.get("module", "keras"), entry.get("registered_name")
+    is_kerases = isinstance(module, str) and module.split(".")[0] in OWN_MODULES
+    return is_kerases and registered in (None, entry.get("class_name"))
+
+
 def translate_object(group: str, field: str, value: Any, teller: Teller) -> Any:
     """The spec of an initializer, regularizer or constraint; None where there is none."""
     if value is None:
@@ -47,11 +54,7 @@ def translate_object(group: str, field: str, value: Any, teller: Teller) -> Any:
         teller.dropped(field, value, "Keras 3 has no such penalty; it acts in training alone")
         return None
     entry = find_class(group, NAMES_OF_KERAS_1.get(group, {}).get(name, name))
-    is_custom = isinstance(value, Mapping) and (
-        value.get("registered_name") not in (None, name)
-        or not str(value.get("module", "keras")).startswith(OWN_MODULES)
-    )
-    if entry is None or is_custom:
+    if entry is None or (isinstance(value, Mapping) and not is_own({**value, "class_name": name})):
         teller.unsupported(field, value, OFF_THE_LIST)
         return None
     spec = {"type": entry.name}
