@@ -1,6 +1,7 @@
 """What several test files share."""
 
 import os
+import shutil
 import subprocess
 import sys
 
@@ -19,6 +20,23 @@ def run_lctrain():
         return subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=timeout, check=False)
 
     return run
+
+
+@pytest.fixture
+def mount_small_disk(tmp_path):
+    """Makes a file system with room for so much ("64k"); its folder."""
+    folder = tmp_path / "small"
+
+    def mount(size):
+        folder.mkdir()
+        command = ["mount", "-t", "tmpfs", "-o", f"size={size}", "tmpfs", folder]
+        if shutil.which("mount") is None or subprocess.run(command, capture_output=True).returncode:
+            pytest.skip("a small file system takes mount, and the right to use it")
+        return folder
+
+    yield mount
+    if folder.is_mount():
+        subprocess.run(["umount", "-l", folder], check=True)
 
 
 @pytest.fixture(autouse=True, scope="module")

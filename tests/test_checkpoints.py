@@ -2,8 +2,6 @@
 
 import json
 import os
-import shutil
-import subprocess
 import zipfile
 from pathlib import Path
 
@@ -211,15 +209,9 @@ def test_a_write_that_fails_leaves_what_was_there(tmp_path, monkeypatch):
 
 
 @pytest.fixture
-def small_disk(tmp_path):
+def small_disk(mount_small_disk):
     """A file system with room for few checkpoints."""
-    folder = tmp_path / "small"
-    folder.mkdir()
-    command = ["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", folder]
-    if shutil.which("mount") is None or subprocess.run(command, capture_output=True).returncode:
-        pytest.skip("a small file system takes mount, and the right to use it")
-    yield folder
-    subprocess.run(["umount", "-l", folder], check=True)
+    return mount_small_disk("1m")
 
 
 def test_a_full_disk_stops_no_training(small_disk, capsys, monkeypatch):

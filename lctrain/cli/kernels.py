@@ -10,19 +10,16 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from lctrain.cli.dry import compose_dry
 from lctrain.cli.flags import FlagParser
 from lctrain.cli.overrides import split_override
+from lctrain.cli.sources import find_model
 from lctrain.errors import EXIT_DONE, UserError, suggest
 from lctrain.libraries import without_chatter
-from lctrain.tracking import fetch_run
-from lctrain.tracking.store import read_tracking
 
 if TYPE_CHECKING:  # they take matplotlib
     from lctrain.report.kernels import KernelNumbers, LayerKernels, Selection
 
 SUFFIXES = (".png", ".svg", ".json")
-OLD = (".h5", ".hdf5", ".json", ".yaml")  # endings of what `import` reads
 FLAGS = ("--layer", "--filter", "--channel", "--slice", "--out")
 
 
@@ -34,7 +31,7 @@ def run_kernels(arguments: Sequence[str], tell: Callable[[Exception, str], None]
     """
     options, rest = _read_options(arguments)
     with tempfile.TemporaryDirectory(prefix="lctrain-kernels-") as folder:
-        model = _load_model(_find_model(options.source, rest, Path(folder)))
+        model = _load_model(find_model(options.source, rest, Path(folder), "kernels"))
     from lctrain.report.kernels import find_kernels, measure_kernels, read_kernels
 
     found, others = find_kernels(model)
@@ -83,18 +80,6 @@ def _check_out(out: Path) -> None:
         )
     if out.exists():
         raise UserError(f"`--out` {str(out)!r} exists. Choose another name with --out, or remove it first.")
-
-
-def _find_model(source: str, rest: Sequence[str], folder: Path) -> Path:
-    """The model's file: the one named, or that of a run in the store that the command line composes."""
-    if source.endswith(OLD):
-        told = f"got {source!r}. Import it first: import {source}"
-        raise UserError(f"`RUN_OR_FILE` must be a run's id or a .keras file; {told}.")
-    if source.endswith(".keras"):
-        if rest:
-            raise UserError(f"`kernels` of a file takes no {rest[0]!r}: it is in no store. Leave it out.")
-        return Path(source)
-    return fetch_run(read_tracking(compose_dry(rest)["tracking"]), source, folder, "RUN_OR_FILE").model_file
 
 
 def _load_model(file: Path) -> Any:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from lctrain import legacy
 from lctrain.cli.flags import FlagParser
+from lctrain.cli.sources import find_model
 from lctrain.errors import EXIT_DONE, UserError, suggest
 
 SHAPE = re.compile(r"\d+([,x ]+\d+)*")
@@ -55,7 +56,7 @@ def run_export(arguments: Sequence[str], tell: Callable[[Exception, str], None])
         UserError: as `lctrain.legacy.export_model`; no such run or file.
     """
     parser = FlagParser("lctrain export", description="A model in a format that others read.")
-    parser.add_argument("source", help="a .keras file, or the id of a run in the store")
+    parser.add_argument("source", metavar="RUN_OR_FILE", help="a .keras file, or the id of a run in the store")
     parser.add_argument("--to", required=True, help=", ".join(FORMATS))
     parser.add_argument("--out", type=Path, help="the file, or the folder of a SavedModel")
     options, rest = parser.parse_known_args(list(arguments))
@@ -67,31 +68,14 @@ def run_export(arguments: Sequence[str], tell: Callable[[Exception, str], None])
     if out.exists():
         raise UserError(f"`--out` {str(out)!r} exists. Choose another name, or remove it first.")
     with tempfile.TemporaryDirectory(prefix="lctrain-export-") as folder:
-        file = _find_model(options.source, rest, Path(folder))
+        file = find_model(options.source, rest, Path(folder), "export")
         from lctrain.training import load_model
 
-        report = legacy.export_model(load_model(file, "source"), out, options.to)
+        report = legacy.export_model(load_model(file, "RUN_OR_FILE"), out, options.to)
     for line in report.lines[:LINES_SHOWN]:
         print(line)
     print(f"{out} holds the model as {options.to}")
     return EXIT_DONE
-
-
-def _find_model(source: str, rest: Sequence[str], folder: Path) -> Path:
-    """The model's file: the one named, or that of a run in the store that the command line composes."""
-    if source.endswith((".h5", ".hdf5", ".json", ".yaml")):
-        raise UserError(
-            f"`source` must be a .keras file or a run's id; got {source!r}. Import it first: import {source}."
-        )
-    if source.endswith(".keras"):
-        if rest:
-            raise UserError(f"`export` of a file takes no {rest[0]!r}: it is in no store.")
-        return Path(source)
-    from lctrain.cli.dry import compose_dry
-    from lctrain.tracking import fetch_run
-    from lctrain.tracking.store import read_tracking
-
-    return fetch_run(read_tracking(compose_dry(rest)["tracking"]), source, folder, "source").model_file
 
 
 def _read_shape(text: str | None) -> list[int] | None:

@@ -1,0 +1,33 @@
+"""The model that a command line names: a .keras file, or a run in the store."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from lctrain.cli.dry import compose_dry
+from lctrain.errors import UserError
+from lctrain.tracking import fetch_run
+from lctrain.tracking.store import read_tracking
+
+OLD = (".h5", ".hdf5", ".json", ".yaml")  # endings of what `import` reads
+
+
+def find_model(source: str, rest: Sequence[str], folder: Path, verb: str) -> Path:
+    """The model's file: the one named, or that of a run in the store that the command line composes.
+
+    Args:
+        source: what stands there for it.
+        rest: the command line without the verb's own flags.
+        folder: an empty one, for what the store sends.
+        verb: whose command line it is.
+
+    Raises:
+        UserError: a file of another kind, a store beside a file, no such run.
+    """
+    if source.endswith(OLD):
+        told = f"got {source!r}. Import it first: import {source}"
+        raise UserError(f"`RUN_OR_FILE` must be a run's id or a .keras file; {told}.")
+    if not source.endswith(".keras"):
+        return fetch_run(read_tracking(compose_dry(rest)["tracking"]), source, folder, "RUN_OR_FILE").model_file
+    if rest:
+        raise UserError(f"`{verb}` of a file takes no {rest[0]!r}: it is in no store. Leave it out.")
+    return Path(source)
