@@ -1,7 +1,8 @@
 """From a validated configuration to a keras.Model."""
 
 import math
-from collections.abc import Mapping
+import re
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import keras
@@ -25,6 +26,7 @@ FLOAT_ARGUMENTS = {
 }
 Normalization = tuple[np.ndarray, np.ndarray]
 MODULES = {"layers": keras.layers, "cells": keras.layers, "schedules": keras.optimizers.schedules}
+MOST_COUNTED = 100_000  # names of operations in one process
 SEVERAL_ARGUMENTS = ("MultiHeadAttention", "GroupQueryAttention")  # whose inputs are not one list
 
 
@@ -40,6 +42,7 @@ def build_model(config: Config, must_fit_task: bool = True, normalization: Norma
         ConfigError: a layer that can't be built on the shapes that reach it, with its path; an output that is not what
             the task asks for.
     """
+    _keep_from_operations([*input_shapes(config), *config.model.layers])
     tensors = _make_inputs(config)
     inputs = list(tensors.values())
     if len(inputs) == 1:
@@ -64,6 +67,15 @@ def build_model(config: Config, must_fit_task: bool = True, normalization: Norma
             raise ConfigError([problem])
     ends = [ends[0] if len(ends) == 1 else ends for ends in (inputs, outputs)]
     return keras.Model(*ends, name=config.model.name)
+
+
+def _keep_from_operations(names: Iterable[str]) -> None:
+    """Keras names the operations that make masks as it names layers, by class and number, and refuses a name used twice."""
+    for name in names:
+        prefix, number = re.fullmatch(r"(.*?)(?:_(\d{1,9}))?", name, re.DOTALL).groups()
+        if int(number or 0) < MOST_COUNTED:
+            while keras.backend.get_uid(prefix) <= int(number or 0):
+                pass
 
 
 def _make_inputs(config: Config) -> dict[str, keras.KerasTensor]:

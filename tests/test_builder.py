@@ -43,6 +43,28 @@ def test_a_fixed_batch_stands_in_the_shapes_and_takes_a_smaller_last_one(impleme
     assert built.predict(np.zeros((19, 5, 7, 2), np.float32), batch_size=16, verbose=0).shape == (19, 4)
 
 
+@pytest.mark.parametrize("number", ["", "_1", "_2", "_9999999999", "_123456"])
+def test_layers_may_have_the_names_of_the_operations_that_make_masks(number, tmp_path):
+    """Of which Keras names the first without a number, so that a new start is made with its counters."""
+    keras.backend.clear_session()
+    words = {"type": "Embedding", "input_dim": 9, "output_dim": 4, "mask_zero": True}
+    masked, merged = f"not_equal{number}", f"concatenate{number}"
+    layers = {
+        masked: words | {"inputs": ["input"]},
+        merged: {"type": "Concatenate", "axis": 1, "inputs": [masked, masked]},
+        f"any{number}": {"type": "LSTM", "units": 3},
+        "head": HEAD,
+    }
+    data = make_config()["data"] | {"input_shape": [5]}
+    for _ in range(2):  # the second time beside the first one's names
+        model = build(model=with_layers(**layers), data=data)
+    assert len(model.operations) > len(model.layers)
+    model.save(tmp_path / "model.keras")
+    inputs = np.array([[1, 2, 0, 0, 0], [1, 2, 3, 4, 5]], "float32")
+    again = keras.models.load_model(tmp_path / "model.keras")
+    np.testing.assert_allclose(again(inputs), model(inputs), rtol=1e-6)
+
+
 def test_the_table_says_what_auto_became():
     assert describe_layers(build(implementation="auto"))["implementation"][0] == "2"
 
