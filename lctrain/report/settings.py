@@ -35,7 +35,8 @@ def find_swept(runs: Sequence[RunResult]) -> list[str]:
     """The settings that differ between the runs, those that `ALWAYS` count first.
 
     What only follows from another is left out: what the choice of a group decides (`model.layers.*` by `model.name`),
-    or a setting that was typed (`model.layers.lc1.implementation` by `implementation`); unless it was typed itself.
+    or a setting that was typed (`model.layers.lc1.implementation` by `implementation`), or both together; unless it was
+    typed itself.
     A run without params (it was refused early) tells nothing.
     """
     typed_keys = {key for run in runs for key in _read_choices(run)}
@@ -44,7 +45,7 @@ def find_swept(runs: Sequence[RunResult]) -> list[str]:
     differing = [key for key in keys if len({settings.get(key) for settings in known}) > 1]
     kinds = [key for key in differing if _is_kind(key)]
     typed = [key for key in differing if key in typed_keys]
-    free = [key for key in differing if not any(_decides(other, key, known) for other in kinds + typed)]
+    free = [key for key in differing if not _is_decided(key, kinds, typed, known)]
     always = [key for key in ALWAYS if any(key in settings for settings in known)]
     return list(dict.fromkeys([*always, *kinds, *typed, *free]))
 
@@ -53,12 +54,16 @@ def _is_kind(key: str) -> bool:
     return key.count(".") == 1 and key.split(".")[1] in KINDS
 
 
-def _decides(other: str, key: str, known: Sequence[Mapping[str, str]]) -> bool:
-    """Whether `key` has one value for each value of another key, which was typed or is a kind of the same group."""
-    if other == key or (_is_kind(other) and other.split(".")[0] != key.split(".")[0]):
-        return False
-    pairs = {(settings.get(other), settings.get(key)) for settings in known}
-    return len(pairs) == len({value for value, _ in pairs})
+def _is_decided(key: str, kinds: Sequence[str], typed: Sequence[str], known: Sequence[Mapping[str, str]]) -> bool:
+    """Whether `key` has one value for each choice of its group, or of that and of a setting that was typed."""
+    own = [kind for kind in kinds if kind != key and kind.split(".")[0] == key.split(".")[0]]
+    others = [other for other in typed if other != key and (not _is_kind(other) or other in own)]
+    return any(_follows(key, [*own, *also], known) for also in ([], *([other] for other in others)))
+
+
+def _follows(key: str, others: Sequence[str], known: Sequence[Mapping[str, str]]) -> bool:
+    pairs = {(tuple(settings.get(other) for other in others), settings.get(key)) for settings in known}
+    return len(pairs) == len({values for values, _ in pairs})
 
 
 def changes_speed_alone(key: str) -> bool:
