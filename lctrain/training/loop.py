@@ -8,6 +8,7 @@ between them is ours.
 import math
 import sys
 from collections.abc import Iterable, Iterator
+from contextlib import nullcontext
 from dataclasses import asdict, dataclass
 
 import keras
@@ -16,6 +17,7 @@ from lctrain.config import Config
 from lctrain.config.schema import TrainingConfig
 from lctrain.errors import TrainingFailed
 from lctrain.interrupts import Terminated, interrupts
+from lctrain.training.bars import EpochBar
 from lctrain.training.batches import Batches
 from lctrain.training.checkpoints import Checkpoint, DamagedCheckpointError
 from lctrain.training.keeping import Keeper
@@ -78,11 +80,14 @@ class Loop:
         self.history: History = {}
         self.progress = Progress()
         self._watchers = make_watchers(config.training)
-        verbosity = _verbosity(config.training.progress)
+        progress = config.training.progress
+        if progress == "auto":
+            progress = "bar" if sys.stdout.isatty() else "lines"
+        self._bar = EpochBar() if progress == "bar" else None
         self._callbacks = keras.callbacks.CallbackList(
-            list(callbacks),
-            add_progbar=verbosity != 0,
-            verbose=verbosity,
+            [*callbacks, *([self._bar] if self._bar else [])],
+            add_progbar=progress == "lines",
+            verbose=2,
             epochs=config.training.epochs,
             steps=batches.num_batches,
             model=model,
@@ -100,8 +105,9 @@ class Loop:
         """
         self._begin()
         try:
-            for _ in self.steps():
-                pass
+            with self._bar or nullcontext():
+                for _ in self.steps():
+                    pass
         except (KeyboardInterrupt, Terminated):
             if interrupts.is_pending:  # then it was raised where the state is one to go on from
                 self._save()
@@ -296,9 +302,3 @@ def evaluate(model: keras.Model, batches: Batches) -> dict[str, float]:
 
 def _as_floats(metrics) -> dict[str, float]:
     return {name: float(value) for name, value in metrics.items()}
-
-
-def _verbosity(progress: str) -> int:
-    if progress == "auto":
-        progress = "bar" if sys.stdout.isatty() else "lines"
-    return {"none": 0, "bar": 1, "lines": 2}[progress]

@@ -1,0 +1,58 @@
+"""A training's progress on a terminal."""
+
+import sys
+import time
+from contextlib import AbstractContextManager
+
+import keras
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+SECONDS_BETWEEN = 0.1  # from one drawing to the next
+
+
+class EpochBar(keras.callbacks.Callback, AbstractContextManager):
+    """A bar for the epoch that is being trained, and a line for each that is done; while it is entered, no longer.
+
+    Colours are the terminal's, none with `NO_COLOR`.
+    """
+
+    def __init__(self, console: Console | None = None):
+        super().__init__()
+        columns = TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn()
+        columns = *columns, TextColumn("{task.fields[told]}")
+        console = console or Console(highlight=False)
+        stays_apart = not sys.stderr.isatty()  # what is told there must not get into the file of the bar
+        shown = {"auto_refresh": False, "transient": True, "redirect_stderr": not stays_apart}
+        self._bar = Progress(*columns, console=console, **shown)
+        self._task = self._bar.add_task("", total=None, told="")
+        self._drawn = self._began = 0.0
+
+    def __exit__(self, *_) -> None:
+        self._bar.stop()
+
+    def on_epoch_begin(self, epoch, logs=None):
+        self._began = time.perf_counter()
+        self._bar.reset(self._task, total=self.params["steps"], description=self._name(epoch), told="")
+        self._bar.start()
+
+    def on_train_batch_end(self, batch, logs=None):
+        self._bar.update(self._task, completed=batch + 1)
+        now = time.perf_counter()
+        if now - self._drawn >= SECONDS_BETWEEN:
+            self._drawn = now
+            self._bar.update(self._task, told=_tell(logs), refresh=True)
+
+    def on_epoch_end(self, epoch, logs=None):
+        seconds = time.perf_counter() - self._began
+        self._bar.console.print(f"{self._name(epoch)}  {seconds:.1f} s  {_tell(logs)}", markup=False)
+
+    def on_train_end(self, logs=None):
+        self._bar.stop()
+
+    def _name(self, epoch: int) -> str:
+        return f"Epoch {epoch + 1}/{self.params['epochs']}"
+
+
+def _tell(logs) -> str:
+    return "  ".join(f"{name} {float(value):.4g}" for name, value in (logs or {}).items())

@@ -1,0 +1,96 @@
+"""What a job and a sweep look like on a terminal, on one without colours, and in a file."""
+
+import os
+import pty
+import re
+import select
+import subprocess
+import sys
+import time
+
+import pytest
+
+COLOUR = re.compile(r"\x1b\[[0-9;]*[1-9][0-9;]*m")  # not what ends one
+ESCAPE = "\x1b["
+JOB = ["model=lc2d", "training.epochs=2"]
+WORK = ["sleep", "test_accuracy"]
+
+
+def run_on_terminal(folder, *arguments, **variables):
+    """The text that `python -m lctrain` writes to a terminal of 100 columns, and its exit code."""
+    parent, child = pty.openpty()
+    environment = {**os.environ, "TERM": "xterm-256color", "COLUMNS": "100", "LINES": "40", **variables}
+    environment = {key: value for key, value in environment.items() if value is not None}
+    command = [sys.executable, "-m", "lctrain", *arguments]
+    with subprocess.Popen(command, cwd=folder, stdin=child, stdout=child, stderr=child, env=environment) as process:
+        os.close(child)
+        written, deadline = b"", time.monotonic() + 240
+        while time.monotonic() < deadline:
+            try:
+                written += os.read(parent, 65536) if select.select([parent], [], [], 1)[0] else b""
+            except OSError:  # its other end is closed
+                break
+    os.close(parent)
+    return written.decode(), process.returncode
+
+
+@pytest.fixture(scope="module")
+def shown(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("terminal")
+    coloured = run_on_terminal(folder, *JOB, NO_COLOR=None)
+    plain = run_on_terminal(folder, *JOB, NO_COLOR="1")
+    return folder, coloured, plain
+
+
+def test_a_terminal_gets_a_bar_and_a_line_for_each_epoch(shown):
+    _, (text, code), _ = shown
+    assert code == 0, text
+    assert "━" in text
+    assert re.search(r"\d+/40", text)
+    lines = [line for line in text.splitlines() if re.search(r"Epoch \d/2  [\d.]+ s  .*loss .*val_accuracy", line)]
+    assert len(lines) == 2
+    assert COLOUR.search(text)
+    assert text.rindex("\x1b[?25h") > text.rindex("\x1b[?25l")  # the cursor that was hidden is shown again
+    assert "test accuracy" in text
+
+
+def test_no_color_is_heeded(shown):
+    _, _, (text, code) = shown
+    assert code == 0, text
+    assert "━" in text
+    coloured = [
+        code for code in re.findall(r"\x1b\[([\d;]*)m", text) if re.search(r"(^|;)(3[0-8]|4[0-8]|9\d|10\d)(;|$)", code)
+    ]
+    assert coloured == []
+
+
+@pytest.mark.parametrize("arguments", [JOB, ["show", "model=lc2d"], ["ls"], ["check", "model=lc2d"]])
+def test_a_file_gets_plain_lines(arguments, tmp_path, run_lctrain):
+    process = run_lctrain(tmp_path, *arguments)
+    assert process.returncode == 0, process.stderr
+    assert ESCAPE not in process.stdout
+    assert "\r" not in process.stdout
+    assert "\b" not in process.stdout
+    if arguments is JOB:
+        assert "Epoch 1/2" in process.stdout
+
+
+def test_an_interrupted_bar_gives_the_cursor_back(tmp_path):
+    parent, child = pty.openpty()
+    command = [sys.executable, "-m", "lctrain", "model=lc2d", "training.epochs=2000"]
+    environment = {**os.environ, "TERM": "xterm-256color"}
+    with subprocess.Popen(command, cwd=tmp_path, stdin=child, stdout=child, stderr=child, env=environment) as process:
+        os.close(child)
+        written, sent, deadline = b"", False, time.monotonic() + 240
+        while time.monotonic() < deadline:
+            try:
+                written += os.read(parent, 65536) if select.select([parent], [], [], 1)[0] else b""
+            except OSError:
+                break
+            if not sent and b"Epoch 3/2000" in written:
+                process.send_signal(2)
+                sent = True
+    os.close(parent)
+    text = written.decode()
+    assert process.returncode == 130, text[-2000:]
+    assert text.rindex("\x1b[?25h") > text.rindex("\x1b[?25l")
