@@ -158,6 +158,24 @@ def test_weights_are_copied_where_they_fit_and_the_rest_is_told():
     np.testing.assert_array_equal(target.get_layer("head").get_weights()[0], drawn[0])
 
 
+@pytest.mark.parametrize("change", [{}, {"padding": "same"}, {"groups": 2}, {"use_bias": False}, {"dilation_rate": 2}])
+@pytest.mark.parametrize("implementation", [2, "batched"])
+def test_local_layers_start_from_the_kernels_of_conv_layers(change, implementation):
+    def build(kind, **others):
+        layer = {"type": kind, "filters": 4, "kernel_size": [3, 2], "activation": "relu"} | change | others
+        layers = {"layer": layer, "pool": "GlobalAveragePooling2D", "head": {"type": "Dense", "units": 4}}
+        return prepare(model={"name": "net", "layers": layers}, seed=len(others), implementation=implementation)[0]
+
+    source, target = build("Conv2D"), build("LocallyConnected2D")
+    for variable in source.trainable_variables:
+        variable.assign_add(keras.random.normal(variable.shape, seed=3))  # biases too
+    assert training.copy_weights(source, target) == {"layer": "copied to every position", "head": "copied"}
+    inputs = np.random.default_rng(0).standard_normal((3, 5, 7, 2)).astype("float32")
+    np.testing.assert_allclose(target(inputs), source(inputs), rtol=1e-4, atol=1e-5)
+    others = build("LocallyConnected2D", kernel_size=[2, 3])  # as many weights, of another window
+    assert training.copy_weights(source, others)["layer"].startswith("drawn: its weights have the shapes")
+
+
 def test_where_nothing_can_be_copied_it_is_refused():
     source, *_ = prepare()
     model = {"name": "other", "layers": {"flat": "Flatten", "scores": {"type": "Dense", "units": 4}}}

@@ -2,6 +2,7 @@
 
 import inspect
 from collections.abc import Callable, Iterable
+from math import prod
 
 import keras
 import numpy as np
@@ -105,15 +106,15 @@ def _copy_layer_weights(old: keras.layers.Layer, new: keras.layers.Layer) -> Non
     if isinstance(old, keras.Model):
         _copy_weights(old, new)
     elif isinstance(new, BaseLocallyConnected) and not isinstance(old, BaseLocallyConnected):
-        new.set_weights(_untie(old, new))
+        new.set_weights(untie(old, new))
     elif [weight.shape for weight in old.weights] == [weight.shape for weight in new.weights]:
         new.set_weights(old.get_weights())
     else:  # a wrapper around what was converted
         _copy_layer_weights(old.layer, new.layer)
 
 
-def _untie(conv, local: BaseLocallyConnected) -> list[np.ndarray]:
-    """The canonical kernel and bias that compute what the Conv layer does."""
+def untie(conv: keras.layers.Layer, local: BaseLocallyConnected) -> list[np.ndarray]:
+    """The weights with which a built local layer computes what its twin does: the Conv's kernel at every position."""
     rows, filters = local.kernel.shape[1:]
     shared = np.reshape(keras.ops.convert_to_numpy(conv.kernel), (1, rows, filters))
     kernel = np.repeat(shared, local.kernel.shape[0], axis=0)
@@ -123,3 +124,17 @@ def _untie(conv, local: BaseLocallyConnected) -> list[np.ndarray]:
     if not local.use_bias:
         return [kernel]
     return [kernel, np.broadcast_to(keras.ops.convert_to_numpy(conv.bias), local.bias.shape)]
+
+
+def are_twins(conv: keras.layers.Layer, local: keras.layers.Layer) -> bool:
+    """Whether a Conv layer and a local one, both built, agree in rank, window, channels, groups, filters and bias."""
+    if type(conv) not in LOCAL_TWINS or not isinstance(local, LOCAL_TWINS[type(conv)]):
+        return False
+    sizes = prod(conv.kernel.shape[:-1]), conv.filters, conv.groups, tuple(conv.kernel_size), bool(conv.use_bias)
+    return sizes == (
+        local.kernel.shape[1],
+        *local.kernel.shape[2:],
+        local.groups,
+        local.kernel_size,
+        bool(local.use_bias),
+    )

@@ -5,8 +5,10 @@ from pathlib import Path
 
 import keras
 
-import lctrain.layers  # noqa: F401 - registers the layers with Keras
 from lctrain.errors import UserError
+from lctrain.layers.convert import are_twins, untie
+
+COPIED, COPIED_EVERYWHERE = "copied", "copied to every position"
 
 
 def load_model(file: Path, argument: str) -> keras.Model:
@@ -31,8 +33,10 @@ def load_model(file: Path, argument: str) -> keras.Model:
 def copy_weights(source: keras.Model, target: keras.Model) -> dict[str, str]:
     """Gives each layer of a model the weights of the layer of the same name in another, where the shapes agree.
 
+    A local layer takes those of a Conv layer too, with its kernel at every position.
+
     Returns:
-        What became of each layer that has weights, by name: `copied`, or why it was not.
+        What became of each layer that has weights, by name: `copied`, `copied to every position`, or why it was not.
 
     Raises:
         UserError: no layer at all could be copied.
@@ -45,12 +49,15 @@ def copy_weights(source: keras.Model, target: keras.Model) -> dict[str, str]:
         shapes = [tuple(one.shape) for one in layer.weights]
         if name not in known:
             told[name] = "drawn: there is no layer of this name"
+        elif are_twins(known[name], layer):
+            layer.set_weights(untie(known[name], layer))
+            told[name] = COPIED_EVERYWHERE
         elif (others := [tuple(one.shape) for one in known[name].weights]) != shapes:
             told[name] = f"drawn: its weights have the shapes {shapes}, there {others}"
         else:
             layer.set_weights(known[name].get_weights())
-            told[name] = "copied"
-    if "copied" not in told.values():
+            told[name] = COPIED
+    if not {COPIED, COPIED_EVERYWHERE} & set(told.values()):
         listed = "; ".join(f"`{name}` {why.removeprefix('drawn: ')}" for name, why in told.items())
         raise UserError(f"`init_from` must hold a layer with the name and shapes of one of the model; {listed}.")
     return told

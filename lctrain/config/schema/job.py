@@ -74,7 +74,8 @@ class Config(Group):
     deterministic: bool = True
     """Whether the same command gives the same bits again, on the same machine; false may be faster."""
     init_from: Name | None = None
-    """A run's id or a .keras file, whose weights the layers of the same names start from."""
+    """A run's id or a .keras file, whose weights the layers of the same names start from; local layers also from those
+    of Conv layers, with their kernel at every position."""
     resume: bool | Name = False
     """Whether a job of the same configuration that was not finished goes on, or the id of its run."""
     sweep: SweepConfig = SweepConfig()
