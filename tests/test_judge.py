@@ -118,11 +118,15 @@ def test_mistakes_are_told(finished, run_lctrain, arguments, message):
 def test_a_new_job_starts_from_a_runs_weights_with_a_layer_frozen(finished, run_lctrain):
     folder, run = finished
     arguments = [f"init_from={run.info.run_id}", "model.layers.lc1.trainable=false", "training.epochs=1", "seed=9"]
+    arguments += ["training.kernels=true"]
     process = run_lctrain(folder, "model=lc2d", *SMALL, "data.num_classes=3", *arguments)
     assert process.returncode == 0, process.stderr
     assert re.search(r"init_from: `head` drawn: its weights have the shapes \[\(\d+, 3\)", process.stderr)
     new = read_run(folder)
     assert float(new.data.metrics["params_trainable"]) < float(new.data.metrics["params_total"])
+    pictures = mlflow.MlflowClient(f"sqlite:///{folder}/mlflow.db").list_artifacts(new.info.run_id, "kernels")
+    assert [picture.path for picture in pictures] == ["kernels/lc1.png", "kernels/lc2.png"]
+    assert min(picture.file_size for picture in pictures) > 10_000
     weights = [read_weights(folder, one.info.run_id) for one in (run, new)]
     np.testing.assert_array_equal(weights[0]["lc1"], weights[1]["lc1"])
     assert not np.array_equal(weights[0]["lc2"], weights[1]["lc2"])

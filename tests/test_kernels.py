@@ -21,10 +21,11 @@ from lctrain.report.kernels import (
     LayerKernels,
     Selection,
     draw_kernels,
+    draw_model,
     find_kernels,
-    log_kernels,
     measure_kernels,
     read_kernels,
+    save_picture,
     select_kernels,
     tell_numbers,
 )
@@ -250,14 +251,14 @@ def test_a_low_rank_layer_is_read_as_the_kernels_that_it_mixes(model):
     np.testing.assert_allclose(keras.ops.convert_to_numpy(local(inputs)), expected, rtol=1e-4, atol=1e-5)
 
 
-def test_each_layer_of_a_model_is_logged(model, tmp_path):
-    files = log_kernels(model, tmp_path / "kernels")
-    assert sorted(file.name for file in files) == ["deep.png", "mixed.png", "nested.png", "steps.png"]
-    for file in files:
-        with Image.open(file) as image:
+def test_each_layer_of_a_model_is_drawn(model, tmp_path):
+    pictures = dict(draw_model(model))
+    assert sorted(pictures) == ["deep", "mixed", "nested", "steps"]
+    for name, figure in pictures.items():
+        save_picture(figure, tmp_path / f"{name}.png")
+        with Image.open(tmp_path / f"{name}.png") as image:
             assert has_drawing(np.asarray(image.convert("RGB")))
-    dense = keras.Sequential([keras.Input((3,)), keras.layers.Dense(2)])
-    assert log_kernels(dense, tmp_path / "none") == []
+    assert list(draw_model(keras.Sequential([keras.Input((3,)), keras.layers.Dense(2)]))) == []
 
 
 # The verb

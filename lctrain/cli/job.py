@@ -193,6 +193,8 @@ def _train(config: Config, run: Run, devices: Devices, splits: Splits, folder: P
     measured |= _measure_steps(model, splits, config, run)
     run.log_metrics(measured)
     run.log_figure(_draw_curve(history, config), "loss_curve.png")
+    if config.training.kernels:
+        _log_kernels(model, run)
     if not run.log_model(model, requirements()):
         fix = "Make some, and log it by the same command and resume=true: what is done is not done again."
         raise TrainingFailed(f"there is no room for the trained model in {run.folder}. {fix}")
@@ -203,6 +205,16 @@ def _draw_curve(history: dict[str, list[float]], config: Config):
     from lctrain.report import draw_loss_curve
 
     return draw_loss_curve(history, config.training.loss, config.data.task, config.training.validation_frequency)
+
+
+def _log_kernels(model, run: Run) -> None:
+    from lctrain.report.kernels import draw_model
+
+    pictures = dict(draw_model(model))
+    for name, figure in pictures.items():
+        run.log_figure(figure, f"kernels/{name}.png")
+    if not pictures:
+        print("training.kernels: there is no layer that has a kernel for each position.", file=sys.stderr)
 
 
 def _fit_normalization(config: Config, splits: Splits):
@@ -234,7 +246,7 @@ def _initialize(model, config: Config, run: Run) -> None:
         became = training.copy_weights(training.load_model(file, "init_from"), model)
     run.log_table({"layer": list(became), "weights": list(became.values())}, "model/init_from.json")
     for name, what in became.items():
-        if what != "copied":
+        if not what.startswith("copied"):
             print(f"init_from: `{name}` {what}.", file=sys.stderr)
 
 

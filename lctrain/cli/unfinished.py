@@ -29,7 +29,7 @@ NOT_COMPUTED = {  # keys that change nothing of what a job computes
     "tracking": True,
     "sweep": True,
     "resume": True,
-    "training": {"name", "progress", "checkpoint", "tensorboard", "profile", "log_every_steps"},
+    "training": {"name", "progress", "checkpoint", "tensorboard", "profile", "log_every_steps", "kernels"},
 }
 SAMPLED_ROWS = 64
 

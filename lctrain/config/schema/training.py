@@ -112,6 +112,8 @@ class TrainingConfig(Group):
     """Whether a loss that is no finite number ends the job, telling the step and the layer that it came from."""
     log_every_steps: PositiveInt | None = None
     """Steps from one log of `step_loss`, the mean since the epoch began, to the next; null logs epochs alone."""
+    kernels: bool = False
+    """Whether the run gets a picture of what each locally connected layer has learnt, as the verb kernels draws it."""
     tensorboard: bool = False
     """Whether the job's folder gets TensorBoard's logs too (pip install 'lctrain[tensorboard]')."""
     profile: bool = False

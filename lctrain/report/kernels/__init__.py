@@ -1,6 +1,6 @@
 """What locally connected layers have learnt: their kernels, position by position, in pictures and numbers."""
 
-from lctrain.report.kernels.drawing import draw_kernels, log_kernels, save_picture, tell_layer
+from lctrain.report.kernels.drawing import draw_kernels, draw_model, save_picture, tell_layer
 from lctrain.report.kernels.layers import LayerKernels, find_kernels, read_kernels
 from lctrain.report.kernels.measuring import KernelNumbers, measure_kernels
 from lctrain.report.kernels.selecting import Selection, select_kernels, tell_numbers
@@ -10,8 +10,8 @@ __all__ = [
     "LayerKernels",
     "Selection",
     "draw_kernels",
+    "draw_model",
     "find_kernels",
-    "log_kernels",
     "measure_kernels",
     "read_kernels",
     "save_picture",

@@ -1,5 +1,6 @@
 """A picture of a layer's kernels: as they lie on the image, how strong they are, and how much they vary."""
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -177,22 +178,10 @@ def _is_long(shape: tuple[int, ...]) -> bool:
     return max(shape[:2]) > LONG * min(shape[:2])
 
 
-def log_kernels(model: Any, folder: Path) -> list[Path]:
-    """Draws every layer of a model that has a kernel for each position: `folder/NAME.png`, of the first filter.
-
-    Args:
-        model: a Keras model, built.
-        folder: for the pictures; it is made where it is not there.
-
-    Returns:
-        The files, in the order of the layers; none where the model has no such layer.
-    """
-    folder.mkdir(parents=True, exist_ok=True)
-    written = []
+def draw_model(model: Any) -> Iterator[tuple[str, Figure]]:
+    """Of each layer of a built model that has a kernel for each position, the name and the first filter's picture."""
     for name, layer in find_kernels(model)[0].items():
-        written.append(folder / f"{name}.png")
-        save_picture(draw_kernels(read_kernels(layer, name)), written[-1])
-    return written
+        yield name, draw_kernels(read_kernels(layer, name))
 
 
 def save_picture(figure: Figure, file: Path) -> None:
