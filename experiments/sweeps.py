@@ -1,0 +1,106 @@
+"""What the studies share: running a sweep, reading it back from its store, and writing what was found."""
+
+import argparse
+import json
+import subprocess
+import sys
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import date
+from importlib.metadata import version
+from pathlib import Path
+from statistics import mean, stdev
+from typing import Any
+
+from matplotlib.figure import Figure
+
+from lctrain.config.schema import LocalTracking
+from lctrain.errors import UserError
+from lctrain.machine import describe_machine
+from lctrain.report.theme import DARK, LIGHT, Theme, dress
+from lctrain.results import RunResult
+from lctrain.tracking import read_sweep
+
+PACKAGES = ("tensorflow", "keras", "numpy", "mlflow")
+
+
+def parse_options(description: str) -> argparse.Namespace:
+    """`folder` of the store and of what the jobs write, whose sweeps are not run again; `jobs`: so many run at once."""
+    parser = argparse.ArgumentParser(description=description.splitlines()[0])
+    parser.add_argument(
+        "--folder", type=Path, required=True, help="of the MLflow store; what it holds is not run again"
+    )
+    parser.add_argument("--jobs", type=int, default=1, help="how many run at once, with one thread each")
+    options = parser.parse_args()
+    options.folder.mkdir(parents=True, exist_ok=True)
+    return options
+
+
+def get_sweep(name: str, overrides: Sequence[str], options: argparse.Namespace) -> list[RunResult]:
+    """The finished jobs of the sweep `name` in the store, which is run where it is not there yet."""
+    tracking = LocalTracking(name="local", folder=str(options.folder), experiment=name)
+    try:
+        parent, jobs = read_sweep(tracking)
+    except UserError:
+        launcher = [] if options.jobs == 1 else ["hydra/launcher=joblib", f"hydra.launcher.n_jobs={options.jobs}"]
+        launcher += [] if options.jobs == 1 else ["device.threads=1"]
+        command = [sys.executable, "-m", "lctrain", "-m", *overrides, *launcher, f"tracking.experiment={name}"]
+        subprocess.run(command, cwd=options.folder, check=False)  # what failed is missing below
+        parent, jobs = read_sweep(tracking)
+    print(f"{name}: {sum(job.status == 'FINISHED' for job in jobs)} of {parent.tags['sweep.jobs']} jobs are done.")
+    return [job for job in jobs if job.status == "FINISHED"]
+
+
+def read(job: RunResult, key: str) -> str:
+    """A param, without the quotes of a text."""
+    return job.params[key].strip('"')
+
+
+def collect(jobs: Iterable[RunResult], metric: str, keys: Sequence[str]) -> dict[tuple[str, ...], list[float]]:
+    """The values of a metric by the values of some params, over all others, seeds say."""
+    values = defaultdict(list)
+    for job in jobs:
+        values[tuple(read(job, key) for key in keys)].append(job.last(metric))
+    return dict(values)
+
+
+def summarize(values: Sequence[float]) -> dict[str, Any]:
+    """Mean and (sample) standard deviation, and the values themselves."""
+    return {"mean": mean(values), "deviation": stdev(values) if len(values) > 1 else 0.0, "values": list(values)}
+
+
+def tell_percent(summary: Mapping[str, Any]) -> str:
+    return f"{100 * summary['mean']:.1f} ± {100 * summary['deviation']:.1f}"
+
+
+def write_results(folder: Path, results: Mapping[str, Any], table: str) -> None:
+    """`results.json`, with date, machine and versions, and `table.md`, in the study's folder `results`."""
+    folder.mkdir(exist_ok=True)
+    versions = {name: version(name) for name in PACKAGES}
+    described = {"date": str(date.today()), "machine": describe_machine(), "versions": versions, **results}
+    (folder / "results.json").write_text(json.dumps(described, indent=1) + "\n")
+    (folder / "table.md").write_text(table)
+    print(table)
+
+
+def write_table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    lines = [header, ["---"] * len(header), *rows]
+    return "".join(f"| {' | '.join(map(str, line))} |\n" for line in lines)
+
+
+def save_themes(draw: Any, file: Path, size: tuple[float, float]) -> None:
+    """Two pictures, for light and for dark pages: `draw(figure, theme)` fills an empty figure of `size` inches."""
+    for theme, suffix in ((LIGHT, ""), (DARK, "_dark")):
+        figure = Figure(figsize=size, layout="constrained", facecolor=theme.background)
+        draw(figure, theme)
+        figure.savefig(file.with_name(f"{file.stem}{suffix}{file.suffix}"), dpi=120)
+
+
+def label(axes: Any, theme: Theme, title: str, x: str, y: str) -> None:
+    dress(axes, theme, title)
+    axes.set_xlabel(x, color=theme.ink)
+    axes.set_ylabel(y, color=theme.ink)
+
+
+def add_legend(axes: Any, theme: Theme, **arguments: Any) -> None:
+    axes.legend(facecolor=theme.background, edgecolor=theme.faint, labelcolor=theme.ink, fontsize=8.5, **arguments)
