@@ -102,5 +102,7 @@ def label(axes: Any, theme: Theme, title: str, x: str, y: str) -> None:
     axes.set_ylabel(y, color=theme.ink)
 
 
-def add_legend(axes: Any, theme: Theme, **arguments: Any) -> None:
-    axes.legend(facecolor=theme.background, edgecolor=theme.faint, labelcolor=theme.ink, fontsize=8.5, **arguments)
+def add_legend(figure: Figure, theme: Theme, columns: int) -> None:
+    """Below the axes, where it covers nothing."""
+    colours = {"facecolor": theme.background, "edgecolor": theme.faint, "labelcolor": theme.ink}
+    figure.legend(loc="outside lower center", ncols=columns, fontsize=8.5, **colours)

@@ -70,7 +70,7 @@ def build_model(config: Config, must_fit_task: bool = True, normalization: Norma
 
 
 def _keep_from_operations(names: Iterable[str]) -> None:
-    """Keras names the operations that make masks as it names layers, by class and number, and refuses a name used twice."""
+    """Lets Keras name the operations that make masks otherwise: by class and number, as layers; none may come twice."""
     for name in names:
         prefix, number = re.fullmatch(r"(.*?)(?:_(\d{1,9}))?", name, re.DOTALL).groups()
         if int(number or 0) < MOST_COUNTED:
