@@ -37,18 +37,39 @@ def parse_options(description: str) -> argparse.Namespace:
 
 
 def get_sweep(name: str, overrides: Sequence[str], options: argparse.Namespace) -> list[RunResult]:
-    """The finished jobs of the sweep `name` in the store, which is run where it is not there yet."""
+    """The jobs of the sweep `name` in the store, which is run where it is not there, and gone on with where it ended.
+
+    Raises:
+        SystemExit: it can't be run, not all of its jobs could be done, or the one in the store has another command.
+    """
     tracking = LocalTracking(name="local", folder=str(options.folder), experiment=name)
+    side_by_side = ["hydra/launcher=joblib", f"hydra.launcher.n_jobs={options.jobs}", "device.threads=1"]
+    command = ["-m", *overrides, *(side_by_side if options.jobs > 1 else []), f"tracking.experiment={name}"]
     try:
         parent, jobs = read_sweep(tracking)
     except UserError:
-        launcher = [] if options.jobs == 1 else ["hydra/launcher=joblib", f"hydra.launcher.n_jobs={options.jobs}"]
-        launcher += [] if options.jobs == 1 else ["device.threads=1"]
-        command = [sys.executable, "-m", "lctrain", "-m", *overrides, *launcher, f"tracking.experiment={name}"]
-        subprocess.run(command, cwd=options.folder, check=False)  # what failed is missing below
+        _run(command, options.folder)
         parent, jobs = read_sweep(tracking)
-    print(f"{name}: {sum(job.status == 'FINISHED' for job in jobs)} of {parent.tags['sweep.jobs']} jobs are done.")
+    if not all(override in parent.tags["sweep.command"] for override in overrides):
+        sys.exit(
+            f"{options.folder} holds another sweep {name!r}: {parent.tags['sweep.command']}. Choose another folder."
+        )
+    if not _are_all_done(parent, jobs):
+        _run([f"sweep.resume={parent.tags['sweep.folder']}"], options.folder)
+        parent, jobs = read_sweep(tracking)
+    if not _are_all_done(parent, jobs):
+        sys.exit(f"Not all jobs of {name!r} could be done; the same command goes on with them.")
     return [job for job in jobs if job.status == "FINISHED"]
+
+
+def _run(arguments: Sequence[str], folder: Path) -> None:
+    done = subprocess.run([sys.executable, "-m", "lctrain", *arguments], cwd=folder, check=False)
+    if done.returncode not in (0, 1):  # 1: a job failed, which is seen in the store
+        sys.exit(done.returncode)
+
+
+def _are_all_done(parent: RunResult, jobs: Sequence[RunResult]) -> bool:
+    return sum(job.status == "FINISHED" for job in jobs) >= int(parent.tags["sweep.jobs"])
 
 
 def read(job: RunResult, key: str) -> str:

@@ -97,6 +97,64 @@ def test_what_a_typed_setting_decides_is_no_setting_of_its_own():
     assert compare(of_its_own).varying == ["implementation", layer]
 
 
+def test_a_mapping_that_was_typed_is_a_value_as_a_number_is():
+    rate, schedule = "optimizer.learning_rate", "{type:CosineDecay,decay_steps:100}"
+    mapping = {f"{rate}.type": "CosineDecay", f"{rate}.decay_steps": "100"}
+    runs = [
+        make_run(0, ms=7.0, accuracy=0.5, choices={rate: "0.01"}, params={rate: "0.01"}),
+        make_run(1, ms=9.0, accuracy=0.95, choices={rate: schedule}, params=mapping),
+    ]
+    comparison = compare(runs)
+    assert comparison.varying == [rate]
+    assert [candidate.settings[rate] for candidate in comparison.candidates] == ["0.01", schedule]
+    assert recommend(comparison).startswith(f"Use learning_rate {schedule}: the best validation accuracy")
+
+
+@pytest.mark.parametrize("group", ["data", "model"])
+def test_choices_of_one_name_stay_apart_also_where_a_typed_number_tells_every_job(group):
+    names = ["genomes", "sequences", "genomes", "sequences"]
+    params = [
+        {"model.layers.lc1.filters": str(len(name)), "optimizer.learning_rate": f"0.0{i}"}
+        for i, name in enumerate(names)
+    ]
+    runs = [
+        make_run(
+            i, ms=7.0, seed=i, params=one, choices={group: name, "seed": str(i), "optimizer.learning_rate": f"0.0{i}"}
+        )
+        for i, (name, one) in enumerate(zip(names, params, strict=True))
+    ]
+    assert compare(runs).varying == [group, "optimizer.learning_rate"]
+    repeats = [replace(run, params=run.params | {"optimizer.learning_rate": "0.1"}) for run in runs]
+    choices = [{group: name, "seed": str(i)} for i, name in enumerate(names)]
+    repeats = [replace(run, tags={"sweep.choices": json.dumps(one)}) for run, one in zip(repeats, choices, strict=True)]
+    comparison = compare(repeats)
+    assert comparison.varying == [group]
+    assert [len(candidate.jobs) for candidate in comparison.candidates] == [2, 2]
+
+
+def test_what_a_choice_of_another_group_decides_is_no_setting():
+    runs = [
+        make_run(i, ms=7.0, choices={"model": name}, params={"model.name": name, "data.name": data, "data.size": data})
+        for i, (name, data) in enumerate([("lc1d", "rows"), ("lc2d", "images"), ("lc3d", "volumes")])
+    ]
+    assert compare(runs).varying == ["model.name"]
+
+
+def test_a_layers_implementation_follows_from_model_and_implementation_together():
+    layers = {"lc2d": "lc1", "other": "stem"}
+    runs = [
+        make_run(
+            i,
+            mode,
+            ms=7.0,
+            choices={"model": model},
+            params={"model.name": model, f"model.layers.{layers[model]}.implementation": mode},
+        )
+        for i, (model, mode) in enumerate((model, mode) for model in layers for mode in "123")
+    ]
+    assert compare(runs).varying == ["implementation", "model.name"]
+
+
 def test_a_choice_that_no_param_tells_is_a_setting_and_tells_what_follows():
     epochs = {"smooth": "2", "rough": "9"}
     runs = [

@@ -172,8 +172,25 @@ def test_local_layers_start_from_the_kernels_of_conv_layers(change, implementati
     assert training.copy_weights(source, target) == {"layer": "copied to every position", "head": "copied"}
     inputs = np.random.default_rng(0).standard_normal((3, 5, 7, 2)).astype("float32")
     np.testing.assert_allclose(target(inputs), source(inputs), rtol=1e-4, atol=1e-5)
+    strided = build("LocallyConnected2D", dilation_rate=1, strides=2, activation="tanh")
+    told = training.copy_weights(source, strided)["layer"]
+    assert told.startswith("copied to every position, of another strides and ")
     others = build("LocallyConnected2D", kernel_size=[2, 3])  # as many weights, of another window
-    assert training.copy_weights(source, others)["layer"].startswith("drawn: its weights have the shapes")
+    assert training.copy_weights(source, others)["layer"].startswith("drawn: it is a LocallyConnected2D with the ")
+
+
+def test_a_layer_of_another_kind_is_not_copied_though_its_shapes_agree():
+    def build(kind, **arguments):
+        layers = {"layer": {"type": kind, "filters": 4, **arguments}, "pool": "GlobalAveragePooling1D"}
+        layers["head"] = {"type": "Dense", "units": 4}
+        data = DATA | {"input_shape": [3, 2]}
+        return prepare(model={"name": "net", "layers": layers}, data=data)[0]
+
+    source, target = build("Conv1D", kernel_size=3), build("LocallyConnected1D", kernel_size=1, use_bias="shared")
+    shapes = [[weight.shape for weight in model.get_layer("layer").weights] for model in (source, target)]
+    assert shapes[0] == shapes[1]
+    told = "drawn: it is a LocallyConnected1D with the shapes [(3, 2, 4), (4,)], there a Conv1D with [(3, 2, 4), (4,)]"
+    assert training.copy_weights(source, target)["layer"] == told
 
 
 def test_where_nothing_can_be_copied_it_is_refused():

@@ -1,5 +1,6 @@
 """Which implementation is fastest where: python -m experiments.implementations.study --folder FOLDER"""
 
+import sys
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -21,7 +22,10 @@ Cases = Mapping[tuple[str, str], Mapping[str, Mapping[str, float]]]
 
 
 def main() -> None:
-    jobs = get_sweep("implementations", SWEEP, parse_options(__doc__))
+    options = parse_options(__doc__)
+    if options.jobs > 1:
+        sys.exit("Jobs that run side by side can't be timed: leave --jobs out.")
+    jobs = get_sweep("implementations", SWEEP, options)
     cases = {(model, threads): {} for model in MODELS for threads in THREADS}
     for job in jobs:
         model, threads, mode = (read(job, key) for key in ("model.name", "device.threads", "implementation"))

@@ -29,13 +29,9 @@ def main() -> None:
     configs = options.folder / "configs"
     for depth in DEPTHS:
         write_model(depth, configs / "model")
-    sweep = [
-        *("--config-dir", str(configs.absolute()), "experiment=initialisation", f"seed={','.join(map(str, SEEDS))}"),
-        f"model={','.join(f'depth_{depth}' for depth in DEPTHS)}",
-        f"model.layers.local1.fans={','.join(FANS)}",
-    ]
+    sweep = make_sweep(configs)
     jobs = get_sweep("initialisation", sweep, options)
-    accuracies = collect(jobs, "test_accuracy", ("model.name", "model.layers.local1.fans"))
+    accuracies = collect(jobs, "test_accuracy", ("model.name", "model.layers.local1.kernel_fans"))
     summaries = {key: summarize(values) for key, values in accuracies.items()}
     rows = [
         [f"{told}", *(tell_percent(summaries[f"depth_{depth}", fans]) for depth in DEPTHS)]
@@ -48,11 +44,20 @@ def main() -> None:
     save_themes(lambda figure, theme: draw(figure, theme, summaries), folder / "depth.png", (8.0, 4.2))
 
 
+def make_sweep(configs: Path) -> list[str]:
+    """The command line of the sweep over what `write_model` has written."""
+    return [
+        *("--config-dir", str(configs.absolute()), "experiment=initialisation", f"seed={','.join(map(str, SEEDS))}"),
+        f"model={','.join(f'depth_{depth}' for depth in DEPTHS)}",
+        f"model.layers.local1.kernel_fans={','.join(FANS)}",
+    ]
+
+
 def write_model(depth: int, folder: Path) -> None:
     """A configuration of so many local layers of eight filters, with padding `same`; all have the fans of the first."""
     layer = {"type": "LocallyConnected2D", "filters": 8, "kernel_size": 3, "padding": "same", "activation": "relu"}
-    layers = {f"local{i}": layer | {"fans": "${model.layers.local1.fans}"} for i in range(1, depth + 1)}
-    layers["local1"]["fans"] = "position"
+    layers = {f"local{i}": layer | {"kernel_fans": "${model.layers.local1.kernel_fans}"} for i in range(1, depth + 1)}
+    layers["local1"]["kernel_fans"] = "position"
     layers["flatten"] = {"type": "Flatten"}
     layers["head"] = {"type": "Dense", "units": "${data.num_classes}", "activation": "softmax"}
     folder.mkdir(parents=True, exist_ok=True)

@@ -36,12 +36,16 @@ def main() -> None:
     brief = get_sweep("mnist1d_brief", [*SWEEP, "model=mnist1d_cnn", f"training.epochs={BRIEF}"], options)
     results = {(net, order): pick(jobs, net, order) for net in [*PUBLISHED, *NEW] for order in ORDER}
     results |= {(f"mnist1d_cnn, {BRIEF} epochs", order): pick(brief, "mnist1d_cnn", order) for order in ORDER}
-    for source, told in ((brief, f"{BRIEF} epochs of mnist1d_cnn"), (jobs, "mnist1d_cnn")):
+    for model, source, told in (
+        ("mnist1d_local", brief, f"{BRIEF} epochs of mnist1d_cnn"),
+        ("mnist1d_local", jobs, "mnist1d_cnn"),
+        ("mnist1d_cnn", jobs, "mnist1d_cnn"),  # as long, and never freed
+    ):
         for order in ORDER:
             ids = ",".join(net.run_id for net in pick(source, "mnist1d_cnn", order))
-            overrides = ["experiment=mnist1d", "model=mnist1d_local", f"data.shuffled={order}", f"init_from={ids}"]
-            name = f"mnist1d_freed_{'brief' if source is brief else 'long'}_{order}"
-            results[f"mnist1d_local from {told}", order] = get_sweep(name, overrides, options)
+            overrides = ["experiment=mnist1d", f"model={model}", f"data.shuffled={order}", f"init_from={ids}"]
+            name = f"{model}_from_{'brief' if source is brief else 'long'}_{order}"
+            results[f"{model} from {told}", order] = get_sweep(name, overrides, options)
     summaries = {case: summarize([job.last("test_accuracy") for job in done]) for case, done in results.items() if done}
     parameters = {case: int(done[0].last("params_total")) for case, done in results.items() if done}
     rows = [{"net": n, "shuffled": o, "parameters": parameters[n, o], **summaries[n, o]} for n, o in summaries]

@@ -120,7 +120,7 @@ def untie(conv: keras.layers.Layer, local: BaseLocallyConnected) -> list[np.ndar
     kernel = np.repeat(shared, local.kernel.shape[0], axis=0)
     if local.window.live_taps is not None:
         live = np.repeat(local.window.live_taps, rows // local.window.num_taps, axis=1)
-        kernel = kernel * live[..., None]
+        kernel = np.where(live[..., None], kernel, 0)
     if not local.use_bias:
         return [kernel]
     return [kernel, np.broadcast_to(keras.ops.convert_to_numpy(conv.bias), local.bias.shape)]

@@ -15,8 +15,8 @@ from lctrain.legacy.hdf5 import StoredArray, StoredFile
 HDF5 = b"\x89HDF\r\n\x1a\n"
 OFFSETS = (0, 512, 1024, 2048, 4096)  # where HDF5's signature may stand
 OTHERS = {  # by their first bytes
-    b"PK\x03\x04": "a zip archive. What Keras 3 and late tf.keras save as .keras, keras.saving.load_model opens; save"
-    " others as .h5 with the Keras that wrote them",
+    b"PK\x03\x04": "a zip archive. What Keras 3 saved as .keras, keras.saving.load_model opens; open what tf.keras"
+    " saved so with tf_keras, and save it as .h5",
     b"\x80": "a pickle, which runs code when it is opened",
 }
 ATTRIBUTES = re.compile(r"model_config|training_config|keras_version|backend|(layer|weight)_names\d*")
@@ -177,7 +177,10 @@ def _list_arrays(holder: StoredFile, group: str) -> dict[str, list[tuple[str, St
     """The arrays of each layer that has some, in the order of the file."""
     found: dict[str, list[tuple[str, StoredArray]]] = {}
     if "/layers" in holder.groups and not holder.has(group, "layer_names"):
-        raise UserError(f"{holder.path} holds weights as Keras 3 writes them; keras.Model.load_weights opens them.")
+        raise UserError(
+            f"{holder.path} holds weights as Keras 3 and tf.keras from 2.12 on write them. What Keras 3 wrote,"
+            " keras.Model.load_weights opens; load what tf.keras wrote with tf_keras, and save the model as .h5."
+        )
     for layer in holder.names(group, "layer_names"):
         path = f"{group.rstrip('/')}/{layer}"
         if path not in holder.groups:

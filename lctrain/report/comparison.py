@@ -112,8 +112,12 @@ class Comparison:
     @property
     def varying(self) -> list[str]:
         """The swept settings that do take several values, repeats aside."""
-        values = {key: {c.settings[key] for c in self.candidates if key in c.settings} for key in self.swept}
-        return [key for key in self.swept if key not in REPEATS and len(values[key]) > 1]
+        return [key for key in self.swept if key not in REPEATS and len(self._values(key)) > 1]
+
+    def _values(self, key: str) -> set[str | None]:
+        """What a setting is among the candidates; None where one goes without, unless nothing is known of that one."""
+        told = (one for one in self.candidates if key in one.settings or one.jobs[0].run.params)
+        return {one.settings.get(key) for one in told}
 
     @property
     def labelled_by(self) -> list[str]:

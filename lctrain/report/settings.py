@@ -16,10 +16,8 @@ KINDS = ("name", "type")  # keys that say which choice of a group was taken, and
 
 
 def read_settings(run: RunResult) -> dict[str, str]:
-    """A run's params, and what was chosen for it in the sweep that no param tells, such as `experiment`."""
-    chosen = _read_choices(run)
-    told = {key for key in chosen if any(param == key or param.startswith(f"{key}.") for param in run.params)}
-    return {**run.params, **without(chosen, told)}
+    """A run's params, and what was typed for it that no param of that key tells: `experiment`, a mapping."""
+    return {**_read_choices(run), **run.params}
 
 
 def _read_choices(run: RunResult) -> dict[str, str]:
@@ -32,32 +30,51 @@ def _read_choices(run: RunResult) -> dict[str, str]:
 
 
 def find_swept(runs: Sequence[RunResult]) -> list[str]:
-    """The settings that differ between the runs, those that `ALWAYS` count first.
+    """The settings that differ between the runs, those that `ALWAYS` count first, then those that were typed.
 
-    What only follows from another is left out: what the choice of a group decides (`model.layers.*` by `model.name`),
-    or a setting that was typed (`model.layers.lc1.implementation` by `implementation`), or both together; unless it was
-    typed itself.
-    A run without params (it was refused early) tells nothing.
+    A typed choice of a group is told by its name (`model.name`), or where choices share one, by the choice (`model`).
+    What only follows from others is left out: what a choice decides (`model.layers.*`, also of another group, as a
+    model chooses its data), or a setting that was typed (`model.layers.lc1.implementation` by `implementation`), or the
+    choice of its group and such a setting together. A run without params (it was refused early) tells nothing.
     """
-    typed_keys = {key for run in runs for key in _read_choices(run)}
     known = [read_settings(run) for run in runs if run.params]
     keys = sorted({key for settings in known for key in settings if key.split(".")[0] not in NO_SETTINGS})
     differing = [key for key in keys if len({settings.get(key) for settings in known}) > 1]
-    kinds = [key for key in differing if _is_kind(key)]
-    typed = [key for key in differing if key in typed_keys]
-    free = [key for key in differing if not _is_decided(key, kinds, typed, known)]
+    typed = {_told_by(key, keys, known) for run in runs for key in _read_choices(run)}
+    groups = {key for key in typed if any(f"{key}.{kind}" in keys for kind in KINDS)}
+    named = [key for key in differing if key in typed]
+    rest = [key for key in differing if key not in typed and key not in _kinds(groups)]
+    rest = [key for key in rest if not any(f"{key}.{kind}" in typed for kind in KINDS)]
+    deciders = [key for key in named if key not in REPEATS]
+    kinds = [key for key in rest if _is_kind(key) and not _is_decided(key, deciders, (), known)]
+    choices = [*kinds, *(key for key in named if _is_kind(key) or key in groups)]
+    free = [key for key in rest if not _is_kind(key) and not _is_decided(key, deciders, choices, known)]
     always = [key for key in ALWAYS if any(key in settings for settings in known)]
-    return list(dict.fromkeys([*always, *kinds, *typed, *free]))
+    first = [key for key in named if _is_kind(key)]
+    return list(dict.fromkeys([*always, *first, *kinds, *named, *free]))
 
 
 def _is_kind(key: str) -> bool:
     return key.count(".") == 1 and key.split(".")[1] in KINDS
 
 
-def _is_decided(key: str, kinds: Sequence[str], typed: Sequence[str], known: Sequence[Mapping[str, str]]) -> bool:
-    """Whether `key` has one value for each choice of its group, or of that and of a setting that was typed."""
-    own = [kind for kind in kinds if kind != key and kind.split(".")[0] == key.split(".")[0]]
-    others = [other for other in typed if other != key and (not _is_kind(other) or other in own)]
+def _kinds(groups: Iterable[str]) -> set[str]:
+    return {f"{group}.{kind}" for group in groups for kind in KINDS}
+
+
+def _told_by(typed: str, keys: Sequence[str], known: Sequence[Mapping[str, str]]) -> str:
+    """The key that tells what was typed: of a group's choice its name or type, where that tells all choices apart."""
+    for kind in KINDS:
+        name = f"{typed}.{kind}"
+        if "." not in typed and name in keys and _follows(typed, [name], known):
+            return name
+    return typed
+
+
+def _is_decided(key: str, deciders: Sequence[str], choices: Sequence[str], known: Sequence[Mapping[str, str]]) -> bool:
+    """Whether `key` has one value for each choice of its group, or of that and of one setting that was typed."""
+    own = [choice for choice in choices if choice.split(".")[0] == key.split(".")[0]]
+    others = [other for other in deciders if other not in own]
     return any(_follows(key, [*own, *also], known) for also in ([], *([other] for other in others)))
 
 

@@ -39,13 +39,13 @@ class EpochBar(keras.callbacks.Callback, AbstractContextManager):
     def on_train_batch_end(self, batch, logs=None):
         self._bar.update(self._task, completed=batch + 1)
         now = time.perf_counter()
-        if now - self._drawn >= SECONDS_BETWEEN:
+        if now - self._drawn >= SECONDS_BETWEEN or batch + 1 == self.params["steps"]:
             self._drawn = now
             self._bar.update(self._task, told=_tell(logs), refresh=True)
 
     def on_epoch_end(self, epoch, logs=None):
         seconds = time.perf_counter() - self._began
-        self._bar.console.print(f"{self._name(epoch)}  {seconds:.1f} s  {_tell(logs)}", markup=False)
+        self._bar.console.print(f"{self._name(epoch)}  {seconds:.1f} s  {_tell(logs)}", markup=False, soft_wrap=True)
 
     def on_train_end(self, logs=None):
         self._bar.stop()

@@ -7,8 +7,10 @@ import keras
 
 from lctrain.errors import UserError
 from lctrain.layers.convert import are_twins, untie
+from lctrain.layers.local import BaseLocallyConnected
 
 COPIED, COPIED_EVERYWHERE = "copied", "copied to every position"
+COMPUTED_BY = ("strides", "padding", "dilation_rate", "activation")  # what a kernel's effect depends on
 
 
 def load_model(file: Path, argument: str) -> keras.Model:
@@ -36,7 +38,8 @@ def copy_weights(source: keras.Model, target: keras.Model) -> dict[str, str]:
     A local layer takes those of a Conv layer too, with its kernel at every position.
 
     Returns:
-        What became of each layer that has weights, by name: `copied`, `copied to every position`, or why it was not.
+        What became of each layer that has weights, by name: `copied`, `copied to every position` (and what else the two
+        layers compute differently), or why it was not.
 
     Raises:
         UserError: no layer at all could be copied.
@@ -51,13 +54,18 @@ def copy_weights(source: keras.Model, target: keras.Model) -> dict[str, str]:
             told[name] = "drawn: there is no layer of this name"
         elif are_twins(known[name], layer):
             layer.set_weights(untie(known[name], layer))
-            told[name] = COPIED_EVERYWHERE
+            others = [one for one in COMPUTED_BY if getattr(known[name], one) != getattr(layer, one)]
+            told[name] = COPIED_EVERYWHERE + (f", of another {' and '.join(others)}" if others else "")
+        elif isinstance(known[name], BaseLocallyConnected) != isinstance(layer, BaseLocallyConnected):
+            kinds = [type(one).__name__ for one in (layer, known[name])]
+            others = [tuple(one.shape) for one in known[name].weights]
+            told[name] = f"drawn: it is a {kinds[0]} with the shapes {shapes}, there a {kinds[1]} with {others}"
         elif (others := [tuple(one.shape) for one in known[name].weights]) != shapes:
             told[name] = f"drawn: its weights have the shapes {shapes}, there {others}"
         else:
             layer.set_weights(known[name].get_weights())
             told[name] = COPIED
-    if not {COPIED, COPIED_EVERYWHERE} & set(told.values()):
+    if not any(why.startswith(COPIED) for why in told.values()):
         listed = "; ".join(f"`{name}` {why.removeprefix('drawn: ')}" for name, why in told.items())
         raise UserError(f"`init_from` must hold a layer with the name and shapes of one of the model; {listed}.")
     return told
