@@ -17,6 +17,12 @@ import pytest
 pytestmark = pytest.mark.slow
 SWEEP = ("-m", "model=lc2d", "implementation=2,batched", "training.epochs=5")
 SECONDS = 120
+PART_AROUND = """
+const holds = element => element.textContent.includes(arguments[0]);
+const isPart = element => element.getBoundingClientRect().width < 0.7 * window.innerWidth;
+const box = [...document.querySelectorAll('body *')].find(one => holds(one) && isPart(one)).getBoundingClientRect();
+return [Math.max(box.left, 0), Math.max(box.top, 0), Math.min(box.right, innerWidth), Math.min(box.bottom, innerHeight)];
+"""
 FLAGS = (
     *("--headless=new", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-sync"),
     *("--disable-background-networking", "--disable-component-update", "--disable-dev-shm-usage"),
@@ -94,14 +100,20 @@ def see(browser, url, *texts):
     return WebDriverWait(browser, SECONDS).until(shown, f"{url} shows not all of {texts}")
 
 
-def keep(browser, name, tmp_path):
-    """Takes a picture, which must not be blank; into the folder that the environment names, or a temporary one."""
+def keep(browser, name, tmp_path, around):
+    """Takes a picture of the page's part around a text, which must not be blank, without what MLflow has beside it.
+
+    It goes into the folder that the environment names, or a temporary one.
+    """
     from PIL import Image
 
     folder = Path(os.environ.get("LCTRAIN_SCREENSHOTS", tmp_path))
     assert browser.save_screenshot(str(folder / name))
+    left, top, right, bottom = browser.execute_script(PART_AROUND, around)
     with Image.open(folder / name) as picture:
-        assert len(picture.convert("RGB").getcolors(2**24)) > 100
+        part = picture.convert("RGB").crop((round(left), round(top), round(right), round(bottom)))
+    assert len(part.getcolors(2**24)) > 100
+    part.save(folder / name)
 
 
 def test_the_sweep_leads_to_its_jobs(browser, address, runs):
@@ -119,7 +131,7 @@ def test_a_job_shows_its_parameters(browser, address, runs, tmp_path):
         browser, f"{address}/#/experiments/1/runs/{jobs['batched']}", "Parameters (", "implementation", "test_accuracy"
     )
     assert "train_step_ms" in text
-    keep(browser, "ui_run.png", tmp_path)
+    keep(browser, "ui_run.png", tmp_path, "Parameters (")
 
 
 def test_a_job_draws_its_metrics(browser, address, runs, tmp_path):
@@ -130,7 +142,7 @@ def test_a_job_draws_its_metrics(browser, address, runs, tmp_path):
     see(browser, f"{address}/#/experiments/1/runs/{jobs['2']}/model-metrics", "Auto-refresh", "lc2d-2 (accuracy)")
     lines = WebDriverWait(browser, SECONDS).until(lambda driver: driver.find_elements(By.CSS_SELECTOR, "path.js-line"))
     assert any(line.get_attribute("d").count("L") >= 1 for line in lines)  # of several epochs
-    keep(browser, "ui_metrics.png", tmp_path)
+    keep(browser, "ui_metrics.png", tmp_path, "Auto-refresh")
 
 
 def test_the_sweep_shows_its_report(browser, address, runs, tmp_path):
@@ -146,4 +158,4 @@ def test_the_sweep_shows_its_report(browser, address, runs, tmp_path):
     browser.switch_to.default_content()
     assert "batched" in text
     assert "test accuracy" in text.casefold()
-    keep(browser, "ui_report.png", tmp_path)
+    keep(browser, "ui_report.png", tmp_path, "report.html")
