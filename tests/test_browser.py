@@ -21,7 +21,9 @@ PART_AROUND = """
 const holds = element => element.textContent.includes(arguments[0]);
 const isPart = element => element.getBoundingClientRect().width < 0.7 * window.innerWidth;
 const box = [...document.querySelectorAll('body *')].find(one => holds(one) && isPart(one)).getBoundingClientRect();
-return [Math.max(box.left, 0), Math.max(box.top, 0), Math.min(box.right, innerWidth), Math.min(box.bottom, innerHeight)];
+const within = (value, end) => Math.min(Math.max(value, 0), end);
+return [within(box.left, innerWidth), within(box.top, innerHeight),
+        within(box.right, innerWidth), within(box.bottom, innerHeight)];
 """
 FLAGS = (
     *("--headless=new", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-sync"),
