@@ -5,7 +5,7 @@ import json
 import subprocess
 import sys
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import date
 from importlib.metadata import version
 from pathlib import Path
@@ -21,7 +21,7 @@ from lctrain.report.theme import DARK, LIGHT, Theme, dress
 from lctrain.results import RunResult
 from lctrain.tracking import read_sweep
 
-PACKAGES = ("tensorflow", "keras", "numpy", "mlflow")
+PACKAGES = ("tensorflow", "keras", "numpy", "mlflow", "mnist1d")
 
 
 def parse_options(description: str) -> argparse.Namespace:
@@ -30,7 +30,8 @@ def parse_options(description: str) -> argparse.Namespace:
     parser.add_argument(
         "--folder", type=Path, required=True, help="of the MLflow store; what it holds is not run again"
     )
-    parser.add_argument("--jobs", type=int, default=1, help="how many run at once, with one thread each")
+    told = "how many run at once, with one thread each; of a sweep that goes on, as many as before"
+    parser.add_argument("--jobs", type=int, default=1, help=told)
     options = parser.parse_args()
     options.folder.mkdir(parents=True, exist_ok=True)
     return options
@@ -38,6 +39,8 @@ def parse_options(description: str) -> argparse.Namespace:
 
 def get_sweep(name: str, overrides: Sequence[str], options: argparse.Namespace) -> list[RunResult]:
     """The jobs of the sweep `name` in the store, which is run where it is not there, and gone on with where it ended.
+
+    Those that were refused, as they would not fit into memory, are left out.
 
     Raises:
         SystemExit: it can't be run, not all of its jobs could be done, or the one in the store has another command.
@@ -50,7 +53,7 @@ def get_sweep(name: str, overrides: Sequence[str], options: argparse.Namespace) 
     except UserError:
         _run(command, options.folder)
         parent, jobs = read_sweep(tracking)
-    if not all(override in parent.tags["sweep.command"] for override in overrides):
+    if not all(f" {override} " in f" {parent.tags['sweep.command']} " for override in overrides):
         sys.exit(
             f"{options.folder} holds another sweep {name!r}: {parent.tags['sweep.command']}. Choose another folder."
         )
@@ -65,11 +68,12 @@ def get_sweep(name: str, overrides: Sequence[str], options: argparse.Namespace) 
 def _run(arguments: Sequence[str], folder: Path) -> None:
     done = subprocess.run([sys.executable, "-m", "lctrain", *arguments], cwd=folder, check=False)
     if done.returncode not in (0, 1):  # 1: a job failed, which is seen in the store
-        sys.exit(done.returncode)
+        sys.exit(done.returncode if done.returncode > 0 else 128 - done.returncode)
 
 
 def _are_all_done(parent: RunResult, jobs: Sequence[RunResult]) -> bool:
-    return sum(job.status == "FINISHED" for job in jobs) >= int(parent.tags["sweep.jobs"])
+    ends = {job.tags["sweep.job"]: job.tags.get("sweep.status") for job in jobs}  # the last attempt at each
+    return sum(end in ("done", "refused") for end in ends.values()) == int(parent.tags["sweep.jobs"])
 
 
 def read(job: RunResult, key: str) -> str:
@@ -109,7 +113,7 @@ def write_table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
     return "".join(f"| {' | '.join(map(str, line))} |\n" for line in lines)
 
 
-def save_themes(draw: Any, file: Path, size: tuple[float, float]) -> None:
+def save_themes(draw: Callable[[Figure, Theme], None], file: Path, size: tuple[float, float]) -> None:
     """Two pictures, for light and for dark pages: `draw(figure, theme)` fills an empty figure of `size` inches."""
     for theme, suffix in ((LIGHT, ""), (DARK, "_dark")):
         figure = Figure(figsize=size, layout="constrained", facecolor=theme.background)

@@ -132,6 +132,14 @@ def test_choices_of_one_name_stay_apart_also_where_a_typed_number_tells_every_jo
     assert [len(candidate.jobs) for candidate in comparison.candidates] == [2, 2]
 
 
+def test_what_refers_to_the_seed_is_no_setting():
+    params = [{"model.layers.drop.seed": str(seed)} for seed in range(3)]
+    runs = [make_run(i, ms=7.0, seed=i, params=one, choices={"seed": str(i)}) for i, one in enumerate(params)]
+    comparison = compare(runs)
+    assert comparison.varying == []
+    assert [len(candidate.jobs) for candidate in comparison.candidates] == [3]
+
+
 def test_what_a_choice_of_another_group_decides_is_no_setting():
     runs = [
         make_run(i, ms=7.0, choices={"model": name}, params={"model.name": name, "data.name": data, "data.size": data})

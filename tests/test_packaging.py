@@ -79,7 +79,6 @@ def test_ci_tests_with_the_oldest_versions_that_are_allowed():
     oldest = read_pins("constraints-oldest.txt")
     floors = {one.name: next(part.version for part in one.specifier if part.operator == ">=") for one in DEPENDENCIES}
     for name, floor in floors.items():
-        assert oldest[canonicalize_name(name)].startswith(floor), name
         assert Requirement(f"x=={oldest[canonicalize_name(name)]}").specifier.contains(f"{floor}"), name
     assert "-c constraints-oldest.txt" in (ROOT / ".ci/run").read_text()
 

@@ -46,8 +46,8 @@ def main() -> None:
             overrides = ["experiment=mnist1d", f"model={model}", f"data.shuffled={order}", f"init_from={ids}"]
             name = f"{model}_from_{'brief' if source is brief else 'long'}_{order}"
             results[f"{model} from {told}", order] = get_sweep(name, overrides, options)
-    summaries = {case: summarize([job.last("test_accuracy") for job in done]) for case, done in results.items() if done}
-    parameters = {case: int(done[0].last("params_total")) for case, done in results.items() if done}
+    summaries = {case: summarize([job.last("test_accuracy") for job in done]) for case, done in results.items()}
+    parameters = {case: int(done[0].last("params_total")) for case, done in results.items()}
     rows = [{"net": n, "shuffled": o, "parameters": parameters[n, o], **summaries[n, o]} for n, o in summaries]
     folder = Path(__file__).parent / "results"
     write_results(folder, {"published_percent": PUBLISHED, "rows": rows}, tabulate(summaries, parameters))

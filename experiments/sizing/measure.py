@@ -1,6 +1,7 @@
 """What one more job costs a sweep, and what that makes of many: python experiments/sizing/measure.py"""
 
 import json
+import math
 import re
 import sqlite3
 import subprocess
@@ -9,6 +10,7 @@ import tempfile
 import time
 from datetime import date
 from importlib.metadata import version
+from itertools import pairwise
 from pathlib import Path
 
 import psutil
@@ -23,13 +25,14 @@ LCTRAIN = [sys.executable, "-m", "lctrain"]
 FEW, MANY = 20, 220  # jobs that are validated
 JOBS = 6
 MODEL = "model=lc2d"
+ONE_STEP = ("training.epochs=1", "training.limit_batches=1", "training.progress=none")
 SIZES = (100, 1_000, 10_000, 100_000)
 SLOTS = (1, 16, 256)  # jobs at once
 MINUTES = 10  # of training in a job
 
 
 def main() -> None:
-    measured = measure_validation() | measure_store() | measure_requests()
+    measured = measure_validation() | measure_store() | measure_seconds() | measure_requests()
     table = tabulate(measured)
     RESULTS.mkdir(exist_ok=True)
     described = {"date": str(date.today()), "machine": describe_machine(), "mlflow": version("mlflow"), **measured}
@@ -62,29 +65,32 @@ def measure_validation() -> dict[str, float]:
 
 
 def measure_store() -> dict[str, float]:
-    """Bytes and rows of one more job, and its seconds beside the training itself."""
+    """Bytes and rows of one more job in a sweep, which trains for its 30 epochs."""
     with tempfile.TemporaryDirectory() as name:
-        folder = Path(name)
-        sizes = []
-        for jobs in (1, JOBS):
-            command = [*LCTRAIN, "-m", MODEL, f"seed=range(0,{jobs})", "training.progress=none"]
-            start = time.perf_counter()
-            subprocess.run(command, cwd=folder, check=True, stdout=subprocess.DEVNULL)
-            seconds = time.perf_counter() - start
-            sizes.append((count_bytes(folder / "mlflow.db"), count_rows(folder / "mlflow.db"), count_files(folder)))
-        more = JOBS + 1  # the second sweep's jobs, and its own run
-        database, rows, (files, artifacts) = (
-            sizes[1][0] - sizes[0][0],
-            sizes[1][1] - sizes[0][1],
-            (sizes[1][2][place] - sizes[0][2][place] for place in (0, 1)),
-        )
-        return {
-            "database_kilobytes": database / 1e3 / more,
-            "database_rows": rows / more,
-            "files": files / more,
-            "file_kilobytes": artifacts / 1e3 / more,
-            "seconds_of_a_short_job": seconds / JOBS,
-        }
+        folder, sizes = Path(name), []
+        for jobs in (1, 1, JOBS):  # the first makes the store
+            run_sweep(folder, jobs, "training.progress=none")
+            database = folder / "mlflow.db"
+            sizes.append((count_bytes(database) / 1e3, count_rows(database), *count_files(folder)))
+        few, many = ([after - before for before, after in zip(*pair, strict=True)] for pair in pairwise(sizes))
+        keys = ("database_kilobytes", "database_rows", "files", "file_kilobytes")
+        return {key: (more - one) / (JOBS - 1) for key, one, more in zip(keys, few, many, strict=True)}
+
+
+def measure_seconds() -> dict[str, float]:
+    """Seconds of one more job in a sweep, which trains for one step."""
+    with tempfile.TemporaryDirectory() as name:
+        run_sweep(Path(name), 1, *ONE_STEP)
+        few, many = (run_sweep(Path(name), jobs, *ONE_STEP) for jobs in (1, JOBS))
+        return {"seconds_besides_training": (many - few) / (JOBS - 1)}
+
+
+def run_sweep(folder: Path, jobs: int, *overrides: str) -> float:
+    """The seconds that it takes."""
+    start = time.perf_counter()
+    command = [*LCTRAIN, "-m", MODEL, f"seed=range(0,{jobs})", *overrides]
+    subprocess.run(command, cwd=folder, check=True, stdout=subprocess.DEVNULL)
+    return time.perf_counter() - start
 
 
 def count_bytes(database: Path) -> int:
@@ -97,10 +103,10 @@ def count_rows(database: Path) -> int:
         return sum(connection.execute(f'SELECT COUNT(*) FROM "{name}"').fetchone()[0] for name in tables)
 
 
-def count_files(folder: Path) -> tuple[int, int]:
-    """Files and bytes of all but the database."""
+def count_files(folder: Path) -> tuple[int, float]:
+    """Files and kilobytes of all but the database."""
     files = [file for file in folder.rglob("*") if file.is_file() and not file.name.startswith("mlflow.db")]
-    return len(files), sum(file.stat().st_size for file in files)
+    return len(files), sum(file.stat().st_size for file in files) / 1e3
 
 
 def measure_requests() -> dict[str, float]:
@@ -134,8 +140,8 @@ def tabulate(measured: dict[str, float]) -> str:
         validation = tell_seconds(jobs * measured["validation_seconds"])
         database = tell_bytes(jobs * measured["database_kilobytes"] * 1e3)
         files = f"{jobs * measured['files']:,.0f}, {tell_bytes(jobs * measured['file_kilobytes'] * 1e3)}"
-        overhead = measured["seconds_of_a_short_job"]
-        lengths = [tell_seconds(jobs * (60 * MINUTES + overhead) / slots) for slots in SLOTS]
+        job = 60 * MINUTES + measured["seconds_besides_training"]
+        lengths = [tell_seconds(math.ceil(jobs / slots) * job) for slots in SLOTS]
         lines.append(f"| {jobs:,} | {validation} | {database} | {files} | {' | '.join(lengths)} |\n")
     return "".join(lines)
 

@@ -246,7 +246,7 @@ def _initialize(model, config: Config, run: Run) -> None:
         became = training.copy_weights(training.load_model(file, "init_from"), model)
     run.log_table({"layer": list(became), "weights": list(became.values())}, "model/init_from.json")
     for name, what in became.items():
-        if not what.startswith("copied") or "another" in what:
+        if what not in training.COPIED:
             print(f"init_from: `{name}` {what}.", file=sys.stderr)
 
 

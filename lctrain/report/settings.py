@@ -48,7 +48,7 @@ def find_swept(runs: Sequence[RunResult]) -> list[str]:
     deciders = [key for key in named if key not in REPEATS]
     kinds = [key for key in rest if _is_kind(key) and not _is_decided(key, deciders, (), known)]
     choices = [*kinds, *(key for key in named if _is_kind(key) or key in groups)]
-    free = [key for key in rest if not _is_kind(key) and not _is_decided(key, deciders, choices, known)]
+    free = [key for key in rest if not _is_kind(key) and not _is_decided(key, named, choices, known)]
     always = [key for key in ALWAYS if any(key in settings for settings in known)]
     first = [key for key in named if _is_kind(key)]
     return list(dict.fromkeys([*always, *first, *kinds, *named, *free]))

@@ -3,7 +3,7 @@
 from lctrain.training.callbacks import EpochMetrics, StepLosses
 from lctrain.training.extras import check_extras, make_extras
 from lctrain.training.fitting import ends_in_other_weights, evaluate, fit
-from lctrain.training.initial import copy_weights, load_model
+from lctrain.training.initial import COPIED, copy_weights, load_model
 from lctrain.training.setup import (
     compile_model,
     encode_labels,
@@ -14,6 +14,7 @@ from lctrain.training.setup import (
 )
 
 __all__ = [
+    "COPIED",
     "EpochMetrics",
     "StepLosses",
     "check_extras",

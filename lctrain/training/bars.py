@@ -29,7 +29,8 @@ class EpochBar(keras.callbacks.Callback, AbstractContextManager):
         self._drawn = self._began = 0.0
 
     def __exit__(self, *_) -> None:
-        self._bar.stop()
+        if self._bar.live.is_started:
+            self._bar.stop()
 
     def on_epoch_begin(self, epoch, logs=None):
         self._began = time.perf_counter()
@@ -46,9 +47,6 @@ class EpochBar(keras.callbacks.Callback, AbstractContextManager):
     def on_epoch_end(self, epoch, logs=None):
         seconds = time.perf_counter() - self._began
         self._bar.console.print(f"{self._name(epoch)}  {seconds:.1f} s  {_tell(logs)}", markup=False, soft_wrap=True)
-
-    def on_train_end(self, logs=None):
-        self._bar.stop()
 
     def _name(self, epoch: int) -> str:
         return f"Epoch {epoch + 1}/{self.params['epochs']}"

@@ -9,7 +9,7 @@ from lctrain.errors import UserError
 from lctrain.layers.convert import are_twins, untie
 from lctrain.layers.local import BaseLocallyConnected
 
-COPIED, COPIED_EVERYWHERE = "copied", "copied to every position"
+COPIED = "copied", "copied to every position"
 COMPUTED_BY = ("strides", "padding", "dilation_rate", "activation")  # what a kernel's effect depends on
 
 
@@ -55,7 +55,7 @@ def copy_weights(source: keras.Model, target: keras.Model) -> dict[str, str]:
         elif are_twins(known[name], layer):
             layer.set_weights(untie(known[name], layer))
             others = [one for one in COMPUTED_BY if getattr(known[name], one) != getattr(layer, one)]
-            told[name] = COPIED_EVERYWHERE + (f", of another {' and '.join(others)}" if others else "")
+            told[name] = COPIED[1] + (f", of another {' and '.join(others)}" if others else "")
         elif isinstance(known[name], BaseLocallyConnected) != isinstance(layer, BaseLocallyConnected):
             kinds = [type(one).__name__ for one in (layer, known[name])]
             others = [tuple(one.shape) for one in known[name].weights]
@@ -64,8 +64,8 @@ def copy_weights(source: keras.Model, target: keras.Model) -> dict[str, str]:
             told[name] = f"drawn: its weights have the shapes {shapes}, there {others}"
         else:
             layer.set_weights(known[name].get_weights())
-            told[name] = COPIED
-    if not any(why.startswith(COPIED) for why in told.values()):
+            told[name] = COPIED[0]
+    if not any(why.startswith(COPIED[0]) for why in told.values()):
         listed = "; ".join(f"`{name}` {why.removeprefix('drawn: ')}" for name, why in told.items())
         raise UserError(f"`init_from` must hold a layer with the name and shapes of one of the model; {listed}.")
     return told

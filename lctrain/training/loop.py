@@ -81,8 +81,7 @@ class Loop:
         self.progress = Progress()
         self._watchers = make_watchers(config.training)
         progress = config.training.progress
-        if progress == "auto":
-            progress = "bar" if sys.stdout.isatty() else "lines"
+        progress = progress if progress != "auto" else "bar" if sys.stdout.isatty() else "lines"
         self._bar = EpochBar() if progress == "bar" else None
         self._callbacks = keras.callbacks.CallbackList(
             [*callbacks, *([self._bar] if self._bar else [])],
