@@ -17,7 +17,7 @@ from matplotlib.figure import Figure
 from lctrain.config.schema import LocalTracking
 from lctrain.errors import UserError
 from lctrain.machine import describe_machine
-from lctrain.report.theme import DARK, LIGHT, Theme, dress
+from lctrain.report.theme import DARK, LIGHT, LINE_STYLES, Theme, dress
 from lctrain.results import RunResult
 from lctrain.tracking import read_sweep
 
@@ -125,6 +125,16 @@ def label(axes: Any, theme: Theme, title: str, x: str, y: str) -> None:
     dress(axes, theme, title)
     axes.set_xlabel(x, color=theme.ink)
     axes.set_ylabel(y, color=theme.ink)
+
+
+def draw_curves(
+    axes: Any, theme: Theme, places: Sequence[float], curves: Mapping[str, Sequence[Mapping[str, Any]]]
+) -> None:
+    """Of each label a line through the means of what `summarize` gave, in percent, with the deviations."""
+    for number, (told, found) in enumerate(curves.items()):
+        means, errors = ([100 * one[key] for one in found] for key in ("mean", "deviation"))
+        style = {"color": theme.colours[number], "linestyle": LINE_STYLES[number], "marker": "o", "capsize": 3}
+        axes.errorbar(places, means, errors, label=told, **style)
 
 
 def add_legend(figure: Figure, theme: Theme, columns: int) -> None:

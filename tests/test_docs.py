@@ -26,26 +26,11 @@ from servers.postgresql import postgresql, why_no_postgresql
 from servers.ray import ray, why_no_ray
 from servers.slurm import slurm, why_no_slurm
 
+from lctrain.cli import VERBS
+
 ROOT = Path(__file__).parent.parent
 DOCUMENTS = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
 MADE_UP = "3f2a91c0"  # the documents' run
-VERBS = [
-    "bench",
-    "check",
-    "cp",
-    "doctor",
-    "evaluate",
-    "export",
-    "import",
-    "kernels",
-    "ls",
-    "predict",
-    "report",
-    "schema",
-    "show",
-    "sync",
-    "ui",
-]
 LCTRAIN = ["python", "-m", "lctrain"]
 TRAIN = [sys.executable, *LCTRAIN[1:]]
 SHORT = ["training.epochs=1", "training.limit_batches=1"]

@@ -88,6 +88,6 @@ def test_another_sweep_of_the_name_is_refused(overrides, make_sweep):
 
 
 def test_a_sweep_that_can_not_be_finished_is_told(make_sweep, capfd):
-    with pytest.raises(SystemExit):
+    with pytest.raises(SystemExit, match=r"^2$"):  # that of the sweep, whose folder is gone
         sweeps.get_sweep("study", ["model=lc2d"], make_sweep("done", "failed"))
     assert "sweep.resume" in capfd.readouterr().err

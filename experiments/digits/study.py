@@ -2,20 +2,7 @@
 
 from pathlib import Path
 
-from experiments.sweeps import (
-    add_legend,
-    collect,
-    get_sweep,
-    label,
-    parse_options,
-    read,
-    save_themes,
-    summarize,
-    tell_percent,
-    write_results,
-    write_table,
-)
-from lctrain.report.theme import LINE_STYLES
+from experiments import sweeps
 
 NETS = {  # model: what it is
     "lc2d": "local",
@@ -33,22 +20,22 @@ ALL = 1257  # examples of the whole training split
 
 
 def main() -> None:
-    jobs = get_sweep("digits", SWEEP, parse_options(__doc__))
-    accuracies = collect(jobs, "test_accuracy", ("model.name", "data.train_limit"))
-    summaries = {key: summarize(values) for key, values in accuracies.items()}
+    jobs = sweeps.get_sweep("digits", SWEEP, sweeps.parse_options(__doc__))
+    accuracies = sweeps.collect(jobs, "test_accuracy", ("model.name", "data.train_limit"))
+    summaries = {key: sweeps.summarize(values) for key, values in accuracies.items()}
     rows = []
     for net, told in NETS.items():
-        parameters = int(next(job for job in jobs if read(job, "model.name") == net).last("params_total"))
-        cells = [tell_percent(summaries[net, name(size)]) for size in SIZES]
+        parameters = int(next(job for job in jobs if sweeps.read(job, "model.name") == net).last("params_total"))
+        cells = [sweeps.tell_percent(summaries[net, name(size)]) for size in SIZES]
         rows.append([f"{net} ({told})", f"{parameters:,}", *cells])
-    table = write_table(["net", "parameters", *(f"{size or ALL} examples" for size in SIZES)], rows)
+    table = sweeps.write_table(["net", "parameters", *(f"{size or ALL} examples" for size in SIZES)], rows)
     listed = [
         {"net": net, "examples": ALL if size == "null" else int(size), **summaries[net, size]}
         for net, size in summaries
     ]
     folder = Path(__file__).parent / "results"
-    write_results(folder, {"rows": listed}, table)
-    save_themes(lambda figure, theme: draw(figure, theme, summaries), folder / "curves.png", (8.0, 4.6))
+    sweeps.write_results(folder, {"rows": listed}, table)
+    sweeps.save_themes(lambda figure, theme: draw(figure, theme, summaries), folder / "curves.png", (8.0, 4.6))
 
 
 def name(size: int | None) -> str:
@@ -58,16 +45,14 @@ def name(size: int | None) -> str:
 def draw(figure, theme, summaries) -> None:
     axes = figure.subplots()
     sizes = [size or ALL for size in SIZES]
-    for place, (net, told) in enumerate(NETS.items()):
-        found = [summaries[net, name(size)] for size in SIZES]
-        means, errors = ([100 * one[key] for one in found] for key in ("mean", "deviation"))
-        style = {"color": theme.colours[place], "linestyle": LINE_STYLES[place], "marker": "o", "capsize": 3}
-        axes.errorbar(sizes, means, errors, label=f"{net}: {told}", **style)
-    label(axes, theme, "Digits: mean and deviation over five seeds", "training examples", "test accuracy, percent")
+    curves = {f"{net}: {told}": [summaries[net, name(size)] for size in SIZES] for net, told in NETS.items()}
+    sweeps.draw_curves(axes, theme, sizes, curves)
+    title = "Digits: mean and deviation over five seeds"
+    sweeps.label(axes, theme, title, "training examples", "test accuracy, percent")
     axes.set_xscale("log")
     axes.set_xticks(sizes, [str(size) for size in sizes])
     axes.minorticks_off()
-    add_legend(figure, theme, 2)
+    sweeps.add_legend(figure, theme, 2)
 
 
 if __name__ == "__main__":

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 from matplotlib.colors import LogNorm
 
-from experiments.sweeps import get_sweep, label, parse_options, read, save_themes, write_results, write_table
+from experiments import sweeps
 from lctrain.report.ranking import MARGIN
 
 MODELS = ("lecun_net3", "lc1d", "lc2d", "docs1d", "genomics", "cuda_convnet", "volume", "docs2d")  # by parameters
@@ -22,18 +22,20 @@ Cases = Mapping[tuple[str, str], Mapping[str, Mapping[str, float]]]
 
 
 def main() -> None:
-    options = parse_options(__doc__)
+    options = sweeps.parse_options(__doc__)
     if options.jobs > 1:
         sys.exit("Jobs that run side by side can't be timed: leave --jobs out.")
-    jobs = get_sweep("implementations", SWEEP, options)
+    jobs = sweeps.get_sweep("implementations", SWEEP, options)
     cases = {(model, threads): {} for model in MODELS for threads in THREADS}
     for job in jobs:
-        model, threads, mode = (read(job, key) for key in ("model.name", "device.threads", "implementation"))
+        model, threads, mode = (sweeps.read(job, key) for key in ("model.name", "device.threads", "implementation"))
         cases[model, threads][mode] = {name: job.last(name) for name in METRICS if job.last(name) is not None}
     table = tabulate(cases)
     results = Path(__file__).parent / "results"
-    write_results(results, {"cases": [{"model": m, "threads": t, "modes": cases[m, t]} for m, t in cases]}, table)
-    save_themes(lambda figure, theme: draw(figure, theme, cases), results / "map.png", (9.5, 4.6))
+    sweeps.write_results(
+        results, {"cases": [{"model": m, "threads": t, "modes": cases[m, t]} for m, t in cases]}, table
+    )
+    sweeps.save_themes(lambda figure, theme: draw(figure, theme, cases), results / "map.png", (9.5, 4.6))
 
 
 def best(modes: Mapping[str, Mapping[str, float]]) -> float:
@@ -49,7 +51,7 @@ def tabulate(cases: Cases) -> str:
         memory = [f"{modes[mode]['peak_memory_mb']:,.0f}" if mode in modes else "-" for mode in MODES]
         ratio = f"{modes['auto']['train_step_ms'] / best(modes):.2f}"
         rows.append([model, f"{parameters:,}", threads, *cells, ratio, " / ".join(memory)])
-    return write_table(
+    return sweeps.write_table(
         ["model", "parameters", "threads", *MODES, "auto over the best", f"peak memory, MB ({' / '.join(MODES)})"], rows
     )
 
@@ -77,7 +79,7 @@ def draw(figure, theme, cases: Cases) -> None:
             dark = ratio > 10
             told = "-" if np.isnan(ratio) else f"{ratio:.3g}"
             axes.text(column, row, told, ha="center", va="center", fontsize=9, color="white" if dark else "black")
-        label(axes, theme, f"{threads} thread{'s' if threads != '1' else ''}", "implementation", "model")
+        sweeps.label(axes, theme, f"{threads} thread{'s' if threads != '1' else ''}", "implementation", "model")
         axes.grid(False)
         axes.set_xticks(range(len(MODES)), MODES)
         axes.set_yticks(range(len(MODELS)), MODELS)

@@ -4,19 +4,7 @@ from pathlib import Path
 
 import yaml
 
-from experiments.sweeps import (
-    add_legend,
-    collect,
-    get_sweep,
-    label,
-    parse_options,
-    save_themes,
-    summarize,
-    tell_percent,
-    write_results,
-    write_table,
-)
-from lctrain.report.theme import LINE_STYLES
+from experiments import sweeps
 
 DEPTHS = (1, 2, 3, 4, 6, 8, 12, 16)
 FANS = {"position": "of one position (ours)", "legacy": "of the whole kernel (tf.keras, implementation 1)"}
@@ -25,23 +13,23 @@ CHANCE = 10  # percent
 
 
 def main() -> None:
-    options = parse_options(__doc__)
+    options = sweeps.parse_options(__doc__)
     configs = options.folder / "configs"
     for depth in DEPTHS:
         write_model(depth, configs / "model")
     sweep = make_sweep(configs)
-    jobs = get_sweep("initialisation", sweep, options)
-    accuracies = collect(jobs, "test_accuracy", ("model.name", "model.layers.local1.kernel_fans"))
-    summaries = {key: summarize(values) for key, values in accuracies.items()}
+    jobs = sweeps.get_sweep("initialisation", sweep, options)
+    accuracies = sweeps.collect(jobs, "test_accuracy", ("model.name", "model.layers.local1.kernel_fans"))
+    summaries = {key: sweeps.summarize(values) for key, values in accuracies.items()}
     rows = [
-        [f"{told}", *(tell_percent(summaries[f"depth_{depth}", fans]) for depth in DEPTHS)]
+        [f"{told}", *(sweeps.tell_percent(summaries[f"depth_{depth}", fans]) for depth in DEPTHS)]
         for fans, told in FANS.items()
     ]
-    table = write_table(["fans", *(f"{depth} layer{'s' if depth > 1 else ''}" for depth in DEPTHS)], rows)
+    table = sweeps.write_table(["fans", *(f"{depth} layer{'s' if depth > 1 else ''}" for depth in DEPTHS)], rows)
     listed = [{"model": model, "fans": fans, **summaries[model, fans]} for model, fans in summaries]
     folder = Path(__file__).parent / "results"
-    write_results(folder, {"rows": listed}, table)
-    save_themes(lambda figure, theme: draw(figure, theme, summaries), folder / "depth.png", (8.0, 4.2))
+    sweeps.write_results(folder, {"rows": listed}, table)
+    sweeps.save_themes(lambda figure, theme: draw(figure, theme, summaries), folder / "depth.png", (8.0, 4.2))
 
 
 def make_sweep(configs: Path) -> list[str]:
@@ -67,19 +55,16 @@ def write_model(depth: int, folder: Path) -> None:
 
 def draw(figure, theme, summaries) -> None:
     axes = figure.subplots()
-    for place, (fans, told) in enumerate(FANS.items()):
-        found = [summaries[f"depth_{depth}", fans] for depth in DEPTHS]
-        means, errors = ([100 * one[key] for one in found] for key in ("mean", "deviation"))
-        style = {"color": theme.colours[place], "linestyle": LINE_STYLES[place], "marker": "o", "capsize": 3}
-        axes.errorbar(DEPTHS, means, errors, label=f"fans {told}", **style)
+    curves = {f"fans {told}": [summaries[f"depth_{d}", fans] for d in DEPTHS] for fans, told in FANS.items()}
+    sweeps.draw_curves(axes, theme, DEPTHS, curves)
     axes.axhline(CHANCE, color=theme.faint)
     axes.annotate("chance", (DEPTHS[-1], CHANCE + 1.5), color=theme.ink, fontsize=8.5, ha="right")
-    label(
+    sweeps.label(
         axes, theme, "Digits, 20 epochs: mean and deviation over three seeds", "local layers", "test accuracy, percent"
     )
     axes.set_xticks(DEPTHS)
     axes.set_ylim(0, 101)
-    add_legend(figure, theme, 2)
+    sweeps.add_legend(figure, theme, 2)
 
 
 if __name__ == "__main__":

@@ -3,18 +3,7 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from experiments.sweeps import (
-    add_legend,
-    get_sweep,
-    label,
-    parse_options,
-    read,
-    save_themes,
-    summarize,
-    tell_percent,
-    write_results,
-    write_table,
-)
+from experiments import sweeps
 from lctrain.results import RunResult
 
 PUBLISHED = {  # Greydanus 2020, in percent: as they are, shuffled
@@ -31,9 +20,9 @@ SWEEP = ["experiment=mnist1d", f"data.shuffled={','.join(ORDER)}", f"seed={','.j
 
 
 def main() -> None:
-    options = parse_options(__doc__)
-    jobs = get_sweep("mnist1d", [*SWEEP, f"model={','.join([*PUBLISHED, *NEW])}"], options)
-    brief = get_sweep("mnist1d_brief", [*SWEEP, "model=mnist1d_cnn", f"training.epochs={BRIEF}"], options)
+    options = sweeps.parse_options(__doc__)
+    jobs = sweeps.get_sweep("mnist1d", [*SWEEP, f"model={','.join([*PUBLISHED, *NEW])}"], options)
+    brief = sweeps.get_sweep("mnist1d_brief", [*SWEEP, "model=mnist1d_cnn", f"training.epochs={BRIEF}"], options)
     results = {(net, order): pick(jobs, net, order) for net in [*PUBLISHED, *NEW] for order in ORDER}
     results |= {(f"mnist1d_cnn, {BRIEF} epochs", order): pick(brief, "mnist1d_cnn", order) for order in ORDER}
     for model, source, told in (
@@ -45,17 +34,18 @@ def main() -> None:
             ids = ",".join(net.run_id for net in pick(source, "mnist1d_cnn", order))
             overrides = ["experiment=mnist1d", f"model={model}", f"data.shuffled={order}", f"init_from={ids}"]
             name = f"{model}_from_{'brief' if source is brief else 'long'}_{order}"
-            results[f"{model} from {told}", order] = get_sweep(name, overrides, options)
-    summaries = {case: summarize([job.last("test_accuracy") for job in done]) for case, done in results.items()}
+            results[f"{model} from {told}", order] = sweeps.get_sweep(name, overrides, options)
+    summaries = {case: sweeps.summarize([job.last("test_accuracy") for job in done]) for case, done in results.items()}
     parameters = {case: int(done[0].last("params_total")) for case, done in results.items()}
     rows = [{"net": n, "shuffled": o, "parameters": parameters[n, o], **summaries[n, o]} for n, o in summaries]
     folder = Path(__file__).parent / "results"
-    write_results(folder, {"published_percent": PUBLISHED, "rows": rows}, tabulate(summaries, parameters))
-    save_themes(lambda figure, theme: draw(figure, theme, summaries), folder / "accuracies.png", (9.0, 4.6))
+    sweeps.write_results(folder, {"published_percent": PUBLISHED, "rows": rows}, tabulate(summaries, parameters))
+    sweeps.save_themes(lambda figure, theme: draw(figure, theme, summaries), folder / "accuracies.png", (9.0, 4.6))
 
 
 def pick(jobs: Sequence[RunResult], model: str, order: str) -> list[RunResult]:
-    return [job for job in jobs if read(job, "model.name") == model and read(job, "data.shuffled") == order]
+    found = {"model.name": model, "data.shuffled": order}
+    return [job for job in jobs if all(sweeps.read(job, key) == value for key, value in found.items())]
 
 
 def tabulate(summaries, parameters) -> str:
@@ -63,10 +53,10 @@ def tabulate(summaries, parameters) -> str:
     for net in dict.fromkeys(net for net, _ in summaries):
         published = PUBLISHED.get(net)
         told = ["" if published is None else f"{value}" for value in published or (None, None)]
-        cells = [tell_percent(summaries[net, order]) if (net, order) in summaries else "" for order in ORDER]
-        seeds = min(len(summaries[net, order]["values"]) for order in ORDER if (net, order) in summaries)
+        cells = [sweeps.tell_percent(summaries[net, order]) for order in ORDER]
+        seeds = min(len(summaries[net, order]["values"]) for order in ORDER)
         rows.append([net, f"{parameters[net, ORDER[0]]:,}", told[0], cells[0], told[1], cells[1], seeds])
-    return write_table(
+    return sweeps.write_table(
         ["net", "parameters", "published", "here", "published, shuffled", "here, shuffled", "seeds"], rows
     )
 
@@ -75,7 +65,7 @@ def draw(figure, theme, summaries) -> None:
     axes = figure.subplots()
     nets = list(dict.fromkeys(net for net, _ in summaries))
     for place, (order, told) in enumerate(zip(ORDER, ("in order", "shuffled"), strict=True)):
-        known = [(row, summaries[net, order]) for row, net in enumerate(nets) if (net, order) in summaries]
+        known = [(row, summaries[net, order]) for row, net in enumerate(nets)]
         rows = [row + 0.36 * place - 0.18 for row, _ in known]
         means = [100 * summary["mean"] for _, summary in known]
         errors = [100 * summary["deviation"] for _, summary in known]
@@ -91,11 +81,11 @@ def draw(figure, theme, summaries) -> None:
             edgecolor=theme.ink,
             label="as published" if place else None,
         )
-    label(axes, theme, "MNIST-1D: mean and deviation over seeds", "test accuracy, percent", "")
+    sweeps.label(axes, theme, "MNIST-1D: mean and deviation over seeds", "test accuracy, percent", "")
     axes.set_yticks(range(len(nets)), nets)
     axes.invert_yaxis()
     axes.set_xlim(0, 100)
-    add_legend(figure, theme, 3)
+    sweeps.add_legend(figure, theme, 3)
 
 
 if __name__ == "__main__":

@@ -40,14 +40,14 @@ def find_swept(runs: Sequence[RunResult]) -> list[str]:
     known = [read_settings(run) for run in runs if run.params]
     keys = sorted({key for settings in known for key in settings if key.split(".")[0] not in NO_SETTINGS})
     differing = [key for key in keys if len({settings.get(key) for settings in known}) > 1]
-    typed = {_told_by(key, keys, known) for run in runs for key in _read_choices(run)}
-    groups = {key for key in typed if any(f"{key}.{kind}" in keys for kind in KINDS)}
+    told = {choice: _told_by(choice, keys, known) for run in runs for choice in _read_choices(run)}
+    typed = set(told.values())
+    hidden = {*(set(told) - typed), *(f"{choice}.{kind}" for choice in typed for kind in KINDS)}
     named = [key for key in differing if key in typed]
-    rest = [key for key in differing if key not in typed and key not in _kinds(groups)]
-    rest = [key for key in rest if not any(f"{key}.{kind}" in typed for kind in KINDS)]
+    rest = [key for key in differing if key not in typed | hidden]
     deciders = [key for key in named if key not in REPEATS]
     kinds = [key for key in rest if _is_kind(key) and not _is_decided(key, deciders, (), known)]
-    choices = [*kinds, *(key for key in named if _is_kind(key) or key in groups)]
+    choices = [*kinds, *(key for key in named if _is_kind(key) or "." not in key)]
     free = [key for key in rest if not _is_kind(key) and not _is_decided(key, named, choices, known)]
     always = [key for key in ALWAYS if any(key in settings for settings in known)]
     first = [key for key in named if _is_kind(key)]
@@ -56,10 +56,6 @@ def find_swept(runs: Sequence[RunResult]) -> list[str]:
 
 def _is_kind(key: str) -> bool:
     return key.count(".") == 1 and key.split(".")[1] in KINDS
-
-
-def _kinds(groups: Iterable[str]) -> set[str]:
-    return {f"{group}.{kind}" for group in groups for kind in KINDS}
 
 
 def _told_by(typed: str, keys: Sequence[str], known: Sequence[Mapping[str, str]]) -> str:

@@ -49,26 +49,27 @@ def copy_weights(source: keras.Model, target: keras.Model) -> dict[str, str]:
     for name, layer in _layers(target):
         if not layer.weights:
             continue
-        shapes = [tuple(one.shape) for one in layer.weights]
-        if name not in known:
-            told[name] = "drawn: there is no layer of this name"
-        elif are_twins(known[name], layer):
-            layer.set_weights(untie(known[name], layer))
-            others = [one for one in COMPUTED_BY if getattr(known[name], one) != getattr(layer, one)]
-            told[name] = COPIED[1] + (f", of another {' and '.join(others)}" if others else "")
-        elif isinstance(known[name], BaseLocallyConnected) != isinstance(layer, BaseLocallyConnected):
-            kinds = [type(one).__name__ for one in (layer, known[name])]
-            others = [tuple(one.shape) for one in known[name].weights]
-            told[name] = f"drawn: it is a {kinds[0]} with the shapes {shapes}, there a {kinds[1]} with {others}"
-        elif (others := [tuple(one.shape) for one in known[name].weights]) != shapes:
-            told[name] = f"drawn: its weights have the shapes {shapes}, there {others}"
-        else:
-            layer.set_weights(known[name].get_weights())
-            told[name] = COPIED[0]
+        told[name] = _copy(known[name], layer) if name in known else "drawn: there is no layer of this name"
     if not any(why.startswith(COPIED[0]) for why in told.values()):
         listed = "; ".join(f"`{name}` {why.removeprefix('drawn: ')}" for name, why in told.items())
         raise UserError(f"`init_from` must hold a layer with the name and shapes of one of the model; {listed}.")
     return told
+
+
+def _copy(source: keras.layers.Layer, target: keras.layers.Layer) -> str:
+    """Gives one layer the weights of another where that is possible; returns what became of it."""
+    if are_twins(source, target):
+        target.set_weights(untie(source, target))
+        others = [one for one in COMPUTED_BY if getattr(source, one) != getattr(target, one)]
+        return COPIED[1] + (f", of another {' and '.join(others)}" if others else "")
+    shapes, there = ([tuple(one.shape) for one in layer.weights] for layer in (target, source))
+    if isinstance(source, BaseLocallyConnected) != isinstance(target, BaseLocallyConnected):
+        kinds = [type(one).__name__ for one in (target, source)]
+        return f"drawn: it is a {kinds[0]} with the shapes {shapes}, there a {kinds[1]} with {there}"
+    if there != shapes:
+        return f"drawn: its weights have the shapes {shapes}, there {there}"
+    target.set_weights(source.get_weights())
+    return COPIED[0]
 
 
 def _layers(model: keras.Model) -> Iterator[tuple[str, keras.layers.Layer]]:
