@@ -29,6 +29,7 @@ def spec(kind, **arguments):
 
 
 DENSE, LOCAL = spec("Dense", units=4), spec("LocallyConnected2D", filters=4, kernel_size=3, implementation=1)
+FIRST = {"data_format": "channels_first"}
 GRU, LSTM_SEQUENCE = spec("GRU", units=4), spec("LSTM", units=4, return_sequences=True)
 CELLS = [spec("GRUCell", units=4), spec("LSTMCell", units=3)]
 SAMPLES = {
@@ -79,8 +80,16 @@ SAMPLES = {
         (SEQUENCE, {"layer": LSTM_SEQUENCE}),
         (SEQUENCE, {"layer": GRU, "merge_mode": "sum"}),
         (SEQUENCE, {"layer": GRU, "backward_layer": spec("GRU", units=4, go_backwards=True, use_bias=False)}),
+        *(
+            (FRAMES, {"layer": spec("ConvLSTM2D", filters=4, kernel_size=[2, 3], **more), "merge_mode": mode})
+            for more in ({}, FIRST, {**FIRST, "return_sequences": True})
+            for mode in ("concat", "sum")
+        ),
     ],
     "TimeDistributed": [
+        (FRAMES, {"layer": spec("Conv2D", filters=4, kernel_size=[2, 3], **FIRST)}),
+        (FRAMES, {"layer": {**LOCAL, **FIRST}}),
+        (FRAMES, {"layer": spec("SeparableConv2D", filters=4, kernel_size=[2, 3], **FIRST)}),
         (SEQUENCE, {"layer": DENSE}),
         (FRAMES, {"layer": LOCAL}),
         (FRAMES, {"layer": spec("TimeDistributed", layer=DENSE)}),

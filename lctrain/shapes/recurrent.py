@@ -7,7 +7,6 @@ from lctrain.shapes.facts import (
     Arguments,
     LayerFacts,
     Shape,
-    is_channels_first,
     join_channels,
     only_input,
     split_channels,
@@ -71,11 +70,9 @@ def convolutional_lstm(rank: int, arguments: Arguments, shapes: Sequence[Shape])
 def bidirectional(infer: Infer, arguments: Arguments, shapes: Sequence[Shape]) -> LayerFacts:
     forward = _inner(infer, arguments["layer"], shapes)
     backward = forward if arguments["backward_layer"] is None else _inner(infer, arguments["backward_layer"], shapes)
-    shape, axis = forward.output_shape, -1
-    if is_channels_first(arguments["layer"]):
-        axis = len(shape) - len(split_channels(shape, arguments["layer"])[0])
-    if arguments["merge_mode"] == "concat":
-        shape = (*shape[:axis], shape[axis] + backward.output_shape[axis])
+    shape = forward.output_shape
+    if arguments["merge_mode"] == "concat":  # along the last axis, whatever the data_format: columns under channels_first
+        shape = (*shape[:-1], shape[-1] + backward.output_shape[-1])
     products = forward.multiplications + backward.multiplications
     return replace(
         forward, output_shape=shape, parameters=forward.parameters + backward.parameters, multiplications=products
