@@ -1137,22 +1137,6 @@ def test_inspect_tells_versions_layers_and_shapes(imported):
     assert "2, 5, 7" in str(seen.input_shapes)
 
 
-def test_a_file_of_theano_needs_its_backend_told(imported):
-    _, path, *_ = imported
-    with pytest.raises(UserError, match="backend"):
-        legacy.load_model(path)
-
-
-def test_tensorflow_is_assumed_where_channels_come_last(tmp_path):
-    author = Author("1.1.2", backend="")
-    layer = conv_1(author, (3, 2), batch_input_shape=[None, *IMAGE], input_dtype="float32")
-    path = write_sequential(tmp_path / "old.h5", author, [layer])
-    result = legacy.import_model(path, tmp_path / "new")
-    x = draw_inputs(*IMAGE)
-    assert compare(result.model(x).numpy(), chain([layer], x)) is None
-    assert any("tensorflow" in f"{line.field} {line.value} {line.note}".lower() for line in result.report.lines)
-
-
 def masked(layer, mask_of):
     """A recurrent layer that sees a mask."""
     layer.forward = partial(layer.forward, mask=mask_of)

@@ -44,11 +44,13 @@ class Part:
         spec: its `type` and arguments; None where it can't be made.
         original: the class and configuration, in the words of Keras 2, that its weights were stored by.
         expected_output: the shape that the old layer said it gives, without the batch; None where it said nothing.
+        suffix: of its name, where it only helps the layer that has the name.
     """
 
     spec: Arguments | None
     original: tuple[str, Mapping[str, Any]]
     expected_output: tuple[Any, ...] | None = None
+    suffix: str | None = None
 
 
 def translate_layer(class_name: Any, config: Any, source: Source, teller: Teller) -> list[Part]:

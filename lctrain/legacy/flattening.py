@@ -19,6 +19,7 @@ from lctrain.legacy.masks import UNSURE, hand_on, reads_mask
 from lctrain.legacy.report import Report
 from lctrain.legacy.source import Source
 from lctrain.legacy.telling import Teller
+from lctrain.legacy.theano_padding import is_never_negative, write_padding
 from lctrain.legacy.wiring import MAX_LAYERS, check_arguments, read_graph, sort_calls
 from lctrain.shapes import LayerFacts, Shape, infer_layer
 
@@ -259,10 +260,20 @@ class _Writer:
         parts = translate_layer(kind, config, self.source, self.teller(path))
         self.made[place] = leaves = []
         for part in parts:
-            for piece in self._work_around(part, path, arrays):
-                leaves.append(self._add(piece, path, place, arrays, kind))
-                arrays = [leaves[-1].name]
+            for padded in self._pad(part, path, arrays):
+                for piece in self._work_around(padded, path, arrays):
+                    leaves.append(self._add(piece, path, place, arrays, kind))
+                    arrays = [leaves[-1].name]
         return arrays
+
+    def _pad(self, part: Part, path, arrays: list[str]) -> list[Part]:
+        """The part, or several where Theano padded otherwise than today's Keras."""
+        is_weightless = self.source.arrays is None and self.source.backend.name is None
+        if is_weightless or part.spec is None or check_spec(part.spec, "layer", "layers"):
+            return [part]  # of the last the user is told when it is added
+        above = self.flat.layers.get(arrays[0], {})
+        is_positive = is_never_negative(self.flat.layers.get(above.get("shares"), above))
+        return write_padding(part, self._shapes_of(arrays), is_positive, self.source, self.teller(path))
 
     def _work_around(self, part: Part, path, arrays: list[str]) -> list[Part]:
         """The part, or several where today's Keras would compute it otherwise."""
@@ -297,7 +308,7 @@ class _Writer:
     def _add(self, part: Part, path, place, arrays: list[str], original_type: str) -> Leaf:
         teller = self.teller(path)
         shapes = self._shapes_of(arrays)
-        name = self._take_name(path)
+        name = self._take_name(path, suffix=part.suffix)
         if len(arrays) > 1 and part.spec is not None and part.spec["type"] not in MERGES:
             told = f"must read one array; states can't be wired into {part.spec['type']}"
             teller.unsupported("inbound_nodes", len(arrays), told)
@@ -349,10 +360,12 @@ class _Writer:
         shapes = [self.flat.shapes[array] for array in arrays]
         return None if None in shapes else shapes
 
-    def _take_name(self, path: Sequence[str], is_further_use: bool = False) -> str:
+    def _take_name(self, path: Sequence[str], is_further_use: bool = False, suffix: str | None = None) -> str:
         taken = {*self.flat.layers, *self.flat.inputs}
         if len(taken) > MAX_LAYERS:
             raise LegacyFileError(f"the model must have at most {MAX_LAYERS:,} layers, each use counted.")
+        if suffix is not None:
+            return _make_name(f"{path[-1]}_{suffix}", taken)
         name = _make_name(path[-1], taken)
         if name != path[-1] and len(path) > 1:
             name = _make_name("_".join(path), taken)

@@ -99,6 +99,8 @@ def upgrade(
             made[field] = value
     if new_class == "GRU":
         made["reset_after"] = False
+    if new_class == "ConvLSTM2D" and "strides" not in made:
+        teller.approximated("subsample", None, "1, as Keras 1 read it: it wrote no other, whatever the layer had")
     if class_name in WITHOUT_ORDERING and "dim_ordering" not in config:
         made |= _find_ordering(orderings, teller)
     return new_class, made

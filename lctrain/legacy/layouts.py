@@ -9,19 +9,15 @@ from typing import Any
 import numpy as np
 
 from lctrain.legacy import keras1
-from lctrain.legacy.expected import Weight, expected_weights, sizes_of
+from lctrain.legacy.expected import Weight
 from lctrain.legacy.keras1_layouts import find_keras1_layout
 from lctrain.legacy.layout import Arrays, Layout
 from lctrain.legacy.local_kernels import find_local_layout
 from lctrain.legacy.report import Report
 from lctrain.legacy.source import Source
 from lctrain.legacy.telling import Teller
-from lctrain.shapes.facts import Shape, is_channels_first
-
-TURNED_BY_THEANO = ("Conv1D", "Conv2D", "Conv3D", "Conv2DTranspose", "ConvLSTM2D")
-NOT_IN_THEANO = ("SeparableConv1D", "SeparableConv2D", "DepthwiseConv2D", "Conv3DTranspose")
-POOLS = tuple(f"{kind}Pooling{rank}D" for kind in ("Max", "Average") for rank in (1, 2, 3))
-CORRELATES = ("tensorflow", "cntk", "jax", "torch")
+from lctrain.legacy.theano import RECURRENT, TURNED, is_turned, stored_weights, turn, widen
+from lctrain.shapes.facts import Shape
 
 
 def find_layout(
@@ -41,8 +37,7 @@ def find_layout(
         teller: hears what can't be known of it.
     """
     kind = spec["type"]
-    weights = expected_weights(kind, spec, shapes)
-    _check_theano(kind, spec, source, teller)
+    weights = stored_weights(kind, spec, original[1], shapes)
     if kind == "Bidirectional":
         return _in_both_directions(spec, shapes, original, source, teller)
     if kind == "TimeDistributed":
@@ -58,12 +53,13 @@ def find_layout(
         inner = find_layout(spec["layer"], shapes, _inner(original, source), source, teller)
         vector = Weight("vector_u", (1, inner.stored[0].shape[-1]), False)
         return Layout([*inner.stored, vector], lambda arrays: [arrays[-1], *inner.convert(arrays[:-1])], inner.others)
-    turn = kind in TURNED_BY_THEANO and _is_turned(original[1], weights, source, teller)
     layout = None
     if source.keras_major == 1:
         layout = find_keras1_layout(kind, original[1], weights, source, teller)
     layout = layout or Layout(weights, lambda arrays: arrays, {})
-    return _turned(kind, layout) if turn else layout
+    if kind in TURNED and is_turned(weights, source.backend, teller):
+        layout = turn(kind, layout)
+    return widen(layout, spec["kernel_size"]) if kind == RECURRENT else layout
 
 
 def _inner(original: tuple[str, Mapping[str, Any]], source: Source) -> tuple[str, Mapping[str, Any]]:
@@ -116,53 +112,3 @@ def _discretization(spec: Mapping[str, Any]) -> Layout:
         return {"bin_boundaries": np.float32(values)[:-1].astype(float).tolist(), "num_bins": None}
 
     return Layout([Weight("summary", (2, None), False)], lambda _: [], {}, arguments)
-
-
-def _check_theano(kind: str, spec: Mapping[str, Any], source: Source, teller: Teller) -> None:
-    """Theano padded "same" otherwise than TensorFlow where the window is even or makes steps, and pools too."""
-    if source.backend != "theano":
-        return
-    if kind in NOT_IN_THEANO:
-        teller.unsupported("backend", "theano", f"must be tensorflow for {kind}")
-    window = spec.get("kernel_size", spec.get("pool_size"))
-    if spec.get("padding") != "same" or window is None:
-        return
-    rank = int(next(letter for letter in kind if letter.isdecimal()))
-    strides = spec.get("strides") or window
-    is_plain = all(size % 2 == 1 for size in sizes_of(window, rank)) and set(sizes_of(strides, rank)) == {1}
-    if kind in POOLS or not is_plain:
-        told = "must be valid under Theano, whose same pads otherwise for even windows, strides and pooling"
-        teller.unsupported("padding", "same", told)
-
-
-def _is_turned(config: Mapping[str, Any], weights: Sequence[Weight], source: Source, teller: Teller) -> bool:
-    """Whether the kernel was written to be turned by 180 degrees, as Theano's convolution does."""
-    spatial = weights[0].shape[:-2]
-    if all(size == 1 for size in spatial) or source.backend in CORRELATES:
-        return False
-    if source.backend == "theano":
-        return True
-    if source.backend is not None:
-        teller.unsupported("backend", source.backend, f"must be one of theano, {', '.join(CORRELATES)}")
-    elif is_channels_first(config):
-        told = (
-            "must be told, as Theano turns kernels of channels_first (th) models by 180 degrees and TensorFlow does not"
-        )
-        teller.unsupported(
-            "backend", None, f"{told}: --backend theano or --backend tensorflow, load_model(backend=...)"
-        )
-    else:
-        note = "tensorflow is taken; under Theano kernels were turned: --backend theano"
-        teller.approximated("backend", None, note)
-    return False
-
-
-def _turned(kind: str, layout: Layout) -> Layout:
-    kernels = 2 if kind.startswith("ConvLSTM") else 1
-
-    def convert(arrays: Arrays) -> Arrays:
-        made = layout.convert(arrays)
-        turned = [np.flip(kernel, tuple(range(kernel.ndim - 2))) for kernel in made[:kernels]]
-        return [*turned, *made[kernels:]]
-
-    return Layout(layout.stored, convert, layout.others)

@@ -109,7 +109,8 @@ def _introduce(request: Request, source: Source) -> dict[str, Any]:
         "weights": request.weights or (None if source.arrays is None else request.path),
         "written by": f"{who} {source.keras_version or source.keras_major}",
         "keras_version": source.keras_version,
-        "backend": source.backend,
+        "backend": source.backend.name,
+        "backend known from": source.backend.evidence,
     }
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from lctrain.errors import UserError
+from lctrain.legacy.backend import Backend, find_backend
 from lctrain.legacy.documents import MAX_TEXT, read_json, read_yaml
 from lctrain.legacy.errors import LegacyFileError, UnsafeFileError, describe
 from lctrain.legacy.hdf5 import StoredArray, StoredFile
@@ -23,7 +24,6 @@ ATTRIBUTES = re.compile(r"model_config|training_config|keras_version|backend|(la
 VERSION = re.compile(r"[12]\.|[12]$|[03-9]")  # others than 1 and 2 are told of later
 KEYS = {"class_name", "config", "keras_version", "backend", "module", "registered_name", "build_config", "loss"}
 KEYS |= {"optimizer", "metrics", "sample_weight_mode", "loss_weights"}  # which Keras 1.0 added where it was compiled
-BACKENDS = ("tensorflow", "theano")
 KERAS_1_FIELDS = {"nb_filter", "border_mode", "inner_init", "W_regularizer", "init", "p", "output_dim", "dim_ordering"}
 KERAS_2_FIELDS = {"kernel_initializer", "filters", "units", "rate", "padding", "data_format", "dtype"}
 
@@ -36,7 +36,7 @@ class Source:
         architecture: `class_name` and `config`.
         keras_version: as written; None before Keras 1.0.8 or so.
         keras_major: 1 or 2; tf.keras is 2.
-        backend: as written or told; None where nobody says so.
+        backend: under which its weights were made, and how that is known.
         arrays: by the name of the layer that they stand under, in the order in which that was saved, with the names
             that the layer gave them; None without weights.
         extras: what else the file holds, by name: the optimizer's arrays and the training's settings.
@@ -47,7 +47,7 @@ class Source:
     architecture: Mapping[str, Any]
     keras_version: str | None
     keras_major: int
-    backend: str | None
+    backend: Backend
     arrays: dict[str, list[tuple[str, StoredArray]]] | None
     extras: dict[str, Any] = field(default_factory=dict)
     dim_orderings: frozenset[str] = frozenset()
@@ -73,15 +73,13 @@ def read_source(
     Args:
         path: a whole-model HDF5 file, or an architecture as JSON or YAML.
         weights: an HDF5 file of weights; None where `path` has them.
-        backend: under which the model was trained, where the file does not say so: tensorflow or theano.
+        backend: under which the model was trained, where nothing in the files tells it.
         keras_version: of the Keras that wrote it, where the file does not say so.
 
     Raises:
         UserError: files that are not there, or not such files.
         UnsafeFileError, LegacyFileError: as `StoredFile`.
     """
-    if backend is not None and backend not in BACKENDS:
-        raise UserError(f"`backend` must be one of {', '.join(BACKENDS)}; got {backend!r}.")
     kind = _find_kind(path)
     if kind == "HDF5":
         file = StoredFile(path)
@@ -131,11 +129,12 @@ def _collect(
     if version is not None and not VERSION.match(version):
         raise LegacyFileError(f"`keras_version` must be such as 2.3.1; got {describe(version)}.")
     major = _find_major(version, architecture)
-    backend = _agree("backend", backend, written)
     arrays = None if holder is None else _list_arrays(holder, group)
+    names = [name for named in (arrays or {}).values() for name, _ in named]
+    found = find_backend(backend, None if written is None else str(written)[:50], names)
     orderings = frozenset(_values(architecture, "dim_ordering")) & {"tf", "th"}
     paths = frozenset() if holder is None else frozenset(holder.arrays)
-    return Source(architecture, version, major, backend, arrays, extras, orderings, paths)
+    return Source(architecture, version, major, found, arrays, extras, orderings, paths)
 
 
 def _agree(name: str, told: str | None, written: Any) -> str | None:

@@ -71,7 +71,9 @@ def bidirectional(infer: Infer, arguments: Arguments, shapes: Sequence[Shape]) -
     forward = _inner(infer, arguments["layer"], shapes)
     backward = forward if arguments["backward_layer"] is None else _inner(infer, arguments["backward_layer"], shapes)
     shape = forward.output_shape
-    if arguments["merge_mode"] == "concat":  # along the last axis, whatever the data_format: columns under channels_first
+    if (
+        arguments["merge_mode"] == "concat"
+    ):  # along the last axis, whatever the data_format: columns under channels_first
         shape = (*shape[:-1], shape[-1] + backward.output_shape[-1])
     products = forward.multiplications + backward.multiplications
     return replace(
