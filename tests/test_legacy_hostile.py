@@ -516,19 +516,6 @@ OFF_THE_LIST = {
         sequential(layer("InputLayer", name="more", batch_input_shape=[None, 5], evil_argument=1), DENSE),
         ["more", "evil_argument"],
     ),
-    "initializer_argument": (
-        dense_with(kernel_initializer={"class_name": "GlorotUniform", "config": {"evil_argument": 1}}),
-        ["dense", "kernel_initializer", "evil_argument"],
-    ),
-    "initializer": (
-        dense_with(kernel_initializer={"class_name": "Evil", "config": {}}),
-        ["dense", "kernel_initializer", "Evil"],
-    ),
-    "regularizer": (dense_with(bias_regularizer="os.system"), ["dense", "bias_regularizer", "os.system"]),
-    "constraint_argument": (
-        dense_with(kernel_constraint={"class_name": "MaxNorm", "config": {"evil_argument": 1}}),
-        ["dense", "kernel_constraint", "evil_argument"],
-    ),
     "activation": (dense_with(activation="evil"), ["dense", "activation", "evil"]),
     "activation_that_is_code": (
         dense_with(activation={"class_name": "function", "config": "system", "module": "os"}),
@@ -542,6 +529,27 @@ def test_what_is_off_the_list_is_refused_by_name(tmp_path, case):
     model, words = OFF_THE_LIST[case]
     path = write_model(tmp_path, model, DENSE_WEIGHTS)
     check_refused(tmp_path, path, legacy.UnsupportedKerasConfigurationError, words)
+
+
+OF_TRAINING = {
+    "initializer_argument": ("kernel_initializer", {"class_name": "GlorotUniform", "config": {"evil_argument": 1}}),
+    "initializer": ("kernel_initializer", {"class_name": "Evil", "config": {}}),
+    "regularizer": ("bias_regularizer", "os.system"),
+    "constraint_argument": ("kernel_constraint", {"class_name": "MaxNorm", "config": {"evil_argument": 1}}),
+}
+
+
+@pytest.mark.parametrize("case", OF_TRAINING)
+def test_what_is_off_the_list_and_changes_no_prediction_is_dropped_by_name(tmp_path, case):
+    field, value = OF_TRAINING[case]
+    path = write_model(tmp_path, dense_with(**{field: value}), DENSE_WEIGHTS)
+    imported = legacy.import_model(path, tmp_path / "new")
+    (line,) = [line for line in imported.report.lines if line.kind == "dropped" and line.layer == "dense"]
+    assert (line.field, line.value) == (field, value)
+    assert "Evil" not in (tmp_path / "new" / "model.yaml").read_text()
+    assert "os.system" not in (tmp_path / "new" / "model.yaml").read_text()
+    with pytest.raises(legacy.UnsupportedKerasConfigurationError, match=rf"dense.*{field}.*--strict"):
+        legacy.load_model(path, strict=True)
 
 
 @pytest.mark.parametrize("field", ["output_mask", "output_shape", "arguments"])

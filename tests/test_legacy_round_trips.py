@@ -458,15 +458,20 @@ def test_the_written_report_names_what_was_dropped_and_changed(compiled):
         assert "e.f-g" in text
         assert "implementation" in text
     kinds = {line.kind for line in imported.report.lines}
-    assert kinds <= {"translated", "approximated", "dropped"}
+    assert kinds <= {"assumed", "translated", "approximated", "dropped"}
     assert any("optimizer" in f"{line.field} {line.value} {line.note}" for line in imported.report.lines)
     local = {line.field: line.value for line in imported.report.lines if line.layer == "local"}
     assert (local["implementation"], local["padding"]) == (3, "same")
 
 
 def test_strict_makes_a_line_of_the_report_an_error(compiled):
-    with pytest.raises(lctrain.errors.UserError, match="optimizer"):
+    with pytest.raises(lctrain.errors.UserError, match=r"kernel_initializer.*got 'GlorotUniform'"):
         legacy.load_model(compiled[1], strict=True)
+    assert all("optimizer" not in line and "training_config" not in line for line in inspect_strictly(compiled[1]))
+
+
+def inspect_strictly(path):
+    return legacy.inspect(path, strict=True).problems
 
 
 def test_inspection_tells_layers_without_building(compiled, tmp_path):
@@ -518,7 +523,7 @@ def check_user_error(finished, *words):
     [
         (("missing.h5", "--out", "new"), ("missing.h5",)),
         (("{path}",), ("--out",)),
-        (("{path}", "--out", "new", "--strict"), ("optimizer",)),
+        (("{path}", "--out", "new", "--strict"), ("--strict", "kernel_initializer")),
         (("{path}", "--out", "new", "--backend", "torch"), ("backend", "torch")),
         (("{path}", "--out", "new", "--input-shape", "5,many"), ("input-shape", "many")),
     ],

@@ -27,9 +27,13 @@ def run_import(arguments: Sequence[str], tell: Callable[[Exception, str], None])
     parser.add_argument("--out", type=Path, required=True, help="a new or empty folder for the model and the report")
     parser.add_argument("--weights", type=Path, help="an HDF5 file of weights, where FILE has none")
     parser.add_argument("--input-shape", help="of one example, where the file leaves it open: 28,28,1")
-    parser.add_argument("--backend", help="tensorflow or theano, where the file does not say it")
+    parser.add_argument("--backend", help="tensorflow, theano or cntk, where nothing in the files tells it")
     parser.add_argument("--keras-version", help="such as 1.0.4, where the file does not say it")
-    parser.add_argument("--strict", action="store_true", help="let what is approximated or dropped be an error")
+    parser.add_argument(
+        "--strict",
+        action="store_true",
+        help="let all that is assumed, approximated or dropped be an error, but for the optimizer's state",
+    )
     options = parser.parse_args(list(arguments))
     imported = legacy.import_model(
         options.file,
@@ -40,10 +44,12 @@ def run_import(arguments: Sequence[str], tell: Callable[[Exception, str], None])
         keras_version=options.keras_version,
         strict=options.strict,
     )
-    told = imported.report.as_text().splitlines()
-    print("\n".join(told[:LINES_SHOWN]))
-    if len(told) > LINES_SHOWN:
-        print(f"... {len(told) - LINES_SHOWN} more lines are in {options.out / 'report.txt'}")
+    lines = imported.report.as_text().splitlines()
+    assumed = [i for i, line in enumerate(lines, start=1) if line.startswith("assumed ")]  # all of which are shown
+    num_shown = max(LINES_SHOWN, *assumed, 0)
+    print("\n".join(lines[:num_shown]))
+    if len(lines) > num_shown:
+        print(f"... {len(lines) - num_shown} more lines are in {options.out / 'report.txt'}")
     parameters = imported.model.count_params()
     print(f"{options.out} holds model.keras ({parameters:,} parameters), model.yaml, report.txt and report.json")
     return EXIT_DONE

@@ -118,6 +118,10 @@ CHECKS: dict[str, Check] = {
 }
 CHECKS_OF_GROUPS: dict[tuple[str, str], Check] = {
     ("initializers", "scale"): checks.positive,
+    ("initializers", "seed"): checks.seed_of_initializer,
+    ("initializers", "value"): checks.numbers_of_any_depth,
+    **dict.fromkeys([("regularizers", name) for name in ("l1", "l2")], checks.or_null(checks.non_negative)),
+    ("constraints", "axis"): checks.or_null(checks.axes),
     ("metrics", "threshold"): checks.between(0, 1),
     **dict.fromkeys([("losses", "dtype"), ("metrics", "dtype")], checks.one_of("float32", "float64")),
 }

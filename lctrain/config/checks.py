@@ -70,6 +70,20 @@ def positive(value: Any) -> str | None:
     return None if is_number(value) and value > 0 else "a positive number"
 
 
+def or_null(check: Check) -> Check:
+    """A check that takes null besides, as Keras does."""
+
+    def check_or_null(value: Any) -> str | None:
+        expected = None if value is None else check(value)
+        return None if expected is None else f"{expected}, or null"
+
+    return check_or_null
+
+
+def seed_of_initializer(value: Any) -> str | None:
+    return None if is_integer(value, least=-(2**31)) and value < 2**32 else "an integer from -2**31 up to 2**32 - 1"
+
+
 def fraction(value: Any) -> str | None:
     return None if is_number(value) and 0 <= value < 1 else "a number from 0 up to, not including, 1"
 

@@ -5,6 +5,7 @@ from typing import Any
 from lctrain.config.allowlist import LIST_ARGUMENTS, ClassEntry, activations, classes, nested_group, spellings
 from lctrain.config.arguments import find_check
 from lctrain.config.schema import Config
+from lctrain.config.specs import may_be_null
 from lctrain.config.spelling import first_argument
 from lctrain.config.values import describe_values
 
@@ -213,7 +214,7 @@ def _argument_schema(entry: ClassEntry, group: str, name: str) -> Schema:
     options = [*schema["anyOf"], _reference("reference")]
     if name in entry.optional:
         schema["default"] = entry.optional[name]
-        options += [{"type": "null"}] if entry.optional[name] is None else []
+        options += [{"type": "null"}] if may_be_null(entry, name) else []
     return {**schema, "anyOf": options}
 
 

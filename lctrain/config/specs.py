@@ -56,10 +56,15 @@ def check_spec(spec: Any, path: str, group: str, more_keys: Iterable[str] = ()) 
     return problems
 
 
+def may_be_null(entry: ClassEntry, name: str) -> bool:
+    """Whether null is what an argument is where nothing is said, or Keras then draws as where nothing is said."""
+    return name in entry.optional and (entry.optional[name] is None or nested_group(name) == "initializers")
+
+
 def _check_argument(entry: ClassEntry, group: str, name: str, value: Any, path: str) -> list[Problem]:
-    if name in entry.optional and value is None and entry.optional[name] is None:
-        return []
     kind = nested_group(name)
+    if value is None and may_be_null(entry, name):
+        return []
     if kind is not None and name in LIST_ARGUMENTS:
         if not isinstance(value, list) or not value:
             return [Problem(path, f"must be a list of specs; got {value!r}.")]

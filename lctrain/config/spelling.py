@@ -6,6 +6,7 @@
 | `kernel_regularizer: l2` | `kernel_regularizer: {type: L2}` |
 | `kernel_regularizer: {l2: 1e-4}` | `kernel_regularizer: {type: L2, l2: 1e-4}` |
 | `kernel_constraint: {min_max_norm: {rate: 0.5}}` | `kernel_constraint: {type: MinMaxNorm, rate: 0.5}` |
+| `bias_constraint: {class_name: MaxNorm, config: {max_value: 3}}` | `bias_constraint: {type: MaxNorm, max_value: 3}` |
 | `flatten: Flatten` | `flatten: {type: Flatten}` |
 | `inputs: lc1` | `inputs: [lc1]` |
 | `metrics: [accuracy, auc]` | `metrics: {accuracy: {type: Accuracy}, auc: {type: AUC}}` |
@@ -19,6 +20,9 @@ from typing import Any
 
 from lctrain.config.allowlist import LIST_ARGUMENTS, ClassEntry, find_class, nested_group
 from lctrain.errors import Problem
+
+SERIALIZED = ("initializers", "regularizers", "constraints")  # groups whose objects may stand as Keras writes them
+KEYS_OF_SERIALIZED = {"class_name", "config", "module", "registered_name"}
 
 
 @dataclass
@@ -96,8 +100,20 @@ def _normalize_object(spec: Any, path: str, group: str, spelling: Spelling) -> A
     if not isinstance(spec, Mapping):
         return spec
     if "type" not in spec:
-        spec = _expand_short_form(spec, path, group, spelling)
+        expand = _expand_serialized if group in SERIALIZED and "class_name" in spec else _expand_short_form
+        spec = expand(spec, path, group, spelling)
     return _normalize_arguments(spec, path, group, spelling)
+
+
+def _expand_serialized(spec: Mapping[str, Any], path: str, group: str, spelling: Spelling) -> Mapping[str, Any]:
+    """What Keras writes of its own objects: `{class_name: L2, config: {l2: 0.01}}`."""
+    arguments = {} if spec.get("config") is None else spec["config"]
+    module = spec.get("module")
+    is_own = (module is None or str(module).partition(".")[0] == "keras") and spec.get("registered_name") is None
+    if not isinstance(arguments, Mapping) or set(spec) - KEYS_OF_SERIALIZED or not is_own or "type" in arguments:
+        return spec
+    spelling.written |= {f"{path}.type": f"{path}.class_name", path: f"{path}.config"}
+    return {"type": spec["class_name"], **arguments}
 
 
 def _expand_short_form(spec: Mapping[str, Any], path: str, group: str, spelling: Spelling) -> Mapping[str, Any]:

@@ -100,10 +100,10 @@ def load_model(
         path: a whole model as HDF5 (.h5), or an architecture as JSON or YAML, of Keras 1.0 to 2.3 or tf.keras.
         weights: an HDF5 file of weights, where `path` has none.
         input_shape: of one example, without the batch, where the file leaves sizes open.
-        backend: "tensorflow" or "theano", where the file does not say under which it was trained: Theano's convolutions
-            turn their kernels. Locally connected layers never did.
+        backend: "tensorflow", "theano" or "cntk", where nothing in the files tells under which it was trained: Theano's
+            convolutions turn their kernels. Locally connected layers never did.
         keras_version: of the Keras that wrote it, such as "1.0.4", where the file does not say it, as before 1.0.8.
-        strict: whether everything that is approximated or dropped is an error, though predictions are the same.
+        strict: whether all that is assumed, approximated or dropped is an error, but for the optimizer's state.
 
     Raises:
         UnsupportedKerasConfigurationError: what would change predictions; names layer, field and value.

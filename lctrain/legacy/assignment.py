@@ -87,7 +87,7 @@ def _by_order(wanted: Mapping[str, Any], stored: Mapping[str, list[NamedArray]],
         raise LegacyFileError(f"the weights must be those of the model's {len(wanted)} layers that have some; {told}.")
     for name, other in zip(wanted, stored, strict=True):
         if name != other:
-            tell((MODEL,)).approximated("layer_names", other, f"taken for layer {name}, by its place in the file")
+            tell((MODEL,)).assumed("layer_names", other, f"taken for layer {name}, by its place in the file")
     return dict(zip(wanted, stored.values(), strict=True))
 
 

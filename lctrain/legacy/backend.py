@@ -23,11 +23,13 @@ class Backend:
         name: as the file or the user says it, or as the arrays' names tell it; None where nothing tells.
         evidence: what tells it.
         is_contradicted: whether the arrays' names tell of another.
+        is_likely: whether the arrays' names leave another possible.
     """
 
     name: str | None = None
     evidence: str = "nothing tells it"
     is_contradicted: bool = False
+    is_likely: bool = False
 
 
 def find_backend(given: str | None, written: str | None, array_names: Iterable[str]) -> Backend:
@@ -56,7 +58,8 @@ def find_backend(given: str | None, written: str | None, array_names: Iterable[s
         return Backend(given, "given")
     if fitting == BACKENDS:
         return Backend()
-    return Backend(fitting[0], f"its arrays' names {'end' if fitting == ('tensorflow',) else 'do not end'} in `:0`")
+    ending = "end" if len(fitting) == 1 else "do not end"
+    return Backend(fitting[0], f"its arrays' names {ending} in `:0`", is_likely=len(fitting) > 1)
 
 
 def _read_names(array_names: Iterable[str]) -> tuple[str, ...]:

@@ -153,7 +153,7 @@ def _reset_after(reading: Reading) -> None:
 
 
 def _theta(reading: Reading, name: str, value: Any) -> Arguments:
-    reading.teller.approximated(name, value, "threshold; an input that equals it is kept, where it was set to 0")
+    reading.teller.assumed(name, value, "threshold; no input equals it, which is kept now, and was set to 0")
     return {"threshold": value}
 
 

@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from math import prod
 from typing import Any
 
@@ -20,6 +20,7 @@ from lctrain.legacy.report import Report
 from lctrain.legacy.source import Source
 from lctrain.legacy.telling import Teller
 from lctrain.legacy.theano_padding import is_never_negative, write_padding
+from lctrain.legacy.training_arguments import drop_for_training
 from lctrain.legacy.wiring import MAX_LAYERS, check_arguments, read_graph, sort_calls
 from lctrain.shapes import LayerFacts, Shape, infer_layer
 
@@ -257,7 +258,7 @@ class _Writer:
             return self.write_model(kind, config, path, place, arrays)
         if place in self.made:
             return self._use_again(self.made[place], path, arrays)
-        parts = translate_layer(kind, config, self.source, self.teller(path))
+        parts = self._translate(kind, config, path)
         self.made[place] = leaves = []
         for part in parts:
             for padded in self._pad(part, path, arrays):
@@ -265,6 +266,16 @@ class _Writer:
                     leaves.append(self._add(piece, path, place, arrays, kind))
                     arrays = [leaves[-1].name]
         return arrays
+
+    def _translate(self, kind: str, config: Any, path) -> list[Part]:
+        """Today's layers for one of the old, without what today's Keras takes no more and training alone needs."""
+        teller, parts = self.teller(path), []
+        for part in translate_layer(kind, config, self.source, teller):
+            if part.spec is not None:
+                problems = check_spec(part.spec, "layer", "layers")
+                part = replace(part, spec=drop_for_training(part.spec, problems, teller)[0])
+            parts.append(part)
+        return parts
 
     def _pad(self, part: Part, path, arrays: list[str]) -> list[Part]:
         """The part, or several where Theano padded otherwise than today's Keras."""

@@ -83,7 +83,7 @@ def _check_dtype(known: Mapping[str, Any], teller: Teller) -> None:
     if isinstance(dtype, Mapping) or dtype in (None, "float32"):
         return
     if dtype in INTEGERS:
-        teller.approximated("dtype", dtype, "float32, in which whole numbers are exact up to 16,777,216")
+        teller.assumed("dtype", dtype, "float32; no number is above 16,777,216, up to which these are exact")
     elif dtype in FLOATS:
         teller.approximated("dtype", dtype, "float32; the layers compute in dtypes of their own")
     else:

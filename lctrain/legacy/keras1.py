@@ -100,7 +100,7 @@ def upgrade(
     if new_class == "GRU":
         made["reset_after"] = False
     if new_class == "ConvLSTM2D" and "strides" not in made:
-        teller.approximated("subsample", None, "1, as Keras 1 read it: it wrote no other, whatever the layer had")
+        teller.assumed("subsample", None, "1, as Keras 1 read it: it wrote none, whatever the layer had")
     if class_name in WITHOUT_ORDERING and "dim_ordering" not in config:
         made |= _find_ordering(orderings, teller)
     return new_class, made
@@ -113,7 +113,7 @@ def _find_ordering(orderings: frozenset[str], teller: Teller) -> dict[str, Any]:
         teller.unsupported("dim_ordering", None, told)
         return {}
     (value,) = orderings
-    teller.approximated("dim_ordering", None, f"data_format: {DATA_FORMATS[value]}, as the model's other layers say")
+    teller.assumed("dim_ordering", None, f"data_format: {DATA_FORMATS[value]}, as the model's other layers say")
     return {"data_format": DATA_FORMATS[value]}
 
 

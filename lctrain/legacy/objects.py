@@ -5,9 +5,15 @@ from typing import Any
 
 from lctrain.config.allowlist import activations, find_class
 from lctrain.config.arguments import PRECISIONS
+from lctrain.config.specs import check_spec
 from lctrain.legacy.telling import Teller
 
-OFF_THE_LIST = "must be of Keras' own classes, which configurations may name"
+OFF_THE_LIST = "it is none of Keras' own that configurations may name"
+LOST = {  # what dropping an object of a group means
+    "initializers": "the stored weights are taken; what is drawn anew is drawn by default",
+    "regularizers": "the penalty acts in training alone",
+    "constraints": "the constraint acts in training alone",
+}
 NAMES_OF_KERAS_1 = {  # what strings of Keras 1 stand for
     "initializers": {
         **{"uniform": "RandomUniform", "normal": "RandomNormal", "zero": "Zeros", "one": "Ones"},
@@ -42,29 +48,32 @@ def is_own(entry: Mapping[str, Any]) -> bool:
 
 
 def translate_object(group: str, field: str, value: Any, teller: Teller) -> Any:
-    """The spec of an initializer, regularizer or constraint; None where there is none."""
+    """The spec of an initializer, regularizer or constraint; None where there is none, or none that is known.
+
+    What draws weights, or acts in training alone, changes no prediction: what is not known is dropped.
+    """
     if value is None:
         return None
+    spec = _translate_known(group, value)
+    problems = [f"{OFF_THE_LIST}"] if spec is None else [str(one) for one in check_spec(spec, field, group)]
+    if problems:
+        teller.dropped(field, value, f"{LOST[group]}; {problems[0].rstrip('.')}")
+        return None
+    return _simplify(group, spec)
+
+
+def _translate_known(group: str, value: Any) -> dict[str, Any] | None:
+    """The spec of one of Keras' own; None for anything else."""
     name, config = _split(value)
     unknown = set(value) - KEYS if isinstance(value, Mapping) and "class_name" in value else ()
     if not isinstance(config, Mapping) or unknown:
-        teller.unsupported(field, value, "must be `class_name` and a mapping `config`")
         return None
-    if group == "regularizers" and name == "EigenvalueRegularizer":
-        teller.dropped(field, value, "Keras 3 has no such penalty; it acts in training alone")
-        return None
-    entry = find_class(group, NAMES_OF_KERAS_1.get(group, {}).get(name, name))
+    entry = find_class(group, NAMES_OF_KERAS_1.get(group, {}).get(name, name) if isinstance(name, str) else name)
     if entry is None or (isinstance(value, Mapping) and not is_own({**value, "class_name": name})):
-        teller.unsupported(field, value, OFF_THE_LIST)
         return None
-    spec = {"type": entry.name}
-    for key, part in config.items():
-        known = FIELDS_OF_KERAS_1.get(key, key)
-        if known in entry.arguments:
-            spec[known] = part
-        elif key not in OWN_FIELDS:
-            teller.unsupported(f"{field}.{key}", part, f"is not an argument of {entry.name}")
-    return _simplify(group, spec)
+    names = {key: FIELDS_OF_KERAS_1.get(key, key) for key in config}
+    kept = {new: config[key] for key, new in names.items() if new in entry.arguments or key not in OWN_FIELDS}
+    return {"type": entry.name, **kept}
 
 
 def _split(value: Any) -> tuple[Any, Any]:

@@ -63,6 +63,7 @@ def parse(request: Request, folder: Path) -> None:
     teller = Teller(MODEL, report, obstacles)
     for name, value in source.extras.items():
         teller.dropped(name, value, EXTRAS.get(name, NOT_READ))
+    _tell_what_is_assumed(source, teller)
     flat = flatten(source, report, obstacles, request.input_shape)
     if source.arrays is None and request.must_build:
         told = "holds an architecture without weights. Give them: --weights WEIGHTS.h5"
@@ -80,6 +81,7 @@ def parse(request: Request, folder: Path) -> None:
         obstacles += [
             Obstacle(line.layer, line.field, line.value, f"is lost under --strict ({line.kind}: {line.note})")
             for line in report.losses
+            if line.field not in EXTRAS or line.layer != MODEL
         ]
     if request.must_build and obstacles:
         raise UnsupportedKerasConfigurationError(obstacles)
@@ -100,6 +102,14 @@ def parse(request: Request, folder: Path) -> None:
         "input_shapes": flat.original_shapes,
     }
     (folder / RESULT).write_text(json.dumps(result), encoding="utf-8")
+
+
+def _tell_what_is_assumed(source: Source, teller: Teller) -> None:
+    """What nobody says of the file as a whole."""
+    if source.keras_version is None:
+        teller.assumed("keras_version", None, f"{source.keras_major}, as the arguments of its layers are called")
+    if source.keras_major == 2 and source.backend.is_likely:
+        teller.assumed("backend", None, "theano; cntk named arrays so too, and turned no kernel: --backend cntk")
 
 
 def _introduce(request: Request, source: Source) -> dict[str, Any]:

@@ -7,8 +7,9 @@ from typing import Any, Literal
 
 from lctrain.legacy.errors import describe, shorten
 
-Kind = Literal["translated", "approximated", "dropped"]
+Kind = Literal["assumed", "translated", "approximated", "dropped"]
 MEANINGS = {
+    "assumed": "not said by the file; predictions are the old ones where it is right",
     "translated": "said in today's words, exactly",
     "approximated": "said by what comes near; predictions stay the same",
     "dropped": "not carried over; predictions stay the same",
@@ -24,7 +25,7 @@ class Line:
         layer: the layer's name, with those of the models that hold it before it; `(model)` for the model's own.
         field: as the old file calls it.
         value: what stood there; as text where it is long.
-        kind: what was done: translated, approximated or dropped.
+        kind: what was done: assumed, translated, approximated or dropped.
         note: what it became, or why it is not needed.
     """
 
@@ -40,7 +41,7 @@ class Line:
 
 @dataclass
 class Report:
-    """All that was translated, approximated or dropped; what is not in it was taken as it stands.
+    """All that was assumed, translated, approximated or dropped; what is not in it was taken as it stands.
 
     Args:
         source: what the model was read from, and the version that wrote it.
@@ -55,7 +56,7 @@ class Report:
 
     @property
     def losses(self) -> list[Line]:
-        """The lines of which something is lost, though no prediction: all but the translated ones."""
+        """The lines of which something is lost or uncertain: all but the translated ones."""
         return [line for line in self.lines if line.kind != "translated"]
 
     def as_data(self) -> dict[str, Any]:
@@ -63,11 +64,12 @@ class Report:
         return {"source": self.source, "lines": [asdict(line) for line in self.lines]}
 
     def as_text(self) -> str:
-        """As people read it."""
+        """As people read it: what was assumed comes first."""
         counts = Counter(line.kind for line in self.lines)
         told = ", ".join(f"{counts[kind]} {kind} ({meaning})" for kind, meaning in MEANINGS.items())
         heading = [f"{name}: {value}" for name, value in self.source.items()]
-        text = "\n".join([*heading, f"fields: {told}", "", *map(str, self.lines)]) + "\n"
+        lines = sorted(self.lines, key=lambda line: line.kind != "assumed")
+        text = "\n".join([*heading, f"fields: {told}", "", *map(str, lines)]) + "\n"
         return text.encode(errors="backslashreplace").decode()  # names in files may hold what is no character
 
 

@@ -23,6 +23,9 @@ class Teller:
     obstacles: list[Obstacle]
     written: dict[str, str] = field(default_factory=dict)
 
+    def assumed(self, name: str, value: Any, note: str) -> None:
+        self.report.add(self.layer, self._as_written(name), value, "assumed", note)
+
     def translated(self, name: str, value: Any, note: str) -> None:
         self.report.add(self.layer, self._as_written(name), value, "translated", note)
 
