@@ -21,7 +21,7 @@ COMPOSED = ("defaults", "hydra")  # keys that only composing files gives a meani
 
 def build(
     config_or_path: Mapping[str, Any] | str | Path,
-    input_shape: Sequence[int] | None = None,
+    input_shape: Sequence[int] | Mapping[str, Sequence[int]] | None = None,
     num_classes: int | None = None,
     num_targets: int | None = None,
     **choices: Any,
@@ -31,8 +31,8 @@ def build(
     Args:
         config_or_path: a mapping, or the path of a YAML file, that holds a model (`layers`, and maybe a `name`), as the
             files of conf/model do, or a whole configuration (`model`, and what it is trained on), as a run logs it.
-        input_shape: sizes of one example, channels last, without the batch; None takes the configuration's own `inputs`
-            or `data`.
+        input_shape: sizes of one example, channels last, without the batch, or a mapping of them by the names of the
+            model's `inputs`; None takes the configuration's own `inputs` or `data`.
         num_classes: what `${data.num_classes}` stands for; None takes the configuration's own `data`.
         num_targets: what `${data.num_targets}` stands for; likewise.
         **choices: `implementation`, `data_format` and `precision`, as on the command line.
@@ -87,7 +87,7 @@ def _read(config_or_path: Mapping[str, Any] | str | Path) -> Mapping[str, Any]:
 
 
 def _place_shape(
-    model: Mapping[str, Any], data: Mapping[str, Any], input_shape: Sequence[int] | None
+    model: Mapping[str, Any], data: Mapping[str, Any], input_shape: Sequence[int] | Mapping[str, Sequence[int]] | None
 ) -> tuple[dict[str, Any], dict[str, Any]]:
     """The model and the data with the shape that is given: that of the model's only input, or else of the data."""
     inputs = model.get("inputs")
@@ -96,11 +96,22 @@ def _place_shape(
             raise UserError("`input_shape` must be given: the configuration says nothing of its `data`.")
         return {**model}, {**data} if input_shape is None else {**data, "input_shape": _as_plain(input_shape)}
     if input_shape is not None:
-        if not isinstance(inputs, Mapping) or len(inputs) != 1:
-            fix = "Leave it out: they have shapes of their own."
-            raise UserError(f"`input_shape` can't be that of several `inputs`; got {input_shape!r}. {fix}")
-        model = {**model, "inputs": dict.fromkeys(inputs, _as_plain(input_shape))}
+        model = {**model, "inputs": _replace_shapes(inputs, _as_plain(input_shape))}
     return {**model}, {"input_shape": [1], **data}  # which the model does not read
+
+
+def _replace_shapes(inputs: Any, given: Any) -> dict[str, Any]:
+    """The model's inputs with the shapes that are given: of the only one, or of each that is named."""
+    names = list(inputs) if isinstance(inputs, Mapping) else []
+    if not isinstance(given, Mapping):
+        if len(names) != 1:
+            fix = f"Give a mapping of shapes by name: {', '.join(map(str, names))}."
+            raise UserError(f"`input_shape` can't be one shape for several `inputs`; got {given!r}. {fix}")
+        given = {names[0]: given}
+    for name in given:
+        if name not in names:
+            raise UserError(f"`input_shape` must name inputs of the model; got {name!r}. {suggest(str(name), names)}")
+    return {**inputs, **given}
 
 
 def _complete(content: Mapping[str, Any], data: Mapping[str, Any]) -> Config:

@@ -12,6 +12,7 @@ from typing import Any, Self
 MAX_NAMES = 40  # in one sentence
 FEW_NAMES = 5
 MIN_PART = 4  # letters of a part that names its whole
+OLD_ENDINGS = (".h5", ".hdf5", ".json", ".yaml")  # of what `import` reads
 NUMBER = re.compile(r"[-+]?(\d+\.?\d*|\.\d+)([eE][-+]?\d+)?")
 TRUTHS = {"yes": "true", "on": "true", "true": "true", "no": "false", "off": "false", "false": "false"}
 EXIT_DONE = 0
@@ -101,6 +102,22 @@ def suggest(name: str, known: Iterable[str], prefix: str = "") -> str:
         return f"Known are: {', '.join(names)}."
     few = difflib.get_close_matches(folded, sorted(by_folded_name), n=FEW_NAMES, cutoff=0)
     return f"Of {len(names)} known the nearest are: {', '.join(by_folded_name[candidate] for candidate in few)}."
+
+
+def suggest_import(source: str) -> str | None:
+    """How a model of an old Keras is taken, by the ending of its file's name; None for other files.
+
+    >>> suggest_import("run.keras") is None, suggest_import("old.h5")[:46]
+    (True, 'Import it first: python -m lctrain import old.')
+    """
+    if not source.endswith(OLD_ENDINGS):
+        return None
+    command = "python -m lctrain import"
+    if source.endswith(OLD_ENDINGS[:2]):
+        ways = f"{command} {source} --out old; of weights alone {command} MODEL --weights {source} --out old"
+    else:
+        ways = f"{command} {source} --weights WEIGHTS.h5 --out old"
+    return f"Import it first: {ways}. Then take old/model.keras."
 
 
 def suggest_near(name: Any, known: Iterable[Any], prefix: str = "") -> str:

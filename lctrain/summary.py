@@ -99,14 +99,8 @@ def summarize(config: Config) -> ModelSummary:
     """
     num_slots = count_slots(config.optimizer)
     inputs = input_shapes(config)
-    shapes: dict[str, Shape] = dict(inputs)
-    layers: dict[str, LayerSummary] = {}
-    makers: dict[str, LayerSummary] = {}  # of shared layers the first use, on whose input the weights are made
-    for name, spec in config.model.layers.items():
-        read = {source: shapes[source] for source in spec["inputs"]}
-        layers[name] = layer = _summarize_layer(config, name, read, num_slots)
-        shapes[name] = layer.facts.output_shape
-        _check_shared(config, makers.setdefault(layer.shares or name, layer), layer, read)
+    layers = summarize_layers(config, num_slots)
+    shapes = {**inputs, **{name: layer.facts.output_shape for name, layer in layers.items()}}
     if len(config.model.inputs) == len(config.model.outputs) == 1:
         problem = check_head(config, shapes)
         problems = [] if problem is None else [problem]
@@ -118,6 +112,23 @@ def summarize(config: Config) -> ModelSummary:
     return ModelSummary(
         model.name, inputs, tuple(model.outputs), config.training.batch_size, num_slots, tuple(layers.values())
     )
+
+
+def summarize_layers(config: Config, num_slots: int = 0) -> dict[str, LayerSummary]:
+    """The layers of a validated configuration, by name, in topological order.
+
+    Raises:
+        ConfigError: a layer that does not fit the shapes that reach it.
+    """
+    shapes: dict[str, Shape] = dict(input_shapes(config))
+    layers: dict[str, LayerSummary] = {}
+    makers: dict[str, LayerSummary] = {}  # of shared layers the first use, on whose input the weights are made
+    for name, spec in config.model.layers.items():
+        read = {source: shapes[source] for source in spec["inputs"]}
+        layers[name] = layer = _summarize_layer(config, name, read, num_slots)
+        shapes[name] = layer.facts.output_shape
+        _check_shared(config, makers.setdefault(layer.shares or name, layer), layer, read)
+    return layers
 
 
 def input_shapes(config: Config) -> dict[str, Shape]:

@@ -19,7 +19,7 @@ from lctrain.cli.unfinished import STATES, Unfinished
 from lctrain.config import Config
 from lctrain.cost import MEBIBYTE
 from lctrain.data import Split, Splits, check_feeds, fit_normalization, load_splits
-from lctrain.errors import EXIT_INTERRUPTED, EXIT_TERMINATED, TrainingFailed, UserError
+from lctrain.errors import EXIT_INTERRUPTED, EXIT_TERMINATED, TrainingFailed, UserError, suggest_import
 from lctrain.interrupts import Terminated, interrupts, leave_at_once
 from lctrain.libraries import Devices, load_libraries
 from lctrain.needs import check_memory
@@ -271,7 +271,8 @@ def _check_init_from(config: Config) -> None:
     name = config.init_from
     is_path = name is not None and ("/" in name or "." in name)
     if is_path and not (name.endswith(".keras") and Path(name).is_file()):
-        raise UserError(f"`init_from` must be a run's id or a .keras file that is there; got {name!r}.")
+        fix = suggest_import(name) or ""
+        raise UserError(f"`init_from` must be a run's id or a .keras file that is there; got {name!r}. {fix}".rstrip())
 
 
 def _print_summary(config: Config, metrics: dict[str, float]) -> None:

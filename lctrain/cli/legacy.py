@@ -1,5 +1,6 @@
 """`import` and `export`: models of Keras 1, Keras 2 and tf.keras, in and out."""
 
+import json
 import re
 import tempfile
 from collections.abc import Callable, Sequence
@@ -24,9 +25,14 @@ def run_import(arguments: Sequence[str], tell: Callable[[Exception, str], None])
     """
     parser = FlagParser("lctrain import", description="Today's model of a Keras 1, Keras 2 or tf.keras file.")
     parser.add_argument("file", type=Path, help="a whole model as HDF5, or an architecture as JSON or YAML")
-    parser.add_argument("--out", type=Path, required=True, help="a new or empty folder for the model and the report")
+    parser.add_argument("--out", type=Path, help="a new or empty folder for the model and the report")
+    architecture_help = "writes the architecture alone into a JSON file, to be changed and imported with --weights FILE"
+    parser.add_argument("--architecture", type=Path, metavar="MODEL.json", help=architecture_help)
     parser.add_argument("--weights", type=Path, help="an HDF5 file of weights, where FILE has none")
-    parser.add_argument("--input-shape", help="of one example, where the file leaves it open: 28,28,1")
+    shape_help = (
+        "of one example, where the file leaves it open: 28,28,1; for several inputs NAME=28,28,1, once for each"
+    )
+    parser.add_argument("--input-shape", action="append", help=shape_help)
     parser.add_argument("--backend", help="tensorflow, theano or cntk, where nothing in the files tells it")
     parser.add_argument("--keras-version", help="such as 1.0.4, where the file does not say it")
     parser.add_argument(
@@ -35,11 +41,15 @@ def run_import(arguments: Sequence[str], tell: Callable[[Exception, str], None])
         help="let all that is assumed, approximated or dropped be an error, but for the optimizer's state",
     )
     options = parser.parse_args(list(arguments))
+    if (options.out is None) == (options.architecture is None):
+        raise UserError("give `--out FOLDER` to import the model, or `--architecture MODEL.json` to write that alone.")
+    if options.architecture is not None:
+        return _write_architecture(options.file, options.architecture)
     imported = legacy.import_model(
         options.file,
         options.out,
         weights=options.weights,
-        input_shape=_read_shape(options.input_shape),
+        input_shape=_read_shapes(options.input_shape),
         backend=options.backend,
         keras_version=options.keras_version,
         strict=options.strict,
@@ -84,9 +94,32 @@ def run_export(arguments: Sequence[str], tell: Callable[[Exception, str], None])
     return EXIT_DONE
 
 
-def _read_shape(text: str | None) -> list[int] | None:
-    if text is None:
+def _write_architecture(file: Path, out: Path) -> int:
+    """Writes the architecture of an old model's file as JSON, as it stands there."""
+    if out.exists() or not out.parent.is_dir():
+        raise UserError(f"`--architecture` must be a new file in a folder that exists; got {str(out)!r}.")
+    architecture = legacy.inspect(file).architecture
+    out.write_text(json.dumps(architecture, indent=1), encoding="utf-8")
+    print(f"{out} holds the architecture. Change it, and import it: import {out} --weights {file} --out FOLDER")
+    return EXIT_DONE
+
+
+def _read_shapes(texts: Sequence[str] | None) -> list[int] | dict[str, list[int]] | None:
+    """One shape, or several by the names of inputs."""
+    if not texts:
         return None
+    if len(texts) == 1 and "=" not in texts[0]:
+        return _read_shape(texts[0])
+    shapes = {}
+    for text in texts:
+        name, _, sizes = text.rpartition("=")
+        if not name or name in shapes:
+            raise UserError(f"`--input-shape` must be NAME=SIZES, once for each input; got {text!r}.")
+        shapes[name] = _read_shape(sizes)
+    return shapes
+
+
+def _read_shape(text: str) -> list[int]:
     if not SHAPE.fullmatch(text.strip("()[] ")):
         raise UserError(f"`--input-shape` must be sizes, as in 28,28,1, without the batch; got {text!r}.")
     return [int(size) for size in re.findall(r"\d+", text)]

@@ -4,11 +4,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from lctrain.cli.dry import compose_dry
-from lctrain.errors import UserError
+from lctrain.errors import UserError, suggest_import
 from lctrain.tracking import fetch_run
 from lctrain.tracking.store import read_tracking
-
-OLD = (".h5", ".hdf5", ".json", ".yaml")  # endings of what `import` reads
 
 
 def find_model(source: str, rest: Sequence[str], folder: Path, verb: str) -> Path:
@@ -23,9 +21,9 @@ def find_model(source: str, rest: Sequence[str], folder: Path, verb: str) -> Pat
     Raises:
         UserError: a file of another kind, a store beside a file, no such run.
     """
-    if source.endswith(OLD):
-        told = f"got {source!r}. Import it first: import {source}"
-        raise UserError(f"`RUN_OR_FILE` must be a run's id or a .keras file; {told}.")
+    fix = suggest_import(source)
+    if fix is not None:
+        raise UserError(f"`RUN_OR_FILE` must be a run's id or a .keras file; got {source!r}. {fix}")
     if not source.endswith(".keras"):
         return fetch_run(read_tracking(compose_dry(rest)["tracking"]), source, folder, "RUN_OR_FILE").model_file
     if rest:

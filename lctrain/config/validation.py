@@ -81,7 +81,7 @@ def _complete(config: Config, graph: Graph) -> Config:
             origin = layers[step].get("shares") or step
             for spec in [layers[origin], *(spec for spec in layers.values() if spec.get("shares") == origin)]:
                 _make_precise(spec, specs[origin])
-    inputs = model.inputs or {INPUT: config.data.input_shape}
+    inputs = _complete_inputs(model.inputs or {INPUT: config.data.input_shape}, config.data.input_shape)
     changes = {"layers": layers, "inputs": inputs, "outputs": graph.outputs}
     augmentation = complete_augmentation(config.data.augmentation, config.data_format, config.precision)
     data = config.data.model_copy(update={"augmentation": augmentation})
@@ -89,6 +89,27 @@ def _complete(config: Config, graph: Graph) -> Config:
     if config.jit_compile == "auto" and not any(spec.get("implementation") == "tuned" for spec in layers.values()):
         return config.model_copy(update={"jit_compile": False})  # auto is measured, where something is
     return config
+
+
+def _complete_inputs(inputs: Mapping[str, Sequence[int | None]], data_shape: Sequence[int]) -> dict[str, list[int]]:
+    """The shapes of the model's inputs, sizes that are null filled with those of the data.
+
+    Raises:
+        ConfigError: where they can't be.
+    """
+    complete, problems = {}, []
+    for name, shape in inputs.items():
+        sizes = list(shape)
+        if None in sizes and len(inputs) == 1 and len(sizes) == len(data_shape):
+            sizes = [other if size is None else size for size, other in zip(sizes, data_shape, strict=True)]
+        if None in sizes:
+            why = f"the data has the shape {list(data_shape)}" if len(inputs) == 1 else "the model has several inputs"
+            fix = f"Write the size, or give `lctrain.build` the argument input_shape={{{name!r}: ...}}."
+            problems.append(Problem(f"model.inputs.{name}", f"can't be null in {sizes}, where {why}. {fix}"))
+        complete[name] = [size for size in sizes if size is not None]
+    if problems:
+        raise ConfigError(problems)
+    return complete
 
 
 def _make_precise(spec: dict[str, Any], written: Mapping[str, Any]) -> None:

@@ -7,7 +7,16 @@ from lctrain.cost import LayerSizes, choose_implementation
 from lctrain.errors import suggest
 from lctrain.geometry import Window, standardize_count, standardize_padding, standardize_sizes
 from lctrain.layers.arguments import get_object, one_of, serialize_arguments
-from lctrain.layers.weights import KERNEL_FANS, KernelInitializer, as_arrays, as_view, check_shapes, per_position
+from lctrain.layers.weights import (
+    KERNEL_FANS,
+    KernelInitializer,
+    as_arrays,
+    as_view,
+    check_shapes,
+    is_of_tf_keras,
+    per_position,
+    read_tf_keras_weights,
+)
 from lctrain.ops import IMPLEMENTATIONS, NOT_COMPILABLE, find_implementation
 
 IMPLEMENTATION_NAMES = (*IMPLEMENTATIONS, "auto")
@@ -73,6 +82,9 @@ class BaseLocallyConnected(keras.layers.Layer):
     Weights: `kernel`, `(prod(output_spatial), prod(kernel_size) * in_channels // groups, filters)`, positions
         row-major, the middle axis taps first, then channels; `bias`, `(*output_spatial, filters)`, or `(filters,)` if
         shared.
+
+    Old weights: `model.load_weights` brings a `.weights.h5` of tf.keras into today's layout, but not its `.h5`, for
+        which Keras asks no layer; `lctrain.legacy.load_weights` does both.
 
     Raises:
         ValueError: an argument outside what is said above, an unknown spatial size, or a window larger than the input.
@@ -181,6 +193,14 @@ class BaseLocallyConnected(keras.layers.Layer):
         """As every Keras layer, with one copy of each array in memory instead of two."""
         for i, variable in enumerate(self.weights):
             store[f"{i}"] = as_view(variable)
+
+    def load_own_variables(self, store):
+        """As every Keras layer; what tf.keras wrote into a `.weights.h5` file is brought into today's layout."""
+        if is_of_tf_keras(store):
+            channels = self.kernel.shape[1] * self.groups // self.window.num_taps
+            is_first = self.data_format == "channels_first"
+            store = read_tf_keras_weights(store, self.window, channels, self.filters, is_first)
+        super().load_own_variables(store)
 
     def _window(self, input_shape) -> Window:
         spatial = input_shape[1:-1] if self.data_format == "channels_last" else input_shape[2:]

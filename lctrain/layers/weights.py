@@ -8,6 +8,7 @@ import numpy as np
 from keras import initializers, ops
 
 from lctrain.geometry import Window
+from lctrain.tf_keras_kernels import kernel_shapes, read_bias, read_kernel, same_margins
 
 KERNEL_FANS = {  # axes of (positions, taps, in_channels, filters) whose sizes make fan_in and fan_out
     "position": {"input_axes": [1, 2], "output_axes": [1, 3]},
@@ -92,6 +93,40 @@ def check_shapes(arrays, variables) -> None:
     got = [np.shape(array) for array in arrays]
     if got != expected:
         raise ValueError(f"`weights` must be arrays of shapes {expected}; got {got}.")
+
+
+def is_of_tf_keras(store) -> bool:
+    """Whether a layer's part of a `.weights.h5` file is tf.keras': Keras 3 writes the layer's name on it."""
+    attributes = getattr(getattr(store, "_h5_entry_group", None), "attrs", None)
+    return attributes is not None and "name" not in attributes
+
+
+def read_tf_keras_weights(store, window: Window, channels: int, filters: int, is_first: bool) -> dict[str, np.ndarray]:
+    """Today's kernel and bias, of those that tf.keras wrote under any of its implementations.
+
+    Args:
+        store: the layer's part of a file, the kernel under "0", the bias under "1".
+        window: of the layer.
+        channels: of its input.
+        filters: of its output.
+        is_first: whether it is channels_first.
+
+    Raises:
+        ValueError: a kernel of another layer, or of one with other zeros around its input.
+    """
+    arrays = [np.asarray(store[key]) for key in sorted(store.keys(), key=int)]
+    shapes = kernel_shapes(window, channels, filters, is_first)
+    theirs = same_margins(window.input_spatial, window.kernel_size, window.strides)
+    if any(map(any, window.margins)) and window.margins != theirs:
+        shapes = {1: shapes[1]}  # the only one that holds weights for the taps on zeros
+    if not arrays or arrays[0].shape not in shapes.values():
+        expected = " or ".join(map(str, shapes.values()))
+        got = arrays[0].shape if arrays else "none"
+        fix = f"tf.keras' own `same` pads {theirs}: give `padding` so." if len(shapes) == 1 else ""
+        raise ValueError(f"The kernel that tf.keras wrote must have the shape {expected}; got {got}. {fix}".rstrip())
+    kernel = read_kernel(arrays[0], window, channels, filters, is_first)
+    biases = [read_bias(bias, window, filters, is_first) for bias in arrays[1:]]
+    return {f"{i}": array for i, array in enumerate([kernel, *biases])}
 
 
 def as_view(variable: keras.Variable):

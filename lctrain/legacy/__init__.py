@@ -3,7 +3,7 @@
 Files are read by a process of its own under limits, by a reader of its own: they may come from strangers.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -33,6 +33,7 @@ __all__ = [
     "import_model",
     "inspect",
     "load_model",
+    "load_weights",
 ]
 
 
@@ -71,7 +72,8 @@ class Inspection:
         layers: in the order in which they compute.
         input_shapes: of the model's inputs, as written, the batch first.
         problems: what would keep it from being imported, each a sentence.
-        report: what an import would translate, approximate or drop.
+        report: what an import would assume, translate, approximate or drop.
+        architecture: `class_name` and `config`, as written; to be changed where something in it can't be imported.
     """
 
     keras_version: str | None
@@ -81,13 +83,14 @@ class Inspection:
     input_shapes: dict[str, list[int | None] | None]
     problems: tuple[str, ...]
     report: Report
+    architecture: Mapping[str, Any]
 
 
 def load_model(
     path: str | Path,
     *,
     weights: str | Path | None = None,
-    input_shape: Sequence[int] | None = None,
+    input_shape: Sequence[int] | Mapping[str, Sequence[int]] | None = None,
     backend: str | None = None,
     keras_version: str | None = None,
     strict: bool = False,
@@ -99,7 +102,8 @@ def load_model(
     Args:
         path: a whole model as HDF5 (.h5), or an architecture as JSON or YAML, of Keras 1.0 to 2.3 or tf.keras.
         weights: an HDF5 file of weights, where `path` has none.
-        input_shape: of one example, without the batch, where the file leaves sizes open.
+        input_shape: of one example, without the batch, where the file leaves sizes open; of several inputs a mapping by
+            their names.
         backend: "tensorflow", "theano" or "cntk", where nothing in the files tells under which it was trained: Theano's
             convolutions turn their kernels. Locally connected layers never did.
         keras_version: of the Keras that wrote it, such as "1.0.4", where the file does not say it, as before 1.0.8.
@@ -114,12 +118,39 @@ def load_model(
     return _load(_request(path, weights, input_shape, backend, keras_version, strict)).model
 
 
+def load_weights(
+    model: "keras.Model", path: str | Path, *, backend: str | None = None, keras_version: str | None = None
+) -> Report:
+    """Gives a model of today's layers the weights that Keras 1, Keras 2 or tf.keras wrote.
+
+    Use it instead of `model.load_weights`, which takes the arrays of an `.h5` file as they stand: those of a locally
+    connected layer have other layouts, some of the same shape, and Theano's convolutions turned kernels.
+
+    Args:
+        model: Sequential or functional, built, of layers that configurations may name.
+        path: an HDF5 file of weights or of a whole model, or a `.weights.h5` file. Layers are found by their names; in
+            a Sequential by their order, where the names are others.
+        backend, keras_version: as `load_model`.
+
+    Returns:
+        What was assumed or dropped.
+
+    Raises:
+        UnsafeFileError, LegacyFileError: damaged files, and arrays that are not those of the model's layers. The model
+            has its own weights then.
+        UserError: as `load_model`; a model that configurations can't say.
+    """
+    from lctrain.legacy.weights import load
+
+    return load(model, Path(path), backend, keras_version)
+
+
 def import_model(
     path: str | Path,
     out: str | Path,
     *,
     weights: str | Path | None = None,
-    input_shape: Sequence[int] | None = None,
+    input_shape: Sequence[int] | Mapping[str, Sequence[int]] | None = None,
     backend: str | None = None,
     keras_version: str | None = None,
     strict: bool = False,
@@ -150,7 +181,7 @@ def inspect(
     path: str | Path,
     *,
     weights: str | Path | None = None,
-    input_shape: Sequence[int] | None = None,
+    input_shape: Sequence[int] | Mapping[str, Sequence[int]] | None = None,
     backend: str | None = None,
     keras_version: str | None = None,
     strict: bool = False,
@@ -172,7 +203,14 @@ def inspect(
     source, problems = report.source, tuple(result["problems"])
     shapes = dict(result["input_shapes"])
     return Inspection(
-        source["keras_version"], result["keras_major"], source["backend"], layers, shapes, problems, report
+        keras_version=source["keras_version"],
+        keras_major=result["keras_major"],
+        backend=source["backend"],
+        layers=layers,
+        input_shapes=shapes,
+        problems=problems,
+        report=report,
+        architecture=result["architecture"],
     )
 
 
@@ -204,9 +242,15 @@ def export_model(model: "keras.Model | str | Path", path: str | Path, to: str) -
 def _request(path, weights, input_shape, backend, keras_version, strict, must_build=True):
     from lctrain.legacy.parsing import Request
 
-    shape = None if input_shape is None else [int(size) for size in input_shape]
+    shape = None if input_shape is None else _as_sizes(input_shape)
     second = None if weights is None else str(weights)
     return Request(str(path), second, shape, backend, keras_version, bool(strict), must_build)
+
+
+def _as_sizes(shape: Any) -> Any:
+    if isinstance(shape, Mapping):
+        return {str(name): _as_sizes(one) for name, one in shape.items()}
+    return [int(size) for size in shape]
 
 
 def _load(request) -> "Imported":

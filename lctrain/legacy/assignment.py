@@ -19,7 +19,7 @@ MAX_GROWTH = 64  # of a layer's numbers over the stored ones: taps outside of th
 
 
 def assign(
-    leaves: Sequence[Leaf], source: Source, tell: Callable[[Sequence[str]], Teller]
+    leaves: Sequence[Leaf], source: Source, tell: Callable[[Sequence[str]], Teller], by_name: bool = False
 ) -> Iterator[tuple[Leaf, Layout, list[StoredArray]]]:
     """Each layer that has arrays, how they are laid out, and the stored ones; nothing of them is read.
 
@@ -27,6 +27,7 @@ def assign(
         leaves: of the whole model.
         source: with arrays.
         tell: makes the teller of a path.
+        by_name: whether the order of the layers tells nothing, as in a graph that was written anew.
 
     Raises:
         LegacyFileError: arrays that are missing, too many, or of other shapes than the configuration says.
@@ -41,13 +42,13 @@ def assign(
     }
     wanted = {name: pairs for name, pairs in wanted.items() if pairs}
     stored = source.arrays or {}
-    if set(wanted) == set(stored) and list(wanted) != list(stored):
+    if set(wanted) == set(stored) and list(wanted) != list(stored) and not by_name:
         order = f"must be in the model's order, {', '.join(map(describe, list(wanted)[:8]))}"
         raise LegacyFileError(
             f"`layer_names` of the weights {order}; got {', '.join(map(describe, list(stored)[:8]))}."
         )
     if set(wanted) != set(stored):
-        stored = _by_order(wanted, stored, tell)
+        stored = _by_order(wanted, stored, tell, by_name)
     for name, pairs in wanted.items():
         for (leaf, layout), arrays in zip(pairs, _split(name, pairs, stored[name]), strict=True):
             _check_shapes(leaf, layout, arrays)
@@ -77,8 +78,13 @@ def _refuse_sizes(leaf: Leaf, numbers: int, source: Source) -> None:
     raise LegacyFileError(f"layer `{'/'.join(leaf.path)}` must have the sizes of its stored arrays; got {got}.")
 
 
-def _by_order(wanted: Mapping[str, Any], stored: Mapping[str, list[NamedArray]], tell) -> dict[str, list[NamedArray]]:
+def _by_order(
+    wanted: Mapping[str, Any], stored: Mapping[str, list[NamedArray]], tell, by_name: bool
+) -> dict[str, list[NamedArray]]:
     """The stored groups under the model's own names, where theirs are others: one by one, as Keras does it."""
+    if by_name:
+        told = f"must have the names of the model's layers, {', '.join(map(describe, list(wanted)[:8]))}"
+        raise LegacyFileError(f"the weights of a graph {told}; got {', '.join(map(describe, list(stored)[:8]))}.")
     if len(wanted) != len(stored):
         missing = [name for name in wanted if name not in stored]
         surplus = [name for name in stored if name not in wanted]
@@ -145,7 +151,7 @@ def _split_by_order(pairs, arrays: Sequence[NamedArray]) -> list[list[StoredArra
 
 def _check_shapes(leaf: Leaf, layout: Layout, arrays: Sequence[StoredArray]) -> None:
     for i, (weight, array) in enumerate(zip(layout.stored, arrays, strict=True)):
-        allowed = [weight.shape, *([layout.others[i]] if i in layout.others else [])]
+        allowed = [weight.shape, *layout.others.get(i, ())]
         if not any(_fits(array.shape, shape) for shape in allowed):
             expected = " or ".join(map(str, allowed))
             where = f"layer `{'/'.join(leaf.path)}`, `{weight.name}`"

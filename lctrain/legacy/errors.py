@@ -9,6 +9,15 @@ from lctrain.errors import UserError
 MAX_VALUE = 200  # characters of a stranger's value in a message
 
 
+LOST = "is lost under --strict"
+REPLACEABLE = ("class_name", "registered_name", "call argument", "layer", "cell", "activation", "mask")  # fields
+WITHOUT_STRICT = "Without --strict it is imported so, and the report names each of these."
+REPLACE = (
+    "Put something that Keras 3 has in its place: `lctrain import FILE --architecture MODEL.json` writes what the model"
+    " is made of; change it there, as docs/legacy.md shows, and `lctrain import MODEL.json --weights FILE --out FOLDER`."
+)
+
+
 class LegacyFileError(UserError):
     """A file that holds no model that can be read: damaged, incomplete, or of another kind."""
 
@@ -45,14 +54,18 @@ class _OfLayersError(UserError):
 
     heading: str
 
+    @property
+    def way(self) -> str | None:
+        """What helps against what stands in the way; None where the obstacles say it."""
+        return None
+
     def __init__(self, obstacles: Iterable[Obstacle]):
         self.obstacles = list(obstacles)
         first = self.obstacles[0]
         self.layer, self.field, self.value = first.layer, first.field, first.value
         lines = [str(obstacle) for obstacle in self.obstacles]
-        super().__init__(
-            f"{self.heading}: {lines[0]}" if len(lines) == 1 else "\n  ".join([f"{self.heading}:", *lines])
-        )
+        text = f"{self.heading}: {lines[0]}" if len(lines) == 1 else "\n  ".join([f"{self.heading}:", *lines])
+        super().__init__(text if self.way is None else f"{text}\n{self.way}")
 
     def __reduce__(self):
         return type(self), (self.obstacles,)
@@ -62,6 +75,15 @@ class UnsupportedKerasConfigurationError(_OfLayersError):
     """What an old model has that today's Keras can't compute alike, or a configuration may not name."""
 
     heading = "the model can't be imported"
+
+    @property
+    def way(self) -> str | None:
+        """How to import it all the same: without --strict, or with something else in place of a layer."""
+        if any(obstacle.message.startswith(LOST) for obstacle in self.obstacles):
+            return WITHOUT_STRICT
+        if any(obstacle.field.startswith(REPLACEABLE) for obstacle in self.obstacles):
+            return REPLACE
+        return None
 
 
 class UnsupportedExportError(_OfLayersError):

@@ -9,7 +9,7 @@ from typing import Any
 from lctrain.config.allowlist import with_defaults
 from lctrain.config.graph import MERGES
 from lctrain.config.specs import check_spec
-from lctrain.errors import UserError
+from lctrain.errors import UserError, suggest
 from lctrain.legacy.arguments import MODELS, Part, layers_of, translate_layer
 from lctrain.legacy.errors import LegacyFileError, Obstacle, describe, shorten
 from lctrain.legacy.fields import check_origin
@@ -29,6 +29,7 @@ KEYS_OF_LAYERS = {
 }
 KEYS_OF_STACKS = {"name", "layers", "build_input_shape", "trainable", "dtype"}
 KEYS_OF_GRAPHS = {"name", "layers", "input_layers", "output_layers", "trainable", "dtype"}
+Shapes = Sequence[int] | Mapping[str, Sequence[int]] | None
 NO_NAME = re.compile(r"[^A-Za-z0-9_]+")
 
 
@@ -84,15 +85,22 @@ class Flat:
     shapes: dict[str, Shape | None] = field(default_factory=dict)
     original_shapes: dict[str, Any] = field(default_factory=dict)
 
+    @property
+    def is_stack(self) -> bool:
+        """Whether each layer reads the one above it alone, the first the only input."""
+        above = [*self.inputs, *self.layers]
+        reads = [spec["inputs"] for spec in self.layers.values()]
+        return len(self.inputs) == 1 and reads == [[name] for name in above[:-1]]
 
-def flatten(source: Source, report: Report, obstacles: list[Obstacle], input_shape: Sequence[int] | None) -> Flat:
+
+def flatten(source: Source, report: Report, obstacles: list[Obstacle], input_shape: Shapes) -> Flat:
     """Writes out an architecture.
 
     Args:
         source: what was read.
         report: takes what was translated, approximated or dropped.
         obstacles: takes what can't be carried over; the graph then has gaps.
-        input_shape: of the only input, where its sizes are not all said; None where they are.
+        input_shape: of the only input, or by their names, where sizes are not all said; None where they are.
 
     Raises:
         LegacyFileError: where the architecture is damaged.
@@ -103,17 +111,18 @@ def flatten(source: Source, report: Report, obstacles: list[Obstacle], input_sha
         obstacles.append(Obstacle("(model)", "class_name", shorten(kind), message))
         return Flat("model")
     name = config.get("name") if isinstance(config, Mapping) else None
-    flat = Flat(_make_name(name if isinstance(name, str) else "model", set()))
+    flat = Flat(make_name(name if isinstance(name, str) else "model", set()))
     writer = _Writer(source, report, obstacles, input_shape, flat)
     outputs = writer.write_model(kind, config, (), (), None)
+    writer.check_input_names()
     flat.outputs = [writer.as_layer(output) for output in outputs]
     return flat
 
 
-def _make_name(name: str, taken: set[str]) -> str:
+def make_name(name: str, taken: set[str]) -> str:
     """A name that configurations can have and nothing else has yet.
 
-    >>> _make_name("block/conv-1", {"block_conv_1"})
+    >>> make_name("block/conv-1", {"block_conv_1"})
     'block_conv_1_2'
     """
     plain = NO_NAME.sub("_", name).strip("_")[:56]
@@ -133,6 +142,7 @@ class _Writer:
         self.input_shape = input_shape
         self.made: dict[tuple[int, ...], list[Leaf]] = {}  # by place
         self.num_models = 0
+        self.input_names: set[str] = set()  # as the file calls them, and as the model will
         self.masks: dict[str, str | None] = {}  # by the array that has it
 
     def teller(self, path: Sequence[str]) -> Teller:
@@ -376,10 +386,10 @@ class _Writer:
         if len(taken) > MAX_LAYERS:
             raise LegacyFileError(f"the model must have at most {MAX_LAYERS:,} layers, each use counted.")
         if suffix is not None:
-            return _make_name(f"{path[-1]}_{suffix}", taken)
-        name = _make_name(path[-1], taken)
+            return make_name(f"{path[-1]}_{suffix}", taken)
+        name = make_name(path[-1], taken)
         if name != path[-1] and len(path) > 1:
-            name = _make_name("_".join(path), taken)
+            name = make_name("_".join(path), taken)
         if name != path[-1] and not is_further_use:
             note = f"{name}: names are letters, digits and underscores, each once"
             self.teller(path).translated("name", path[-1], note)
@@ -388,18 +398,37 @@ class _Writer:
     def _add_input(self, name: str, known: Mapping[str, Any], path) -> str:
         """An input of the whole model."""
         teller = self.teller((*path, name))
-        if self.input_shape is not None and self.flat.inputs:
-            raise UserError(f"`input_shape` must be left out for a model of several inputs; got {self.input_shape}.")
-        found = read_input(known, self.input_shape, teller)
+        given = self.input_shape
+        if given is not None and not isinstance(given, Mapping) and self.flat.inputs:
+            names = ", ".join(f"{one}={','.join(map(str, given))}" for one in [*self.flat.inputs, name])
+            fix = (
+                f"Give one for each: --input-shape NAME=SIZES, load_model(input_shape={{NAME: SIZES}}); as in {names}."
+            )
+            raise UserError(f"`input_shape` can't be one shape for several inputs; got {list(given)}. {fix}")
+        made = make_name(name, {*self.flat.inputs, *self.flat.layers})
+        self.input_names |= {name, made}
+        found = read_input(
+            made, known, given.get(made, given.get(name)) if isinstance(given, Mapping) else given, teller
+        )
         if self.flat.inputs and found.batch_size != self.flat.batch_size:
             told = f"must open with the batch of the others, {self.flat.batch_size}"
             teller.unsupported("batch_input_shape", found.written, told)
-        made = _make_name(name, {*self.flat.inputs, *self.flat.layers})
         self.flat.batch_size = found.batch_size
         self.flat.inputs[made] = [1] if found.sizes is None else found.sizes
         self.flat.shapes[made] = None if found.sizes is None else (None, *found.sizes)
         self.flat.original_shapes[made] = found.written
         return made
+
+    def check_input_names(self) -> None:
+        """Whether each given shape is that of an input.
+
+        Raises:
+            UserError: names one that is not.
+        """
+        for name in self.input_shape if isinstance(self.input_shape, Mapping) else ():
+            if name not in self.input_names:
+                known = suggest(name, sorted(self.input_names))
+                raise UserError(f"`input_shape` must name inputs of the model; got {name!r}. {known}")
 
     def as_layer(self, array: str) -> str:
         """An output that is an input as it stands becomes a layer's."""

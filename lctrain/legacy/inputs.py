@@ -35,10 +35,11 @@ class InputFacts:
     written: Any
 
 
-def read_input(known: Mapping[str, Any], given: Sequence[int] | None, teller: Teller) -> InputFacts:
+def read_input(name: str, known: Mapping[str, Any], given: Sequence[int] | None, teller: Teller) -> InputFacts:
     """An input from what its layer says.
 
     Args:
+        name: of the input.
         known: the fields of an InputLayer, or those of a first layer that are about its input.
         given: the shape of one example, by the user; None where the file's own is to do.
         teller: hears what can't be taken.
@@ -48,15 +49,16 @@ def read_input(known: Mapping[str, Any], given: Sequence[int] | None, teller: Te
     """
     written = known.get("batch_input_shape") or known.get("batch_shape")
     batch, sizes = (written[0], written[1:]) if isinstance(written, list) and written else (None, None)
-    for name in sorted(set(known) - INPUT_FIELDS):
-        teller.unsupported(name, known[name], "is not an argument of an input that is known")
-    for name in ("sparse", "ragged"):
-        if known.get(name):
-            teller.unsupported(name, known[name], "must be false")
+    for field in sorted(set(known) - INPUT_FIELDS):
+        teller.unsupported(field, known[field], "is not an argument of an input that is known")
+    for field in ("sparse", "ragged"):
+        if known.get(field):
+            teller.unsupported(field, known[field], "must be false")
     if given is not None:
         sizes = _match(sizes, list(given))
     if not sizes or not all(map(is_size, sizes)):
-        told = "must be known sizes. Give them: --input-shape 28,28,1 or load_model(path, input_shape=(28, 28, 1))"
+        example = f"--input-shape 28,28,1, or --input-shape {name}=28,28,1 where there are several inputs"
+        told = f"must be known sizes. Give them: {example}; load_model(path, input_shape={{{name!r}: (28, 28, 1)}})"
         teller.unsupported("batch_input_shape", written, told)
         sizes = None
     if batch is not None and not is_size(batch):

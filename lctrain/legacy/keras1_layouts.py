@@ -72,7 +72,7 @@ def _conv1d(size: int, channels: int, filters: int, weights: list[Weight]) -> La
         made = kernel[:, 0] if kernel.shape == newer else kernel[..., 0].transpose(2, 1, 0)
         return [made, *arrays[1:]]
 
-    return Layout([Weight("kernel", newer), *weights[1:]], convert, {0: older})
+    return Layout([Weight("kernel", newer), *weights[1:]], convert, {0: (older,)})
 
 
 def _with_kernel(weights: list[Weight], shape: tuple[int, ...], change: Callable) -> Layout:

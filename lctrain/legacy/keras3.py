@@ -10,6 +10,7 @@ from lctrain.legacy.fields import LOCAL
 from lctrain.legacy.inputs import is_size
 from lctrain.legacy.telling import Teller
 from lctrain.shapes.facts import LayerFacts, Shape, split_channels
+from lctrain.tf_keras_kernels import same_margins
 
 BIASED = (
     *("Conv1D", "Conv2D", "Conv3D", "Conv1DTranspose", "Conv2DTranspose", "Conv3DTranspose"),
@@ -76,12 +77,12 @@ def make_padding_explicit(spec: dict[str, Any] | None, shapes: list[Shape] | Non
         return spec
     arguments = {**find_class("layers", spec["type"]).optional, **spec}
     spatial, _ = split_channels(shapes[0], arguments)
-    pairs = []
-    for i, size in enumerate(spatial):
-        taps, stride = (arguments[name] for name in ("kernel_size", "strides"))
-        taps, stride = (one[i] if isinstance(one, list) and i < len(one) else one for one in (taps, stride))
-        if not is_size(taps) or not is_size(stride):
-            return spec  # which is told of its arguments
-        before, positions = taps // 2, -(-size // stride)
-        pairs.append([before, max((positions - 1) * stride + taps - size - before, 0)])
-    return {**spec, "padding": pairs}
+    taps, strides = ([_at(arguments[name], i) for i in range(len(spatial))] for name in ("kernel_size", "strides"))
+    if not all(map(is_size, [*taps, *strides])):
+        return spec  # which is told of its arguments
+    return {**spec, "padding": [list(pair) for pair in same_margins(spatial, taps, strides)]}
+
+
+def _at(value: Any, i: int) -> Any:
+    """One number for all axes, or the one of an axis."""
+    return value[i] if isinstance(value, list) and i < len(value) else value

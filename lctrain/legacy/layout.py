@@ -24,5 +24,5 @@ class Layout:
 
     stored: list[Weight]
     convert: Callable[[Arrays], Arrays]
-    others: Mapping[int, tuple[int, ...]]
+    others: Mapping[int, tuple[tuple[int, ...], ...]]
     arguments: Callable[[Arrays], dict[str, Any]] | None = None

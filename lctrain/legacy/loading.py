@@ -18,9 +18,9 @@ from lctrain.config import Config
 from lctrain.errors import ConfigError, UserError
 from lctrain.files import PARTIAL, write_durably, write_json
 from lctrain.legacy.errors import LegacyFileError
-from lctrain.legacy.parsing import check_whole
 from lctrain.legacy.report import Report, from_data
 from lctrain.legacy.sandbox import ArrayFile, Parsed, check_folder
+from lctrain.legacy.whole import check_whole
 
 
 @dataclass(frozen=True)
@@ -60,12 +60,12 @@ def build(parsed: Parsed) -> Imported:
 def _build(config: Config, parsed: Parsed) -> keras.Model:
     if any(_is_stateful(spec) for spec in config.model.layers.values()):  # whose states Keras makes at once
         model = build_model(config, must_fit_task=False)
-        for variable, array in _match(model, parsed):
+        for variable, array in match_arrays(model, parsed):
             variable.assign(_Stored(array)(array.shape, variable.dtype))
     else:
         with keras.StatelessScope():  # in which no weights are drawn: as large as the stored ones, and for nothing
             model = build_model(config, must_fit_task=False)
-            for variable, array in _match(model, parsed):
+            for variable, array in match_arrays(model, parsed):
                 variable._initializer = _Stored(array)
     return model
 
@@ -91,10 +91,12 @@ def _is_stateful(spec: Any) -> bool:
     return spec.get("stateful") is True or any(map(_is_stateful, spec.values()))
 
 
-def _match(model: keras.Model, parsed: Parsed) -> Iterator[tuple[keras.Variable, ArrayFile]]:
-    """Each weight and the array that it is to have."""
+def match_arrays(
+    model: keras.Model, parsed: Parsed, names: Mapping[str, str] | None = None
+) -> Iterator[tuple[keras.Variable, ArrayFile]]:
+    """Each weight and the array that it is to have; `names` are the configuration's of layers with other names."""
     for layer in model.layers:
-        arrays = parsed.arrays(layer.name)
+        arrays = parsed.arrays((names or {}).get(layer.name, layer.name))
         variables = stored_variables(layer)
         shapes = [tuple(variable.shape) for variable in variables]
         if shapes != [array.shape for array in arrays]:

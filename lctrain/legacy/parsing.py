@@ -8,17 +8,18 @@ from typing import Any
 
 import numpy as np
 
-from lctrain.config import Config, validate
 from lctrain.config.allowlist import find_class, nested_group
-from lctrain.errors import ConfigError
 from lctrain.legacy.assignment import assign
-from lctrain.legacy.errors import LegacyFileError, Obstacle, UnsupportedKerasConfigurationError
+from lctrain.legacy.errors import LOST, LegacyFileError, Obstacle, UnsupportedKerasConfigurationError
 from lctrain.legacy.flattening import Flat, Leaf, flatten
+from lctrain.legacy.own import read_own
 from lctrain.legacy.report import MODEL, Report
-from lctrain.legacy.source import Source, read_source
+from lctrain.legacy.source import Source, has_weights_by_layer, read_source
 from lctrain.legacy.telling import Teller
+from lctrain.legacy.whole import check_whole
 
 RESULT = "result.json"
+BY_LAYER = "by_layer"  # of the result, where weights are stored so that Keras asks each layer to load its own
 EXTRAS = {
     "optimizer_weights": "the optimizer's state is not carried over; training starts with a fresh one",
     "training_config": "how the model was trained is not carried over; the configuration says how it is to be",
@@ -35,20 +36,24 @@ class Request:
     Args:
         path: of the file.
         weights: of a second file, with the weights; None where the first has them.
-        input_shape: of the only input, where the file leaves sizes open.
+        input_shape: of the only input, or by the inputs' names, where the file leaves sizes open.
         backend: where the file does not say it.
         keras_version: where the file does not say it.
         strict: whether all that is lost is an obstacle.
         must_build: whether the arrays are to be written; else obstacles are told as text.
+        model: what the weights at `path` are for, as a file of conf/model holds it; None where files say it.
+        written_names: of its layers, where it can't call them so.
     """
 
     path: str
     weights: str | None = None
-    input_shape: list[int] | None = None
+    input_shape: list[int] | dict[str, list[int]] | None = None
     backend: str | None = None
     keras_version: str | None = None
     strict: bool = False
     must_build: bool = True
+    model: dict[str, Any] | None = None
+    written_names: dict[str, str] | None = None
 
 
 def parse(request: Request, folder: Path) -> None:
@@ -57,14 +62,20 @@ def parse(request: Request, folder: Path) -> None:
     Raises:
         UserError: one of this room's errors, or of the files.
     """
+    if request.model is not None and has_weights_by_layer(Path(request.path)):
+        (folder / RESULT).write_text(json.dumps({BY_LAYER: True}), encoding="utf-8")
+        return
     weights = None if request.weights is None else Path(request.weights)
-    source = read_source(Path(request.path), weights, request.backend, request.keras_version)
+    source = read_source(Path(request.path), weights, request.backend, request.keras_version, request.model)
     report, obstacles = Report(_introduce(request, source)), []
     teller = Teller(MODEL, report, obstacles)
     for name, value in source.extras.items():
         teller.dropped(name, value, EXTRAS.get(name, NOT_READ))
     _tell_what_is_assumed(source, teller)
-    flat = flatten(source, report, obstacles, request.input_shape)
+    if source.is_own:
+        flat = read_own(source, request.input_shape, request.written_names)
+    else:
+        flat = flatten(source, report, obstacles, request.input_shape)
     if source.arrays is None and request.must_build:
         told = "holds an architecture without weights. Give them: --weights WEIGHTS.h5"
         raise LegacyFileError(f"{request.path} {told}, or load_model(path, weights=...).")
@@ -72,14 +83,15 @@ def parse(request: Request, folder: Path) -> None:
     def tell(path: Sequence[str]) -> Teller:
         return Teller("/".join(path), report, obstacles)
 
-    found = list(assign(flat.leaves, source, tell)) if source.arrays is not None and not obstacles else []
+    by_name = source.is_own and not flat.is_stack
+    found = list(assign(flat.leaves, source, tell, by_name)) if source.arrays is not None and not obstacles else []
     if found:
         read = {array.path for _, _, arrays in found for array in arrays}
         for path in sorted(path for path in source.paths - read if not path.startswith("/optimizer_weights/")):
             teller.dropped(path, "array", NOT_READ)
     if request.strict:
         obstacles += [
-            Obstacle(line.layer, line.field, line.value, f"is lost under --strict ({line.kind}: {line.note})")
+            Obstacle(line.layer, line.field, line.value, f"{LOST} ({line.kind}: {line.note})")
             for line in report.losses
             if line.field not in EXTRAS or line.layer != MODEL
         ]
@@ -98,6 +110,7 @@ def parse(request: Request, folder: Path) -> None:
         "report": report.as_data(),
         "problems": [str(obstacle) for obstacle in obstacles],
         "keras_major": source.keras_major,
+        "architecture": {} if request.must_build else dict(source.architecture),
         "layers": [_describe(leaf, flat) for leaf in flat.leaves],
         "input_shapes": flat.original_shapes,
     }
@@ -107,7 +120,8 @@ def parse(request: Request, folder: Path) -> None:
 def _tell_what_is_assumed(source: Source, teller: Teller) -> None:
     """What nobody says of the file as a whole."""
     if source.keras_version is None:
-        teller.assumed("keras_version", None, f"{source.keras_major}, as the arguments of its layers are called")
+        named = "arrays" if source.is_own else "layers' arguments"
+        teller.assumed("keras_version", None, f"{source.keras_major}, as its {named} are called")
     if source.keras_major == 2 and source.backend.is_likely:
         teller.assumed("backend", None, "theano; cntk named arrays so too, and turned no kernel: --backend cntk")
 
@@ -200,35 +214,8 @@ def _shorten_object(group: str, spec: Mapping[str, Any]) -> Any:
 def _is_default(name: str, value: Any, default: Any) -> bool:
     if name == "activation" and value == "linear" and default in (None, "linear"):
         return True
-    if name == "data_format" and value == "channels_last":
+    if (name, value) in (("data_format", "channels_last"), ("dtype", "float32")):
         return True
     if name.endswith("_initializer") and isinstance(value, str) and isinstance(default, str):
         return find_class("initializers", value) is find_class("initializers", default)
     return value == default and type(value) is type(default)
-
-
-def check_whole(model: Mapping[str, Any]) -> Config:
-    """The model in a whole, valid configuration.
-
-    Raises:
-        LegacyFileError: where configurations can't hold it.
-    """
-    data = {"name": "synthetic", "input_shape": [1], "num_examples": 10, "num_classes": 2}
-    batch_size = model.get("batch_size") or 32
-    whole = {
-        "model": model,
-        "data": {**data, "validation_fraction": 0.1, "test_fraction": 0.1},
-        "optimizer": {"type": "SGD"},
-        "training": {"name": "none", "epochs": 1, "batch_size": batch_size, "progress": "none", "metrics": {}},
-        "device": {"name": "auto"},
-        "tracking": {"name": "local", "experiment": "none", "folder": "."},
-        "implementation": "auto",
-        "data_format": "channels_last",
-        "precision": "float32",
-        "jit_compile": False,
-        "seed": 0,
-    }
-    try:
-        return validate(whole)
-    except ConfigError as error:
-        raise LegacyFileError(f"the model can't be said in a configuration: {error}") from error

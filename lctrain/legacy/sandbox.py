@@ -9,6 +9,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from lctrain.errors import UserError
 from lctrain.jobs import run_module, tell_death
 from lctrain.legacy.child import NO_ROOM
@@ -37,6 +39,10 @@ class ArrayFile:
     path: Path
     dtype: str
     shape: tuple[int, ...]
+
+    def read(self) -> np.ndarray:
+        """Its numbers."""
+        return np.fromfile(self.path, self.dtype).reshape(self.shape)
 
 
 @dataclass(frozen=True)

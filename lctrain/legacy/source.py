@@ -2,7 +2,7 @@
 
 import re
 import stat
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -33,7 +33,7 @@ class Source:
     """An old model as its files hold it.
 
     Args:
-        architecture: `class_name` and `config`.
+        architecture: `class_name` and `config`, or a model file of lctrain's own.
         keras_version: as written; None before Keras 1.0.8 or so.
         keras_major: 1 or 2; tf.keras is 2.
         backend: under which its weights were made, and how that is known.
@@ -54,6 +54,11 @@ class Source:
     paths: frozenset[str] = frozenset()
 
     @property
+    def is_own(self) -> bool:
+        """Whether the architecture is a model file of lctrain's own, or a whole configuration."""
+        return is_own(self.architecture)
+
+    @property
     def version(self) -> tuple[int, ...]:
         """The numbers of the version, as far as they are numbers."""
         parts = (self.keras_version or f"{self.keras_major}").split("-")[0].split(".")
@@ -66,7 +71,11 @@ class Source:
 
 
 def read_source(
-    path: Path, weights: Path | None = None, backend: str | None = None, keras_version: str | None = None
+    path: Path,
+    weights: Path | None = None,
+    backend: str | None = None,
+    keras_version: str | None = None,
+    model: Mapping[str, Any] | None = None,
 ) -> Source:
     """Reads what there is of a model.
 
@@ -75,34 +84,54 @@ def read_source(
         weights: an HDF5 file of weights; None where `path` has them.
         backend: under which the model was trained, where nothing in the files tells it.
         keras_version: of the Keras that wrote it, where the file does not say so.
+        model: of lctrain's own, whose weights the file holds; its own architecture is then passed over.
 
     Raises:
         UserError: files that are not there, or not such files.
         UnsafeFileError, LegacyFileError: as `StoredFile`.
     """
     kind = _find_kind(path)
+    if model is not None:
+        if kind != "HDF5":
+            raise UserError(f"`path` must be an HDF5 file of weights; got {str(path)!r}.")
+        return _collect(model, StoredFile(path), backend, keras_version)
     if kind == "HDF5":
         file = StoredFile(path)
         text = file.text("/", "model_config")
         if text is None:
-            told = "holds weights alone. Give the model's architecture, JSON or YAML, and this file as its weights"
-            raise UserError(f"{path} {told}: python -m lctrain import MODEL.json --weights {path}.")
+            told = "holds weights alone. Give the model's architecture, Keras' JSON or YAML or a model file of your own"
+            raise UserError(f"{path} {told}: python -m lctrain import MODEL --weights {path}.")
         architecture, holder = read_json(text, "`model_config`"), file
     else:
         text = path.read_text(encoding="utf-8", errors="strict") if kind == "text" else ""
         is_json = text.lstrip().startswith("{")
         architecture, holder = (read_json if is_json else read_yaml)(text, str(path)), None
-    if not isinstance(architecture, Mapping) or not {"class_name", "config"} <= set(architecture):
-        expected = "must hold a mapping of `class_name` and `config`, as Keras' to_json and save wrote it"
-        raise LegacyFileError(f"the architecture in {path} {expected}; got {describe(architecture)}.")
-    unknown = set(architecture) - KEYS
-    if unknown:
-        raise LegacyFileError(f"the architecture in {path} must not hold {describe(sorted(map(str, unknown))[0])}.")
+    if not is_own(architecture):
+        _check_architecture(architecture, path)
     if weights is not None:
         if _find_kind(weights) != "HDF5":
             raise UserError(f"`weights` must be an HDF5 file; got {str(weights)!r}.")
         holder = StoredFile(weights)
     return _collect(architecture, holder, backend, keras_version)
+
+
+def is_own(architecture: Any) -> bool:
+    """Whether a document is a model file of lctrain's own, or a whole configuration."""
+    if not isinstance(architecture, Mapping) or "class_name" in architecture:
+        return False
+    model = architecture.get("model", architecture)
+    return isinstance(model, Mapping) and isinstance(model.get("layers"), Mapping)
+
+
+def _check_architecture(architecture: Any, path: Path) -> None:
+    if not isinstance(architecture, Mapping) or not {"class_name", "config"} <= set(architecture):
+        expected = (
+            "must hold `class_name` and `config`, as Keras' to_json and save wrote it, or be a model file of ours"
+        )
+        raise LegacyFileError(f"the architecture in {path} {expected}; got {describe(architecture)}.")
+    unknown = set(architecture) - KEYS
+    if unknown:
+        raise LegacyFileError(f"the architecture in {path} must not hold {describe(sorted(map(str, unknown))[0])}.")
 
 
 def _collect(
@@ -128,9 +157,9 @@ def _collect(
     version = _agree("keras_version", told, version)
     if version is not None and not VERSION.match(version):
         raise LegacyFileError(f"`keras_version` must be such as 2.3.1; got {describe(version)}.")
-    major = _find_major(version, architecture)
     arrays = None if holder is None else _list_arrays(holder, group)
     names = [name for named in (arrays or {}).values() for name, _ in named]
+    major = _find_major(version, architecture, names)
     found = find_backend(backend, None if written is None else str(written)[:50], names)
     orderings = frozenset(_values(architecture, "dim_ordering")) & {"tf", "th"}
     paths = frozenset() if holder is None else frozenset(holder.arrays)
@@ -145,8 +174,11 @@ def _agree(name: str, told: str | None, written: Any) -> str | None:
     return told if text is None else text
 
 
-def _find_major(version: str | None, architecture: Mapping[str, Any]) -> int:
-    if version is None or not version[:1].isdecimal():
+def _find_major(version: str | None, architecture: Mapping[str, Any], names: Sequence[str]) -> int:
+    is_known = version is not None and version[:1].isdecimal()
+    if not is_known and is_own(architecture):
+        return 2 if any("/" in name for name in names) else 1  # dense_1/kernel:0, and dense_1_W before
+    if not is_known:
         fields = _fields(architecture)
         return 2 if fields & KERAS_2_FIELDS and not fields & KERAS_1_FIELDS - KERAS_2_FIELDS else 1
     major = version.split(".")[0]
@@ -172,13 +204,26 @@ def _fields(value: Any) -> set[str]:
     return own.union(*map(_fields, parts))
 
 
+def has_weights_by_layer(path: Path) -> bool:
+    """Whether a file is a `.weights.h5` of Keras 3 or of tf.keras from 2.12 on.
+
+    Raises:
+        UnsafeFileError, LegacyFileError: as `StoredFile`.
+    """
+    return _find_kind(path) == "HDF5" and _is_by_layer(StoredFile(path), "/")
+
+
+def _is_by_layer(holder: StoredFile, group: str) -> bool:
+    return "/layers" in holder.groups and not holder.has(group, "layer_names")
+
+
 def _list_arrays(holder: StoredFile, group: str) -> dict[str, list[tuple[str, StoredArray]]]:
     """The arrays of each layer that has some, in the order of the file."""
     found: dict[str, list[tuple[str, StoredArray]]] = {}
-    if "/layers" in holder.groups and not holder.has(group, "layer_names"):
+    if _is_by_layer(holder, group):
         raise UserError(
-            f"{holder.path} holds weights as Keras 3 and tf.keras from 2.12 on write them. What Keras 3 wrote,"
-            " keras.Model.load_weights opens; load what tf.keras wrote with tf_keras, and save the model as .h5."
+            f"{holder.path} holds weights as Keras 3 and tf.keras from 2.12 on write them. Build the model, and give it"
+            " them: lctrain.legacy.load_weights(model, FILE)."
         )
     for layer in holder.names(group, "layer_names"):
         path = f"{group.rstrip('/')}/{layer}"

@@ -14,6 +14,7 @@ DeviceIndex = Annotated[int, Field(ge=0, lt=1024)]
 ClassNumber = Annotated[int, Field(ge=0)]
 Mode = Literal["auto", "min", "max"]
 Shape = Annotated[list[PositiveInt], Field(min_length=1)]
+OpenShape = Annotated[list[PositiveInt | None], Field(min_length=1)]
 
 
 class Group(BaseModel):

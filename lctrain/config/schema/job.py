@@ -4,7 +4,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
-from lctrain.config.schema.base import Group, Name, PositiveInt, Seed, Shape
+from lctrain.config.schema.base import Group, Name, OpenShape, PositiveInt, Seed
 from lctrain.config.schema.data import AnyData
 from lctrain.config.schema.devices import AnyDevice
 from lctrain.config.schema.tracking import LocalTracking, ServerTracking
@@ -16,9 +16,9 @@ class ModelConfig(Group):
 
     name: Annotated[str, Field(pattern=r"^[A-Za-z][\w.-]*$", max_length=200)]
     """What the model is called; its runs are named after it."""
-    inputs: dict[Name, Shape] | None = Field(default=None, min_length=1)
+    inputs: dict[Name, OpenShape] | None = Field(default=None, min_length=1)
     """Names and shapes of the arrays that the model reads, channels last, without the batch; null is `input`, of the
-    data's shape."""
+    data's shape. A size that is null is the data's."""
     batch_size: PositiveInt | None = None
     """Examples of a batch, fixed in the shapes of the inputs; null leaves it open."""
     layers: dict[Any, Any] = Field(min_length=1, max_length=2000)  # names and specs are checked in validation.py
