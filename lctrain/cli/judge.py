@@ -1,6 +1,7 @@
 """`evaluate` and `predict`: a finished run's model, in a new process, on its own data or on other."""
 
 import argparse
+import sys
 import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -10,11 +11,12 @@ from typing import Any
 
 import numpy as np
 
-from lctrain.cli.dry import compose_dry
+from lctrain.cli.dry import compose_unread
 from lctrain.cli.hydra_app import MULTIRUN
 from lctrain.cli.overrides import split_override
 from lctrain.config import Config, validate
-from lctrain.data import Split, check_feeds, load_splits
+from lctrain.config.references import resolve
+from lctrain.data import Split, check_feeds, complete_statement, load_splits, state_reading
 from lctrain.data.checks import check_finite
 from lctrain.errors import EXIT_DONE, UserError, suggest
 from lctrain.libraries import load_libraries
@@ -112,18 +114,35 @@ def _read_request(verb: str, arguments: Sequence[str], *flags: str) -> Request:
 @contextmanager
 def _loaded(request: Request) -> Iterator[tuple[Any, Config]]:
     """The run's model, and its configuration with what the command line has instead."""
-    composed = compose_dry(request.arguments)
-    tracking = read_tracking(composed["tracking"])
+    written = compose_unread(request.arguments)
+    tracking = read_tracking(resolve(written)[0]["tracking"])
     given = {split_override(argument)[1].split(".")[0] for argument in request.arguments}
     with tempfile.TemporaryDirectory(prefix="lctrain-run-") as folder:
         fetched = fetch_run(tracking, request.run, Path(folder))
+        composed = _read_alike(written, fetched.config) if "data" in given else resolve(written)[0]
         config = _merge(fetched.config, {group: composed[group] for group in OWN_GROUPS if group in given})
         check_feeds(config)
+        config, notes = state_reading(config)
+        for note in notes:
+            print(f"data: {note}", file=sys.stderr)
         load_libraries(config)
         from lctrain import training
 
         training.prepare_process(config)
         yield training.load_model(fetched.model_file, "run"), config
+
+
+def _read_alike(written: Mapping[str, Any], run: Mapping[str, Any]) -> dict[str, Any]:
+    """What was composed, other files read as the run's own were: of a table the same columns and numbers for names.
+
+    What the command line says itself stays.
+    """
+    data = written.get("data")
+    if isinstance(data, dict) and data.get("name") == run["data"]["name"] == "table":
+        known = {key: run["data"].get(key) for key in ("features", "one_hot", "categories")}
+        if data.get("features") is None and data.get("exclude") is None:
+            data = {**data, **{key: value for key, value in known.items() if value and not data.get(key)}}
+    return resolve(complete_statement({**written, "data": data, "data_format": run["data_format"]}))[0]
 
 
 def _merge(run: Mapping[str, Any], given: Mapping[str, Any]) -> Config:

@@ -13,7 +13,15 @@ from lctrain.data.normalization import fit_normalization
 from lctrain.data.rows import Rows, select
 from lctrain.data.splits import Loaded, Split, Splits
 from lctrain.data.splitting import draw_splits
-from lctrain.data.statement import HELD, check_feeds, check_statement, complete_statement, count_examples, held_bytes
+from lctrain.data.statement import (
+    HELD,
+    check_feeds,
+    check_statement,
+    complete_statement,
+    count_examples,
+    held_bytes,
+    state_reading,
+)
 from lctrain.data.table import load_table
 from lctrain.errors import ConfigError
 
@@ -29,6 +37,7 @@ __all__ = [
     "fit_normalization",
     "held_bytes",
     "load_splits",
+    "state_reading",
 ]
 
 LOADERS: dict[str, Callable[[Any], Loaded]] = {

@@ -159,6 +159,18 @@ def complete_statement(raw: dict[str, Any]) -> dict[str, Any]:
     return {**raw, "data": {**written, **found}}
 
 
+def state_reading(config: Config) -> tuple[Config, tuple[str, ...]]:
+    """The configuration that says how its files are read, for other files to be read alike; and what was decided there.
+
+    Returns:
+        The configuration, in which the features and categories of a table are written out; and sentences to print.
+    """
+    facts = find_facts(config.data)
+    found = {} if config.data.name != "table" else {"features": facts.features, "categories": facts.categories}
+    data = config.data.model_copy(update=found)
+    return config.model_copy(update={"data": data}), facts.notes
+
+
 def _has_shape(data: DataConfig, facts: Facts) -> bool:
     if facts.is_reshaped:
         return prod(data.input_shape) == prod(facts.input_shape)

@@ -4,7 +4,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
-from lctrain.config.schema.base import Fraction, Group, Name, PositiveInt, Seed, Shape
+from lctrain.config.schema.base import Column, Fraction, Group, Name, PositiveInt, Seed, Shape
 
 
 class DataConfig(Group):
@@ -108,13 +108,24 @@ class TableConfig(DataConfig):
     name: Literal["table"]
     path: Name
     """A CSV file (.csv, .tsv, also with .gz) or a Parquet file (.parquet)."""
-    target: Name | Annotated[list[Name], Field(min_length=1)]
+    separator: Literal["comma", "semicolon", "tab", "pipe"] | None = None
+    """What separates the cells of a CSV file; null is a comma in .csv and a tab in .tsv."""
+    decimal: Literal["point", "comma"] = "point"
+    """How a CSV file writes the fraction of a number: 1.5 or 1,5."""
+    target: Column | Annotated[list[Column], Field(min_length=1)]
     """The column that is to be predicted, or several."""
-    features: Annotated[list[Name], Field(min_length=1)] | None = None
-    """The columns that it is predicted from; null is all others."""
-    one_hot: list[Name] = Field(default=[])
+    features: Annotated[list[Column], Field(min_length=1)] | None = None
+    """The columns that it is predicted from; null is all others that don't number the rows: a first column without a
+    name, or one called `Unnamed: 0`, is left out, and one with a name that only counts the rows is an error."""
+    exclude: list[Column] | None = None
+    """Where `features` is null: columns that are no features. A list, also an empty one, decides: then no other column
+    is left out or refused for what it holds."""
+    one_hot: list[Column] = Field(default=[])
     """Those of them whose values are names, each of which becomes a column of zeros and ones."""
-    split_column: Name | None = None
+    categories: dict[Column, Annotated[list[str], Field(min_length=1)]] = Field(default={})
+    """By column of `one_hot`, or the target: its names in the order of their numbers; of other columns they are those
+    of the file in alphabetical order."""
+    split_column: Column | None = None
     """The column that says train, validation or test of each row; null draws the splits."""
     window: WindowConfig | None = None
     """To predict from several rows in a row: the splits then follow each other in the order of the rows."""
