@@ -84,7 +84,7 @@ def test_rs_rows_with_a_cell_more_than_the_header_are_read_as_r_reads_them(tmp_p
     check_without_numbers(write(tmp_path / "t.csv", header, quoted, HEIGHTS, WIDTHS, LABELS))
     names = [f'"oak {number}"' for number in numbers]
     path = write(tmp_path / "names.csv", header, names, HEIGHTS, WIDTHS, LABELS)
-    with pytest.raises(ConfigError, match="more cells than its first line.*4 and 3.*write.table with col.names=NA"):
+    with pytest.raises(ConfigError, match=r"more cells than its first line.*4 and 3.*write\.table with col\.names=NA"):
         read(path)
 
 
@@ -225,7 +225,7 @@ def test_a_run_says_and_logs_how_its_table_was_read(trained):
     folder, process = trained
     told = "columns that number or name the rows are left out: the first, which has no name"
     assert told in process.stderr
-    assert "the classes of `label` are numbered by their names: 0 'a', 1 'b', 2 'c'" in process.stderr
+    assert "the classes of `label` are numbered by name: 0 'a', 1 'b', 2 'c'" in process.stderr
     run = read_run(folder)
     assert told in run.data.tags["data_notes"]
     assert run.data.params["data.features"] == '["height", "width", "kind"]'

@@ -195,10 +195,8 @@ def _has_row_names(path: Path, separator: str, num_names: int) -> bool:
     if sorted(numbers) == sorted(str(number + 1) for number in range(len(numbers))):
         return True
     fix = "Give each column a name; from R write it by write.csv, or by write.table with col.names=NA."
-    told = (
-        f"has rows with more cells than its first line, the names of the columns, has: {num_names + 1} and {num_names}"
-    )
-    return refuse("data.path", path, f"{told}. {fix}")
+    told = "has rows with more cells than its first line, the names of the columns, has"
+    return refuse("data.path", path, f"{told}: {num_names + 1} and {num_names}. {fix}")
 
 
 def _check_unique(names: Sequence[str], path: Path) -> None:

@@ -66,9 +66,7 @@ def _describe(columns: Columns, data: TableConfig, table: TableFile, class_names
     if class_names is not None:
         shown = ", ".join(f"{number} {name!r}" for number, name in enumerate(class_names[:MAX_TOLD]))
         more = f" and {len(class_names) - MAX_TOLD} more" if len(class_names) > MAX_TOLD else ""
-        notes.append(
-            f"{data.path!r}: the classes of `{columns.targets[0]}` are numbered by their names: {shown}{more}."
-        )
+        notes.append(f"{data.path!r}: the classes of `{columns.targets[0]}` are numbered by name: {shown}{more}.")
     return tuple(notes)
 
 

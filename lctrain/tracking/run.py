@@ -164,7 +164,7 @@ class Run:
 
 
 def flatten(config: Mapping[str, Any], prefix: str = "") -> dict[str, str]:
-    """Dotted paths and values as text; a mapping whose keys MLflow takes in no path, as columns of tables, is one value.
+    """Dotted paths and values as text; a mapping with keys that MLflow takes in no path, such as columns, is one value.
 
     >>> flatten({"seed": 0, "model": {"name": "lc2d", "kernel_size": [3, 2]}})
     {'seed': '0', 'model.name': 'lc2d', 'model.kernel_size': '[3, 2]'}
