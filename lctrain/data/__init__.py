@@ -17,6 +17,7 @@ from lctrain.data.statement import (
     HELD,
     check_feeds,
     check_statement,
+    complete_layout,
     complete_statement,
     count_examples,
     held_bytes,
@@ -67,6 +68,7 @@ def load_splits(data: DataConfig, data_format: str) -> Splits:
             trained on, or a split would be too small to hold every class.
         UserError: the data set can't be had.
     """
+    data = complete_layout(data, data_format)
     problems = check_statement(data)
     if problems:
         raise ConfigError(problems)

@@ -87,6 +87,9 @@ class ArraysConfig(DataConfig):
     name: Literal["arrays"]
     path: Name
     """A .npz with `x` and `y`, or `x_train`, `y_train` and the same with _validation and _test; or a .npy of inputs."""
+    layout: Literal["channels_last", "channels_first"] | None = None
+    """Where the file has the channels of an example; null is the one that `input_shape` fits, else the run's
+    `data_format`. Labels have their classes or numbers last."""
     targets: Name | None = None
     """With a .npy: the .npy of labels or values, a row for each of the inputs."""
 
@@ -136,11 +139,13 @@ class ImagesConfig(DataConfig):
 
     name: Literal["images"]
     path: Name
-    """The folder; classes are numbered by their names in alphabetical order."""
+    """The folder that holds them."""
     image_size: Annotated[list[PositiveInt], Field(min_length=2, max_length=2)]
     """Height and width in pixels, to which each image is resized."""
     color: Literal["rgb", "grayscale"] = "rgb"
     """Whether an image has three channels or one."""
+    class_names: Annotated[list[Name], Field(min_length=2)] | None = None
+    """Names of the folders of classes, in the order of their numbers; null is those that there are, by the alphabet."""
 
 
 AnyData = (
