@@ -49,7 +49,8 @@ VERBS = {  # by name: a line on what it does, and the module here and its functi
         "run_import",
     ),
     "export": (
-        "write a model for others: export RUN_OR_FILE --to keras2-h5|dl4j-h5|savedmodel|tflite [--out FILE]",
+        "write a model for others: export RUN_OR_FILE --to keras2-h5|dl4j-h5|savedmodel|tflite [--out FILE] "
+        "[--implementation batched]",
         "legacy",
         "run_export",
     ),

@@ -18,26 +18,32 @@ import numpy as np
 from lctrain.builder import SEVERAL_ARGUMENTS
 from lctrain.errors import UserError, suggest
 from lctrain.files import write_durably
-from lctrain.layers import BaseLocallyConnected, convert_implementation
 from lctrain.legacy import dl4j
+from lctrain.legacy.converter import captured_output, describe_failure
 from lctrain.legacy.depth import sort_by_depth
 from lctrain.legacy.errors import Obstacle, UnsupportedExportError
+from lctrain.legacy.inference import make_inference_model
 from lctrain.legacy.keras2 import OldLayer, write_layer
 from lctrain.legacy.report import MODEL, Report
 from lctrain.to_config.calls import Array, read_calls
 
+IMPLEMENTATIONS = (1, 2, 3, "batched", "auto")
 KERAS_VERSION = "2.15.0"  # the last that was tf.keras
 NO_SCOPE = re.compile(r"[^A-Za-z0-9_.\\/>-]")  # what TensorFlow takes in no name
 MAX_HEADER = 64_512  # bytes of an attribute, as Keras 2 splits them
 
 
-def export(model: keras.Model, path: Path, to: str) -> Report:
+def export(model: keras.Model, path: Path, to: str, implementation: int | str | None = None) -> Report:
     """As `lctrain.legacy.export_model`."""
     if to not in FORMATS:
         raise UserError(f"`to` must be one of {', '.join(FORMATS)}; got {to!r}. {suggest(str(to), FORMATS)}")
+    _check_implementation(implementation, to)
     if path.exists():
         raise UserError(f"`path` {str(path)!r} exists. Choose another name, or remove it first.")
     report = Report({"model": model.name, "format": to})
+    if getattr(model, "inputs", None):  # what is not built, the formats refuse by themselves
+        is_lite = to == "tflite"
+        model = make_inference_model(model, report, "batched" if is_lite else implementation, has_float64=not is_lite)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         FORMATS[to](model, path, report)
@@ -45,6 +51,20 @@ def export(model: keras.Model, path: Path, to: str) -> Report:
         reason = error.strerror or str(error).splitlines()[0]
         raise UserError(f"`path` must be a place that can be written; got {str(path)!r} ({reason}).") from error
     return report
+
+
+def _check_implementation(implementation: int | str | None, to: str) -> None:
+    """Whether a format leaves it open how local layers compute."""
+    if implementation is None:
+        return
+    if implementation not in IMPLEMENTATIONS:
+        known = ", ".join(map(str, IMPLEMENTATIONS))
+        raise UserError(f"`implementation` must be one of {known}; got {implementation!r}.")
+    if to == "tflite" and implementation != "batched":
+        told = "must be batched for tflite, which has the operations of that one alone"
+        raise UserError(f"`implementation` {told}; got {implementation!r}. Leave it out.")
+    if to in ("keras2-h5", "dl4j-h5"):
+        raise UserError(f"`implementation` is for savedmodel; {to} says layers, not how they compute. Leave it out.")
 
 
 def _export_keras2(model: keras.Model, path: Path, report: Report) -> None:
@@ -59,8 +79,7 @@ def _export_savedmodel(model: keras.Model, path: Path, report: Report) -> None:
     partial = path.with_name(f".{path.name}.partial")
     shutil.rmtree(partial, ignore_errors=True)
     try:
-        with _repeatable_or_not():
-            model.export(str(partial), format="tf_saved_model", verbose=False)
+        _save_tensorflow(model, str(partial))
         partial.rename(path)
     except Exception as error:  # TensorFlow has errors of its own for files
         if "No space left" not in str(error):
@@ -68,6 +87,11 @@ def _export_savedmodel(model: keras.Model, path: Path, report: Report) -> None:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC)) from error
     finally:
         shutil.rmtree(partial, ignore_errors=True)
+
+
+def _save_tensorflow(model: keras.Model, folder: str) -> None:
+    with _repeatable_or_not(), captured_output():
+        model.export(folder, format="tf_saved_model", verbose=False)
 
 
 @contextmanager
@@ -88,29 +112,19 @@ def _export_tflite(model: keras.Model, path: Path, report: Report) -> None:
     """By way of a SavedModel; local layers compute as `batched`, all of whose operations TensorFlow Lite has."""
     import tensorflow as tf
 
-    local = [layer for layer in model._flatten_layers() if isinstance(layer, BaseLocallyConnected)]
-    for layer in local:
-        report.add(layer.name, "implementation", layer.implementation, "translated", "batched: how, never what")
-    model = convert_implementation(model, "batched") if local else model
     with tempfile.TemporaryDirectory(prefix="lctrain-tflite-") as folder:
-        with _repeatable_or_not():
-            model.export(folder, format="tf_saved_model", verbose=False)
-        converter = tf.lite.TFLiteConverter.from_saved_model(folder)
-        converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS]
-        try:
-            content = converter.convert()
-        except Exception as error:  # the converter's own, of many kinds: it says which operation has no counterpart
-            if isinstance(error, MemoryError):
+        _save_tensorflow(model, folder)
+        with captured_output() as read_output:
+            try:
+                converter = tf.lite.TFLiteConverter.from_saved_model(folder)
+                converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS]
+                content = converter.convert()
+            except MemoryError:
                 raise
-            told = f"must be made of operations that TensorFlow Lite has: {_name_operations(str(error))}"
-            raise UnsupportedExportError([Obstacle(MODEL, "to", "tflite", told)]) from error
+            except Exception as error:  # the converter's own, of many kinds: it says which operation has no counterpart
+                told = describe_failure(f"{error}\n{read_output()}")
+                raise UnsupportedExportError([Obstacle(MODEL, "to", "tflite", told)]) from None
     write_durably(path, lambda file: file.write(content))
-
-
-def _name_operations(text: str) -> str:
-    """What the converter says of the operations that it does not know."""
-    lines = [line.strip() for line in text.splitlines() if line.startswith(("Custom ops:", "Flex ops:"))]
-    return " ".join(lines) or (text.splitlines() or ["it gives no reason"])[0][:200]
 
 
 FORMATS: dict[str, Callable[[keras.Model, Path, Report], None]] = {
