@@ -83,6 +83,21 @@ def test_labels_may_be_names(tmp_path):
         load(path, target="kind", one_hot=[], num_classes=5)
 
 
+def test_classes_may_be_numbered_otherwise_than_by_the_alphabet(tmp_path):
+    rows = range(80)
+    names = {"size": [("low", "middle", "high")[row % 3] for row in rows], "grade": [row % 3 + 1 for row in rows]}
+    path = make_table(tmp_path / "my.csv", names | {"ill": [("FALSE", "TRUE")[row % 2] for row in rows]})
+    changes = {"features": ["height"], "one_hot": []}
+    splits = load(path, target="size", categories={"size": ["low", "middle", "high"]}, **changes)
+    np.testing.assert_array_equal(splits.test.labels, rows_of(splits.test) % 3)
+    with pytest.raises(ConfigError, match="must hold every class to train on; class 0 has no example"):
+        load(path, target="grade", **changes)
+    splits = load(path, target="grade", categories={"grade": ["1", "2", "3"]}, **changes)
+    np.testing.assert_array_equal(splits.test.labels, rows_of(splits.test) % 3)
+    splits = load(path, target="ill", task="binary", **changes)
+    np.testing.assert_array_equal(splits.test.labels[:, 0], rows_of(splits.test) % 2)
+
+
 def test_other_tasks_read_their_targets(tmp_path):
     columns = {
         "sick": [("no", "yes")[row % 2] for row in range(80)],

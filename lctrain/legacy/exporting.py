@@ -1,13 +1,9 @@
 """Models of today's for others: Keras 2's HDF5, DL4J's importer, and TensorFlow's own formats."""
 
-import errno
 import json
 import os
 import re
-import shutil
-import tempfile
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,14 +13,13 @@ import numpy as np
 
 from lctrain.builder import SEVERAL_ARGUMENTS
 from lctrain.errors import UserError, suggest
-from lctrain.files import write_durably
 from lctrain.legacy import dl4j
-from lctrain.legacy.converter import captured_output, describe_failure
 from lctrain.legacy.depth import sort_by_depth
 from lctrain.legacy.errors import Obstacle, UnsupportedExportError
 from lctrain.legacy.inference import make_inference_model
 from lctrain.legacy.keras2 import OldLayer, write_layer
 from lctrain.legacy.report import MODEL, Report
+from lctrain.legacy.tensorflow_formats import write_savedmodel, write_tflite
 from lctrain.to_config.calls import Array, read_calls
 
 IMPLEMENTATIONS = (1, 2, 3, "batched", "auto")
@@ -75,63 +70,11 @@ def _export_dl4j(model: keras.Model, path: Path, report: Report) -> None:
     _write(*_write_model(model, report, dl4j.check), path)
 
 
-def _export_savedmodel(model: keras.Model, path: Path, report: Report) -> None:
-    partial = path.with_name(f".{path.name}.partial")
-    shutil.rmtree(partial, ignore_errors=True)
-    try:
-        _save_tensorflow(model, str(partial))
-        partial.rename(path)
-    except Exception as error:  # TensorFlow has errors of its own for files
-        if "No space left" not in str(error):
-            raise
-        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC)) from error
-    finally:
-        shutil.rmtree(partial, ignore_errors=True)
-
-
-def _save_tensorflow(model: keras.Model, folder: str) -> None:
-    with _repeatable_or_not(), captured_output():
-        model.export(folder, format="tf_saved_model", verbose=False)
-
-
-@contextmanager
-def _repeatable_or_not() -> Iterator[None]:
-    """Without op determinism: the gradient that implementation 3 has under it can't be saved, and is not wanted."""
-    from tensorflow.python.framework import config  # which alone can end it
-
-    was_enabled = config.is_op_determinism_enabled()
-    config.disable_op_determinism()
-    try:
-        yield
-    finally:
-        if was_enabled:
-            config.enable_op_determinism()
-
-
-def _export_tflite(model: keras.Model, path: Path, report: Report) -> None:
-    """By way of a SavedModel; local layers compute as `batched`, all of whose operations TensorFlow Lite has."""
-    import tensorflow as tf
-
-    with tempfile.TemporaryDirectory(prefix="lctrain-tflite-") as folder:
-        _save_tensorflow(model, folder)
-        with captured_output() as read_output:
-            try:
-                converter = tf.lite.TFLiteConverter.from_saved_model(folder)
-                converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS]
-                content = converter.convert()
-            except MemoryError:
-                raise
-            except Exception as error:  # the converter's own, of many kinds: it says which operation has no counterpart
-                told = describe_failure(f"{error}\n{read_output()}")
-                raise UnsupportedExportError([Obstacle(MODEL, "to", "tflite", told)]) from None
-    write_durably(path, lambda file: file.write(content))
-
-
 FORMATS: dict[str, Callable[[keras.Model, Path, Report], None]] = {
     "keras2-h5": _export_keras2,
     "dl4j-h5": _export_dl4j,
-    "savedmodel": _export_savedmodel,
-    "tflite": _export_tflite,
+    "savedmodel": write_savedmodel,
+    "tflite": write_tflite,
 }
 Check = Callable[[list[OldLayer]], Iterable[Obstacle]]
 
