@@ -28,7 +28,7 @@ VERBS = {  # by name: a line on what it does, and the module here and its functi
         "run_evaluate",
     ),
     "predict": (
-        "what a run's model predicts, as CSV or .npy: run=ID [--inputs FILE] [--out FILE]",
+        "what a run's model predicts, as CSV or .npy: run=ID [--inputs FILE [--layout LAYOUT]] [--out FILE]",
         "judge",
         "run_predict",
     ),
