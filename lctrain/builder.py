@@ -12,6 +12,7 @@ import tensorflow as tf
 from lctrain import layers as own_layers
 from lctrain.config import Config, heads
 from lctrain.config.allowlist import LIST_ARGUMENTS, find_class, nested_group
+from lctrain.config.augmentation import CHANNELS_LAST_ONLY
 from lctrain.config.graph import WIRING
 from lctrain.config.judges import judges_probabilities
 from lctrain.config.objectives import label_encoding, refuse_logits
@@ -99,13 +100,25 @@ def _prepare(tensor: keras.KerasTensor, config: Config, normalization: Normaliza
     for i, spec in enumerate(config.data.augmentation):
         path, shape = f"data.augmentation.{i}", tensor.shape
         try:
-            tensor = build_layer(f"data_augmentation_{i}", spec)(tensor)
+            tensor = _augment(tensor, f"data_augmentation_{i}", spec, config.data_format)
         except Exception as error:
             told = f"({spec['type']}) can't be applied to inputs of shape {shape}: {_keras_reason(error)}"
             raise ConfigError([Problem(path, told)]) from error
         if tensor.shape != shape:
             raise ConfigError([Problem(path, f"({spec['type']}) must keep the shape {shape}; got {tensor.shape}.")])
     return tensor
+
+
+def _augment(tensor: keras.KerasTensor, name: str, spec: Mapping[str, Any], data_format: str) -> keras.KerasTensor:
+    """The tensor, changed at random; by a layer that computes channels_last alone with the channels turned for it."""
+    layer = build_layer(name, spec)
+    rank = len(tensor.shape) - 2
+    is_turned = data_format == "channels_first" and spec.get("data_format") != "channels_first" and rank > 0
+    if not is_turned or spec["type"] not in CHANNELS_LAST_ONLY:
+        return layer(tensor)
+    there, back = (*range(2, rank + 2), 1), (rank + 1, *range(1, rank + 1))
+    turned = keras.layers.Permute(there, dtype=tensor.dtype, name=f"{name}_channels_last")(tensor)
+    return keras.layers.Permute(back, dtype=tensor.dtype, name=f"{name}_channels_first")(layer(turned))
 
 
 def _keras_reason(error: Exception) -> str:

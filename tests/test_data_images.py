@@ -7,6 +7,7 @@ from PIL import Image
 
 from lctrain.data import Rows, complete_statement, count_examples, load_splits
 from lctrain.data import rows as rows_module
+from lctrain.data.statement import find_facts
 from lctrain.errors import ConfigError
 
 
@@ -202,3 +203,23 @@ def test_a_class_that_is_not_trained_on_is_told_by_name(tmp_path):
     make_images(tmp_path / "all" / "test")
     with pytest.raises(ConfigError, match=r"class 2 \('eel'\) has no example"):
         load(tmp_path / "all", test_fraction=None)
+
+
+def test_what_is_decided_about_the_folders_is_said(tmp_path):
+    make_images(tmp_path / "plain")
+    (note,) = find_facts(read_data(complete(tmp_path / "plain"))).notes
+    assert note.endswith("the classes are numbered by name: 0 'cat', 1 'dog', 2 'eel'.")
+    for part in ("train", "val"):
+        make_images(tmp_path / "parts" / part)
+    notes = find_facts(read_data(complete(tmp_path / "parts", validation_fraction=None))).notes
+    assert notes[1].endswith("its folders are taken for the splits train, validation, not for classes.")
+
+
+def test_classes_may_be_put_in_an_order(tmp_path):
+    make_images(tmp_path / "plain")
+    data = read_data(complete(tmp_path / "plain", class_names=["eel", "cat", "dog"]))
+    splits = load_splits(data, "channels_last")
+    shades = np.array([SHADES[name] for name in ("eel", "cat", "dog")])
+    np.testing.assert_array_equal(splits.test.inputs[:, 0, 0, 0], shades[splits.test.labels])
+    with pytest.raises(ConfigError, match=r"cat': must be of one of `data.class_names`, \['eel', 'dog'\]"):
+        complete(tmp_path / "plain", class_names=["eel", "dog"])

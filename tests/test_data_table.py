@@ -66,7 +66,7 @@ def test_what_is_left_open_is_read_from_the_table(tmp_path):
 
 
 def test_inputs_have_any_shape_of_as_many_numbers(tmp_path):
-    path = make_table(tmp_path / "my.csv", LABELS | {"depth": range(80)})
+    path = make_table(tmp_path / "my.csv", LABELS | {"depth": range(0, 160, 2)})
     splits = load(path, input_shape=[2, 3, 1])
     assert splits.train.inputs.shape[1:] == (2, 3, 1)
     np.testing.assert_array_equal(splits.train.inputs.reshape(-1, 6), load(path).train.inputs.reshape(-1, 6))
@@ -81,6 +81,21 @@ def test_labels_may_be_names(tmp_path):
     np.testing.assert_array_equal(splits.test.labels, np.array([3, 1, 0, 2])[rows_of(splits.test).astype(int) % 4])
     with pytest.raises(ConfigError, match=r"`data.num_classes` must be 4.*got 5"):
         load(path, target="kind", one_hot=[], num_classes=5)
+
+
+def test_classes_may_be_numbered_otherwise_than_by_the_alphabet(tmp_path):
+    rows = range(80)
+    names = {"size": [("low", "middle", "high")[row % 3] for row in rows], "grade": [row % 3 + 1 for row in rows]}
+    path = make_table(tmp_path / "my.csv", names | {"ill": [("FALSE", "TRUE")[row % 2] for row in rows]})
+    changes = {"features": ["height"], "one_hot": []}
+    splits = load(path, target="size", categories={"size": ["low", "middle", "high"]}, **changes)
+    np.testing.assert_array_equal(splits.test.labels, rows_of(splits.test) % 3)
+    with pytest.raises(ConfigError, match="must hold every class to train on; class 0 has no example"):
+        load(path, target="grade", **changes)
+    splits = load(path, target="grade", categories={"grade": ["1", "2", "3"]}, **changes)
+    np.testing.assert_array_equal(splits.test.labels, rows_of(splits.test) % 3)
+    splits = load(path, target="ill", task="binary", **changes)
+    np.testing.assert_array_equal(splits.test.labels[:, 0], rows_of(splits.test) % 2)
 
 
 def test_other_tasks_read_their_targets(tmp_path):

@@ -28,7 +28,7 @@ VERBS = {  # by name: a line on what it does, and the module here and its functi
         "run_evaluate",
     ),
     "predict": (
-        "what a run's model predicts, as CSV or .npy: run=ID [--inputs FILE] [--out FILE]",
+        "what a run's model predicts, as CSV or .npy: run=ID [--inputs FILE [--layout LAYOUT]] [--out FILE]",
         "judge",
         "run_predict",
     ),
@@ -49,7 +49,8 @@ VERBS = {  # by name: a line on what it does, and the module here and its functi
         "run_import",
     ),
     "export": (
-        "write a model for others: export RUN_OR_FILE --to keras2-h5|dl4j-h5|savedmodel|tflite [--out FILE]",
+        "write a model for others: export RUN_OR_FILE --to keras2-h5|dl4j-h5|savedmodel|tflite [--out FILE] "
+        "[--implementation batched]",
         "legacy",
         "run_export",
     ),

@@ -1,12 +1,13 @@
 """`check`: validates every configuration that the command line asks for, and runs none."""
 
+import sys
 from collections.abc import Callable, Sequence
 
 from lctrain.cli.dry import run_dry
 from lctrain.cli.hydra_app import Job
 from lctrain.cli.search_space import is_sweep, read_settings, refuse_resume
 from lctrain.cli.sweep import validate_jobs
-from lctrain.data import check_feeds
+from lctrain.data import check_feeds, state_reading
 from lctrain.errors import EXIT_DONE, EXIT_USER_ERROR
 from lctrain.summary import summarize
 
@@ -24,6 +25,8 @@ def run_check(arguments: Sequence[str], tell: Callable[[Exception, str], None]) 
 
     def check(job: Job) -> None:
         check_feeds(job.config)
+        for note in state_reading(job.config)[1]:
+            print(f"data: {note}", file=sys.stderr)
         summarize(job.config)
         jobs.append(job)
 

@@ -5,7 +5,9 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
-from lctrain.cli.hydra_app import Job, launch, read_composed, run_jobs
+from omegaconf import DictConfig
+
+from lctrain.cli.hydra_app import Job, launch, read_composed, read_written, run_jobs
 from lctrain.cli.overrides import check_arguments, quote, split_override
 
 
@@ -17,11 +19,20 @@ def run_dry(look: Callable[[Job], None], arguments: Sequence[str], tell: Callabl
 
 def compose_dry(arguments: Sequence[str]) -> dict[str, Any]:
     """What a command line composes, read and resolved but not validated; nothing of Hydra's stays behind."""
+    return _compose(lambda config: read_composed(config)[0], arguments)
+
+
+def compose_unread(arguments: Sequence[str]) -> dict[str, Any]:
+    """What a command line composes, before the user's own files are looked into; references are not resolved."""
+    return _compose(read_written, arguments)
+
+
+def _compose(read: Callable[[DictConfig], dict[str, Any]], arguments: Sequence[str]) -> dict[str, Any]:
     composed: list[dict[str, Any]] = []
 
     check_arguments(arguments)
     with _leaving_nothing(arguments) as quietly:
-        launch(lambda config: composed.append(read_composed(config)[0]), quietly)
+        launch(lambda config: composed.append(read(config)), quietly)
     return composed[0]
 
 

@@ -146,7 +146,12 @@ def read_job(composed: DictConfig) -> Job:
 
 def read_composed(composed: DictConfig) -> tuple[dict[str, Any], list[Problem]]:
     """What was composed, with what the user's own files say of themselves, its references resolved; and problems."""
-    return resolve(complete_statement(OmegaConf.to_container(composed, resolve=False)))
+    return resolve(complete_statement(read_written(composed)))
+
+
+def read_written(composed: DictConfig) -> dict[str, Any]:
+    """What was composed, as plain mappings, its references as they are written."""
+    return OmegaConf.to_container(composed, resolve=False)
 
 
 def _check_store(config: Config) -> None:

@@ -18,7 +18,7 @@ from lctrain.cli.provenance import describe_job, requirements
 from lctrain.cli.unfinished import STATES, Unfinished
 from lctrain.config import Config
 from lctrain.cost import MEBIBYTE
-from lctrain.data import Split, Splits, check_feeds, fit_normalization, load_splits
+from lctrain.data import Split, Splits, check_feeds, fit_normalization, load_splits, state_reading
 from lctrain.errors import EXIT_INTERRUPTED, EXIT_TERMINATED, TrainingFailed, UserError, suggest_import
 from lctrain.interrupts import Terminated, interrupts, leave_at_once
 from lctrain.libraries import Devices, load_libraries
@@ -70,6 +70,9 @@ def run_job(
         TrainingFailed: the loss became inf or nan, or there is no room for the model.
     """
     check_feeds(config)
+    config, notes = state_reading(config)
+    for note in notes:
+        print(f"data: {note}", file=sys.stderr)
     check_writable(config.tracking)
     _check_backend()
     _check_init_from(config)
@@ -84,6 +87,7 @@ def run_job(
         journal = None if begun is None else begun.find_journal()
         with start_run(config.tracking, name, tags, folder, parent, journal, repeats=True) as run:
             run.log_params(config.model_dump())
+            run.log_tags({"data_notes": "\n".join(notes)} if notes else {})
             run.log_text(yaml.safe_dump(config.model_dump(), sort_keys=False), "config/config.yaml")
             run.log_text(yaml.safe_dump(list(overrides)), "config/overrides.yaml")
             resolved = _resolve_tuned(config, run, devices) if begun is None else begun.resolve(config)

@@ -75,6 +75,8 @@ def run_export(arguments: Sequence[str], tell: Callable[[Exception, str], None])
     parser.add_argument("source", metavar="RUN_OR_FILE", help="a .keras file, or the id of a run in the store")
     parser.add_argument("--to", required=True, help=", ".join(FORMATS))
     parser.add_argument("--out", type=Path, help="the file, or the folder of a SavedModel")
+    told = "of local layers in a SavedModel: 1, 2, 3, batched or auto; for OpenVINO batched"
+    parser.add_argument("--implementation", help=told)
     options, rest = parser.parse_known_args(list(arguments))
     if options.to not in FORMATS:
         raise UserError(
@@ -83,11 +85,13 @@ def run_export(arguments: Sequence[str], tell: Callable[[Exception, str], None])
     out = options.out or Path(f"model{ENDINGS[options.to]}")
     if out.exists():
         raise UserError(f"`--out` {str(out)!r} exists. Choose another name, or remove it first.")
+    asked = options.implementation
+    implementation = int(asked) if asked in ("1", "2", "3") else asked
     with tempfile.TemporaryDirectory(prefix="lctrain-export-") as folder:
         file = find_model(options.source, rest, Path(folder), "export")
         from lctrain.training import load_model
 
-        report = legacy.export_model(load_model(file, "RUN_OR_FILE"), out, options.to)
+        report = legacy.export_model(load_model(file, "RUN_OR_FILE"), out, options.to, implementation)
     for line in report.lines[:LINES_SHOWN]:
         print(line)
     print(f"{out} holds the model as {options.to}")

@@ -10,6 +10,9 @@ from lctrain.errors import Problem, suggest
 # Beside all Random... layers; not AugMix, which draws by Python's own generator and once for all, when it is compiled.
 NOISE = ("GaussianDropout", "GaussianNoise", "RandAugment")
 OTHER_SHAPE = ("RandomCrop",)
+# Keras 3.15 computes these along the axes of channels_last: the one hands its `data_format` on to none of the layers
+# that it is made of, the other takes none.
+CHANNELS_LAST_ONLY = ("RandomColorJitter", "RandomContrast")
 
 
 def augmentations() -> list[str]:
@@ -42,6 +45,8 @@ def complete_augmentation(specs: list[Any], data_format: str, precision: str) ->
     inherited = {"data_format": data_format, "dtype": dtype}
     complete = []
     for spec in specs:
-        known = require_class("layers", spec["type"]).arguments
-        complete.append({name: value for name, value in inherited.items() if name in known} | dict(spec))
+        entry = require_class("layers", spec["type"])
+        own = {"data_format": "channels_last"} if entry.name in CHANNELS_LAST_ONLY else {}
+        given = {name: value for name, value in (inherited | own).items() if name in entry.arguments}
+        complete.append(given | dict(spec))
     return complete

@@ -31,7 +31,13 @@ CHANNELS_AXIS = (  # layers whose default `axis`, the last, means the channels
     "Softmax",
     "UnitNormalization",
 )
-CHANNELS_LAST_ONLY = ("Cropping1D", "SpatialDropout1D", "UpSampling1D")  # steps are their axis 1, without a choice
+CHANNELS_LAST_ONLY = (
+    "Cropping1D",
+    "RandomColorJitter",
+    "RandomContrast",
+    "SpatialDropout1D",
+    "UpSampling1D",
+)
 KEYS = ("type", *WIRING)  # of every layer
 HASHES = ("HashedCrossing", "Hashing")
 OVER_LAST_AXIS = ("softmax", "log_softmax", "sparsemax")  # activations that compare channels

@@ -13,7 +13,16 @@ from lctrain.data.normalization import fit_normalization
 from lctrain.data.rows import Rows, select
 from lctrain.data.splits import Loaded, Split, Splits
 from lctrain.data.splitting import draw_splits
-from lctrain.data.statement import HELD, check_feeds, check_statement, complete_statement, count_examples, held_bytes
+from lctrain.data.statement import (
+    HELD,
+    check_feeds,
+    check_statement,
+    complete_layout,
+    complete_statement,
+    count_examples,
+    held_bytes,
+    state_reading,
+)
 from lctrain.data.table import load_table
 from lctrain.errors import ConfigError
 
@@ -29,6 +38,7 @@ __all__ = [
     "fit_normalization",
     "held_bytes",
     "load_splits",
+    "state_reading",
 ]
 
 LOADERS: dict[str, Callable[[Any], Loaded]] = {
@@ -58,6 +68,7 @@ def load_splits(data: DataConfig, data_format: str) -> Splits:
             trained on, or a split would be too small to hold every class.
         UserError: the data set can't be had.
     """
+    data = complete_layout(data, data_format)
     problems = check_statement(data)
     if problems:
         raise ConfigError(problems)

@@ -1,13 +1,21 @@
 """Arrays of one's own: a .npz with inputs and labels, or a .npy of each."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
 from lctrain.config.schema import ArraysConfig
-from lctrain.data.checks import as_labels, check_class_numbers, check_file, check_finite, refuse
+from lctrain.data.checks import (
+    as_labels,
+    check_class_numbers,
+    check_file,
+    check_finite,
+    check_not_one_hot,
+    refuse,
+    tell_place,
+)
 from lctrain.data.npy import StoredArray, open_npy, open_npz
 from lctrain.data.splits import Facts, Loaded, Split
 from lctrain.errors import ConfigError, Problem, suggest
@@ -27,10 +35,9 @@ class _Pair:
 
 def inspect_arrays(data: ArraysConfig) -> Facts:
     """What the file holds, by its headers, and by its labels where they are class numbers."""
-    pairs = _open(data)
+    pairs, unused = _open(data)
     inputs, labels = pairs["train"].inputs, pairs["train"].labels
-    if len(inputs.shape) < 2:
-        refuse("data.path", inputs.path, f"`{inputs.name}` must hold arrays along its rows; got {inputs.shape}.")
+    layout = find_layout(inputs.shape[1:], data.input_shape, "channels_last") if data.layout is None else data.layout
     sizes = list(labels.shape[1:])
     target_shape, num_classes, num_targets = sizes, 2 if data.task == "binary" else None, 1
     if data.task == "multilabel":
@@ -40,24 +47,89 @@ def inspect_arrays(data: ArraysConfig) -> Facts:
     elif sizes[-1:] == [1]:
         target_shape = sizes[:-1]
     if data.task == "classification":
-        numbers = [pair.labels.read() for pair in pairs.values()]
-        for pair, values in zip(pairs.values(), numbers, strict=True):
-            check_class_numbers(values, pair.labels.path, pair.labels.name)
-        num_classes = int(max(values.max() for values in numbers)) + 1
+        num_classes = _count_classes(pairs, data)
+    elif data.task == "binary" and sizes[-1:] == [2]:
+        check_not_one_hot(labels.read(), data, labels.path, labels.name)
+    notes = [f"{data.path!r}: {note}" for note in (*_describe(pairs["train"], data, layout), *unused)]
+    is_flat = _lacks_channels(inputs, data)
     return Facts(
-        input_shape=list(inputs.shape[1:]),
+        input_shape=list(inputs.shape[1:]) if is_flat else as_channels_last(inputs.shape[1:], layout),
         num_examples=sum(pair.inputs.shape[0] for pair in pairs.values()),
         given=tuple(part for part in pairs if part != "train"),
         held_bytes=sum(_held_bytes(pair.inputs) for pair in pairs.values()),
         target_shape=target_shape,
         num_classes=num_classes,
         num_targets=num_targets,
+        notes=tuple(notes),
     )
 
 
 def load_arrays(data: ArraysConfig) -> Loaded:
     """The arrays, checked value by value."""
-    return Loaded({part: _load(pair, data) for part, pair in _open(data).items()})
+    return Loaded({part: _load(pair, data) for part, pair in _open(data)[0].items()})
+
+
+def choose_layout(data: ArraysConfig, data_format: str, is_shape_open: bool = False) -> ArraysConfig:
+    """The configuration that says where its file has the channels.
+
+    Args:
+        data: which may say it already.
+        data_format: the run's, which decides where the file may have them at either end.
+        is_shape_open: whether `input_shape` says nothing.
+    """
+    if data.layout is not None:
+        return data
+    shape = _open(data)[0]["train"].inputs.shape[1:]
+    return data.model_copy(
+        update={"layout": find_layout(shape, None if is_shape_open else data.input_shape, data_format)}
+    )
+
+
+def find_layout(stored: Sequence[int], stated: Sequence[int] | None, data_format: str) -> str:
+    """Where arrays have their channels: where the stated shape has as many, else where `data_format` has them.
+
+    >>> find_layout([1, 10, 14], None, "channels_first"), find_layout([5, 7, 2], [5, 7, 2], "channels_first")
+    ('channels_first', 'channels_last')
+    """
+    other = "channels_last" if data_format == "channels_first" else "channels_first"
+    is_other = stated is not None and as_channels_last(stored, data_format) != list(stated)
+    return other if is_other and as_channels_last(stored, other) == list(stated) else data_format
+
+
+def as_channels_last(stored: Sequence[int], layout: str) -> list[int]:
+    """The shape of an example, channels last, from that in a file.
+
+    >>> as_channels_last([2, 5, 7], "channels_first")
+    [5, 7, 2]
+    """
+    return [*stored[1:], *stored[:1]] if layout == "channels_first" else list(stored)
+
+
+def _describe(pair: _Pair, data: ArraysConfig, layout: str) -> Iterator[str]:
+    """How arrays are read whose axes may be meant otherwise."""
+    x, y = pair.inputs, pair.labels
+    if len(x.shape) > 2 and not _lacks_channels(x, data):
+        *spatial, channels = as_channels_last(x.shape[1:], layout)
+        other = "channels_last" if layout == "channels_first" else "channels_first"
+        positions = f"{'x'.join(map(str, spatial))} positions of {channels} channel{'s' * (channels > 1)}"
+        yield f"`{x.name}` of {x.shape} is read as {layout}, {positions}. To read it otherwise: data.layout={other}."
+    if data.target_shape or data.num_targets > 1:
+        each = f" of {data.num_targets} numbers" if data.task == "regression" else ""
+        fix = "To read it otherwise: data.target_shape, data.num_targets." if each else "Else say data.target_shape."
+        yield f"`{y.name}` of {y.shape} is read as targets of the shape {data.target_shape}{each}. {fix}"
+
+
+def _lacks_channels(inputs: StoredArray, data: ArraysConfig) -> bool:
+    """Whether the examples have no axis of channels in the file, of which they are stated to have one."""
+    return [*inputs.shape[1:], 1] == data.input_shape
+
+
+def _count_classes(pairs: Mapping[str, _Pair], data: ArraysConfig) -> int:
+    numbers = [pair.labels.read() for pair in pairs.values()]
+    for pair, values in zip(pairs.values(), numbers, strict=True):
+        check_class_numbers(values, pair.labels.path, pair.labels.name)
+        check_not_one_hot(values, data, pair.labels.path, pair.labels.name)
+    return int(max(values.max() for values in numbers)) + 1
 
 
 def _held_bytes(stored: StoredArray) -> float:
@@ -70,17 +142,30 @@ def _held_bytes(stored: StoredArray) -> float:
 
 def _load(pair: _Pair, data: ArraysConfig) -> Split:
     shape = list(pair.inputs.shape[1:])
-    if shape != data.input_shape and [*shape, 1] != data.input_shape:
-        told = f"`{pair.inputs.name}` must hold arrays of `data.input_shape`, {data.input_shape}; got {shape}."
+    layout = "channels_last" if data.layout is None else data.layout
+    if _lacks_channels(pair.inputs, data):
+        layout = "channels_last"
+    elif as_channels_last(shape, layout) != data.input_shape:
+        told = (
+            f"`{pair.inputs.name}` must hold arrays of `data.input_shape`, {data.input_shape}, {layout}; got {shape}."
+        )
         refuse("data.path", pair.inputs.path, told)
     labels = as_labels(pair.labels.read(), data, pair.labels.path, pair.labels.name)
-    inputs = pair.inputs.read_inputs(data.input_shape)
-    check_finite(inputs, pair.inputs.path, pair.inputs.name)
+    inputs = pair.inputs.read_inputs(data.input_shape, layout)
+    place = tell_place if layout == "channels_last" else _tell_place_channels_first
+    check_finite(inputs, pair.inputs.path, pair.inputs.name, place=place)
     return Split(inputs, labels)
 
 
-def _open(data: ArraysConfig) -> dict[str, _Pair]:
-    """The arrays of each part, by their headers."""
+def _tell_place_channels_first(index: tuple[int, ...]) -> str:
+    """Where in the file an element is that has its channel last here."""
+    row, *spatial, channel = index
+    return tell_place((row, channel, *spatial))
+
+
+def _open(data: ArraysConfig) -> tuple[dict[str, _Pair], list[str]]:
+    """The arrays of each part, by their headers; and a sentence on others that the file has."""
+    unused: list[str] = []
     path = Path(data.path).expanduser()
     check_file(path)
     if data.targets is not None:
@@ -89,7 +174,10 @@ def _open(data: ArraysConfig) -> dict[str, _Pair]:
         if data.targets is not None:
             fix = "Put the labels into the .npz, or name a .npy as `data.path`."
             raise ConfigError([Problem("data.targets", f"must be null with a .npz; got {data.targets!r}. {fix}")])
-        pairs = _pair(open_npz(path), path)
+        stored = open_npz(path)
+        pairs = _pair(stored, path)
+        names = set(stored) - {array.name for pair in pairs.values() for array in (pair.inputs, pair.labels)}
+        unused = [f"its other arrays are not used: {', '.join(sorted(names))}."] if names else []
     elif path.suffix == ".npy":
         if data.targets is None:
             fix = "data.targets=FILE.npy"
@@ -102,7 +190,10 @@ def _open(data: ArraysConfig) -> dict[str, _Pair]:
         if x.shape[0] != y.shape[0]:
             told = f"`{x.name}` and `{y.name}` must have as many rows; got {x.shape[0]:,} and {y.shape[0]:,}."
             refuse("data.path", path, told)
-    return pairs
+    inputs = pairs["train"].inputs
+    if len(inputs.shape) < 2:
+        refuse("data.path", inputs.path, f"`{inputs.name}` must hold arrays along its rows; got {inputs.shape}.")
+    return pairs, unused
 
 
 def _pair(stored: Mapping[str, StoredArray], path: Path) -> dict[str, _Pair]:

@@ -67,6 +67,17 @@ def check_class_numbers(values: np.ndarray, path: object, name: str, place: Plac
         _refuse_where(values >= values.size, values, path, name, expected, key, place)
 
 
+def check_not_one_hot(values: np.ndarray, data: DataConfig, path: object, name: str) -> None:
+    """Refuses rows of zeros with a single one: they are a class each, not as many targets, unless that is stated."""
+    sizes = values.shape[1:]
+    if not sizes or sizes[-1] < 2 or list(sizes) == data.target_shape:
+        return
+    if (values.sum(axis=-1) == 1).all() and (values.max(axis=-1) == 1).all():
+        expected = f"must have the shape {values.shape[:-1]}: the number of a class; of one-hot rows take the argmax"
+        fix = f"If each example has targets of that shape, say so: data.target_shape={list(sizes)}."
+        refuse("data.path", path, f"`{name}` {expected}; got {values.shape}. {fix}")
+
+
 def as_labels(
     values: np.ndarray, data: DataConfig, path: object, name: str, key: str = "data.path", place: Place = tell_place
 ) -> np.ndarray:

@@ -22,12 +22,13 @@ FORMATS = ("PNG", "JPEG", "BMP", "GIF", "WEBP")
 CHANNELS = {"rgb": ("RGB", 3), "grayscale": ("L", 1)}
 WIDE_MODES = ("I;16", "I;16B", "I;16L", "I;16N")  # 16 bits of gray
 MAX_TOLD = 3  # files in one sentence
+MAX_CLASSES = 10  # classes in one sentence
 
 
 def inspect_images(data: ImagesConfig) -> Facts:
     """What the folder holds, by the names of its files."""
     parts = _list_parts(data)
-    class_names = _name_classes(parts)
+    class_names = _name_classes(parts, data)
     if data.task == "binary" and len(class_names) != 2:
         told = f"must have two folders of images with task binary; got {len(class_names)}: {class_names[:5]}."
         refuse("data.path", data.path, told)
@@ -41,13 +42,14 @@ def inspect_images(data: ImagesConfig) -> Facts:
         target_shape=[],
         num_classes=len(class_names),
         class_names=class_names,
+        notes=_describe(parts, class_names, data),
     )
 
 
 def load_images(data: ImagesConfig) -> Loaded:
     """All images, decoded and resized once, uint8."""
     parts = _list_parts(data)
-    class_names = _name_classes(parts)
+    class_names = _name_classes(parts, data)
     loaded = {}
     for part, folders in parts.items():
         files = [(file, class_names.index(name)) for name, files in folders.items() for file in files]
@@ -104,13 +106,33 @@ def _list_images(folder: Path) -> list[Path]:
     return entries
 
 
-def _name_classes(parts: dict[str, dict[str, list[Path]]]) -> list[str]:
-    names = sorted({name for folders in parts.values() for name in folders})
-    if len(names) < 2:
+def _name_classes(parts: dict[str, dict[str, list[Path]]], data: ImagesConfig) -> list[str]:
+    """The classes in the order of their numbers.
+
+    Raises:
+        ConfigError: there are not two, or folders that `class_names` lacks.
+    """
+    found = {name: folder for folders in parts.values() for name, (folder, *_) in folders.items()}
+    names = sorted(found)
+    if len(names) < 2 and data.class_names is None:
         told = f"must hold two folders of images or more, one for each class; got {names}."
         folder = next(iter(parts["train"].values()))[0].parent.parent
         refuse("data.path", folder, told)
-    return names
+    strange = [name for name in names if data.class_names is not None and name not in data.class_names]
+    if strange:
+        known = f"{data.class_names[:MAX_TOLD]}{' ...' * (len(data.class_names) > MAX_TOLD)}"
+        refuse("data.path", found[strange[0]].parent, f"must be of one of `data.class_names`, {known}.")
+    return names if data.class_names is None else data.class_names
+
+
+def _describe(parts: dict[str, dict[str, list[Path]]], class_names: list[str], data: ImagesConfig) -> tuple[str, ...]:
+    """What was decided about the folders that their user may have meant otherwise."""
+    shown = ", ".join(f"{number} {name!r}" for number, name in enumerate(class_names[:MAX_CLASSES]))
+    more = f" and {len(class_names) - MAX_CLASSES} more" if len(class_names) > MAX_CLASSES else ""
+    notes = [f"{data.path!r}: the classes are numbered by name: {shown}{more}."]
+    if len(parts) > 1:
+        notes.append(f"{data.path!r}: its folders are taken for the splits {', '.join(parts)}, not for classes.")
+    return tuple(notes)
 
 
 def _decode(files: list[Path], data: ImagesConfig) -> np.ndarray | Rows:

@@ -14,7 +14,7 @@ import numpy as np
 
 from lctrain.data import rows
 from lctrain.data.checks import refuse
-from lctrain.data.rows import Inputs, Pages, Rows
+from lctrain.data.rows import Inputs, Pages, Rows, move_channels
 from lctrain.errors import DoesNotFit
 
 LOCAL_HEADER = 30  # bytes of a zip member's header, before its name and its extra field
@@ -64,17 +64,20 @@ class StoredArray:
             told = f"`data.path` {str(self.path)!r}: `{self.name}` takes {size:,.1f} GB, which do not fit into memory"
             raise DoesNotFit(f"{told}. {fix}") from error
 
-    def read_inputs(self, example_shape: list[int]) -> Inputs:
-        """It as float32 or uint8, each row in the given shape."""
+    def read_inputs(self, example_shape: list[int], layout: str) -> Inputs:
+        """It as float32 or uint8, each row in the given shape, which has the channels last whatever it has itself."""
         if self.dtype.kind not in "biuf":
             refuse("data.path", self.path, f"`{self.name}` must be numbers; got the type {self.dtype}.")
         if self.is_mapped:
             order = "F" if self.is_fortran else "C"
             mapped = np.memmap(self.path, self.dtype, "r", self.offset, self.shape, order)
-            return Rows(_turn(mapped) if self.is_fortran else mapped, example_shape)
+            return Rows(_turn(mapped) if self.is_fortran else mapped, example_shape, layout=layout)
         array = self.read()
         with np.errstate(over="ignore"):  # what float32 can't hold becomes inf, which checks tell
             array = np.ascontiguousarray(array, np.uint8 if array.dtype == np.uint8 else np.float32)
+        *spatial, channels = example_shape
+        if layout == "channels_first":
+            return move_channels(array.reshape(len(array), channels, *spatial), "channels_last")
         return array.reshape(len(array), *example_shape)
 
 

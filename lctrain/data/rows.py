@@ -50,6 +50,7 @@ class Rows:
         array: `(num_rows, ...)`, of numbers: a memory map, or a view of an array.
         example_shape: what each row is reshaped to, channels last; None keeps its shape.
         indices: the rows, in their order; None is all.
+        layout: where the array itself has the channels.
 
     Reading gives uint8 where the array is of that type, else float32.
 
@@ -58,11 +59,18 @@ class Rows:
     ((4, 3, 1), (2, 1, 3))
     """
 
-    def __init__(self, array: np.ndarray, example_shape: Any = None, indices: np.ndarray | None = None):
+    def __init__(
+        self,
+        array: np.ndarray,
+        example_shape: Any = None,
+        indices: np.ndarray | None = None,
+        layout: str = "channels_last",
+    ):
         self._pages = Pages(array)
         self._array = np.asarray(array)
         self._indices = np.arange(len(array)) if indices is None else indices
         self._example_shape = tuple(array.shape[1:] if example_shape is None else example_shape)
+        self._is_stored_first = layout == "channels_first"
         self._is_channels_first = False
         self._row_bytes = max(prod(array.shape[1:]) * array.itemsize, 1)
         self.dtype = np.dtype(np.uint8 if array.dtype == np.uint8 else np.float32)
@@ -100,8 +108,12 @@ class Rows:
                 piece = chosen[start : start + step]
                 read[start : start + step] = self._array[slice(piece[0], piece[-1] + 1) if is_run else piece]
                 self._pages.touch(len(piece) * touched)
-        read = read.reshape(len(chosen), *self._example_shape)
-        return np.ascontiguousarray(np.moveaxis(read, -1, 1)) if self._is_channels_first else read
+        *spatial, channels = self._example_shape
+        stored = (channels, *spatial) if self._is_stored_first else self._example_shape
+        read = read.reshape(len(chosen), *stored)
+        if self._is_stored_first == self._is_channels_first:
+            return read
+        return move_channels(read, "channels_first" if self._is_channels_first else "channels_last")
 
 
 Inputs = np.ndarray | Rows
@@ -119,7 +131,16 @@ def select(inputs: Inputs, indices: np.ndarray | None, data_format: str) -> Inpu
     if isinstance(inputs, Rows):
         return inputs.take(indices, data_format)
     chosen = inputs if indices is None else inputs[indices]
-    return np.ascontiguousarray(np.moveaxis(chosen, -1, 1)) if data_format == "channels_first" else chosen
+    return move_channels(chosen, "channels_first") if data_format == "channels_first" else chosen
+
+
+def move_channels(inputs: np.ndarray, to: str) -> np.ndarray:
+    """The examples with their channels at the other end.
+
+    >>> move_channels(np.zeros((9, 1, 5, 7)), "channels_last").shape
+    (9, 5, 7, 1)
+    """
+    return np.ascontiguousarray(np.moveaxis(inputs, *((-1, 1) if to == "channels_first" else (1, -1))))
 
 
 def make_scratch(shape: tuple[int, ...], dtype: Any) -> np.ndarray:

@@ -1,6 +1,6 @@
 """What a data set is made into, and what it is read as before that."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import NamedTuple
 
 import numpy as np
@@ -63,6 +63,9 @@ class Facts:
         num_targets: numbers to predict.
         class_names: of the classes, where they have names.
         is_reshaped: whether any shape of as many elements will do as `input_shape`.
+        notes: what was decided about the files that their user may have meant otherwise, each a sentence.
+        features: of a table, the columns that it is predicted from, in their order.
+        categories: of a table, by column the names that stand for numbers, in the order of these.
     """
 
     input_shape: list[int]
@@ -74,3 +77,6 @@ class Facts:
     num_targets: int = 1
     class_names: list[str] | None = None
     is_reshaped: bool = False
+    notes: tuple[str, ...] = ()
+    features: list[str] | None = None
+    categories: dict[str, list[str]] = field(default_factory=dict)

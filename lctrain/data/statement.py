@@ -10,7 +10,7 @@ from pydantic import ValidationError
 
 from lctrain.config.references import MISSING, resolve
 from lctrain.config.schema import ArraysConfig, Config, DataConfig, ImagesConfig, TableConfig
-from lctrain.data.arrays import inspect_arrays
+from lctrain.data.arrays import choose_layout, inspect_arrays
 from lctrain.data.images import inspect_images
 from lctrain.data.splits import Facts
 from lctrain.data.splitting import check_fractions
@@ -43,6 +43,7 @@ OWN: dict[str, tuple[type[DataConfig], Callable[[Any], Facts]]] = {
 }
 NAMED = {"table": ("path", "target")}  # keys that only the user can give
 HINTS = {"path": "FILE, or the folder of images.", "target": "COLUMN"}
+LAYOUTS = ("channels_last", "channels_first")
 TASKS_OF_IMAGES = ("classification", "binary")
 
 
@@ -89,7 +90,8 @@ def check_statement(data: DataConfig) -> list[Problem]:
         return [Problem("data.task", f"{expected}; got {data.task!r}.")]
     if not _has_shape(data, facts):
         alike = ", or another shape of as many numbers," if facts.is_reshaped else ","
-        expected = f"must be {facts.input_shape}{alike} which is what `{data.name}` holds"
+        layout = f" with data.layout={data.layout}" if data.name == "arrays" and data.layout is not None else ""
+        expected = f"must be {facts.input_shape}{alike} which is what `{data.name}` holds{layout}"
         problems.append(Problem("data.input_shape", f"{expected}; got {data.input_shape}."))
     is_counted = data.name not in ("arrays", "table") or facts.class_names is not None or data.num_classes is None
     if is_counted and data.task in ("classification", "multilabel") and data.num_classes != facts.num_classes:
@@ -110,7 +112,7 @@ def check_feeds(config: Config) -> None:
     Raises:
         ConfigError: names what is stated wrongly, and the inputs and outputs that the data set has nothing for.
     """
-    model, data = config.model, config.data
+    model, data = config.model, complete_layout(config.data, config.data_format)
     problems = check_statement(data)
     if len(model.inputs) > 1:
         expected = f"must be one input to be trained on `{data.name}`, which gives one array"
@@ -118,7 +120,8 @@ def check_feeds(config: Config) -> None:
     for name, shape in model.inputs.items() if len(model.inputs) == 1 else ():
         if shape != data.input_shape:
             expected = f"must be {data.input_shape}, the shape of an example of `{data.name}`"
-            problems.append(Problem(f"model.inputs.{name}", f"{expected}; got {shape}."))
+            fix = f" {_suggest_layout(data)}" if _has_other_layout(data, shape) else ""
+            problems.append(Problem(f"model.inputs.{name}", f"{expected}; got {shape}.{fix}"))
     if len(model.outputs) > 1:
         expected = f"must be one layer to be trained on `{data.name}`, which gives one label"
         problems.append(Problem("model.outputs", f"{expected}; got {model.outputs}."))
@@ -142,21 +145,60 @@ def complete_statement(raw: dict[str, Any]) -> dict[str, Any]:
         return raw
     open_keys = {"input_shape", "num_classes", "target_shape", "num_targets"}
     open_keys = {key for key in open_keys if written.get(key) is None}
-    if not open_keys:
+    is_layout_open = name == "arrays" and written.get("layout") is None and "data_format" in raw
+    if not open_keys and not is_layout_open:
         return raw
     unnamed = [key for key in NAMED.get(name, ("path",)) if written.get(key) in (None, MISSING)]
     if unnamed:  # of what would be read from there, validation would say that it is missing too
         raise ConfigError(Problem(f"data.{key}", f"must be given: data.{key}={HINTS[key]}") for key in unnamed)
-    resolved = resolve(raw)[0].get("data")
+    whole = resolve(raw)[0]
+    resolved = whole.get("data")
     known = {key: value for key, value in resolved.items() if value is not None and key not in open_keys}
     kind, _ = OWN[name]
     try:
         data = kind.model_validate({"input_shape": [1], **known})
     except ValidationError:
         return raw
+    layout = {}
+    if is_layout_open and whole["data_format"] in LAYOUTS:
+        data = choose_layout(data, whole["data_format"], is_shape_open="input_shape" in open_keys)
+        layout = {"layout": data.layout}
     facts = find_facts(data)
-    found = {key: getattr(facts, key) for key in open_keys}
+    found = {key: getattr(facts, key) for key in open_keys} | layout
     return {**raw, "data": {**written, **found}}
+
+
+def state_reading(config: Config) -> tuple[Config, tuple[str, ...]]:
+    """The configuration that says how its files are read, for other files to be read alike; and what was decided there.
+
+    Returns:
+        The configuration, in which the layout of arrays, the columns and categories of a table and the classes of
+        images are written out; and sentences to print.
+    """
+    data = complete_layout(config.data, config.data_format)
+    facts = find_facts(data)
+    found = {
+        "table": {"features": facts.features, "categories": facts.categories},
+        "images": {"class_names": facts.class_names},
+    }.get(data.name, {})
+    return config.model_copy(update={"data": data.model_copy(update=found)}), facts.notes
+
+
+def complete_layout(data: DataConfig, data_format: str) -> DataConfig:
+    """The configuration in which arrays of one's own say where they have their channels."""
+    return choose_layout(data, data_format) if isinstance(data, ArraysConfig) else data
+
+
+def _has_other_layout(data: DataConfig, shape: list[int]) -> bool:
+    """Whether a file of arrays would have that shape if its channels were at the other end."""
+    *spatial, channels = data.input_shape
+    ends = [data.input_shape[1:] + data.input_shape[:1], [channels, *spatial]]
+    return data.name == "arrays" and len(shape) > 1 and shape != data.input_shape and shape in ends
+
+
+def _suggest_layout(data: DataConfig) -> str:
+    other = LAYOUTS[data.layout == LAYOUTS[0]]
+    return f"The file is read as {data.layout}; if its channels are at the other end: data.layout={other}."
 
 
 def _has_shape(data: DataConfig, facts: Facts) -> bool:

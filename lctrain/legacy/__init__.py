@@ -214,14 +214,20 @@ def inspect(
     )
 
 
-def export_model(model: "keras.Model | str | Path", path: str | Path, to: str) -> Report:
-    """Writes a model in a format that others read.
+def export_model(
+    model: "keras.Model | str | Path", path: str | Path, to: str, implementation: int | str | None = None
+) -> Report:
+    """Writes a model in a format that others read, for predicting alone.
+
+    Layers that act in training alone fall away (Dropout, RandomFlip, ...), and half precision becomes float32.
 
     Args:
         model: Sequential or functional; or the path of a .keras file that holds one.
         path: of the file, or of the folder for a SavedModel, which must not exist yet.
         to: "keras2-h5", which tf_keras and Keras 2 load; "dl4j-h5", the same within what DL4J's importer documents;
             "savedmodel" or "tflite", TensorFlow's own.
+        implementation: of locally connected layers in a SavedModel: 1, 2, 3, "batched" or "auto"; None keeps theirs.
+            For OpenVINO take "batched": it lacks the sparse operations of 3. TensorFlow Lite always gets "batched".
 
     Returns:
         What was translated, approximated or dropped.
@@ -236,7 +242,7 @@ def export_model(model: "keras.Model | str | Path", path: str | Path, to: str) -
         from lctrain.training import load_model as load_keras_file
 
         model = load_keras_file(Path(model), "model")
-    return export(model, Path(path), to)
+    return export(model, Path(path), to, implementation)
 
 
 def _request(path, weights, input_shape, backend, keras_version, strict, must_build=True):

@@ -1,13 +1,9 @@
 """Models of today's for others: Keras 2's HDF5, DL4J's importer, and TensorFlow's own formats."""
 
-import errno
 import json
 import os
 import re
-import shutil
-import tempfile
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,27 +13,32 @@ import numpy as np
 
 from lctrain.builder import SEVERAL_ARGUMENTS
 from lctrain.errors import UserError, suggest
-from lctrain.files import write_durably
-from lctrain.layers import BaseLocallyConnected, convert_implementation
 from lctrain.legacy import dl4j
 from lctrain.legacy.depth import sort_by_depth
 from lctrain.legacy.errors import Obstacle, UnsupportedExportError
+from lctrain.legacy.inference import make_inference_model
 from lctrain.legacy.keras2 import OldLayer, write_layer
 from lctrain.legacy.report import MODEL, Report
+from lctrain.legacy.tensorflow_formats import write_savedmodel, write_tflite
 from lctrain.to_config.calls import Array, read_calls
 
+IMPLEMENTATIONS = (1, 2, 3, "batched", "auto")
 KERAS_VERSION = "2.15.0"  # the last that was tf.keras
 NO_SCOPE = re.compile(r"[^A-Za-z0-9_.\\/>-]")  # what TensorFlow takes in no name
 MAX_HEADER = 64_512  # bytes of an attribute, as Keras 2 splits them
 
 
-def export(model: keras.Model, path: Path, to: str) -> Report:
+def export(model: keras.Model, path: Path, to: str, implementation: int | str | None = None) -> Report:
     """As `lctrain.legacy.export_model`."""
     if to not in FORMATS:
         raise UserError(f"`to` must be one of {', '.join(FORMATS)}; got {to!r}. {suggest(str(to), FORMATS)}")
+    _check_implementation(implementation, to)
     if path.exists():
         raise UserError(f"`path` {str(path)!r} exists. Choose another name, or remove it first.")
     report = Report({"model": model.name, "format": to})
+    if getattr(model, "inputs", None):  # what is not built, the formats refuse by themselves
+        is_lite = to == "tflite"
+        model = make_inference_model(model, report, "batched" if is_lite else implementation, has_float64=not is_lite)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         FORMATS[to](model, path, report)
@@ -45,6 +46,20 @@ def export(model: keras.Model, path: Path, to: str) -> Report:
         reason = error.strerror or str(error).splitlines()[0]
         raise UserError(f"`path` must be a place that can be written; got {str(path)!r} ({reason}).") from error
     return report
+
+
+def _check_implementation(implementation: int | str | None, to: str) -> None:
+    """Whether a format leaves it open how local layers compute."""
+    if implementation is None:
+        return
+    if implementation not in IMPLEMENTATIONS:
+        known = ", ".join(map(str, IMPLEMENTATIONS))
+        raise UserError(f"`implementation` must be one of {known}; got {implementation!r}.")
+    if to == "tflite" and implementation != "batched":
+        told = "must be batched for tflite, which has the operations of that one alone"
+        raise UserError(f"`implementation` {told}; got {implementation!r}. Leave it out.")
+    if to in ("keras2-h5", "dl4j-h5"):
+        raise UserError(f"`implementation` is for savedmodel; {to} says layers, not how they compute. Leave it out.")
 
 
 def _export_keras2(model: keras.Model, path: Path, report: Report) -> None:
@@ -55,69 +70,11 @@ def _export_dl4j(model: keras.Model, path: Path, report: Report) -> None:
     _write(*_write_model(model, report, dl4j.check), path)
 
 
-def _export_savedmodel(model: keras.Model, path: Path, report: Report) -> None:
-    partial = path.with_name(f".{path.name}.partial")
-    shutil.rmtree(partial, ignore_errors=True)
-    try:
-        with _repeatable_or_not():
-            model.export(str(partial), format="tf_saved_model", verbose=False)
-        partial.rename(path)
-    except Exception as error:  # TensorFlow has errors of its own for files
-        if "No space left" not in str(error):
-            raise
-        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC)) from error
-    finally:
-        shutil.rmtree(partial, ignore_errors=True)
-
-
-@contextmanager
-def _repeatable_or_not() -> Iterator[None]:
-    """Without op determinism: the gradient that implementation 3 has under it can't be saved, and is not wanted."""
-    from tensorflow.python.framework import config  # which alone can end it
-
-    was_enabled = config.is_op_determinism_enabled()
-    config.disable_op_determinism()
-    try:
-        yield
-    finally:
-        if was_enabled:
-            config.enable_op_determinism()
-
-
-def _export_tflite(model: keras.Model, path: Path, report: Report) -> None:
-    """By way of a SavedModel; local layers compute as `batched`, all of whose operations TensorFlow Lite has."""
-    import tensorflow as tf
-
-    local = [layer for layer in model._flatten_layers() if isinstance(layer, BaseLocallyConnected)]
-    for layer in local:
-        report.add(layer.name, "implementation", layer.implementation, "translated", "batched: how, never what")
-    model = convert_implementation(model, "batched") if local else model
-    with tempfile.TemporaryDirectory(prefix="lctrain-tflite-") as folder:
-        with _repeatable_or_not():
-            model.export(folder, format="tf_saved_model", verbose=False)
-        converter = tf.lite.TFLiteConverter.from_saved_model(folder)
-        converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS]
-        try:
-            content = converter.convert()
-        except Exception as error:  # the converter's own, of many kinds: it says which operation has no counterpart
-            if isinstance(error, MemoryError):
-                raise
-            told = f"must be made of operations that TensorFlow Lite has: {_name_operations(str(error))}"
-            raise UnsupportedExportError([Obstacle(MODEL, "to", "tflite", told)]) from error
-    write_durably(path, lambda file: file.write(content))
-
-
-def _name_operations(text: str) -> str:
-    """What the converter says of the operations that it does not know."""
-    lines = [line.strip() for line in text.splitlines() if line.startswith(("Custom ops:", "Flex ops:"))]
-    return " ".join(lines) or (text.splitlines() or ["it gives no reason"])[0][:200]
-
-
 FORMATS: dict[str, Callable[[keras.Model, Path, Report], None]] = {
     "keras2-h5": _export_keras2,
     "dl4j-h5": _export_dl4j,
-    "savedmodel": _export_savedmodel,
-    "tflite": _export_tflite,
+    "savedmodel": write_savedmodel,
+    "tflite": write_tflite,
 }
 Check = Callable[[list[OldLayer]], Iterable[Obstacle]]
 

@@ -5,6 +5,7 @@ import io
 import json
 import math
 import os
+import re
 import shlex
 import shutil
 import signal
@@ -29,6 +30,7 @@ from lctrain.tracking.reading import read_journal
 from lctrain.tracking.store import dump_tracking
 
 LONGEST_PARAM = 6000  # characters that MLflow keeps
+PLAIN_KEY = re.compile(r"[A-Za-z0-9_.-]{1,100}")
 LONGEST_TAG = 8000
 MODEL = "model"  # the folder of the saved model, beside the journal
 FULL = (errno.ENOSPC, errno.EDQUOT)
@@ -162,14 +164,14 @@ class Run:
 
 
 def flatten(config: Mapping[str, Any], prefix: str = "") -> dict[str, str]:
-    """Dotted paths and values as text.
+    """Dotted paths and values as text; a mapping with keys that MLflow takes in no path, such as columns, is one value.
 
     >>> flatten({"seed": 0, "model": {"name": "lc2d", "kernel_size": [3, 2]}})
     {'seed': '0', 'model.name': 'lc2d', 'model.kernel_size': '[3, 2]'}
     """
     flat = {}
     for key, value in config.items():
-        if isinstance(value, Mapping):
+        if isinstance(value, Mapping) and all(PLAIN_KEY.fullmatch(str(inner)) for inner in value):
             flat |= flatten(value, f"{prefix}{key}.")
         else:
             flat[f"{prefix}{key}"] = value if isinstance(value, str) else json.dumps(value)

@@ -9,6 +9,7 @@ Seed = Annotated[int, Field(ge=0, lt=2**32)]
 Seconds = Annotated[float, Field(ge=0, le=86400)]
 Fraction = Annotated[float, Field(gt=0, lt=1)]
 Name = Annotated[str, Field(min_length=1, max_length=200)]
+Column = Annotated[str, Field(min_length=1, max_length=10_000)]  # of a table: files have longer names than people give
 NumThreads = Annotated[int, Field(gt=0, le=1024)]
 DeviceIndex = Annotated[int, Field(ge=0, lt=1024)]
 ClassNumber = Annotated[int, Field(ge=0)]

@@ -4,7 +4,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
-from lctrain.config.schema.base import Fraction, Group, Name, PositiveInt, Seed, Shape
+from lctrain.config.schema.base import Column, Fraction, Group, Name, PositiveInt, Seed, Shape
 
 
 class DataConfig(Group):
@@ -87,6 +87,9 @@ class ArraysConfig(DataConfig):
     name: Literal["arrays"]
     path: Name
     """A .npz with `x` and `y`, or `x_train`, `y_train` and the same with _validation and _test; or a .npy of inputs."""
+    layout: Literal["channels_last", "channels_first"] | None = None
+    """Where the file has the channels of an example; null is the one that `input_shape` fits, else the run's
+    `data_format`. Labels have their classes or numbers last."""
     targets: Name | None = None
     """With a .npy: the .npy of labels or values, a row for each of the inputs."""
 
@@ -108,13 +111,24 @@ class TableConfig(DataConfig):
     name: Literal["table"]
     path: Name
     """A CSV file (.csv, .tsv, also with .gz) or a Parquet file (.parquet)."""
-    target: Name | Annotated[list[Name], Field(min_length=1)]
+    separator: Literal["comma", "semicolon", "tab", "pipe"] | None = None
+    """What separates the cells of a CSV file; null is a comma in .csv and a tab in .tsv."""
+    decimal: Literal["point", "comma"] = "point"
+    """How a CSV file writes the fraction of a number: 1.5 or 1,5."""
+    target: Column | Annotated[list[Column], Field(min_length=1)]
     """The column that is to be predicted, or several."""
-    features: Annotated[list[Name], Field(min_length=1)] | None = None
-    """The columns that it is predicted from; null is all others."""
-    one_hot: list[Name] = Field(default=[])
+    features: Annotated[list[Column], Field(min_length=1)] | None = None
+    """The columns that it is predicted from; null is all others that don't number the rows: a first column without a
+    name, or one called `Unnamed: 0`, is left out, and one with a name that only counts the rows is an error."""
+    exclude: list[Column] | None = None
+    """Where `features` is null: columns that are no features. A list, also an empty one, decides: then no other column
+    is left out or refused for what it holds."""
+    one_hot: list[Column] = Field(default=[])
     """Those of them whose values are names, each of which becomes a column of zeros and ones."""
-    split_column: Name | None = None
+    categories: dict[Column, Annotated[list[str], Field(min_length=1)]] = Field(default={})
+    """By column of `one_hot`, or the target: its names in the order of their numbers; of other columns they are those
+    of the file in alphabetical order."""
+    split_column: Column | None = None
     """The column that says train, validation or test of each row; null draws the splits."""
     window: WindowConfig | None = None
     """To predict from several rows in a row: the splits then follow each other in the order of the rows."""
@@ -125,11 +139,13 @@ class ImagesConfig(DataConfig):
 
     name: Literal["images"]
     path: Name
-    """The folder; classes are numbered by their names in alphabetical order."""
+    """The folder that holds them."""
     image_size: Annotated[list[PositiveInt], Field(min_length=2, max_length=2)]
     """Height and width in pixels, to which each image is resized."""
     color: Literal["rgb", "grayscale"] = "rgb"
     """Whether an image has three channels or one."""
+    class_names: Annotated[list[Name], Field(min_length=2)] | None = None
+    """Names of the folders of classes, in the order of their numbers; null is those that there are, by the alphabet."""
 
 
 AnyData = (

@@ -62,7 +62,8 @@ class Config(Group):
     implementation: Literal[1, 2, 3, "batched", "auto", "tuned"]
     """Of every locally connected layer that does not choose its own; auto goes by sizes, tuned by measurements here."""
     data_format: Literal["channels_last", "channels_first"]
-    """Of every layer that has the argument, and of the arrays."""
+    """Of every layer that has the argument, and of the arrays that it gets; what a file of one's own holds says
+    `data.layout`."""
     precision: Literal["float32", "float64", "mixed_float16", "mixed_bfloat16"]
     """The dtype policy of every layer."""
     jit_compile: Literal[True, False, "auto"]

@@ -1,0 +1,145 @@
+"""Which columns of a table are features, and which only number its rows."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from lctrain.config.schema import TableConfig
+from lctrain.data.headers import TableFile
+from lctrain.errors import ConfigError, Problem, suggest
+
+if TYPE_CHECKING:
+    import pandas
+
+MIN_COUNTED = 3  # rows, from which on consecutive numbers are no accident
+MAX_LISTED = 20  # features that a message writes out
+
+
+@dataclass(frozen=True)
+class Columns:
+    """The columns that are used, all of which the table has, and those that are left out unasked."""
+
+    targets: list[str]
+    features: list[str]
+    one_hot: list[str]
+    split: str | None
+    left_out: list[str]
+
+    @property
+    def read(self) -> list[str]:
+        return list(dict.fromkeys([*self.features, *self.targets, *([self.split] if self.split else [])]))
+
+
+def find_columns(data: TableConfig, table: TableFile) -> Columns:
+    """The columns that the configuration names, where the table has them.
+
+    Raises:
+        ConfigError: names each column that there is not, or that is used twice.
+    """
+    known = table.columns
+    targets = [data.target] if isinstance(data.target, str) else data.target
+    split = [] if data.split_column is None else [data.split_column]
+    features, left_out = data.features, []
+    if features is None:
+        features = [name for name in known if name not in (*targets, *split, *(data.exclude or ()))]
+        if data.exclude is None:
+            left_out = [name for name in features if name in table.index_columns and name not in data.one_hot]
+            features = [name for name in features if name not in left_out]
+    groups = {"target": targets, "features": features, "one_hot": data.one_hot, "split_column": split}
+    groups |= {"exclude": data.exclude or []}
+    problems = [
+        Problem(f"data.{key}", f"must be a column of {data.path!r}; got {name!r}. {suggest(name, known)}")
+        for key, names in groups.items()
+        for name in names
+        if name not in known
+    ]
+    if not problems:
+        problems = _find_problems_in_roles(data, targets, features)
+    if not problems and data.features is None and data.exclude is None:
+        problems = _find_nameless(features, targets, table)
+    if problems:
+        raise ConfigError(problems)
+    return Columns(targets, features, data.one_hot, data.split_column, left_out)
+
+
+def check_counting(frame: "pandas.DataFrame", columns: Columns, data: TableConfig, table: TableFile) -> None:
+    """Refuses features that only count the rows, unless the configuration says which the features are.
+
+    In the order of the rows they tell the label of sorted rows; shuffled they are the numbers of the rows before that.
+
+    Raises:
+        ConfigError: names the column, and what to write to leave it out and to keep it.
+    """
+    if data.features is not None or data.exclude is not None:
+        return
+    counting = [name for name in columns.features if name not in columns.one_hot and _counts(frame[name])]
+    if not counting:
+        return
+    told, is_one = ", ".join(f"`{name}`" for name in counting), len(counting) == 1
+    what, them = ("only counts its rows", "it") if is_one else ("only count its rows", "them")
+    others = [name for name in columns.features if name not in counting]
+    out, kept = f"data.exclude=[{','.join(counting)}]", "data.exclude=[]"
+    if len(columns.features) <= MAX_LISTED:
+        out += f" or data.features=[{','.join(others)}]" if others else ""
+        kept += f" or data.features=[{','.join(columns.features)}]"
+    fix = f"To leave {them} out: {out}. To keep {them}, as a time axis: {kept}."
+    raise ConfigError([Problem("data.features", f"must be given, as {told} of {str(table.path)!r} {what}. {fix}")])
+
+
+def _counts(column: "pandas.Series") -> bool:
+    """Whether its whole numbers grow by 1 from row to row, or are those from 0 or 1 on in any order."""
+    import pandas
+
+    if len(column) < MIN_COUNTED or not pandas.api.types.is_integer_dtype(column.dtype) or column.isna().any():
+        return False
+    values = column.to_numpy(dtype=np.int64)
+    first = values.min()
+    counted = np.arange(len(values)) + first
+    is_in_order = first >= 0 and bool((values == counted).all())
+    return is_in_order or (first in (0, 1) and bool((np.sort(values) == counted).all()))
+
+
+def _find_nameless(features: Sequence[str], targets: Sequence[str], table: TableFile) -> list[Problem]:
+    """Columns without a name that are not the first."""
+    return [
+        Problem(
+            "data.path",
+            f"{str(table.path)!r}: column {table.columns.index(name) + 1} has no name. Give it one, or leave it out: "
+            f"data.exclude=['{name}'].",
+        )
+        for name in features
+        if name in table.unnamed and name not in targets
+    ]
+
+
+def _find_problems_in_roles(data: TableConfig, targets: Sequence[str], features: Sequence[str]) -> list[Problem]:
+    """Columns whose parts do not go together."""
+    problems = []
+    is_forecast = data.window is not None and data.window.horizon > 0  # from the target's own past
+    for name in () if is_forecast else sorted(set(targets) & set(features)):
+        problems.append(
+            Problem("data.features", f"must not hold the target, from which it would be read; got {name!r}.")
+        )
+    for name in sorted({*(data.exclude or ())} & {*targets, *(data.features or ()), *data.one_hot}):
+        problems.append(Problem("data.exclude", f"must name columns that are not used elsewhere; got {name!r}."))
+    if data.split_column is not None and data.split_column in (*targets, *features):
+        told = f"must be neither target nor feature; got {data.split_column!r}."
+        problems.append(Problem("data.split_column", told))
+    for name in data.one_hot:
+        if name not in features:
+            problems.append(Problem("data.one_hot", f"must name columns of `data.features`; got {name!r}."))
+    for name, names in data.categories.items():
+        if name not in (*data.one_hot, *(targets if data.task in ("classification", "binary") else ())):
+            expected = "must be by columns of `data.one_hot`, or by the target where it is a class"
+            problems.append(Problem("data.categories", f"{expected}; got {name!r}."))
+        doubled = [one for one in dict.fromkeys(names) if names.count(one) > 1]
+        if doubled:
+            problems.append(Problem(f"data.categories.{name}", f"must name each once; got {doubled[0]!r} twice."))
+    if not features:
+        problems.append(Problem("data.features", f"must not be empty: {data.path!r} has no column besides the target."))
+    if data.task in ("classification", "binary") and len(targets) > 1:
+        expected = f"must be one column with task {data.task}"
+        problems.append(Problem("data.target", f"{expected}; got {targets}. Several are for multilabel or regression."))
+    return problems
