@@ -1,6 +1,7 @@
 """Turning models into others that compute the same function: another implementation, or local layers for Conv ones."""
 
 import inspect
+import warnings
 from collections.abc import Callable, Iterable
 from math import prod
 
@@ -15,11 +16,12 @@ from lctrain.layers.local import (
     LocallyConnected3D,
     standardize_implementation,
 )
+from lctrain.layers.sums import MISPLACED, SUMS, find_misplaced_sums
 
 LOCAL_TWINS = {
-    keras.layers.Conv1D: LocallyConnected1D,
-    keras.layers.Conv2D: LocallyConnected2D,
-    keras.layers.Conv3D: LocallyConnected3D,
+    **{keras.layers.Conv1D: LocallyConnected1D, SUMS["Conv1D"]: LocallyConnected1D},
+    **{keras.layers.Conv2D: LocallyConnected2D, SUMS["Conv2D"]: LocallyConnected2D},
+    **{keras.layers.Conv3D: LocallyConnected3D, SUMS["Conv3D"]: LocallyConnected3D},
 }
 
 
@@ -49,6 +51,8 @@ def conv_to_local(model: keras.Model, layers: Iterable[str] | None = None, **arg
     """A new model with locally connected layers in the place of Conv ones, which computes the same function.
 
     Use it to start from shared weights: each position's kernel is born as a copy of the Conv's, then trains alone.
+    Where Keras adds a Conv's bias along another axis than that of its filters (`lctrain.shapes.sums`), the local layer
+    adds it where it belongs, and a warning names the Conv.
 
     Args:
         model: Sequential or functional; nested models and wrapped layers are converted too.
@@ -63,6 +67,10 @@ def conv_to_local(model: keras.Model, layers: Iterable[str] | None = None, **arg
     chosen = convertible if layers is None else set(layers)
     for name in sorted(chosen - convertible):
         raise ValueError(f"`layers` must name Conv layers of the model; got {name!r}. {suggest(name, convertible)}")
+    misplaced = sorted(chosen & {layer.name for layer in find_misplaced_sums(model)})
+    if misplaced:
+        listed = ", ".join(f"`{name}`" for name in misplaced)
+        warnings.warn(f"{listed}: {MISPLACED} The local layers add it where it belongs.", stacklevel=2)
 
     def convert(layer):
         if type(layer) not in LOCAL_TWINS or layer.name not in chosen:

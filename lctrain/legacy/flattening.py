@@ -14,7 +14,7 @@ from lctrain.legacy.arguments import MODELS, Part, layers_of, translate_layer
 from lctrain.legacy.errors import LegacyFileError, Obstacle, describe, shorten
 from lctrain.legacy.fields import check_origin
 from lctrain.legacy.inputs import MAX_ELEMENTS, MAX_MODELS, find_input, read_input
-from lctrain.legacy.keras3 import avoid_bias_of_columns, make_padding_explicit
+from lctrain.legacy.keras3 import make_padding_explicit
 from lctrain.legacy.masks import UNSURE, hand_on, reads_mask
 from lctrain.legacy.report import Report
 from lctrain.legacy.source import Source
@@ -259,19 +259,9 @@ class _Writer:
         parts = translate_layer(kind, config, self.source, self.teller(path))
         self.made[place] = leaves = []
         for part in parts:
-            for piece in self._work_around(part, path, arrays):
-                leaves.append(self._add(piece, path, place, arrays, kind))
-                arrays = [leaves[-1].name]
+            leaves.append(self._add(part, path, place, arrays, kind))
+            arrays = [leaves[-1].name]
         return arrays
-
-    def _work_around(self, part: Part, path, arrays: list[str]) -> list[Part]:
-        """The part, or several where today's Keras would compute it otherwise."""
-        shapes = self._shapes_of(arrays)
-        if part.spec is None or shapes is None or check_spec(part.spec, "layer", "layers"):
-            return [part]  # which is told when it is added
-        silent = Teller("", Report(), [])
-        facts = self._infer(with_defaults("layers", part.spec), shapes, silent)
-        return avoid_bias_of_columns(part, facts, shapes, self.teller(path))
 
     def _use_again(self, leaves: list[Leaf], path, arrays: list[str]) -> list[str]:
         for leaf in leaves:
