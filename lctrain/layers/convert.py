@@ -17,6 +17,7 @@ from lctrain.layers.local import (
     standardize_implementation,
 )
 from lctrain.layers.sums import MISPLACED, SUMS, find_misplaced_sums
+from lctrain.ops import check_backend
 
 LOCAL_TWINS = {
     **{keras.layers.Conv1D: LocallyConnected1D, SUMS["Conv1D"]: LocallyConnected1D},
@@ -33,13 +34,14 @@ def convert_implementation(model: keras.Model, to: int | str) -> keras.Model:
         to: 1, 2, 3, "batched" or "auto".
 
     Raises:
-        ValueError: an unknown implementation.
+        ValueError: an unknown implementation, or 3 under another Keras backend than TensorFlow.
     """
     standardize_implementation(to)
 
     def convert(layer):
         if not isinstance(layer, BaseLocallyConnected):
             return None
+        check_backend(to, layer.name)  # here, since `from_config` would wrap the error
         return type(layer).from_config({**layer.get_config(), "implementation": to})
 
     converted = _clone(model, convert)
@@ -61,7 +63,8 @@ def conv_to_local(model: keras.Model, layers: Iterable[str] | None = None, **arg
             filter unless `use_bias="shared"`.
 
     Raises:
-        ValueError: a name in `layers` that is none of a Conv layer of the model.
+        ValueError: a name in `layers` that is none of a Conv layer of the model; implementation 3 under another Keras
+            backend than TensorFlow.
     """
     convertible = {layer.name for layer in model._flatten_layers() if type(layer) in LOCAL_TWINS}
     chosen = convertible if layers is None else set(layers)
@@ -75,6 +78,7 @@ def conv_to_local(model: keras.Model, layers: Iterable[str] | None = None, **arg
     def convert(layer):
         if type(layer) not in LOCAL_TWINS or layer.name not in chosen:
             return None
+        check_backend(arguments.get("implementation", "auto"), layer.name)
         twin = LOCAL_TWINS[type(layer)]
         known = inspect.signature(twin).parameters
         config = {

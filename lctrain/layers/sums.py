@@ -199,7 +199,8 @@ def misplaces_sum(layer: keras.layers.Layer) -> bool:
     A wrapper has the uses of the layer in it. Sizes that are open count as any.
     """
     inner = layer.layer if isinstance(layer, keras.layers.Wrapper) else layer
-    if type(inner) is not getattr(keras.layers, type(inner).__name__, None):
+    is_plain = type(inner) is getattr(keras.layers, type(inner).__name__, None)
+    if not is_plain or keras.backend.backend() != "tensorflow":
         return False
     return any(_misplaces_here(inner, *shapes) for shapes in find_use_shapes(layer))
 
