@@ -1,4 +1,4 @@
-"""The layers under Keras' other backends, each in a process of its own: TensorFlow is never loaded there."""
+"""The layers under Keras' other backends, each in a process of its own."""
 
 import os
 import subprocess
@@ -10,7 +10,7 @@ import pytest
 FOLDER = Path(__file__).parent
 
 
-@pytest.mark.parametrize("backend", ["jax", "torch"])
+@pytest.mark.parametrize("backend", [pytest.param("jax", marks=pytest.mark.slow), "torch"])
 def test_layers_compute_learn_and_refuse_under_another_backend(backend, tmp_path):
     pytest.importorskip(backend)
     paths = os.pathsep.join([str(FOLDER), str(FOLDER.parent)])
