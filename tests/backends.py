@@ -2,6 +2,7 @@
 
 import sys
 import warnings
+from itertools import product
 
 import keras
 import numpy as np
@@ -26,6 +27,7 @@ CASES = {  # further arguments; many filters and strides take other ways through
     "many filters": {"filters": 40, "kernel_size": 3, "strides": 2},
     "groups": {"filters": 4, "kernel_size": 2, "groups": 2, "dilation_rate": 2, "padding": "circular"},
 }
+DATA_FORMATS = ("channels_last", "channels_first")
 CASES_OF = {1: CASES, 2: CASES, 3: ["padded"]}
 generator = np.random.default_rng(0)
 
@@ -51,34 +53,30 @@ def differentiate(layer, inputs, upstream):
 
 
 def check_values_and_gradients():
-    for rank, name, data_format, case in [
-        (rank, name, data_format, case)
-        for rank in CLASSES
-        for name in (1, 2, "batched")
-        for data_format in ("channels_last", "channels_first")
-        for case in CASES_OF[rank]
-    ]:
-        arguments = CASES[case]
-        layer = CLASSES[rank](**arguments, implementation=name, data_format=data_format)
-        inputs = generator.standard_normal((2, *SPATIAL[rank], 2)).astype("float32")
-        to, back = ((-1, 1), (1, -1)) if data_format == "channels_first" else ((0, 0), (0, 0))
-        layer.build(np.moveaxis(inputs, *to).shape)
-        kernel, bias = (generator.standard_normal(weight.shape).astype("float32") for weight in layer.weights)
-        layer.set_weights([kernel, bias])
+    for (rank, cases), name, data_format in product(CASES_OF.items(), (1, 2, "batched"), DATA_FORMATS):
+        for case in cases:
+            check_case(rank, name, data_format, CASES[case])
 
-        def compute(inputs, kernel, bias, upstream, layer=layer, to=to, back=back):
-            found = differentiate(layer, *(np.moveaxis(one, *to).astype("float32") for one in (inputs, upstream)))
-            return [*(np.moveaxis(one, *back) for one in found[:2]), *found[2:]]
 
-        window = layer.window
-        oracle = {"dilation_rate": window.dilations, "padding": layer.padding, "groups": layer.groups}
-        live = (
-            1 if window.live_taps is None else np.repeat(window.live_taps, kernel.shape[1] // window.num_taps, axis=1)
-        )
-        kernel = kernel * (live if window.live_taps is None else live[..., None])
-        layer.set_weights([kernel, bias])
-        arrays = inputs, kernel, bias, layer.kernel_size, layer.strides
-        check_against_reference(compute, *arrays, tolerance=1e-3, **oracle)
+def check_case(rank, name, data_format, arguments):
+    layer = CLASSES[rank](**arguments, implementation=name, data_format=data_format)
+    inputs = generator.standard_normal((2, *SPATIAL[rank], 2)).astype("float32")
+    to, back = ((-1, 1), (1, -1)) if data_format == "channels_first" else ((0, 0), (0, 0))
+    layer.build(np.moveaxis(inputs, *to).shape)
+    kernel, bias = (generator.standard_normal(weight.shape).astype("float32") for weight in layer.weights)
+    layer.set_weights([kernel, bias])
+
+    def compute(inputs, kernel, bias, upstream, layer=layer, to=to, back=back):
+        found = differentiate(layer, *(np.moveaxis(one, *to).astype("float32") for one in (inputs, upstream)))
+        return [*(np.moveaxis(one, *back) for one in found[:2]), *found[2:]]
+
+    window = layer.window
+    oracle = {"dilation_rate": window.dilations, "padding": layer.padding, "groups": layer.groups}
+    live = 1 if window.live_taps is None else np.repeat(window.live_taps, kernel.shape[1] // window.num_taps, axis=1)
+    kernel = kernel * (live if window.live_taps is None else live[..., None])
+    layer.set_weights([kernel, bias])
+    arrays = inputs, kernel, bias, layer.kernel_size, layer.strides
+    check_against_reference(compute, *arrays, tolerance=1e-3, **oracle)
 
 
 def check_training(folder):
