@@ -2,7 +2,7 @@
 
 import math
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import keras
@@ -18,6 +18,8 @@ from lctrain.config.judges import judges_probabilities
 from lctrain.config.objectives import label_encoding, refuse_logits
 from lctrain.config.tasks import TASKS
 from lctrain.errors import ConfigError, Problem
+from lctrain.layers.sums import ATTENTIONS, find_sum_class
+from lctrain.shapes.sums import find_misplaced_heads
 from lctrain.summary import input_shapes, layer_problem
 
 FLOAT_ARGUMENTS = {
@@ -28,7 +30,7 @@ FLOAT_ARGUMENTS = {
 Normalization = tuple[np.ndarray, np.ndarray]
 MODULES = {"layers": keras.layers, "cells": keras.layers, "schedules": keras.optimizers.schedules}
 MOST_COUNTED = 100_000  # names of operations in one process
-SEVERAL_ARGUMENTS = ("MultiHeadAttention", "GroupQueryAttention")  # whose inputs are not one list
+SEVERAL_ARGUMENTS = ATTENTIONS  # whose inputs are not one list
 
 
 def build_model(config: Config, must_fit_task: bool = True, normalization: Normalization | None = None) -> keras.Model:
@@ -49,18 +51,20 @@ def build_model(config: Config, must_fit_task: bool = True, normalization: Norma
     if len(inputs) == 1:
         tensors = {name: _prepare(tensor, config, normalization) for name, tensor in tensors.items()}
     layers: dict[str, keras.layers.Layer] = {}
+    shared = {spec.get("shares") for spec in config.model.layers.values()}
     for name, spec in config.model.layers.items():
-        sources = {source: tensors[source] for source in spec["inputs"]}
+        reads = [tensors[source] for source in spec["inputs"]]
         try:
             origin = spec.get("shares") or name  # which may come later: of layers on one input the order is free
             if origin not in layers:
-                layers[origin] = build_layer(origin, config.model.layers[origin])
+                shapes = () if origin in shared else [tensor.shape for tensor in reads]
+                layers[origin] = build_layer(origin, config.model.layers[origin], shapes)
             layers[name] = layers[origin]
-            tensors[name] = _call(layers[name], spec["type"], [tensors[source] for source in spec["inputs"]])
+            tensors[name] = _call(layers[name], config.model.layers[origin], reads)
             _try_penalties(layers[name])
         except Exception as error:
-            shapes = {source: tensor.shape for source, tensor in sources.items()}
-            raise ConfigError([layer_problem(config, name, shapes, _keras_reason(error))]) from error
+            by_source = {source: tensors[source].shape for source in spec["inputs"]}
+            raise ConfigError([layer_problem(config, name, by_source, _keras_reason(error))]) from error
     outputs = [tensors[name] for name in config.model.outputs]
     if must_fit_task and len(inputs) == len(outputs) == 1:
         problem = heads.check_head(config, {name: (None, *tensor.shape[1:]) for name, tensor in tensors.items()})
@@ -132,8 +136,13 @@ def _keras_reason(error: Exception) -> str:
     return str(error).split("\n\nArguments received")[0]
 
 
-def _call(layer: keras.layers.Layer, kind: str, sources: list[keras.KerasTensor]) -> keras.KerasTensor:
-    if kind in SEVERAL_ARGUMENTS:
+def _call(layer: keras.layers.Layer, spec: Mapping[str, Any], sources: list[keras.KerasTensor]) -> keras.KerasTensor:
+    name = spec["type"]
+    if name in SEVERAL_ARGUMENTS:
+        arguments = find_class("layers", name).optional | spec
+        problem = find_misplaced_heads(name, arguments, [tensor.shape for tensor in sources])
+        if problem is not None:
+            raise ValueError(problem)
         return layer(*sources)
     return layer(sources[0] if len(sources) == 1 else sources)
 
@@ -229,18 +238,26 @@ def _as_logit(probability: float) -> float:
     return math.log(probability / (1 - probability))
 
 
-def build_layer(name: str, spec: Mapping[str, Any]) -> keras.layers.Layer:
-    """The layer that a validated spec declares, not yet built on an input."""
-    return _make_object("layers", {**spec, "name": name})
+def build_layer(name: str, spec: Mapping[str, Any], shapes: Sequence[tuple] = ()) -> keras.layers.Layer:
+    """The layer that a validated spec declares, not yet built on an input.
+
+    Args:
+        name: its key in the configuration.
+        spec: validated.
+        shapes: of what it will read alone; none where it may come on others too.
+    """
+    return _make_object("layers", {**spec, "name": name}, shapes)
 
 
-def _make_object(group: str, spec: Mapping[str, Any]) -> Any:
+def _make_object(group: str, spec: Mapping[str, Any], shapes: Sequence[tuple] = ()) -> Any:
     """An object of Keras, or a layer of ours, from its spec."""
-    module = own_layers if hasattr(own_layers, spec["type"]) else MODULES.get(group) or getattr(keras, group)
+    name = find_class(group, spec["type"]).name
+    module = own_layers if hasattr(own_layers, name) else MODULES.get(group) or getattr(keras, group)
+    made_by = (find_sum_class(name, spec, shapes) if group == "layers" else None) or getattr(module, name)
     is_frozen = group in ("layers", "cells") and spec.get("trainable") is False
     if is_frozen:
         spec = {name: value for name, value in spec.items() if name != "trainable"}
-    made = getattr(module, find_class(group, spec["type"]).name)(**_arguments(spec))
+    made = made_by(**_arguments(spec))
     if is_frozen:
         made.trainable = False  # not by the constructor, which does not hand it on to the layers that this one holds
     return made

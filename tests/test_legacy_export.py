@@ -13,6 +13,7 @@ import pytest
 import tensorflow as tf
 import tf_keras
 
+import lctrain
 from lctrain import legacy
 from lctrain.errors import UserError
 from lctrain.layers import (
@@ -283,10 +284,29 @@ def check_equal_or_refused(model, path, name, is_compiled=False):
         made.check_same_predictions(model, made.load(path), is_compiled=is_compiled)
 
 
-def test_a_bias_that_keras_3_adds_along_the_wrong_axis_is_not_exported_as_if_it_were_right(tmp_path):
-    """Keras 3.15's `ops.add` takes a bias of shape (n, 1) for one along a last axis that has n elements."""
-    layer = K.Conv1D(7, 3, padding="same", data_format="channels_first", name="culprit")
-    check_equal_or_refused(make_model({"": (layer, "steps_first")}), tmp_path / "old.h5", "culprit", is_compiled=True)
+PLAIN = {  # layers of Keras' own that misplace a sum (see test_sums)
+    "Conv1D": (lambda: K.Conv1D(7, 3, padding="same", data_format="channels_first", name="culprit"), "steps_first"),
+    "EinsumDense": (lambda: K.EinsumDense("abc,cd->abd", (7, 7), bias_axes="b", name="culprit"), "steps"),
+}
+
+
+@pytest.mark.parametrize("kind", PLAIN)
+def test_a_sum_that_keras_misplaces_is_exported_of_layers_that_do_not_alone(kind, tmp_path):
+    make, source = PLAIN[kind]
+    plain = make_model({"": (make(), source)})
+    with pytest.raises(legacy.UnsupportedExportError, match=rf"culprit.*model_to_config.*got {kind!r}"):
+        legacy.export_model(plain, tmp_path / "old.h5", "keras2-h5")
+    with pytest.warns(UserWarning, match="`culprit`: Keras"):
+        config = lctrain.model_to_config(plain)
+    built = lctrain.build(config, input_shape=made.SHAPES[source])
+    check_export(made.randomize(built), tmp_path / "old.h5", is_compiled=True)
+
+
+def test_a_merge_that_keras_misplaces_in_some_batches_alone_is_told(tmp_path):
+    one, two = keras.Input((5, 5), name="one"), keras.Input((5, 1), name="two")
+    model = keras.Model([one, two], K.Add(name="sum")([one, two]))
+    report = legacy.export_model(model, tmp_path / "old.h5", "keras2-h5")
+    assert "Keras 3.15 adds wrongly" in str(report)
 
 
 def test_names_that_tf_keras_refuses_do_not_make_a_file_that_it_cannot_read(tmp_path):

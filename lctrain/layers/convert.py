@@ -1,6 +1,7 @@
 """Turning models into others that compute the same function: another implementation, or local layers for Conv ones."""
 
 import inspect
+import warnings
 from collections.abc import Callable, Iterable
 from math import prod
 
@@ -15,11 +16,13 @@ from lctrain.layers.local import (
     LocallyConnected3D,
     standardize_implementation,
 )
+from lctrain.layers.sums import MISPLACED, SUMS, find_misplaced_sums
+from lctrain.ops import check_backend
 
 LOCAL_TWINS = {
-    keras.layers.Conv1D: LocallyConnected1D,
-    keras.layers.Conv2D: LocallyConnected2D,
-    keras.layers.Conv3D: LocallyConnected3D,
+    **{keras.layers.Conv1D: LocallyConnected1D, SUMS["Conv1D"]: LocallyConnected1D},
+    **{keras.layers.Conv2D: LocallyConnected2D, SUMS["Conv2D"]: LocallyConnected2D},
+    **{keras.layers.Conv3D: LocallyConnected3D, SUMS["Conv3D"]: LocallyConnected3D},
 }
 
 
@@ -31,13 +34,14 @@ def convert_implementation(model: keras.Model, to: int | str) -> keras.Model:
         to: 1, 2, 3, "batched" or "auto".
 
     Raises:
-        ValueError: an unknown implementation.
+        ValueError: an unknown implementation, or 3 under another Keras backend than TensorFlow.
     """
     standardize_implementation(to)
 
     def convert(layer):
         if not isinstance(layer, BaseLocallyConnected):
             return None
+        check_backend(to, layer.name)  # here, since `from_config` would wrap the error
         return type(layer).from_config({**layer.get_config(), "implementation": to})
 
     converted = _clone(model, convert)
@@ -49,6 +53,8 @@ def conv_to_local(model: keras.Model, layers: Iterable[str] | None = None, **arg
     """A new model with locally connected layers in the place of Conv ones, which computes the same function.
 
     Use it to start from shared weights: each position's kernel is born as a copy of the Conv's, then trains alone.
+    Where Keras adds a Conv's bias along another axis than that of its filters (`lctrain.shapes.sums`), the local layer
+    adds it where it belongs, and a warning names the Conv.
 
     Args:
         model: Sequential or functional; nested models and wrapped layers are converted too.
@@ -57,16 +63,22 @@ def conv_to_local(model: keras.Model, layers: Iterable[str] | None = None, **arg
             filter unless `use_bias="shared"`.
 
     Raises:
-        ValueError: a name in `layers` that is none of a Conv layer of the model.
+        ValueError: a name in `layers` that is none of a Conv layer of the model; implementation 3 under another Keras
+            backend than TensorFlow.
     """
     convertible = {layer.name for layer in model._flatten_layers() if type(layer) in LOCAL_TWINS}
     chosen = convertible if layers is None else set(layers)
     for name in sorted(chosen - convertible):
         raise ValueError(f"`layers` must name Conv layers of the model; got {name!r}. {suggest(name, convertible)}")
+    misplaced = sorted(chosen & {layer.name for layer in find_misplaced_sums(model)})
+    if misplaced:
+        listed = ", ".join(f"`{name}`" for name in misplaced)
+        warnings.warn(f"{listed}: {MISPLACED} The local layers add it where it belongs.", stacklevel=2)
 
     def convert(layer):
         if type(layer) not in LOCAL_TWINS or layer.name not in chosen:
             return None
+        check_backend(arguments.get("implementation", "auto"), layer.name)
         twin = LOCAL_TWINS[type(layer)]
         known = inspect.signature(twin).parameters
         config = {

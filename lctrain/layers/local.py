@@ -7,6 +7,7 @@ from lctrain.cost import LayerSizes, choose_implementation
 from lctrain.errors import suggest
 from lctrain.geometry import Window, standardize_count, standardize_padding, standardize_sizes
 from lctrain.layers.arguments import get_object, one_of, serialize_arguments
+from lctrain.layers.inputs import as_floats, standardize_input
 from lctrain.layers.weights import (
     KERNEL_FANS,
     KernelInitializer,
@@ -17,7 +18,7 @@ from lctrain.layers.weights import (
     per_position,
     read_tf_keras_weights,
 )
-from lctrain.ops import IMPLEMENTATIONS, NOT_COMPILABLE, find_implementation
+from lctrain.ops import IMPLEMENTATIONS, NOT_COMPILABLE, check_backend, find_implementation
 
 IMPLEMENTATION_NAMES = (*IMPLEMENTATIONS, "auto")
 DATA_FORMATS = ("channels_last", "channels_first")
@@ -73,6 +74,8 @@ class BaseLocallyConnected(keras.layers.Layer):
         weights: initial arrays, in the order of the layer's weights, instead of drawn ones.
         **kwargs: `name`, `dtype`, `trainable`, as for every Keras layer.
 
+    Input: a tensor, a variable, an array or a list, of floats or whole numbers; sparse and ragged ones are refused.
+
     Input shape: `(batch, *spatial, in_channels)`, or `(batch, in_channels, *spatial)` if channels_first. The spatial
         sizes must be known when the layer is built; the batch size need not be.
 
@@ -87,7 +90,9 @@ class BaseLocallyConnected(keras.layers.Layer):
         which Keras asks no layer; `lctrain.legacy.load_weights` does both.
 
     Raises:
-        ValueError: an argument outside what is said above, an unknown spatial size, or a window larger than the input.
+        ValueError: an argument outside what is said above, implementation 3 under another Keras backend than
+            TensorFlow, an unknown spatial size, a window larger than the input, or an input that is not one dense
+            tensor or array.
 
     Source: the layers of tf.keras 2.x; flax' ConvLocal for the paddings; LeCun 1989, "Generalization and network design
         strategies".
@@ -140,6 +145,7 @@ class BaseLocallyConnected(keras.layers.Layer):
         self.kernel_constraint = get_object("kernel_constraint", kernel_constraint)
         self.bias_constraint = get_object("bias_constraint", bias_constraint)
         self.implementation = standardize_implementation(implementation)
+        check_backend(self.implementation, self.name)
         self.supports_jit = self.implementation not in NOT_COMPILABLE
         self.resolved_implementation = None  # known when the layer is built
 
@@ -173,7 +179,11 @@ class BaseLocallyConnected(keras.layers.Layer):
             self._initial_weights = None  # which would only hold memory from here on
         self.input_spec = keras.layers.InputSpec(shape=(None, *input_shape[1:]))
 
+    def __call__(self, inputs, *arguments, **more_arguments):
+        return super().__call__(standardize_input(inputs, self), *arguments, **more_arguments)
+
     def call(self, inputs):
+        inputs = as_floats(inputs, self.compute_dtype)
         locally_connected = find_implementation(self.resolved_implementation)
         outputs = locally_connected(inputs, self.kernel, self.window, self.groups, self.data_format)
         if self.use_bias:

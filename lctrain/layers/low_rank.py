@@ -5,6 +5,7 @@ from keras import ops
 
 from lctrain.geometry import Window, standardize_count, standardize_padding, standardize_sizes
 from lctrain.layers.arguments import get_object, one_of, serialize_arguments
+from lctrain.layers.inputs import as_floats, standardize_input
 from lctrain.layers.local import standardize_data_format
 from lctrain.layers.weights import with_fans
 
@@ -121,9 +122,12 @@ class LowRankLocallyConnected2D(keras.layers.Layer):
             self.bias_columns = self._add_bias("bias_columns", (1, output_columns, self.filters))
             self.bias = self._add_bias("bias", (self.filters,))
 
+    def __call__(self, inputs, *arguments, **more_arguments):
+        return super().__call__(standardize_input(inputs, self), *arguments, **more_arguments)
+
     def call(self, inputs):
         responses = ops.conv(
-            inputs,
+            as_floats(inputs, self.compute_dtype),
             self.basis,
             strides=self.strides,
             padding=self.padding,

@@ -13,8 +13,8 @@ LOST = "is lost under --strict"
 REPLACEABLE = ("class_name", "registered_name", "call argument", "layer", "cell", "activation", "mask")  # fields
 WITHOUT_STRICT = "Without --strict it is imported so, and the report names each of these."
 REPLACE = (
-    "Put something that Keras 3 has in its place: `lctrain import FILE --architecture MODEL.json` writes what the model"
-    " is made of; change it there, as docs/legacy.md shows, and `lctrain import MODEL.json --weights FILE --out FOLDER`."
+    "Put something that Keras 3 has in its place: `lctrain import FILE --architecture MODEL.json` writes that;"
+    " change it there, as docs/legacy.md shows, and `lctrain import MODEL.json --weights FILE --out FOLDER`."
 )
 
 

@@ -14,7 +14,7 @@ from lctrain.legacy.arguments import MODELS, Part, layers_of, translate_layer
 from lctrain.legacy.errors import LegacyFileError, Obstacle, describe, shorten
 from lctrain.legacy.fields import check_origin
 from lctrain.legacy.inputs import MAX_ELEMENTS, MAX_MODELS, find_input, read_input
-from lctrain.legacy.keras3 import avoid_bias_of_columns, make_padding_explicit
+from lctrain.legacy.keras3 import make_padding_explicit
 from lctrain.legacy.masks import UNSURE, hand_on, reads_mask
 from lctrain.legacy.report import Report
 from lctrain.legacy.source import Source
@@ -271,10 +271,9 @@ class _Writer:
         parts = self._translate(kind, config, path)
         self.made[place] = leaves = []
         for part in parts:
-            for padded in self._pad(part, path, arrays):
-                for piece in self._work_around(padded, path, arrays):
-                    leaves.append(self._add(piece, path, place, arrays, kind))
-                    arrays = [leaves[-1].name]
+            for piece in self._pad(part, path, arrays):
+                leaves.append(self._add(piece, path, place, arrays, kind))
+                arrays = [leaves[-1].name]
         return arrays
 
     def _translate(self, kind: str, config: Any, path) -> list[Part]:
@@ -295,15 +294,6 @@ class _Writer:
         above = self.flat.layers.get(arrays[0], {})
         is_positive = is_never_negative(self.flat.layers.get(above.get("shares"), above))
         return write_padding(part, self._shapes_of(arrays), is_positive, self.source, self.teller(path))
-
-    def _work_around(self, part: Part, path, arrays: list[str]) -> list[Part]:
-        """The part, or several where today's Keras would compute it otherwise."""
-        shapes = self._shapes_of(arrays)
-        if part.spec is None or shapes is None or check_spec(part.spec, "layer", "layers"):
-            return [part]  # which is told when it is added
-        silent = Teller("", Report(), [])
-        facts = self._infer(with_defaults("layers", part.spec), shapes, silent)
-        return avoid_bias_of_columns(part, facts, shapes, self.teller(path))
 
     def _use_again(self, leaves: list[Leaf], path, arrays: list[str]) -> list[str]:
         for leaf in leaves:

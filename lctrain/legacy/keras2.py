@@ -12,8 +12,8 @@ import numpy as np
 
 from lctrain.config.allowlist import classes
 from lctrain.layers import OWN_ACTIVATIONS, BaseLocallyConnected
+from lctrain.layers.sums import MERGES, find_use_shapes, misplaces_sum
 from lctrain.legacy.errors import Obstacle
-from lctrain.legacy.keras3 import BIASED
 from lctrain.legacy.report import Report
 from lctrain.legacy.telling import Teller
 
@@ -73,25 +73,23 @@ def write_layer(layer: keras.layers.Layer, report: Report, obstacles: list[Obsta
         wrapped[-1].config["name"] = layer.name
         return wrapped
     config = _write_config(type(layer).__name__, layer.get_config(), teller)
-    _check_bias(layer, teller)
+    _check_sum(layer, teller)
     if isinstance(layer, keras.layers.MultiHeadAttention):
         built = layer.get_build_config()["shapes_dict"]
         config |= {f"{name}_shape": list(built.get(f"{name}_shape") or built["value_shape"]) for name in INPUTS}
     return [OldLayer(type(layer).__name__, config, _name_arrays(layer))]
 
 
-def _check_bias(layer: keras.layers.Layer, teller: Teller) -> None:
-    """Refuses what Keras 3 computes wrongly, and Keras 2 rightly: see `keras3.avoid_bias_of_columns`."""
-    inner = layer.layer if isinstance(layer, keras.layers.TimeDistributed) else layer
-    is_first = getattr(inner, "data_format", None) == "channels_first" and getattr(inner, "use_bias", False)
-    if type(inner).__name__ not in BIASED or not is_first:
+def _check_sum(layer: keras.layers.Layer, teller: Teller) -> None:
+    """Refuses what Keras 3 computes wrongly, and Keras 2 rightly: see `lctrain.shapes.sums`."""
+    name = type(layer).__name__
+    if not misplaces_sum(layer):
         return
-    for node in layer._inbound_nodes:
-        shape = node.output_tensors[0].shape
-        if shape[-1] == shape[-inner.rank - 1] != 1:
-            told = "must be channels_last: with as many columns as filters Keras 3 adds the bias along the columns"
-            teller.unsupported("data_format", "channels_first", told)
-            return
+    if name in MERGES and all(reads[0][0] is None for reads, _ in find_use_shapes(layer)):
+        teller.translated("class_name", name, f"{name}; in some batches, as of one example, Keras 3.15 adds wrongly")
+        return
+    told = "must be built by lctrain, of `lctrain.model_to_config(model)`: Keras 3.15 adds along another axis here"
+    teller.unsupported("class_name", name, told)
 
 
 def _wrap(one: OldLayer, layer: keras.layers.Layer, number: int) -> dict[str, Any]:

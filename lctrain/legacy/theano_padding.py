@@ -9,9 +9,9 @@ from functools import partial
 from typing import Any
 
 from lctrain.config.allowlist import with_defaults
+from lctrain.config.validation import OVER_LAST_AXIS
 from lctrain.legacy.arguments import Part
 from lctrain.legacy.expected import sizes_of
-from lctrain.legacy.keras3 import OVER_LAST_AXIS
 from lctrain.legacy.source import Source
 from lctrain.legacy.telling import Teller
 from lctrain.legacy.theano import RECURRENT, is_theano

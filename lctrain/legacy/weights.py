@@ -12,7 +12,7 @@ from lctrain.legacy.loading import match_arrays
 from lctrain.legacy.parsing import BY_LAYER, Request
 from lctrain.legacy.report import Report, from_data
 from lctrain.legacy.sandbox import parsed
-from lctrain.to_config import model_to_config
+from lctrain.to_config import describe_model
 
 
 def load(model: keras.Model, path: Path, backend: str | None, keras_version: str | None) -> Report:
@@ -39,7 +39,7 @@ def _describe(model: keras.Model) -> dict[str, Any]:
         UserError: where configurations can't say it.
     """
     try:
-        config = model_to_config(model)
+        config = describe_model(model, any_name=True)
     except ConfigError as error:
         raise UserError(f"`model` must be one that configurations can say: {error}") from error
     if "inputs" not in config:

@@ -12,10 +12,31 @@ Every operation takes `(inputs, kernel, window, groups, data_format)`:
 from collections.abc import Callable
 from importlib import import_module
 
+import keras
+
 IMPLEMENTATIONS = {1: "unrolled", 2: "dense", 3: "sparse", "batched": "batched"}  # by name, the module that has each
 NOT_COMPILABLE = frozenset({3})  # XLA knows no sparse matrices
+TENSORFLOW_ONLY = frozenset({3})  # Keras' other backends have none that both multiply and have gradients
 
 
 def find_implementation(name: int | str) -> Callable:
     """The operation of one of `IMPLEMENTATIONS`; loaded when asked for, since loading Keras loads the layers."""
     return import_module(f"lctrain.ops.{IMPLEMENTATIONS[name]}").locally_connected
+
+
+def check_backend(name: int | str, layer: str) -> None:
+    """Whether the Keras backend of this process computes an implementation.
+
+    Args:
+        name: of the implementation.
+        layer: the name of the layer that asks for it, for errors.
+
+    Raises:
+        ValueError: where it does not.
+    """
+    backend = keras.backend.backend()
+    if name in TENSORFLOW_ONLY and backend != "tensorflow":
+        raise ValueError(
+            f"`implementation` of `{layer}` must not be {name!r} under the Keras backend {backend!r}: its sparse matrix"
+            " is TensorFlow's. Use 'auto' or 'batched', which take the same weights."
+        )

@@ -21,7 +21,8 @@ def _multiply(elements, kernel, indices, filters_last: bool):
 
         return own_gradient.multiply_unrolled(elements, kernel, indices, filters_last)
     outputs = []
-    for indices_here, kernel_here in zip(indices, ops.unstack(kernel, axis=0), strict=True):
+    kernels = ops.unstack(ops.convert_to_tensor(kernel), axis=0)  # which takes no Variable under JAX and PyTorch
+    for indices_here, kernel_here in zip(indices, kernels, strict=True):
         patch = ops.take(elements, indices_here, axis=0)  # (taps, channels * batch)
         patch = ops.reshape(patch, (kernel_here.shape[0], -1))
         pair = (ops.transpose(patch), kernel_here) if filters_last else (ops.transpose(kernel_here), patch)

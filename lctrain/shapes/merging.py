@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 from lctrain.shapes.facts import Arguments, LayerFacts, Shape, num_elements
+from lctrain.shapes.sums import find_misplaced_heads
 
 
 def elementwise_merge(arguments: Arguments, shapes: Sequence[Shape]) -> LayerFacts:
@@ -65,6 +66,7 @@ def multi_head_attention(arguments: Arguments, shapes: Sequence[Shape]) -> Layer
     inner = [(query[-1], heads * key_dim), (key[-1], heads * key_dim), (value[-1], heads * value_dim)]
     inner += [(query[-1], heads * value_dim)] if arguments["use_gate"] else []
     parameters = _projections([*inner, (heads * value_dim, width)], bias)
+    _check_heads("MultiHeadAttention", arguments, shapes)
     return LayerFacts((*query[:-1], *output), parameters=parameters)
 
 
@@ -77,7 +79,14 @@ def group_query_attention(arguments: Arguments, shapes: Sequence[Shape]) -> Laye
     others = arguments["num_key_value_heads"] * arguments["head_dim"]
     inner = [(query[-1], queries), (key[-1], others), (value[-1], others)]
     inner += [(query[-1], queries)] if arguments["use_gate"] else []
+    _check_heads("GroupQueryAttention", arguments, shapes)
     return LayerFacts(query, parameters=_projections([*inner, (queries, query[-1])], arguments["use_bias"]))
+
+
+def _check_heads(name: str, arguments: Arguments, shapes: Sequence[Shape]) -> None:
+    problem = find_misplaced_heads(name, arguments, shapes)
+    if problem is not None:
+        raise ValueError(problem)
 
 
 def _projections(sizes: Sequence[tuple[int, int]], use_bias: bool) -> int:

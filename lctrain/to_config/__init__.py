@@ -1,5 +1,6 @@
 """From a keras.Model back to the configuration that builds it."""
 
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +10,7 @@ import yaml
 from lctrain.config.graph import GraphError, connect
 from lctrain.config.validation import INPUT
 from lctrain.errors import ConfigError, Problem, UserError
+from lctrain.layers.sums import find_misplaced_sums
 from lctrain.to_config.calls import Array, Calls, read_calls
 from lctrain.to_config.specs import write_layer
 
@@ -19,7 +21,8 @@ def model_to_config(model: keras.Model, path: str | Path | None = None) -> dict[
     """The configuration of a model: its layers, their arguments that have not their defaults, and how they connect.
 
     `lctrain.build` makes an equal model of it; weights are not part of it, nor are the inputs' dtype and the names of
-    wrapped layers.
+    wrapped layers. Where Keras may add something along another axis than its own (`lctrain.shapes.sums`), the model
+    that is built of it does not, and a warning names the layers.
 
     Args:
         model: Sequential or functional, of layers that configurations may name.
@@ -41,6 +44,25 @@ def model_to_config(model: keras.Model, path: str | Path | None = None) -> dict[
         raise UserError(f"`path` {str(path)!r} exists. Choose another name, or remove it first.")
     if path is not None and not Path(path).parent.is_dir():
         raise UserError(f"`path` must be a file in a folder that exists; got {str(path)!r}.")
+    config = describe_model(model)
+    misplaced = [layer.name for layer in find_misplaced_sums(model)]
+    if misplaced:
+        listed = ", ".join(f"`{name}`" for name in misplaced)
+        told = (
+            "Keras 3.15 may add along another axis there than it should; what is built of the configuration does not."
+        )
+        warnings.warn(f"{listed}: {told}", stacklevel=2)
+    if path is not None:
+        Path(path).write_text(yaml.safe_dump(config, sort_keys=False), encoding="utf-8")
+    return config
+
+
+def describe_model(model: keras.Model, any_name: bool = False) -> dict[str, Any]:
+    """As `model_to_config`, without its warning; `any_name` for layers that will be renamed.
+
+    Raises:
+        ConfigError: as `model_to_config`.
+    """
     graph, problems = read_calls(model)
     names = _name_arrays(graph)
     specs: dict[str, dict[str, Any]] = {}
@@ -50,7 +72,7 @@ def model_to_config(model: keras.Model, path: str | Path | None = None) -> dict[
         if layer.name in specs:
             specs[name] = {"shares": layer.name}
         else:
-            specs[name], found = write_layer(layer)
+            specs[name], found = write_layer(layer, any_name)
             problems += found
         reads = [names[array] for array in call.reads]
         if reads != above:
@@ -67,8 +89,6 @@ def model_to_config(model: keras.Model, path: str | Path | None = None) -> dict[
     problems = problems or _check_graph(config)
     if problems:
         raise ConfigError(problems)
-    if path is not None:
-        Path(path).write_text(yaml.safe_dump(config, sort_keys=False), encoding="utf-8")
     return config
 
 

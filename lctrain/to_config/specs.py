@@ -13,16 +13,18 @@ from lctrain.config.specs import check_spec
 from lctrain.config.spelling import normalize
 from lctrain.config.validation import HASHES, LAYER_NAME
 from lctrain.errors import Problem
+from lctrain.layers.sums import SUMS
 
 UNSAID = {"activation": "linear", "data_format": "channels_last", "dtype": "float32"}  # what builds without being said
 SIZES = ("kernel_size", "strides", "dilation_rate", "pool_size", "size")  # one number where all axes have the same
 LEFT_TO_KERAS = ("name", "build_config", "shared_object_id")  # of nested layers
+OF_CLASSES = ("module", "registered_name")  # which say whether a class is ours; `_write_object` looks at that
 
 
-def write_layer(layer: keras.layers.Layer) -> tuple[dict[str, Any], list[Problem]]:
-    """The spec of a layer, and what of it a configuration can't say."""
+def write_layer(layer: keras.layers.Layer, any_name: bool = False) -> tuple[dict[str, Any], list[Problem]]:
+    """The spec of a layer, and what of it a configuration can't say; `any_name` where it will be renamed."""
     path, entry = f"model.layers.{layer.name}", _find_entry(layer)
-    if not LAYER_NAME.fullmatch(layer.name):
+    if not any_name and not LAYER_NAME.fullmatch(layer.name):
         fix = "Names are letters, digits and underscores, a letter first."
         return {}, [Problem(path, f"has a name that configurations can't have. {fix}")]
     if entry is None:
@@ -42,7 +44,7 @@ def write_layer(layer: keras.layers.Layer) -> tuple[dict[str, Any], list[Problem
 def _find_entry(layer: keras.layers.Layer) -> ClassEntry | None:
     """The class by identity: Keras has some under other names than their own, users may have others of those names."""
     for name, entry in classes("layers").items():
-        if type(layer) is getattr(own_layers, name, None) or type(layer) is getattr(keras.layers, name, None):
+        if type(layer) in (getattr(own_layers, name, None), getattr(keras.layers, name, None), SUMS.get(name)):
             return entry
     return None
 
@@ -104,7 +106,7 @@ def _comparable(value: Any) -> Any:
         return value
     if value.get("class_name") == "DTypePolicy":
         return value["config"]["name"]
-    return {key: _comparable(item) for key, item in value.items() if key not in LEFT_TO_KERAS}
+    return {key: _comparable(item) for key, item in value.items() if key not in LEFT_TO_KERAS + OF_CLASSES}
 
 
 def _is_default(entry: ClassEntry, name: str, written: Any) -> bool:
