@@ -11,6 +11,7 @@ from lctrain.report.comparison import DONE, RUNNING, TIME, TIME_P90, Comparison,
 from lctrain.report.page import write_page
 from lctrain.report.pictures import draw_comparison
 from lctrain.report.recommendation import recommend
+from lctrain.report.settings import find_replaced
 from lctrain.results import RunResult
 
 UNEVEN = 1.5  # times the median: on a quiet machine a 90th percentile is nearer
@@ -54,7 +55,21 @@ def build_report(parent: RunResult, children: Sequence[RunResult], objective: st
 
 
 def _find_notes(parent: RunResult, comparison: Comparison) -> list[str]:
-    return _tell_missing(parent, comparison) + _tell_noise(comparison)
+    return _tell_missing(parent, comparison) + _tell_replaced(comparison) + _tell_noise(comparison)
+
+
+def _tell_replaced(comparison: Comparison) -> list[str]:
+    """What was asked for and did not run."""
+    jobs: dict[tuple[str, str, str], list[str]] = {}
+    for job in comparison.jobs:
+        for key, (asked, became) in find_replaced(job.run).items():
+            name = job.run.name if job.number is None else str(job.number)
+            jobs.setdefault((key, asked, became), []).append(name)
+    return [
+        f"{key} {asked} was asked for in job{'s' if len(names) > 1 else ''} {', '.join(names)}, and"
+        f" {became} is what ran: they are compared as that. Their runs say why."
+        for (key, asked, became), names in jobs.items()
+    ]
 
 
 def _tell_noise(comparison: Comparison) -> list[str]:

@@ -13,6 +13,7 @@ from lctrain.tracking.journal import Journal
 INTERVAL = 2.0  # seconds in which entries gather
 LONGEST_WAIT = 30.0  # seconds between two attempts at a store that can't be reached
 LONGEST_PAUSE = 10.0  # seconds for which a measurement waits for a store to be opened
+LONGEST_OPENING = 120.0  # seconds; a database's tables may be made meanwhile, by one process after another
 
 
 class DismissedError(Exception):
@@ -47,6 +48,15 @@ class Courier(threading.Thread):
     def wake(self) -> None:
         """There is something new in the journal."""
         self._has_news.set()
+
+    def wait_for_store(self) -> None:
+        """Waits until MLflow is loaded and the store is open, or could not be opened; for a silent server not long.
+
+        From then on what MLflow takes of this process's memory hardly grows.
+        """
+        longest = LONGEST_PAUSE if self._delivery.is_of_server else LONGEST_OPENING
+        while not self._delivery.was_tried.wait(longest) and self._delivery.is_loading:
+            pass
 
     @contextmanager
     def paused(self) -> Iterator[None]:

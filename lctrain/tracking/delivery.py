@@ -1,5 +1,6 @@
 """Brings a journal into its store: each entry as often as need be, to the same effect as once."""
 
+import threading
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import islice
@@ -11,7 +12,7 @@ from filelock import FileLock
 from lctrain.tracking.journal import Entry, Journal
 from lctrain.tracking.models import deliver_model
 from lctrain.tracking.progress import Progress
-from lctrain.tracking.store import is_replaced, load_mlflow, open_store, read_tracking
+from lctrain.tracking.store import is_http, is_replaced, load_mlflow, load_store_code, open_store, read_tracking
 
 BYTES_PER_STEP = 100_000  # of a journal: some hundred lines
 PAUSE = 1  # seconds between two attempts
@@ -56,6 +57,7 @@ class Delivery:
         self._store: Store | None = None
         self._num_steps = 0
         self.is_loading = False
+        self.was_tried = threading.Event()  # once a store was opened, or could not be
         self.progress = Progress.read(journal.folder)
         if self.progress.offset > journal.size:  # the lines went with the process that had them in memory
             self.progress.offset = 0
@@ -63,6 +65,11 @@ class Delivery:
     @property
     def is_open(self) -> bool:
         return self._store is not None
+
+    @property
+    def is_of_server(self) -> bool:
+        """Whether the store is an MLflow server, which is opened at once or stays silent."""
+        return is_http(read_tracking(self._read_run()["tracking"]))
 
     @property
     def mark(self) -> tuple[int, int]:
@@ -143,14 +150,18 @@ class Delivery:
         function(self._store)
 
     def _open(self, run: Mapping[str, Any]) -> Store:
+        tracking = read_tracking(run["tracking"])
         self._begin_step()
         self.is_loading = True
         try:
-            load_mlflow()
+            load_store_code(tracking)
         finally:
             self.is_loading = False
-        self._begin_step()
-        return Store(*open_store(read_tracking(run["tracking"])))
+        try:
+            self._begin_step()
+            return Store(*open_store(tracking))
+        finally:
+            self.was_tried.set()
 
     def _begin_step(self) -> None:
         self._between()

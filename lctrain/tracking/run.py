@@ -137,6 +137,10 @@ class Run:
         self._journal.append("tags", values={"error": reason})
         self._journal.append("end", status=status)
 
+    def wait_for_store(self) -> None:
+        """Waits until what tracking takes of this process's memory is taken, so that more of it is not the job's."""
+        self._courier.wait_for_store()
+
     def paused(self) -> AbstractContextManager[None]:
         """Holds the delivery while something is measured."""
         return self._courier.paused()

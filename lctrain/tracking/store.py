@@ -93,6 +93,15 @@ def load_mlflow():
     return mlflow
 
 
+def load_store_code(tracking: TrackingConfig) -> None:
+    """Loads all of MLflow that a store takes, reachable or not; most of it `import mlflow` leaves for later."""
+    load_mlflow()
+    if is_http(tracking):
+        import mlflow.store.tracking.rest_store
+    else:
+        import mlflow.store.tracking.sqlalchemy_store  # noqa: F401
+
+
 def open_store(tracking: TrackingConfig):
     """The client, and the id of the experiment, in a store that is created first where there is none.
 
