@@ -6,7 +6,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from lctrain.tracking.delivery import PAUSE, Delivery, first_line, is_refused, journal_lock
+from lctrain.tracking.delivery import PAUSE, Delivery, RunDeletedError, first_line, is_refused, journal_lock
 from lctrain.tracking.ending import end_dead_runs
 from lctrain.tracking.journal import Journal
 
@@ -92,7 +92,14 @@ class Courier(threading.Thread):
             return ""
         put_by = self._delivery.progress.put_by
         reason = put_by[0]["reason"] if put_by else f"no answer for {patience:g} s"
+        if isinstance(self._failure, RunDeletedError):
+            return str(self._failure)
         return reason if self._failure is None else first_line(self._failure)
+
+    @property
+    def deleted(self) -> str | None:
+        """The run's id, where it was deleted in MLflow; None where it was not, as far as is known."""
+        return self._failure.run_id if isinstance(self._failure, RunDeletedError) else None
 
     def run(self) -> None:
         try:
@@ -120,9 +127,13 @@ class Courier(threading.Thread):
                 self._tell(error)
             else:
                 num_failures, self._failure = 0, None
-            if is_last and (self._failure is None or is_refused(self._failure, num_last_failures)):
+            if is_last and (self._is_done() or is_refused(self._failure, num_last_failures)):
                 return
             self._rest(num_failures)
+
+    def _is_done(self) -> bool:
+        """Whether nothing is left to be tried: all is delivered, or nobody takes it."""
+        return self._failure is None or isinstance(self._failure, RunDeletedError)
 
     def _rest(self, num_failures: int) -> None:
         self._is_idle.set()
@@ -148,4 +159,6 @@ class Courier(threading.Thread):
             self._has_told = True
             told = f"the store can't be reached now ({first_line(error)})"
             kept = f"what the run logs is kept in {self._journal.folder} and delivered as soon as it can be"
+            if isinstance(error, RunDeletedError):
+                told, kept = str(error), f"what it logs is kept in {self._journal.folder} until the run is restored"
             print(f"Warning: {told}; {kept}.", file=sys.stderr, flush=True)

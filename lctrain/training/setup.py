@@ -37,7 +37,7 @@ def _set_op_determinism(is_on: bool) -> None:
 
 
 def find_not_compilable(model: keras.Model) -> list[str]:
-    """Names and classes of the layers for which Keras compiles nothing of a model by XLA, on the devices that are here."""
+    """Names and classes of the layers for which Keras lets XLA compile nothing of a model, on this machine."""
     return [f"`{layer.name}` ({type(layer).__name__})" for layer in model._flatten_layers() if not layer.supports_jit]
 
 
