@@ -15,7 +15,7 @@ from lctrain.tracking import delivery, store
 
 def make_late(module, name):
     function = getattr(module, name)
-    seconds = [5]
+    seconds = [12]  # longer than what comes before
 
     def call_late(*arguments):
         time.sleep(seconds.pop() if seconds else 0)
