@@ -11,7 +11,7 @@ from lctrain import memory
 JOB = """
 import sys, time
 from lctrain.cli import job, main
-from lctrain.tracking import delivery, store
+from lctrain.tracking import delivery
 
 def make_late(module, name):
     function = getattr(module, name)
@@ -39,7 +39,7 @@ def read_memory(folder):
 @pytest.mark.skipif(sys.platform != "linux", reason="elsewhere a peak spans the process's life")
 def test_a_job_s_memory_is_the_same_whether_mlflow_or_the_data_comes_later(tmp_path, run_python):
     found = []
-    for late in ("(delivery, 'load_mlflow'), (store, 'load_mlflow'),", "(job, 'load_splits'),"):
+    for late in ("(delivery, 'load_store_code'),", "(job, 'load_splits'),"):
         folder = tmp_path / str(len(found))
         folder.mkdir()
         run_python(JOB.format(late=f"({late})", arguments=SMALL), folder)
