@@ -167,6 +167,12 @@ def describe_layers(model: keras.Model) -> dict[str, list]:
     }
 
 
+def find_implementations(model: keras.Model) -> dict[str, str]:
+    """What each locally connected layer of a built model computes by, wrapped ones included, by its name."""
+    found = ((layer.name, getattr(layer, "resolved_implementation", None)) for layer in model._flatten_layers())
+    return {name: str(choice) for name, choice in found if choice is not None}
+
+
 def _as_text(value: Any) -> str | None:
     return None if value is None else str(value)
 

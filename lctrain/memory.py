@@ -1,5 +1,7 @@
 """Memory of this process: what it has, the most it had, and what it may still take."""
 
+import ctypes
+import gc
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -155,6 +157,19 @@ def _read_text(path: Path) -> str:
 def resident_memory_bytes() -> int:
     """The memory that this process has resident now."""
     return psutil.Process().memory_info().rss
+
+
+def begin_measuring() -> int:
+    """Lets `peak_memory_bytes` begin anew; returns what is resident now, above which a peak is told.
+
+    What was freed goes back to the system first, where it can (glibc): what follows would take it again unseen.
+    """
+    gc.collect()
+    trim = getattr(ctypes.CDLL(None), "malloc_trim", None) if sys.platform == "linux" else None
+    if trim is not None:
+        trim(0)
+    reset_peak_memory()
+    return resident_memory_bytes()
 
 
 def reset_peak_memory() -> None:

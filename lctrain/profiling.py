@@ -9,14 +9,17 @@ import numpy as np
 import tensorflow as tf
 
 from lctrain.cost import MEBIBYTE
-from lctrain.memory import peak_memory_bytes, reset_peak_memory, resident_memory_bytes
+from lctrain.memory import begin_measuring, peak_memory_bytes
 
 MIN_STEPS, MAX_STEPS, MAX_SECONDS = 5, 50, 5.0
 COMPARED_SECONDS = 0.5  # for at least so long a job's training steps are timed: medians of a tenth are twice as noisy
 
 
 class FirstStepTimer(keras.callbacks.Callback):
-    """Seconds of the first training step of a fit, tracing (and compilation) included."""
+    """Seconds of the first call of a fit's training function, tracing (and compilation) included.
+
+    That is one step, or as many as `steps_per_execution` says.
+    """
 
     def __init__(self):
         super().__init__()
@@ -42,7 +45,8 @@ def measure_steps(
         check: called before each step; may raise.
 
     Returns:
-        Milliseconds of each training step, `train_step`, and of each inference, `inference`.
+        Milliseconds of each training step, `train_step`, and of each inference, `inference`; where a call takes several
+        steps (`steps_per_execution`), its share for each.
     """
     variables = [*model.variables, *model.optimizer.variables]
     before = [keras.ops.convert_to_numpy(variable) for variable in variables]
@@ -60,7 +64,9 @@ def measure_steps(
         check()
         model.predict_function(one_batch)
 
-    milliseconds = {"train_step": _time_steps(train, COMPARED_SECONDS), "inference": _time_steps(infer)}
+    calls = _time_steps(train, COMPARED_SECONDS)
+    steps = [milliseconds / model.steps_per_execution for milliseconds in calls]  # the batches never end
+    milliseconds = {"train_step": steps, "inference": _time_steps(infer)}
     for variable, value in zip(variables, before, strict=True):
         variable.assign(value)
     model.reset_metrics()
@@ -83,8 +89,7 @@ def measure_layer(
     """
     inputs = tf.random.stateless_normal((batch_size, *input_shape), seed=(0, 0))
     inputs = tf.cast(inputs, layer.compute_dtype)
-    memory_before = resident_memory_bytes()
-    reset_peak_memory()
+    memory_before = begin_measuring()
     start = time.perf_counter()
     layer.build((None, *input_shape))
     build_seconds = time.perf_counter() - start

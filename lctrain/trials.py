@@ -38,8 +38,7 @@ def measure_model(config: Config) -> dict[str, Any]:
     from lctrain.replicas import make_strategy
 
     training.prepare_process(config)
-    memory.reset_peak_memory()
-    before = memory.resident_memory_bytes()
+    before = memory.begin_measuring()
     started = time.perf_counter()
     with make_strategy(config.strategy, devices.names).scope():
         model = build_model(config)
@@ -54,9 +53,10 @@ def measure_model(config: Config) -> dict[str, Any]:
     first_step_seconds = time.perf_counter() - started
     steps = profiling.measure_steps(model, (inputs, labels))
     peak = memory.peak_memory_bytes() - before
-    return profiling.bench_figures(
+    figures = profiling.bench_figures(
         model, build_seconds, first_step_seconds, steps["train_step"], steps["inference"], peak
     )
+    return figures | {"jit_compile": bool(model.jit_compile)}  # which Keras decides
 
 
 def draw_labels(config: Config, num: int, generator: np.random.Generator) -> np.ndarray:

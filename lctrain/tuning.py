@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from lctrain.config import Config
+from lctrain.config.compilable import find_not_compilable
 from lctrain.cost import Cost
 from lctrain.errors import UserError
 from lctrain.gpus import list_gpus
@@ -149,6 +150,8 @@ def _possible_flags(config: Config) -> list[bool]:
         return [False]  # one layer that was given 3 keeps XLA away from the whole step
     if config.strategy == "mirrored":
         return [False]  # XLA can't reach the weights on other devices
+    if find_not_compilable(config):
+        return [False]  # Keras would compile nothing, and tell the time of the plain step
     return [False, True] if config.jit_compile == "auto" else [config.jit_compile]
 
 

@@ -122,6 +122,10 @@ EXCLUDED_ARGUMENTS = {
         "sparse",
     ],
 }
+SAMPLES = {  # of arguments without a default, for layers that may say that XLA can't compile them
+    **{"height": 5, "width": 7, "num_bins": 11, "num_tokens": 4, "units": 3},
+    **dict.fromkeys(["factor", "height_factor", "width_factor"], 1),
+}
 R_NAMES = {f"layer_locally_connected_{rank}d": f"LocallyConnected{rank}D" for rank in (1, 2, 3)}
 
 
@@ -152,7 +156,20 @@ def make_table() -> dict:
     table["aliases"] = {group: _aliases(group, module, names) for group, (module, names) in groups.items()}
     table["aliases"]["layers"] |= R_NAMES
     table["left_out"] = NOT_NAMED
+    table["not_compilable"] = [name for name in LAYERS if not _is_compilable(getattr(keras.layers, name))]
     return table
+
+
+def _is_compilable(cls) -> bool:
+    """Whether XLA compiles a layer, and those that it makes for itself, wherever it is computed."""
+    parameters = inspect.signature(cls).parameters.values()
+    required = [one.name for one in parameters if one.default is one.empty and one.kind is not one.VAR_KEYWORD]
+    required += [one.name for one in parameters if one.name in ("num_tokens", "num_bins")]  # whose defaults are refused
+    if not set(required) <= set(SAMPLES):
+        assert "supports_jit = False" not in inspect.getsource(cls), f"SAMPLES lacks arguments of {cls.__name__}"
+        return True
+    layer = cls(**{name: SAMPLES[name] for name in required})
+    return all(one.supports_jit for one in layer._flatten_layers())
 
 
 def _aliases(group: str, module, names: list[str]) -> dict[str, str]:

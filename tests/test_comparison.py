@@ -5,9 +5,9 @@ import math
 from dataclasses import replace
 
 import pytest
-from made_sweeps import make_failure, make_run
+from made_sweeps import make_failure, make_parent, make_run
 
-from lctrain.report import compare, compare_rankings, rank_implementations, recommend
+from lctrain.report import build_report, compare, compare_rankings, rank_implementations, recommend
 from lctrain.report.ranking import are_tied
 
 RATE = "optimizer.learning_rate"
@@ -416,3 +416,27 @@ def test_different_data_are_not_compared():
 )
 def test_says_no_more_than_was_measured(runs, sentence):
     assert recommend(compare(runs)) == sentence
+
+
+def test_jobs_are_compared_by_what_ran_not_by_what_was_asked_for():
+    asked = [("auto", "cpu"), ("cpu", "cpu"), ("gpu", "gpu")]
+    runs = [
+        make_run(i, ms=2.0 + i, device=name, choices={"device": name}, params={"resolved.device": became})
+        for i, (name, became) in enumerate(asked)
+    ]
+    comparison = compare(runs)
+    assert [candidate.settings["device.name"] for candidate in comparison.candidates] == ["cpu", "gpu"]
+    assert [len(candidate.jobs) for candidate in comparison.candidates] == [2, 1]
+    assert comparison.varying == ["device.name"]
+
+
+def test_what_was_asked_for_and_did_not_run_is_told():
+    jits = [("true", "false"), ("false", "false"), ("true", "false")]
+    runs = [
+        make_run(i, ms=2.0 + i, params={"jit_compile": asked, "resolved.jit_compile": became})
+        for i, (asked, became) in enumerate(jits)
+    ]
+    (note,) = build_report(make_parent(3), runs).notes
+    assert note.startswith(
+        "jit_compile true was asked for in jobs 0, 2, and false is what ran: they are compared as that"
+    )

@@ -212,3 +212,24 @@ assert main(["report", "tracking.folder={store[0].folder}", "--out", "here"]) ==
 print(sorted({{"tensorflow", "keras"}} & set(sys.modules)))
 """
     assert run_python(code, tmp_path).splitlines()[-1] == "[]"
+
+
+def test_jobs_that_were_deleted_are_told_as_that(tmp_path, run_lctrain):
+    tracking = local(tmp_path)
+    client = mlflow.MlflowClient(store_uri(tracking))
+    experiment_id = client.create_experiment("lctrain")
+    parent = write_run(client, experiment_id, make_parent(8))
+    runs = [make_run(number, "12"[number % 2], ms=3.0 + number, seed=number) for number in range(7)]
+    jobs = [write_run(client, experiment_id, run, parent) for run in runs]
+    for number in (2, 5):
+        client.delete_run(jobs[number])
+    process = run_lctrain(tmp_path, "report")
+    assert process.returncode == 0, process.stderr
+    told = " ".join(process.stdout.split())
+    assert "2 of 8 jobs were deleted in MLflow (job 2, 5) and left out." in told
+    assert "1 of 8 jobs were not started." in told
+    client.delete_run(parent)
+    for sweep in (parent, jobs[0]):
+        process = run_lctrain(tmp_path, "report", "--sweep", sweep)
+        assert (process.returncode, "was deleted in MLflow. Restore it: " in process.stderr) == (2, True)
+        assert f"--run-id {parent}" in process.stderr

@@ -97,7 +97,10 @@ def test_a_resumed_sweep_runs_what_is_not_done(failed_sweep, run_lctrain, tmp_pa
         assert re.search(message, process.stderr)
     moved = sweep.rename(sweep.with_name("moved"))
     process = run_lctrain(folder, f"sweep.resume={moved}")
-    assert (process.returncode, f"move it to {sweep}" in process.stderr) == (2, True)
+    assert (process.returncode, "2 of 4 jobs are done already." in process.stdout) == (1, True)  # it goes on there
+    assert [record["attempt"] for record in records_of(folder)] == [1, 3, 1, 3]
+    assert all(Path(record["folder"]).parent == moved for record in records_of(folder))
+    assert len(read_store(folder)[1]) == 4
     moved.rename(sweep)
     process = run_lctrain(tmp_path, f"sweep.resume={sweep}")
     assert (process.returncode, f"cd {folder}" in process.stderr) == (2, True)

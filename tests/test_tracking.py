@@ -11,7 +11,7 @@ from conftest import make_config
 
 from lctrain.config.schema import LocalTracking
 from lctrain.errors import UserError
-from lctrain.tracking import check_writable, deliver, start_run, store_uri, tag_run, ui_command
+from lctrain.tracking import check_writable, deliver, start_run, store_uri, sync_journal, tag_run, ui_command
 from lctrain.tracking.journal import Journal
 from lctrain.tracking.progress import Progress
 
@@ -142,13 +142,13 @@ def test_a_store_of_the_wrong_kind_of_files_is_refused(tmp_path):
             check_writable(LocalTracking(name="local", folder=str(tmp_path / folder), experiment="test"))
 
 
-def test_a_moved_store_takes_no_runs_into_its_old_experiments(tracking, start, tmp_path):
+def test_an_experiment_whose_artifacts_lie_elsewhere_by_choice_takes_no_runs(tracking, start, tmp_path):
     with start():
         pass
-    shutil.copytree(tmp_path / "my store", tmp_path / "moved")
-    moved = tracking.model_copy(update={"folder": str(tmp_path / "moved")})
-    with pytest.raises(UserError, match=r"keeps its artifacts in file:.*my%20store"):
-        check_writable(moved)
+    elsewhere = (tmp_path / "elsewhere").as_uri()
+    mlflow.MlflowClient(store_uri(tracking)).create_experiment("other", elsewhere)
+    with pytest.raises(UserError, match=f"keeps its artifacts in {elsewhere}"):
+        check_writable(tracking.model_copy(update={"experiment": "other"}))
 
 
 def test_a_deleted_experiment_is_refused(tracking, start):
@@ -321,3 +321,55 @@ def test_a_deleted_run_stays_deleted(tracking, start):
     tag_run(run.folder, {"more": "yes"})
     assert deliver(run.folder, 0) == 1
     assert [deleted.info.run_id for deleted in client.search_runs(["1"], run_view_type=3)] == [run.run_id]
+
+
+def leave_something(run):
+    """What a deleted run can't take: params, tags and points, many in few entries, and an end."""
+    journal = Journal(run.folder)
+    journal.append("tags", values={f"tag-{i}": "5" for i in range(7)})
+    journal.append("params", values={f"param-{i}": "3" for i in range(11)})
+    journal.append("metrics", values={"a": 1.0, "b": 2.0}, step=3)
+    journal.append("end", status="FINISHED")
+
+
+def test_what_is_left_of_a_deleted_run_is_counted_right_and_delivered_once_it_is_restored(tracking, start):
+    with start() as run:
+        pass
+    client = mlflow.MlflowClient(store_uri(tracking))
+    client.delete_run(run.run_id)
+    leave_something(run)
+    for _ in range(2):
+        outcome = sync_journal(run.folder)
+        assert (outcome.num_delivered, outcome.num_left, outcome.deleted) == (0, 4, run.run_id)
+        assert outcome.reason == f"run {run.run_id} was deleted in MLflow"
+    client.restore_run(run.run_id)
+    assert sync_journal(run.folder)[:2] == (4, 0)
+    assert len(read(tracking, run.run_id).data.params) == 11
+
+
+def test_sync_names_a_deleted_run_and_drops_what_is_left_on_request(tracking, start, tmp_path, run_lctrain):
+    with start() as run:
+        pass
+    mlflow.MlflowClient(store_uri(tracking)).delete_run(run.run_id)
+    leave_something(run)
+    finished = run_lctrain(tmp_path, "sync", "job")
+    assert finished.returncode == 1
+    assert f"0 delivered, 4 left (run {run.run_id} was deleted in MLflow)" in finished.stdout
+    assert f"mlflow runs restore --run-id {run.run_id}" in finished.stdout
+    assert "sync --drop-deleted job" in finished.stderr
+    assert "when the store can be reached" not in finished.stderr
+    before = (run.folder / "journal.jsonl").read_bytes()
+    assert run_lctrain(tmp_path, "sync", "--drop-deleted", "job").returncode == 0
+    assert "0 entries are left" in run_lctrain(tmp_path, "sync", "job").stdout
+    assert (run.folder / "journal.jsonl").read_bytes() == before
+
+
+def test_a_run_that_is_deleted_while_it_goes_on_says_so_and_ends_at_once(tracking, start, capfd):
+    with start() as run:
+        while run.run_id is None:
+            time.sleep(0.01)
+        mlflow.MlflowClient(store_uri(tracking)).delete_run(run.run_id)
+        run.log_metrics({"loss": 0.5}, step=3)
+    told = capfd.readouterr().err
+    assert f"Restore the run first: MLFLOW_TRACKING_URI='{store_uri(tracking)}' mlflow runs restore" in told
+    assert "can't be reached" not in told

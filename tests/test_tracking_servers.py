@@ -16,7 +16,18 @@ from servers.postgresql import postgresql, why_no_postgresql
 from lctrain.config.schema import LocalTracking, ServerTracking
 from lctrain.errors import UserError
 from lctrain.report import compare
-from lctrain.tracking import check_writable, deliver, end_run, read_journal, read_sweep, start_run, store_uri
+from lctrain.tracking import (
+    check_writable,
+    deliver,
+    end_run,
+    fetch_run,
+    read_journal,
+    read_sweep,
+    start_run,
+    store_uri,
+    sync_journal,
+    tag_run,
+)
 from lctrain.tracking.ending import DIED
 
 NUM_AT_ONCE = 4  # experiments/tracking has the full counts
@@ -109,6 +120,28 @@ def test_a_model_on_a_server_is_judged_elsewhere(tracking, tmp_path, run_lctrain
     assert judged.returncode == 0, judged.stderr
     loss = float(judged.stdout.splitlines()[-1].split()[-1])
     assert loss == pytest.approx(run.data.metrics["test_loss"], rel=1e-5)
+
+
+def test_what_a_server_has_lost_or_deleted_is_told_as_that(tracking, server, tmp_path):
+    with start_run(tracking, "one", {}, tmp_path / "job") as run:
+        run.log_text("seed: 7", "config/config.yaml")
+        (run.folder / "model" / "data").mkdir(parents=True)
+        (run.folder / "model" / "MLmodel").write_text("flavors: {}")
+        (run.folder / "model" / "data" / "model.keras").write_bytes(b"no archive at all")
+        run._append("model", path="model")
+    (tmp_path / "out").mkdir()
+    with pytest.raises(UserError, match=f"{run.run_id} .* has a damaged model: model.keras of 17 bytes was cut off"):
+        fetch_run(tracking, run.run_id, tmp_path / "out")
+    client, _ = runs_of(tracking)
+    client.delete_run(run.run_id)
+    with pytest.raises(UserError, match=f"{run.run_id} .* was deleted in MLflow. Restore it: .*{run.run_id}"):
+        fetch_run(tracking, run.run_id[:9], tmp_path / "out")
+    tag_run(run.folder, {"more": "yes"})
+    for _ in range(2):
+        assert sync_journal(run.folder)[:2] == (0, 1)
+    assert sync_journal(run.folder).deleted == run.run_id
+    client.restore_run(run.run_id)
+    assert sync_journal(run.folder) == (1, 0, "", None)
 
 
 def test_a_sweep_on_a_server_that_is_not_there():

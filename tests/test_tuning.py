@@ -48,6 +48,15 @@ def test_the_model_decides_between_the_best_of_both_flags(compiled_ms, chosen, t
     assert build_model(found.config).get_layer("lc1").implementation == chosen[0]
 
 
+@pytest.mark.parametrize("jit_compile", [True, "auto"])
+def test_what_xla_cannot_compile_is_tuned_without_it(jit_compile, tmp_path):
+    data = make_config()["data"] | {"augmentation": [{"type": "RandomRotation", "factor": 0.1}]}
+    config, file = tuned_config(jit_compile=jit_compile, data=data), tmp_path / "tuned.json"
+    remember(config, file, PLAIN | COMPILED)
+    found = tune(config, file)
+    assert (found.config.model.layers["lc1"]["implementation"], found.config.jit_compile) == (2, False)
+
+
 def test_a_given_flag_is_kept(tmp_path):
     config, file = tuned_config(jit_compile=False), tmp_path / "tuned.json"
     remember(config, file, PLAIN)

@@ -33,7 +33,11 @@ VERBS = {  # by name: a line on what it does, and the module here and its functi
         "run_predict",
     ),
     "bench": ("time every locally connected layer and the whole model; --out FILE writes JSON", "bench", "run_bench"),
-    "sync": ("deliver what runs logged while their store was out of reach: sync [FOLDER ...]", "sync", "run_sync"),
+    "sync": (
+        "deliver what runs logged while their store was out of reach: sync [FOLDER ...]; --moved mends a store",
+        "sync",
+        "run_sync",
+    ),
     "show": ("print layers, shapes, parameters and costs, building nothing; --svg FILE draws them", "show", "run_show"),
     "check": ("validate a configuration, or every job of a sweep with -m, and run nothing", "check", "run_check"),
     "ls": ("list groups and their choices, each with a line on what it is: ls [GROUP ...]", "choices", "run_ls"),

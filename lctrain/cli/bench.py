@@ -2,12 +2,14 @@
 
 import argparse
 import json
+import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 from lctrain.cli.hydra_app import Job, run_jobs
 from lctrain.config import Config
+from lctrain.config.compilable import find_not_compilable
 from lctrain.cost import MEBIBYTE
 from lctrain.data import check_feeds
 from lctrain.errors import EXIT_DONE, EXIT_FAILED, UserError
@@ -42,6 +44,8 @@ def run_bench(arguments: Sequence[str], tell: Callable[[Exception, str], None]) 
         check_feeds(config)
     check_writable(configs[0].tracking)
     configs = [tune(config).config if needs_tuning(config) else config for config in configs]
+    for config in configs:
+        _warn_of_jit(config)
     rows = [row for config in configs for row in measure_config(config)]
     _print_rows(rows)
     if options.out is not None:
@@ -49,6 +53,13 @@ def run_bench(arguments: Sequence[str], tell: Callable[[Exception, str], None]) 
     _log_rows(configs[0], rows, jobs[0].folder)
     print(f"Browse it: {ui_command(configs[0].tracking)}")
     return EXIT_FAILED if any(row["status"] == "failed" for row in rows) else EXIT_DONE
+
+
+def _warn_of_jit(config: Config) -> None:
+    found = find_not_compilable(config)
+    if config.jit_compile is True and found:
+        told = f"jit_compile is true, but XLA compiles nothing of the whole model: it can't compile {', '.join(found)}"
+        print(f"Warning: {told}.", file=sys.stderr, flush=True)
 
 
 def measure_config(config: Config) -> list[dict[str, Any]]:

@@ -91,11 +91,12 @@ def run_job(
             run.log_text(yaml.safe_dump(config.model_dump(), sort_keys=False), "config/config.yaml")
             run.log_text(yaml.safe_dump(list(overrides)), "config/overrides.yaml")
             resolved = _resolve_tuned(config, run, devices) if begun is None else begun.resolve(config)
-            memory.reset_peak_memory()
+            run.wait_for_store()  # MLflow's memory is not the job's, however long its import takes beside this
+            memory_before = memory.begin_measuring()
             splits = load_splits(config.data, config.data_format)
             _note_begun(begun, resolved, digest=unfinished.digest(config), overrides=overrides, run=run, splits=splits)
             with interrupts.held(lambda: run.end_at_once("KILLED", "interrupted twice")):
-                metrics = _train(resolved, run, devices, splits, folder)
+                metrics = _train(resolved, run, devices, splits, folder, memory_before)
     unfinished.forget(folder)  # the job is done, and its run has the model
     _print_summary(config, metrics)
     return metrics
@@ -154,7 +155,9 @@ def _resolve_tuned(config: Config, run: Run, devices: Devices) -> Config:
     return tuning.config
 
 
-def _train(config: Config, run: Run, devices: Devices, splits: Splits, folder: Path) -> dict[str, float]:
+def _train(
+    config: Config, run: Run, devices: Devices, splits: Splits, folder: Path, memory_before: int
+) -> dict[str, float]:
     from lctrain import training
     from lctrain.builder import build_model, describe_layers
     from lctrain.replicas import make_strategy
@@ -162,8 +165,7 @@ def _train(config: Config, run: Run, devices: Devices, splits: Splits, folder: P
     training.check_extras(config.training)
     training.prepare_process(config)
     normalization = _fit_normalization(config, splits)
-    with run.paused():  # which waits for MLflow to be loaded: that memory is not the model's
-        memory_before = memory.resident_memory_bytes()
+    with run.paused():
         start = time.perf_counter()
         with make_strategy(config.strategy, devices.names).scope():
             model = build_model(config, normalization=normalization)
@@ -176,11 +178,8 @@ def _train(config: Config, run: Run, devices: Devices, splits: Splits, folder: P
     run.log_metrics(metrics)
     layers = describe_layers(model)
     run.log_table(layers, "model/layers.json")
-    chosen = {name: choice for name, choice in zip(layers["name"], layers["implementation"], strict=True) if choice}
-    resolved = {"jit_compile": config.jit_compile, "implementation": chosen}
-    resolved |= {"device": devices.taken.name, "replicas": model.distribute_strategy.num_replicas_in_sync}
-    run.log_params({"resolved": resolved})
     training.compile_model(model, config)
+    _log_resolved(model, config, run, devices, splits)
     if config.init_from is not None:
         _initialize(model, config, run)
     interrupts.check()
@@ -203,6 +202,25 @@ def _train(config: Config, run: Run, devices: Devices, splits: Splits, folder: P
         fix = "Make some, and log it by the same command and resume=true: what is done is not done again."
         raise TrainingFailed(f"there is no room for the trained model in {run.folder}. {fix}")
     return last | metrics | measured
+
+
+def _log_resolved(model, config: Config, run: Run, devices: Devices, splits: Splits) -> None:
+    """What really runs, of the settings that others decide: Keras, the sizes, the machine. Of a compiled model."""
+    from lctrain import training
+    from lctrain.builder import find_implementations
+
+    resolved = {"jit_compile": bool(model.jit_compile), "implementation": find_implementations(model)}
+    resolved |= {"device": devices.taken.name, "replicas": model.distribute_strategy.num_replicas_in_sync}
+    num_batches = training.training_batches(splits.train, config).num_batches
+    resolved |= {"steps_per_execution": min(config.training.steps_per_execution, num_batches)}
+    resolved |= {"batch_size": min(config.training.batch_size, len(splits.train.labels))}
+    resolved |= {"deterministic": training.is_deterministic(model)}
+    run.log_params({"resolved": resolved})
+    if config.jit_compile is True and not model.jit_compile:
+        layers = ", ".join(training.find_not_compilable(model))
+        told = f"jit_compile is true, but XLA compiles nothing of this model: it can't compile {layers}"
+        print(f"Warning: {told}.", file=sys.stderr, flush=True)
+        run.log_tags({"jit_compile_warning": told})
 
 
 def _draw_curve(history: dict[str, list[float]], config: Config):

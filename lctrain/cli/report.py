@@ -10,7 +10,7 @@ from lctrain.cli.dry import run_dry
 from lctrain.cli.hydra_app import MULTIRUN
 from lctrain.config.schema import TrackingConfig
 from lctrain.errors import EXIT_DONE, UserError
-from lctrain.tracking import LATEST, read_sweep
+from lctrain.tracking import LATEST, find_deleted_jobs, read_sweep
 
 ID_LETTERS = 8  # of a run's id, in the name of a folder
 
@@ -35,7 +35,7 @@ def run_report(arguments: Sequence[str], tell: Callable[[Exception, str], None])
 
     from lctrain.report import build_report, print_report  # which take matplotlib
 
-    report = build_report(parent, children)
+    report = build_report(parent, children, deleted=find_deleted_jobs(tracking, parent, children))
     print_report(report)
     table = report.table
     rows = [list(row) for row in zip(*table.values(), strict=True)]  # as MLflow spells a table

@@ -1,6 +1,7 @@
 """`sweep.resume=DIR`: the command line of a sweep that was not finished, from what its folder holds."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from lctrain.cli import unfinished
@@ -10,6 +11,8 @@ from lctrain.cli.search_space import RESUME
 from lctrain.config import Config
 from lctrain.errors import UserError
 from lctrain.sweep.records import Manifest
+from lctrain.tracking import find_move, find_original
+from lctrain.tracking.moving import Move
 
 SET_ANEW = ("sweep.", "hydra/launcher", "hydra.launcher.", "-m", "--multirun")  # when a sweep is resumed
 
@@ -33,6 +36,11 @@ def read_resume(arguments: Sequence[str]) -> tuple[list[str], Path | None]:
 
 
 def read_manifest(folder: Path) -> Manifest:
+    """What the folder of a sweep says of it, with paths as they are now: it may have been moved with what is around it.
+
+    Raises:
+        UserError: it says nothing, or the sweep can't be resumed there.
+    """
     try:
         manifest = Manifest.read(folder)
     except OSError:
@@ -45,13 +53,24 @@ def read_manifest(folder: Path) -> Manifest:
         raise UserError(
             f"`{RESUME}` {str(folder)!r} can't be resumed: its sweeper chose the jobs as it went. Start it anew."
         )
-    if Path(manifest.working_folder) != Path.cwd():
+    journal = folder / Path(manifest.journal).name
+    if not journal.is_dir():
         raise UserError(
-            f"`{RESUME}` must be given in the folder where the sweep was started: cd {manifest.working_folder}"
+            f"`{RESUME}` {str(folder)!r} can't be resumed: {journal.name}, its run's journal, is not in it."
         )
-    if Path(manifest.journal).parent != folder or not Path(manifest.journal).is_dir():
-        raise UserError(f"`{RESUME}` must lie where the sweep was started: move it to {Path(manifest.journal).parent}")
-    return manifest
+    original = find_original(journal)
+    if original is not None:
+        told = f"is a copy of {original.parent}, and its runs in the store are those of that one"
+        raise UserError(f"`{RESUME}` {str(folder)!r} {told}. Resume that: {RESUME}={original.parent}")
+    working_folder = find_move_of(folder).apply(Path(manifest.working_folder))
+    if working_folder != Path.cwd():
+        raise UserError(f"`{RESUME}` must be given in the folder where the sweep was started: cd {working_folder}")
+    return replace(manifest, working_folder=str(working_folder), journal=str(journal))
+
+
+def find_move_of(folder: Path) -> Move:
+    """How a sweep's folder came from where the sweep was last run; of one that is still there, nowhere."""
+    return find_move(Path(Manifest.read(folder).journal).parent, folder)
 
 
 def continue_arguments(then: Sequence[str], new: Sequence[str]) -> list[str]:

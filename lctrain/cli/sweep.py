@@ -12,7 +12,7 @@ from lctrain.cli.holding import hold
 from lctrain.cli.hydra_app import Job, launch
 from lctrain.cli.launchers import without_launcher
 from lctrain.cli.overrides import quote
-from lctrain.cli.resume import check_resumed, continue_arguments, digest, read_manifest, read_resume
+from lctrain.cli.resume import check_resumed, continue_arguments, digest, find_move_of, read_manifest, read_resume
 from lctrain.cli.search_space import RESUME, one_at_a_time, read_settings
 from lctrain.cli.sweep_task import SweepTask
 from lctrain.config import Config
@@ -92,6 +92,8 @@ def run_sweep(arguments: Sequence[str], tell: Tell) -> int:
         if resumed is None and (folder / MANIFEST).exists():
             fix = f"Choose another with hydra.sweep.dir=PATH, or go on with it: {RESUME}={folder}"
             raise UserError(f"`hydra.sweep.dir` must not hold a sweep already; got {str(folder)!r}. {fix}")
+        if resumed is not None:
+            Records(folder).move(find_move_of(folder).apply)
         return _run(Sweep(folder, jobs[0].config, manifest, resumed))
 
 

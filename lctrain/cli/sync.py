@@ -1,36 +1,52 @@
-"""`sync`: delivers to their stores what runs have logged while those could not be reached."""
+"""`sync`: delivers to their stores what runs have logged while those could not be reached; mends a store that moved."""
 
 import argparse
+import shlex
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+from lctrain.cli.dry import compose_dry
 from lctrain.errors import EXIT_DONE, EXIT_FAILED, UserError
-from lctrain.tracking import find_journals, sync_journal
+from lctrain.tracking import drop_journal, find_journals, sync_journal, tell_restore
+from lctrain.tracking.rewriting import find_moved_uris, rewrite_uris
+from lctrain.tracking.store import read_tracking
 
 FOLDERS = ("outputs", "multirun")  # where Hydra puts the jobs' folders, unless told otherwise
+DROP = "--drop-deleted"
 
 
 def run_sync(arguments: Sequence[str], tell: Callable[[Exception, str], None]) -> int:
     """Delivers the rest of every journal below a folder, and ends the runs whose processes have died.
 
+    With --moved it delivers nothing: it rewrites the places of artifacts in a store whose folder was moved.
+
     Returns:
         The exit code: 0, or 1 where something could not be delivered, or a journal not be read.
 
     Raises:
-        UserError: there is no such folder.
+        UserError: there is no such folder, or a store that can't be rewritten.
     """
-    parser = argparse.ArgumentParser("lctrain sync", add_help=False, exit_on_error=False)
-    parser.add_argument("folders", nargs="*", type=Path)
+    parser = argparse.ArgumentParser("lctrain sync", add_help=False, exit_on_error=False, allow_abbrev=False)
+    parser.add_argument("folders", nargs="*")
+    for flag in (DROP, "--moved", "--yes", "--force"):
+        parser.add_argument(flag, action="store_true")
     options, unknown = parser.parse_known_args(list(arguments))
     if unknown:
-        raise UserError(f"`sync` takes folders alone; got {unknown[0]!r}.")
+        raise UserError(f"`sync` takes folders, {DROP}, and --moved with --yes and --force; got {unknown[0]!r}.")
+    if options.moved:
+        return _rewrite(options)
+    if options.yes or options.force:
+        raise UserError(f"`{'--yes' if options.yes else '--force'}` goes with --moved: python -m lctrain sync --moved.")
     for folder in options.folders:
-        if not folder.is_dir():
-            raise UserError(f"`sync` must be given a folder; got {str(folder)!r}.")
-    folders = options.folders or [Path(folder) for folder in FOLDERS]
+        if not Path(folder).is_dir():
+            raise UserError(f"`sync` must be given a folder; got {folder!r}.")
+    return _deliver([Path(folder) for folder in options.folders or FOLDERS], options.drop_deleted)
+
+
+def _deliver(folders: Sequence[Path], must_drop: bool) -> int:
     journals = [journal for folder in folders for journal in find_journals(folder)]
-    num_left = num_runs = num_damaged = 0
+    num_left = num_runs = num_damaged = num_deleted = 0
     for journal in journals:
         try:
             outcome = sync_journal(journal)
@@ -41,11 +57,51 @@ def run_sync(arguments: Sequence[str], tell: Callable[[Exception, str], None]) -
         if outcome.num_delivered or outcome.num_left:
             num_runs += 1
             print(f"{journal}: {outcome.num_delivered} delivered, {outcome.num_left} left{_because(outcome.reason)}")
-        num_left += outcome.num_left
-    print(f"Looked at {len(journals)} runs; {num_runs} had something to deliver; {num_left} entries are left.")
+        if outcome.deleted is None:
+            num_left += outcome.num_left
+        elif must_drop:
+            drop_journal(journal)
+            print(f"  dropped: nothing more of it is sent; {journal} keeps it")
+        else:
+            num_deleted += outcome.num_left
+            print(f"  The run can take it once it is restored: {tell_restore(journal, outcome.deleted)}")
+    print(
+        f"Looked at {len(journals)} runs; {num_runs} had something to deliver;"
+        f" {num_left + num_deleted} entries are left."
+    )
     if num_left:
         print("Run it again when the store can be reached.", file=sys.stderr)
-    return EXIT_FAILED if num_left or num_damaged else EXIT_DONE
+    if num_deleted:
+        told = f"{num_deleted} of them belong to runs that were deleted in MLflow: restore these"
+        print(f"{told}, or send nothing more of them: {_drop_command(folders)}", file=sys.stderr)
+    return EXIT_FAILED if num_left or num_deleted or num_damaged else EXIT_DONE
+
+
+def _drop_command(folders: Sequence[Path]) -> str:
+    named = [] if list(map(str, folders)) == list(FOLDERS) else map(str, folders)
+    return shlex.join(["python", "-m", "lctrain", "sync", DROP, *named])
+
+
+def _rewrite(options: argparse.Namespace) -> int:
+    """Asks, and rewrites."""
+    tracking = read_tracking(compose_dry(options.folders)["tracking"])
+    found = find_moved_uris(tracking, must_be_gone=not options.force)
+    if not found.num_uris:
+        print(f"Nothing to do: the store in {found.folder} has its artifacts where it says.")
+        return EXIT_DONE
+    for old in found.old:
+        print(f"{old} -> {found.new}")
+    print(
+        f"{found.num_uris} places of experiments, runs and models are to be rewritten in {found.folder / 'mlflow.db'}."
+    )
+    if not options.yes:
+        if not sys.stdin.isatty():
+            raise UserError("`sync --moved` asks before it rewrites, and there is no terminal to ask on: add --yes.")
+        if input("Type yes to rewrite them: ").strip() != "yes":
+            print("Nothing was changed.")
+            return EXIT_FAILED
+    print(f"{rewrite_uris(tracking, found)} places were rewritten. The database as it was is in {found.backup}.")
+    return EXIT_DONE
 
 
 def _because(reason: str) -> str:

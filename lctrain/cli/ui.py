@@ -18,6 +18,8 @@ from lctrain.cli.dry import compose_dry
 from lctrain.cli.hydra_app import MULTIRUN
 from lctrain.errors import EXIT_DONE, UserError
 from lctrain.interrupts import Terminated
+from lctrain.tracking.checks import sync_moved_command
+from lctrain.tracking.moving import find_relocation
 from lctrain.tracking.results import open_existing
 from lctrain.tracking.store import is_http, read_tracking, store_uri
 
@@ -41,7 +43,10 @@ def run_ui(arguments: Sequence[str], tell: Callable[[Exception, str], None]) -> 
     if any(argument in MULTIRUN for argument in rest):
         raise UserError("`ui` takes no -m: it shows one store.")
     tracking = read_tracking(compose_dry(rest)["tracking"])
-    open_existing(tracking)
+    client, experiment_id = open_existing(tracking)
+    if find_relocation(tracking, client.get_experiment(experiment_id).artifact_location) is not None:
+        told = "The store has been moved or copied, so that MLflow's UI does not find the files of its runs"
+        print(f"{told}. Let it find them: {sync_moved_command(tracking)}", file=sys.stderr, flush=True)
     if is_http(tracking):
         print(f"The server has a UI of its own: {store_uri(tracking)}")
         return EXIT_DONE

@@ -20,7 +20,7 @@ from lctrain.data import Splits
 from lctrain.errors import UserError
 from lctrain.files import write_json
 from lctrain.machine import available_cores, cpu_model
-from lctrain.tracking import read_journal
+from lctrain.tracking import find_original, read_journal
 
 STATES = "checkpoints"  # the folder's name inside the job's
 FILE = "job.json"
@@ -67,7 +67,8 @@ class Unfinished:
         content = json.loads((folder / STATES / FILE).read_bytes())
         if not isinstance(content, dict) or set(content) != {field.name for field in fields(cls)}:
             raise ValueError("not all that belongs there")
-        return cls(**content)
+        journal = Path(folder).absolute() / Path(content["journal"]).name  # the folder may have been moved, or copied
+        return cls(**content | {"journal": str(journal)})
 
     def write(self, folder: Path) -> None:
         """Without room on the disk it is not written, which is told: the job can't be resumed then."""
@@ -86,11 +87,16 @@ class Unfinished:
         """The folder of its run's journal; None, which is told, where that is gone or damaged."""
         try:
             read_journal(Path(self.journal))
+            original = find_original(Path(self.journal))
+            if original is None:
+                return Path(self.journal)
+            told = (
+                f"the job is a copy of the one in {original.parent}, whose run it leaves alone; it goes on as a new run"
+            )
         except (OSError, ValueError) as error:
             told = f"the journal of the job's run can't be read ({error}); the job goes on as a new run"
-            print(f"Warning: {told}.", file=sys.stderr, flush=True)
-            return None
-        return Path(self.journal)
+        print(f"Warning: {told}.", file=sys.stderr, flush=True)
+        return None
 
 
 def digest(config: Config, without: Any = NOT_COMPUTED) -> str:

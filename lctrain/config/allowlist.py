@@ -61,6 +61,12 @@ def left_out() -> dict[str, str]:
 
 
 @cache
+def not_compilable() -> frozenset[str]:
+    """Layers of Keras that XLA can't compile wherever they are computed; others say so of one kind of device."""
+    return frozenset(_table()["not_compilable"])
+
+
+@cache
 def aliases(group: str) -> dict[str, str]:
     """Other names that Keras or R have for the classes of a group: `glorot_uniform`, `mse`, `MaxPool2D`."""
     in_snake_case = {} if group in ("layers", "cells") else {_snake_case(name): name for name in classes(group)}

@@ -10,14 +10,38 @@ ALWAYS = ("implementation", "device.name")
 REPEATS = ("seed", "data.fold", "data.split_seed")  # jobs that differ in these alone are repeats of one another
 SPEED_GROUPS = ("implementation", "device", "strategy", "jit_compile", "precision", "data_format")
 NO_SETTINGS = ("resolved", "tracking", "sweep", "schema_version")  # groups of params that change no training
+RESOLVED = {  # what settings became that do not decide alone
+    "jit_compile": "resolved.jit_compile",
+    "device.name": "resolved.device",
+    "training.batch_size": "resolved.batch_size",
+    "training.steps_per_execution": "resolved.steps_per_execution",
+}
 MAX_DIGITS = 8
 NUMBER = re.compile(r"-?\d+\.\d+(e[-+]?\d+)?")
 KINDS = ("name", "type")  # keys that say which choice of a group was taken, and with it most other keys of the group
 
 
 def read_settings(run: RunResult) -> dict[str, str]:
-    """A run's params, and what was typed for it that no param of that key tells: `experiment`, a mapping."""
-    return {**_read_choices(run), **run.params}
+    """A run's params, and what was typed for it that no param of that key tells: `experiment`, a mapping.
+
+    Of what was asked for and became something else, that is told: runs are compared by what really ran.
+    """
+    settings = {**_read_choices(run), **run.params}
+    for key, resolved in RESOLVED.items():
+        if resolved in run.params:
+            became = {name: run.params[resolved] for name in (key, key.removesuffix(".name")) if name in settings}
+            settings |= became
+    return settings
+
+
+def find_replaced(run: RunResult) -> dict[str, tuple[str, str]]:
+    """By setting, what was asked for and what really ran, where these differ and `auto` was not asked for."""
+    pairs = {key: (run.params.get(key), run.params.get(resolved)) for key, resolved in RESOLVED.items()}
+    return {
+        key: (asked, became)
+        for key, (asked, became) in pairs.items()
+        if asked not in (None, "auto", became) and became is not None
+    }
 
 
 def _read_choices(run: RunResult) -> dict[str, str]:

@@ -11,6 +11,7 @@ from lctrain.report.comparison import DONE, RUNNING, TIME, TIME_P90, Comparison,
 from lctrain.report.page import write_page
 from lctrain.report.pictures import draw_comparison
 from lctrain.report.recommendation import recommend
+from lctrain.report.settings import find_replaced
 from lctrain.results import RunResult
 
 UNEVEN = 1.5  # times the median: on a quiet machine a 90th percentile is nearer
@@ -41,20 +42,37 @@ class Report:
         return write_page(self.parent, self.comparison, self.recommendation, self.notes)
 
 
-def build_report(parent: RunResult, children: Sequence[RunResult], objective: str | None = None) -> Report:
+def build_report(
+    parent: RunResult, children: Sequence[RunResult], objective: str | None = None, deleted: Sequence[int] = ()
+) -> Report:
     """Compares a sweep's jobs.
 
     Args:
         parent: the sweep's own run. Its status tells whether it still runs: at a sweep's end, give the one to come.
         children: the runs of its jobs, every attempt.
         objective: the metric to judge by, where the runs do not say.
+        deleted: numbers of the jobs whose runs were deleted.
     """
     comparison = compare(children, objective)
-    return Report(parent, comparison, recommend(comparison), tuple(_find_notes(parent, comparison)))
+    return Report(parent, comparison, recommend(comparison), tuple(_find_notes(parent, comparison, deleted)))
 
 
-def _find_notes(parent: RunResult, comparison: Comparison) -> list[str]:
-    return _tell_missing(parent, comparison) + _tell_noise(comparison)
+def _find_notes(parent: RunResult, comparison: Comparison, deleted: Sequence[int]) -> list[str]:
+    return _tell_missing(parent, comparison, deleted) + _tell_replaced(comparison) + _tell_noise(comparison)
+
+
+def _tell_replaced(comparison: Comparison) -> list[str]:
+    """What was asked for and did not run."""
+    jobs: dict[tuple[str, str, str], list[str]] = {}
+    for job in comparison.jobs:
+        for key, (asked, became) in find_replaced(job.run).items():
+            name = job.run.name if job.number is None else str(job.number)
+            jobs.setdefault((key, asked, became), []).append(name)
+    return [
+        f"{key} {asked} was asked for in job{'s' if len(names) > 1 else ''} {', '.join(names)}, and"
+        f" {became} is what ran: they are compared as that. Their runs say why."
+        for (key, asked, became), names in jobs.items()
+    ]
 
 
 def _tell_noise(comparison: Comparison) -> list[str]:
@@ -67,14 +85,17 @@ def _tell_noise(comparison: Comparison) -> list[str]:
     return [f"{told} its median, as on a busy machine: time the jobs again on a quiet one before you trust a ranking."]
 
 
-def _tell_missing(parent: RunResult, comparison: Comparison) -> list[str]:
+def _tell_missing(parent: RunResult, comparison: Comparison, deleted: Sequence[int]) -> list[str]:
     running = sum(job.status == RUNNING for job in comparison.jobs)
     expected = parent.tags.get("sweep.jobs", "")
-    missing = max(int(expected) - len(comparison.jobs), 0) if expected.isdecimal() else 0
+    num_known = len(comparison.jobs) + len(deleted)
+    missing = max(int(expected) - num_known, 0) if expected.isdecimal() else 0
+    told = f"{len(deleted)} of {num_known + missing} jobs {'was' if len(deleted) == 1 else 'were'} deleted in MLflow"
+    gone = [f"{told} (job {', '.join(map(str, deleted))}) and left out."] if deleted else []
     if not running and not missing:
-        return []
+        return gone
     ended = len(comparison.jobs) - running
     if parent.status == "RUNNING":
-        return [f"The sweep is still running: {ended} of {ended + running + missing} jobs have ended so far."]
+        return [*gone, f"The sweep is still running: {ended} of {ended + running + missing} jobs have ended so far."]
     notes = [f"{running} of {len(comparison.jobs)} jobs are still marked as running."] if running else []
-    return notes + ([f"{missing} of {missing + len(comparison.jobs)} jobs were not started."] if missing else [])
+    return gone + notes + ([f"{missing} of {missing + num_known} jobs were not started."] if missing else [])

@@ -3,8 +3,8 @@
 import json
 import sys
 import warnings
-from collections.abc import Container
-from dataclasses import asdict, dataclass, field
+from collections.abc import Callable, Container
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import ClassVar, Literal
 
@@ -103,6 +103,18 @@ class Records:
             return []
         numbers = sorted({int(path.stem) for path in [*self._folder.glob("*.json"), *self._kept_here()]})
         return [record for number in numbers if number not in but and (record := self.read(number)) is not None]
+
+    def move(self, locate: Callable[[Path], Path]) -> None:
+        """Rewrites the paths in all records.
+
+        Args:
+            locate: says where a path leads to now.
+        """
+        for record in self.read_all():
+            paths = {name: getattr(record, name) for name in ("folder", "log", "journal")}
+            now = {name: None if path is None else str(locate(Path(path))) for name, path in paths.items()}
+            if now != paths:
+                self.write(replace(record, **now))
 
     def _kept_here(self) -> list[Path]:
         return [file for file in self._unwritten if file.parent == self._folder]

@@ -5,12 +5,13 @@ What a run logs goes first into a journal in the job's folder (journal.py). A th
 """
 
 from lctrain.tracking.checks import check_writable
-from lctrain.tracking.ending import end_run, sync_journal, tag_run
+from lctrain.tracking.ending import end_run, sync_journal, tag_run, tell_restore
 from lctrain.tracking.fetching import FetchedRun, fetch_run
 from lctrain.tracking.journal import find_journals
+from lctrain.tracking.moving import find_move, find_original
 from lctrain.tracking.reading import read_journal
-from lctrain.tracking.rest import deliver
-from lctrain.tracking.results import LATEST, read_sweep
+from lctrain.tracking.rest import deliver, drop_journal
+from lctrain.tracking.results import LATEST, find_deleted_jobs, read_sweep
 from lctrain.tracking.run import Run, flatten, signals_wait, start_run
 from lctrain.tracking.store import store_uri, ui_command
 
@@ -20,9 +21,13 @@ __all__ = [
     "Run",
     "check_writable",
     "deliver",
+    "drop_journal",
     "end_run",
     "fetch_run",
+    "find_deleted_jobs",
     "find_journals",
+    "find_move",
+    "find_original",
     "flatten",
     "read_journal",
     "read_sweep",
@@ -31,5 +36,6 @@ __all__ = [
     "store_uri",
     "sync_journal",
     "tag_run",
+    "tell_restore",
     "ui_command",
 ]

@@ -3,7 +3,9 @@
 import base64
 import json
 import os
+import shlex
 import sqlite3
+import sys
 import tempfile
 import urllib.error
 import urllib.request
@@ -13,7 +15,8 @@ from urllib.parse import quote, unquote, urlsplit
 
 from lctrain.config.schema import LocalTracking, ServerTracking, TrackingConfig
 from lctrain.errors import UserError
-from lctrain.tracking.store import artifact_root, connect, database, is_http, store_folder, store_uri
+from lctrain.tracking.moving import find_relocation
+from lctrain.tracking.store import ARTIFACTS, artifact_root, connect, database, is_http, store_folder, store_uri
 
 EXPERIMENT = "SELECT experiment_id, lifecycle_stage, artifact_location FROM experiments WHERE name = "
 HTTP_TIMEOUT = 5  # seconds
@@ -39,13 +42,23 @@ def check_writable(tracking: TrackingConfig) -> None:
         _check_postgresql(tracking)
 
 
+def sync_moved_command(tracking: TrackingConfig) -> str:
+    """What lets MLflow's own UI find the artifacts of a store that has moved."""
+    is_here = store_folder(tracking) == Path.cwd()
+    return shlex.join(["python", "-m", "lctrain", "sync", "--moved", *([] if is_here else _name_folder(tracking))])
+
+
+def _name_folder(tracking: LocalTracking) -> list[str]:
+    return [f'tracking.folder="{store_folder(tracking)}"']  # Hydra takes few letters without quotes
+
+
 def _check_folder(tracking: LocalTracking) -> None:
     folder = store_folder(tracking)
     if set("?#%") & set(str(folder)):
         raise UserError(f"`tracking.folder` must not hold ?, # or %, which URIs read otherwise; got {str(folder)!r}.")
     try:
         _write_into(folder)
-        file, artifacts = database(tracking), folder / "mlartifacts"
+        file, artifacts = database(tracking), folder / ARTIFACTS
         if file.exists() and not file.is_file():
             raise IsADirectoryError(f"{file} is not a file")
         if artifacts.exists() and not artifacts.is_dir():
@@ -165,6 +178,13 @@ def _check_experiment(tracking: TrackingConfig, experiment_id: int | str, stage:
             f"`tracking.experiment` must not be a deleted experiment; got {tracking.experiment!r}."
             f" Restore it (mlflow experiments restore -x {experiment_id}) or choose another name."
         )
+    if (relocation := find_relocation(tracking, artifacts)) is not None:
+        told = (
+            f"this store was made in {relocation.old} and has been moved or copied. Its artifacts are looked for, and"
+        )
+        told += f" kept, in {relocation.new}; MLflow's own UI finds them after: {sync_moved_command(tracking)}"
+        print(f"Warning: {told}", file=sys.stderr, flush=True)
+        return
     if artifacts.startswith("file:") and artifact_root(tracking) not in (None, artifacts):
         raise UserError(
             f"`tracking.experiment` {tracking.experiment!r} keeps its artifacts in {artifacts},"

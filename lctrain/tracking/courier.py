@@ -6,13 +6,14 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from lctrain.tracking.delivery import PAUSE, Delivery, first_line, is_refused, journal_lock
+from lctrain.tracking.delivery import PAUSE, Delivery, RunDeletedError, first_line, is_refused, journal_lock
 from lctrain.tracking.ending import end_dead_runs
 from lctrain.tracking.journal import Journal
 
 INTERVAL = 2.0  # seconds in which entries gather
 LONGEST_WAIT = 30.0  # seconds between two attempts at a store that can't be reached
 LONGEST_PAUSE = 10.0  # seconds for which a measurement waits for a store to be opened
+LONGEST_OPENING = 120.0  # seconds; a database's tables may be made meanwhile, by one process after another
 
 
 class DismissedError(Exception):
@@ -48,6 +49,15 @@ class Courier(threading.Thread):
         """There is something new in the journal."""
         self._has_news.set()
 
+    def wait_for_store(self) -> None:
+        """Waits until MLflow is loaded and the store is open, or could not be opened; for a silent server not long.
+
+        From then on what MLflow takes of this process's memory hardly grows.
+        """
+        longest = LONGEST_PAUSE if self._delivery.is_of_server else LONGEST_OPENING
+        while not self._delivery.was_tried.wait(longest) and self._delivery.is_loading:
+            pass
+
     @contextmanager
     def paused(self) -> Iterator[None]:
         """Begins nothing meanwhile; what is under way is waited for a little: a request takes no processor."""
@@ -82,7 +92,14 @@ class Courier(threading.Thread):
             return ""
         put_by = self._delivery.progress.put_by
         reason = put_by[0]["reason"] if put_by else f"no answer for {patience:g} s"
+        if isinstance(self._failure, RunDeletedError):
+            return str(self._failure)
         return reason if self._failure is None else first_line(self._failure)
+
+    @property
+    def deleted(self) -> str | None:
+        """The run's id, where it was deleted in MLflow; None where it was not, as far as is known."""
+        return self._failure.run_id if isinstance(self._failure, RunDeletedError) else None
 
     def run(self) -> None:
         try:
@@ -110,9 +127,13 @@ class Courier(threading.Thread):
                 self._tell(error)
             else:
                 num_failures, self._failure = 0, None
-            if is_last and (self._failure is None or is_refused(self._failure, num_last_failures)):
+            if is_last and (self._is_done() or is_refused(self._failure, num_last_failures)):
                 return
             self._rest(num_failures)
+
+    def _is_done(self) -> bool:
+        """Whether nothing is left to be tried: all is delivered, or nobody takes it."""
+        return self._failure is None or isinstance(self._failure, RunDeletedError)
 
     def _rest(self, num_failures: int) -> None:
         self._is_idle.set()
@@ -138,4 +159,6 @@ class Courier(threading.Thread):
             self._has_told = True
             told = f"the store can't be reached now ({first_line(error)})"
             kept = f"what the run logs is kept in {self._journal.folder} and delivered as soon as it can be"
+            if isinstance(error, RunDeletedError):
+                told, kept = str(error), f"what it logs is kept in {self._journal.folder} until the run is restored"
             print(f"Warning: {told}; {kept}.", file=sys.stderr, flush=True)

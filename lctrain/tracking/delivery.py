@@ -1,17 +1,29 @@
 """Brings a journal into its store: each entry as often as need be, to the same effect as once."""
 
+import threading
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import partial
 from itertools import islice
 from pathlib import Path
 from typing import Any
 
 from filelock import FileLock
 
+from lctrain.config.schema import TrackingConfig
 from lctrain.tracking.journal import Entry, Journal
 from lctrain.tracking.models import deliver_model
+from lctrain.tracking.moving import Relocation, find_relocation, locate_parent, locate_store, move_of_journal
 from lctrain.tracking.progress import Progress
-from lctrain.tracking.store import is_replaced, load_mlflow, open_store, read_tracking
+from lctrain.tracking.store import (
+    is_http,
+    is_replaced,
+    load_mlflow,
+    load_store_code,
+    open_artifacts,
+    open_store,
+    read_tracking,
+)
 
 BYTES_PER_STEP = 100_000  # of a journal: some hundred lines
 PAUSE = 1  # seconds between two attempts
@@ -20,6 +32,14 @@ LIMITS = {"params": 100, "tags": 100, "metrics": 1000}  # MLflow's own, of one r
 JOURNAL_TAG = "lctrain.journal"
 UNKNOWN = "RESOURCE_DOES_NOT_EXIST"  # ... to an id that it does not know, a deleted run's excepted
 REFUSED = "INVALID_PARAMETER_VALUE"  # what MLflow answers to a value it will never take
+
+
+class RunDeletedError(Exception):
+    """The run was deleted by MLflow's means; it takes nothing until it is restored."""
+
+    def __init__(self, run_id: str):
+        super().__init__(f"run {run_id} was deleted in MLflow")
+        self.run_id = run_id
 
 
 def journal_lock(folder: Path) -> FileLock:
@@ -33,6 +53,17 @@ class Store:
 
     client: Any
     experiment_id: str
+    relocation: Relocation | None = None  # where it keeps its artifacts, if not where it says
+
+    @classmethod
+    def open(cls, tracking: TrackingConfig) -> "Store":
+        client, experiment_id = open_store(tracking)
+        location = client.get_experiment(experiment_id).artifact_location if tracking.name == "local" else ""
+        return cls(client, experiment_id, find_relocation(tracking, location))
+
+    def locate(self, path: Path) -> Path:
+        """Where a path that was noted in the store leads to now."""
+        return path if self.relocation is None else self.relocation.move.apply(path)
 
     def search(self, filter_string: str) -> list:
         return list(self.client.search_runs([self.experiment_id], filter_string))
@@ -55,7 +86,9 @@ class Delivery:
         self._between = between
         self._store: Store | None = None
         self._num_steps = 0
+        self.num_delivered = 0
         self.is_loading = False
+        self.was_tried = threading.Event()  # once a store was opened, or could not be
         self.progress = Progress.read(journal.folder)
         if self.progress.offset > journal.size:  # the lines went with the process that had them in memory
             self.progress.offset = 0
@@ -63,6 +96,16 @@ class Delivery:
     @property
     def is_open(self) -> bool:
         return self._store is not None
+
+    @property
+    def tracking(self) -> TrackingConfig:
+        """Where the store is now."""
+        return self._find_tracking(self._read_run())
+
+    @property
+    def is_of_server(self) -> bool:
+        """Whether the store is an MLflow server, which is opened at once or stays silent."""
+        return is_http(self.tracking)
 
     @property
     def mark(self) -> tuple[int, int]:
@@ -91,22 +134,41 @@ class Delivery:
         try:
             self._deliver(again)
         except Exception as error:
+            self._check_not_deleted(error)
             if not self._is_lost(error):
                 raise
             self._forget_store()
             self._deliver(again)
 
+    def drop(self) -> None:
+        """Lets what is left count as delivered; the journal itself stays as it is."""
+        self.progress.offset, self.progress.put_by = self._journal.size, []
+        run = self._read_run()
+        if run["parent"] is not None:
+            self.progress.parent_id = Progress.read(self._find_parent(run)).run_id or ""  # none is waited for
+        self._save()
+
+    def _check_not_deleted(self, error: Exception) -> None:
+        """Raises RunDeletedError where that is why MLflow refuses all."""
+        if getattr(error, "error_code", None) != REFUSED or self.progress.run_id is None or self._store is None:
+            return
+        self._begin_step()
+        if self._store.client.get_run(self.progress.run_id).info.lifecycle_stage != "active":
+            raise RunDeletedError(self.progress.run_id) from error
+
     def _deliver(self, again: bool) -> None:
         run = self._read_run()
-        if self._store is None or is_replaced(read_tracking(run["tracking"])):
+        if self._store is None or is_replaced(self._find_tracking(run)):
             self._store = self._open(run)
         if self.progress.run_id is None:
             self.progress.run_id = self._make_run(run)
             self._save()
         self._tell_parent(run)
         while entries := self._journal.entries(self.progress.offset, BYTES_PER_STEP):
+            num_before = len(self.progress.put_by)
             self._deliver_entries(entries)
             self.progress.offset = entries[-1].end
+            self.num_delivered += max(len(entries) - max(len(self.progress.put_by) - num_before, 0), 0)
             self._save()
         if again and self.progress.put_by:
             self._deliver_put_by()
@@ -135,6 +197,7 @@ class Delivery:
         except BaseException:
             self.progress.put_by = put_by
             raise
+        self.num_delivered += max(len(put_by) - len(self.progress.put_by), 0)
         self._save()
 
     def use_store(self, function: Callable[[Store], None]) -> None:
@@ -143,14 +206,18 @@ class Delivery:
         function(self._store)
 
     def _open(self, run: Mapping[str, Any]) -> Store:
+        tracking = self._find_tracking(run)
         self._begin_step()
         self.is_loading = True
         try:
-            load_mlflow()
+            load_store_code(tracking)
         finally:
             self.is_loading = False
-        self._begin_step()
-        return Store(*open_store(read_tracking(run["tracking"])))
+        try:
+            self._begin_step()
+            return Store.open(tracking)
+        finally:
+            self.was_tried.set()
 
     def _begin_step(self) -> None:
         self._between()
@@ -158,6 +225,12 @@ class Delivery:
 
     def _read_run(self) -> dict[str, Any]:
         return self._journal.entries(0, most=1)[0].fields
+
+    def _find_tracking(self, run: Mapping[str, Any]) -> TrackingConfig:
+        return locate_store(read_tracking(run["tracking"]), move_of_journal(run, self._journal.folder))
+
+    def _find_parent(self, run: Mapping[str, Any]) -> Path:
+        return locate_parent(Path(run["parent"]), move_of_journal(run, self._journal.folder))
 
     def _save(self) -> None:
         self.progress.write(self._journal.folder)
@@ -183,17 +256,18 @@ class Delivery:
         if run["parent"] is None:
             return False
         known = self.progress.parent_id
-        return known is None or Progress.read(Path(run["parent"])).run_id not in (None, known)
+        return known is None or Progress.read(self._find_parent(run)).run_id not in (None, known)
 
     def _tell_parent(self, run: Mapping[str, Any]) -> None:
         """The run of the sweep may reach the store after this one."""
         if not self._needs_parent(run):
             return
-        parent = Progress.read(Path(run["parent"])).run_id
+        parent = Progress.read(self._find_parent(run)).run_id
         if parent is not None:
             self._begin_step()
             self._store.client.set_tag(self.progress.run_id, "mlflow.parentRunId", parent)
             self.progress.parent_id = parent
+            self.num_delivered += self.num_unsent == 0  # then it was all that was left
             self._save()
 
     def _deliver_entries(self, entries: list[Entry]) -> None:
@@ -237,6 +311,7 @@ class Delivery:
             except load_mlflow().MlflowException as error:
                 if error.error_code != REFUSED:
                     raise
+                self._check_not_deleted(error)
                 for value in batch:  # to keep the others from being refused with one
                     self._send_one(kind, value)
 
@@ -268,11 +343,13 @@ class Delivery:
                     self._store.experiment_id,
                     self.progress.run_id,
                     self._journal.folder / fields["path"],
+                    self._store.relocation,
                 )
             else:
                 with self._journal.open_file(fields["path"]) as file:
                     self._send_artifact(file, fields["path"])
         except Exception as error:  # whatever the artifact store raises
+            self._check_not_deleted(error)
             if self._is_lost(error):
                 raise
             self._put_by(fields, error)
@@ -280,9 +357,14 @@ class Delivery:
     def _send_artifact(self, file: Path, path: str) -> None:
         folder = Path(path).parent.as_posix()
         folder = None if folder == "." else folder
-        client, run_id = self._store.client, self.progress.run_id
-        if file.exists() or path not in [found.path for found in client.list_artifacts(run_id, folder)]:
-            client.log_artifact(run_id, str(file), folder)
+        client, run_id, relocation = self._store.client, self.progress.run_id, self._store.relocation
+        if relocation is None:
+            list_artifacts, log_artifact = partial(client.list_artifacts, run_id), partial(client.log_artifact, run_id)
+        else:
+            place = open_artifacts(relocation.apply(client.get_run(run_id).info.artifact_uri))
+            list_artifacts, log_artifact = place.list_artifacts, place.log_artifact
+        if file.exists() or path not in [found.path for found in list_artifacts(folder)]:
+            log_artifact(str(file), folder)
 
     def _put_by(self, fields: Mapping[str, Any], error: Exception) -> None:
         path = fields.get("path")

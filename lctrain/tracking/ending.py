@@ -6,14 +6,15 @@ from pathlib import Path
 
 from filelock import Timeout
 
-from lctrain.tracking.delivery import Store, journal_lock
+from lctrain.tracking.delivery import Delivery, Store, journal_lock
 from lctrain.tracking.journal import FILE, Journal
+from lctrain.tracking.moving import FOLDER_TAG
 from lctrain.tracking.owner import is_gone, look_at_owner
 from lctrain.tracking.reading import read_journal
 from lctrain.tracking.rest import Outcome, try_to_deliver
+from lctrain.tracking.store import restore_command
 
 OWNER_TAG = "lctrain.owner."  # and host, boot, pid, born
-FOLDER_TAG = "lctrain.folder"
 PARENT_TAG = "mlflow.parentRunId"
 DIED = "its process died without a word, as one does that is killed or out of memory"
 SYNC_PATIENCE = 3  # seconds
@@ -72,7 +73,7 @@ def end_dead_runs(store: Store) -> None:
         tags = run.data.tags
         if _look_at(tags) != "dead" or _is_supervised(store, tags.get(PARENT_TAG)):
             continue
-        folder = Path(tags.get(FOLDER_TAG, ""))
+        folder = store.locate(Path(tags.get(FOLDER_TAG, "")))
         if not _end_with_journal(folder):
             store.client.set_tag(run.info.run_id, "error", DIED)
             store.client.set_terminated(run.info.run_id, "FAILED")
@@ -116,6 +117,11 @@ def sync_journal(journal_folder: Path) -> Outcome:
             return Outcome(0, 0, "")
         end_run(journal_folder, "FAILED", DIED)
     return try_to_deliver(journal_folder, SYNC_PATIENCE)
+
+
+def tell_restore(journal_folder: Path, run_id: str) -> str:
+    """The command that restores the deleted run of a journal."""
+    return restore_command(Delivery(Journal(journal_folder)).tracking, run_id)
 
 
 def _is_supervised(store: Store, parent_id: str | None) -> bool:

@@ -1,5 +1,7 @@
-"""A finished run's model and configuration, from its store."""
+"""A finished run's model and configuration, from its store; what is not there is told as what it is."""
 
+import zipfile
+import zlib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -8,10 +10,14 @@ import yaml
 
 from lctrain.config.schema import TrackingConfig
 from lctrain.errors import UserError
-from lctrain.tracking.results import find_by_beginning, get_run, introduce, open_existing, search
-from lctrain.tracking.store import load_mlflow, store_uri
+from lctrain.tracking.journal import FILE as JOURNAL_FILE
+from lctrain.tracking.moving import FOLDER_TAG, find_relocation, local_path
+from lctrain.tracking.results import find_by_beginning, find_deleted, get_run, introduce, open_existing, search
+from lctrain.tracking.store import load_mlflow, restore_command, store_uri
 
 CONFIG = "config/config.yaml"  # the artifact that holds what a job was configured with
+KERAS_FILE = "data/model.keras"  # in the folder of the model
+UNREACHED = ("Connection", "Timeout", "timed out", "Max retries", "refused")  # words of errors of a store that is away
 
 
 @dataclass(frozen=True)
@@ -39,46 +45,139 @@ def fetch_run(tracking: TrackingConfig, run_id: str, folder: Path, argument: str
         argument: what the user calls the id, for errors.
 
     Raises:
-        UserError: no store, no such run, or one that has no model.
+        UserError: no store, no such run, or one that has no model, which is damaged or can't be reached.
     """
     client, experiment_id = open_existing(tracking)
     run = _find(client, experiment_id, run_id, tracking, argument)
-    found = []
-    for what, find in (("model", _model_location), ("config", _config_location)):
-        try:
-            found.append(_download(find(client, run), tracking, folder / what))
-        except Exception as error:  # stores and their clients differ in what they raise
-            told = f"must be a finished run, which has a model; {introduce(run)} is {run.info.status} and has no {what}"
-            raise UserError(f"`{argument}` {told}.") from error
-    files = [*found[0].rglob("*.keras")]
+    source = _Source(client, run, tracking, argument)
+    model = source.fetch(source.find_model(), folder / "model", "the folder of its model")
+    config = source.fetch(f"{run.info.artifact_uri}/{CONFIG}", folder / "config", f"its {CONFIG}")
+    files = [*model.rglob("*.keras")]
     if len(files) != 1:
-        raise UserError(f"`{argument}` must be a run of lctrain; {introduce(run)} has another kind of model.")
-    return FetchedRun(run.info.run_id, yaml.safe_load(found[1].read_text()), files[0])
+        held = f"whose folder holds {len(files)} .keras files, not one ({KERAS_FILE})"
+        raise UserError(f"`{argument}` must be a run with a model of lctrain; got {introduce(run)}, {held}.")
+    source.check_whole(files[0])
+    return FetchedRun(run.info.run_id, yaml.safe_load(config.read_text()), files[0])
 
 
-def _model_location(client, run) -> str:
-    """Where the store keeps the files of the run's model; `runs:/ID/model` would ask MLflow's default store for it."""
-    (model_id,) = [output.model_id for output in run.outputs.model_outputs]
-    return client.get_logged_model(model_id).artifact_location
+@dataclass(frozen=True)
+class _Source:
+    """Where a run's files come from, and how it is told what is wrong with them."""
 
+    client: Any
+    run: Any
+    tracking: TrackingConfig
+    argument: str
 
-def _config_location(client, run) -> str:
-    return f"{run.info.artifact_uri}/{CONFIG}"
+    def refuse(self, told: str) -> UserError:
+        return UserError(f"`{self.argument}` must be a finished run with its model; {introduce(self.run)} {told}")
 
+    def find_model(self) -> str:
+        """Where the store keeps the files of the run's model; `runs:/ID/model` would ask MLflow's default store for it.
 
-def _download(location: str, tracking: TrackingConfig, folder: Path) -> Path:
-    folder.mkdir()
-    mlflow = load_mlflow()
-    place = mlflow.artifacts.download_artifacts(
-        artifact_uri=location, dst_path=str(folder), tracking_uri=store_uri(tracking)
-    )
-    return Path(place)
+        Raises:
+            UserError: it has logged none, and why that is.
+        """
+        logged = self.run.outputs.model_outputs if self.run.outputs is not None else []
+        if logged:
+            location: str = self.client.get_logged_model(logged[-1].model_id).artifact_location
+            return location
+        raise self.refuse(self._tell_why_none())
+
+    def _tell_why_none(self) -> str:
+        tags, status = self.run.data.tags, self.run.info.status
+        journal = Path(tags.get(FOLDER_TAG, ""))
+        if status == "RUNNING":
+            return "is still running: its model is logged at its end. If its process has died, `sync` ends the run."
+        if "sweep.jobs" in tags:
+            return "is a sweep's own run, which has no model. Give one of its jobs' runs."
+        if tags.get("verb"):
+            return f"is a run of `{tags['verb']}`, which trains no model."
+        if (journal / "model").is_dir() and (journal / JOURNAL_FILE).is_file():
+            return f"has a model that has not reached the store yet: python -m lctrain sync {journal.parent}"
+        why = f" ({tags['error'].splitlines()[0][:200]})" if tags.get("error") else ""
+        return f"is {status} and never logged a model{why}."
+
+    def fetch(self, location: str, folder: Path, what: str) -> Path:
+        """Brings what lies at a URI of the store's into a folder.
+
+        Raises:
+            UserError: says whether it is gone, may not be read, or can't be reached now.
+        """
+        place = self._locate(location)
+        path = local_path(place)
+        if path is not None:
+            self._check_readable(path, what)
+        folder.mkdir()
+        mlflow = load_mlflow()
+        try:
+            fetched = mlflow.artifacts.download_artifacts(
+                artifact_uri=place, dst_path=str(folder), tracking_uri=store_uri(self.tracking)
+            )
+        except PermissionError as error:
+            raise self.refuse(f"is there, but {what} may not be read: {error}.") from error
+        except Exception as error:  # stores and their clients differ in what they raise
+            reason = (str(error).strip().splitlines() or [type(error).__name__])[0][:300]
+            if isinstance(error, ConnectionError) or any(
+                word in f"{type(error).__name__} {error}" for word in UNREACHED
+            ):
+                raise UserError(
+                    f"`tracking`: {store_uri(self.tracking)} can't be reached now for {what}: {reason}"
+                ) from error
+            raise self.refuse(f"is there, but {what} can't be fetched from {place}: {reason}") from error
+        return Path(fetched)
+
+    def _locate(self, location: str) -> str:
+        """Where it is now: beside a local store that was moved, unless it is still where it was alone."""
+        experiment = self.client.get_experiment(self.run.info.experiment_id)
+        relocation = find_relocation(self.tracking, experiment.artifact_location)
+        if relocation is None:
+            return location
+        moved = relocation.apply(location)
+        stays = local_path(location)
+        return location if not local_path(moved).exists() and stays is not None and stays.exists() else moved
+
+    def _check_readable(self, path: Path, what: str) -> None:
+        """Looks at every file below a path of this machine."""
+        try:
+            path.stat()
+            for file in [path] if path.is_file() else [one for one in path.rglob("*") if one.is_file()]:
+                with file.open("rb"):
+                    pass
+            has_files = path.is_file() or any(path.iterdir())
+        except (FileNotFoundError, NotADirectoryError):
+            has_files = False
+        except OSError as error:
+            told = f"is there, but {what} can't be read: {error.filename or path} ({error.strerror})."
+            raise self.refuse(told) from error
+        if not has_files:
+            raise self.refuse(f"has lost {what}: there is nothing in {path} any more.")
+
+    def check_whole(self, file: Path) -> None:
+        """Whether a .keras file, which is a zip archive, has all that was written.
+
+        Raises:
+            UserError: it was cut off, or has changed.
+        """
+        try:
+            with zipfile.ZipFile(file) as archive:
+                bad = archive.testzip()
+            reason = "" if bad is None else f"the checksum of its {bad} is wrong"
+        except (zipfile.BadZipFile, EOFError, NotImplementedError, RuntimeError, zlib.error) as error:
+            reason = str(error)
+        if reason:
+            size = f"{file.stat().st_size:,} bytes"
+            raise self.refuse(f"has a damaged model: {file.name} of {size} was cut off or changed ({reason}).")
 
 
 def _find(client, experiment_id: str, run_id: str, tracking: TrackingConfig, argument: str):
     run = get_run(client, run_id)
     if run is not None:
         return run
+    deleted = find_deleted(client, experiment_id, run_id)
+    if deleted is not None:
+        fix = f"Restore it: {restore_command(tracking, deleted.info.run_id)}"
+        raise UserError(f"`{argument}` must be a run that is there; {introduce(deleted)} was deleted in MLflow. {fix}")
     known = list(search(client, experiment_id, ""))
     else_it = f"is none in experiment {tracking.experiment!r}"
     return find_by_beginning(known, run_id, f"`{argument}` must be the id of a run", else_it, "It has no runs.")

@@ -4,7 +4,8 @@ import shutil
 import sys
 from pathlib import Path
 
-from lctrain.tracking.store import load_mlflow
+from lctrain.tracking.moving import Relocation
+from lctrain.tracking.store import load_mlflow, open_artifacts
 
 NAME = "model"  # of the MLflow model, in `runs:/ID/model`
 
@@ -17,10 +18,17 @@ def save_model(model, folder: Path, requirements: list[str]) -> None:
     mlflow.keras.save_model(model, str(folder), pip_requirements=requirements)
 
 
-def deliver_model(client, experiment_id: str, run_id: str, folder: Path) -> None:
+def deliver_model(client, experiment_id: str, run_id: str, folder: Path, relocation: Relocation | None = None) -> None:
     """What `mlflow.keras.log_model` does with a saved model, whose folder, once the store has it, is removed.
 
     Done again, it goes on with what was begun.
+
+    Args:
+        client: MLflow's.
+        experiment_id: of the run.
+        run_id: whose model it is.
+        folder: of the saved model.
+        relocation: where the store keeps its artifacts, if that is not where it says.
     """
     from mlflow.entities import LoggedModelOutput
     from mlflow.models import Model
@@ -40,9 +48,13 @@ def deliver_model(client, experiment_id: str, run_id: str, folder: Path) -> None
     if logged.model_id not in [output.model_id for output in outputs]:
         client.log_outputs(run_id, [LoggedModelOutput(logged.model_id, step=0)])
     described = Model.load(str(folder))
-    described.run_id, described.artifact_path = run_id, logged.artifact_location
+    location = logged.artifact_location if relocation is None else relocation.apply(logged.artifact_location)
+    described.run_id, described.artifact_path = run_id, location
     described.model_uuid = described.model_id = logged.model_id
     described.save(str(folder / "MLmodel"))
-    client.log_model_artifacts(logged.model_id, str(folder))
+    if relocation is None:
+        client.log_model_artifacts(logged.model_id, str(folder))
+    else:
+        open_artifacts(location).log_artifacts(str(folder))
     client.finalize_logged_model(logged.model_id, "READY")
     shutil.rmtree(folder, ignore_errors=True)

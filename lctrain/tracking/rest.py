@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 from filelock import Timeout
 
-from lctrain.tracking.delivery import PAUSE, Delivery, first_line, is_refused, journal_lock
+from lctrain.tracking.delivery import PAUSE, Delivery, RunDeletedError, first_line, is_refused, journal_lock
 from lctrain.tracking.journal import Journal
 
 
@@ -17,6 +17,8 @@ class Outcome(NamedTuple):
     num_left: int
     reason: str
     """Why some are left, in one line; empty where none is."""
+    deleted: str | None = None
+    """The id of their run, where that was deleted in MLflow: until it is restored, they can't be delivered."""
 
 
 def deliver(journal_folder: Path, patience: float) -> int:
@@ -47,16 +49,24 @@ def try_to_deliver(journal_folder: Path, patience: float) -> Outcome:
 
 
 def _deliver_patiently(delivery: Delivery, patience: float) -> Outcome:
-    num_before, num_failures, reason = delivery.num_left, 0, ""
+    num_failures, reason = 0, ""
     deadline = time.monotonic() + patience
     while delivery.num_left:
         try:
             delivery.deliver(again=True)
             reason = delivery.progress.put_by[0]["reason"] if delivery.progress.put_by else ""
             break
+        except RunDeletedError as error:
+            return Outcome(delivery.num_delivered, delivery.num_left, str(error), error.run_id)
         except Exception as error:  # whatever keeps the store from being reached
             num_failures, reason = num_failures + 1, first_line(error)
             if time.monotonic() + PAUSE > deadline or is_refused(error, num_failures):
                 break
             time.sleep(PAUSE)
-    return Outcome(num_before - delivery.num_left, delivery.num_left, reason)
+    return Outcome(delivery.num_delivered, delivery.num_left, reason)
+
+
+def drop_journal(journal_folder: Path) -> None:
+    """Lets what is left of a journal count as delivered, as its run takes no more; it stays on the disk."""
+    with journal_lock(journal_folder).acquire(timeout=0):
+        Delivery(Journal(journal_folder)).drop()

@@ -1,7 +1,8 @@
 """Reading a sweep back from a store alone: its own run, and those of its jobs."""
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from datetime import UTC, datetime
 from itertools import islice
 from typing import Any
@@ -10,7 +11,7 @@ from lctrain.config.schema import LocalTracking, TrackingConfig
 from lctrain.errors import UserError
 from lctrain.results import Point, RunResult
 from lctrain.tracking.ending import PARENT_TAG
-from lctrain.tracking.store import database, open_client, store_uri
+from lctrain.tracking.store import database, open_client, restore_command, store_uri
 
 LATEST = "latest"
 IS_SWEEP = "tags.`sweep.jobs` != ''"  # the tag that only a sweep's own run has
@@ -18,6 +19,7 @@ NEWEST_FIRST = ["attributes.start_time DESC"]
 RUNS_PER_REQUEST = 200
 REQUESTS_AT_ONCE = 8
 MIN_PREFIX, MAX_SUGGESTED = 4, 5
+ACTIVE, DELETED = 1, 2  # views, as MLflow numbers them
 
 
 def read_sweep(tracking: TrackingConfig, sweep: str = LATEST) -> tuple[RunResult, list[RunResult]]:
@@ -76,8 +78,15 @@ def _find_sweep(client, experiment_id: str, sweep: str, tracking: TrackingConfig
 def _find_by_id(client, experiment_id: str, sweep: str, tracking: TrackingConfig):
     """The sweep of this id, or of a job of this id."""
     run = get_run(client, sweep)
+    job, wanted = None, sweep
     if run is not None and PARENT_TAG in run.data.tags:
-        run = get_run(client, run.data.tags[PARENT_TAG])
+        job, wanted = run, run.data.tags[PARENT_TAG]
+        run = get_run(client, wanted)
+    deleted = find_deleted(client, experiment_id, wanted) if run is None else None
+    if deleted is not None:
+        whose = introduce(deleted) if job is None else f"that of job {introduce(job)}, {introduce(deleted)},"
+        fix = f"Restore it: {restore_command(tracking, deleted.info.run_id)}"
+        raise UserError(f"`--sweep` must be a sweep whose run is there; {whose} was deleted in MLflow. {fix}")
     if run is not None and "sweep.jobs" in run.data.tags:
         return run
     sweeps = list(search(client, experiment_id, IS_SWEEP))
@@ -108,6 +117,33 @@ def find_by_beginning(known: list, beginning: str, expected: str, else_it: str, 
     raise UserError(f"{expected}; got {beginning!r}, which {what}. {latest}")
 
 
+def find_deleted(client, experiment_id: str, beginning: str):
+    """The run that was deleted in MLflow whose id is this, or the only one that begins so; None where there is none."""
+    with suppress(Exception):  # stores differ in how they say that they do not know it
+        whole = client.get_run(beginning)
+        return None if whole.info.lifecycle_stage == "active" else whole
+    found = search(client, experiment_id, "", view=DELETED)
+    matching = [run for run in found if run.info.run_id.startswith(beginning)]
+    is_enough = len(beginning) >= MIN_PREFIX and len(matching) == 1
+    active = [run for run in search(client, experiment_id, "") if run.info.run_id.startswith(beginning)]
+    return matching[0] if is_enough and not active else None
+
+
+def find_deleted_jobs(tracking: TrackingConfig, sweep: RunResult, jobs: Collection[RunResult]) -> list[int]:
+    """Numbers of the jobs of a sweep of which every run was deleted in MLflow.
+
+    Args:
+        tracking: where the store is.
+        sweep: its own run.
+        jobs: the runs that are there.
+    """
+    client, _ = open_existing(tracking)
+    experiment_id = client.get_run(sweep.run_id).info.experiment_id
+    found = search(client, experiment_id, f"tags.`{PARENT_TAG}` = '{sweep.run_id}'", view=DELETED)
+    deleted = {run.data.tags.get("sweep.job", "") for run in found} - {run.tags.get("sweep.job", "") for run in jobs}
+    return sorted(int(number) for number in deleted if number.isdecimal())
+
+
 def introduce(run) -> str:
     start = datetime.fromtimestamp(run.info.start_time / 1e3, UTC).strftime("%Y-%m-%d %H:%M UTC")
     return f"{run.info.run_id} ({run.info.run_name}, {start})"
@@ -122,14 +158,14 @@ def get_run(client, run_id: str):
     return run if run.info.lifecycle_stage == "active" else None
 
 
-def search(client, experiment_id: str, filter_string: str, limit: int | None = None) -> Iterator:
-    """All runs that match, the newest first, page by page."""
+def search(client, experiment_id: str, filter_string: str, limit: int | None = None, view: int = ACTIVE) -> Iterator:
+    """All runs that match, the newest first, page by page; those that were deleted where that is the view."""
 
     def pages():
         token = None
         while True:
             size = RUNS_PER_REQUEST if limit is None else limit
-            page = client.search_runs([experiment_id], filter_string, 1, size, NEWEST_FIRST, token)
+            page = client.search_runs([experiment_id], filter_string, view, size, NEWEST_FIRST, token)
             yield from page
             token = page.token
             if not token:

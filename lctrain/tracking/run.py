@@ -22,12 +22,13 @@ import psutil
 from lctrain.config.schema import TrackingConfig
 from lctrain.results import RunResult
 from lctrain.tracking.courier import Courier
-from lctrain.tracking.ending import FOLDER_TAG, OWNER_TAG
+from lctrain.tracking.ending import OWNER_TAG
 from lctrain.tracking.journal import Journal, make_journal
 from lctrain.tracking.models import save_model
+from lctrain.tracking.moving import FOLDER_TAG
 from lctrain.tracking.owner import describe_owner
 from lctrain.tracking.reading import read_journal
-from lctrain.tracking.store import dump_tracking
+from lctrain.tracking.store import dump_tracking, restore_command
 
 LONGEST_PARAM = 6000  # characters that MLflow keeps
 PLAIN_KEY = re.compile(r"[A-Za-z0-9_.-]{1,100}")
@@ -138,6 +139,10 @@ class Run:
         """Notes the end in the journal for a process that has no time to deliver it: `sync`, or the next run, does."""
         self._journal.append("tags", values={"error": reason})
         self._journal.append("end", status=status)
+
+    def wait_for_store(self) -> None:
+        """Waits until what tracking takes of this process's memory is taken, so that more of it is not the job's."""
+        self._courier.wait_for_store()
 
     def paused(self) -> AbstractContextManager[None]:
         """Holds the delivery while something is measured."""
@@ -266,15 +271,16 @@ def _deliver_end(run: Run, courier: Courier, tracking: TrackingConfig) -> None:
         _tell_rest(run, "interrupted")
         raise
     if reason:
-        _tell_rest(run, reason)
+        _tell_rest(run, reason, restore_command(tracking, courier.deleted) if courier.deleted else None)
 
 
-def _tell_rest(run: Run, reason: str) -> None:
+def _tell_rest(run: Run, reason: str, restore: str | None = None) -> None:
     folder = os.path.relpath(run.folder)
     folder = folder if not folder.startswith("..") else str(run.folder)
     told = f"Warning: not all of the run has reached the store ({reason})."
     if run._journal.is_whole:
         fix = f"Deliver the rest with: python -m lctrain sync {shlex.quote(folder)}"
+        fix = fix if restore is None else f"Restore the run first: {restore}. {fix}"
     else:
         fix = f"There was no room for the rest in {folder}, so that it is lost."
     print(f"{told} {fix}", file=sys.stderr, flush=True)

@@ -14,6 +14,8 @@ from filelock import FileLock
 
 from lctrain.config.schema import LocalTracking, ServerTracking, TrackingConfig
 
+LOCK = ".mlflow.lock"  # beside the database, of who makes it
+ARTIFACTS = "mlartifacts"  # the folder beside a local store's database
 EXPERIMENT_EXISTS = "RESOURCE_ALREADY_EXISTS"
 ENVIRONMENT = {  # unless the user has set them
     "MLFLOW_HTTP_REQUEST_TIMEOUT": "20",  # seconds; MLflow's own is 120, and seven more attempts
@@ -35,6 +37,11 @@ def ui_command(tracking: TrackingConfig) -> str:
     if is_http(tracking):
         return tracking.uri
     return f"mlflow ui --backend-store-uri {shlex.quote(store_uri(tracking))}"
+
+
+def restore_command(tracking: TrackingConfig, run_id: str) -> str:
+    """What brings a run back that was deleted in MLflow."""
+    return f"MLFLOW_TRACKING_URI={shlex.quote(store_uri(tracking))} mlflow runs restore --run-id {run_id}"
 
 
 def store_uri(tracking: TrackingConfig) -> str:
@@ -61,7 +68,7 @@ def database(tracking: LocalTracking) -> Path:
 def artifact_root(tracking: TrackingConfig) -> str | None:
     """Where a new experiment keeps its artifacts; None lets the server choose."""
     if isinstance(tracking, LocalTracking):
-        return (store_folder(tracking) / "mlartifacts").as_uri()
+        return (store_folder(tracking) / ARTIFACTS).as_uri()
     if tracking.artifacts is None or "://" in tracking.artifacts:
         return tracking.artifacts
     return Path(tracking.artifacts).expanduser().resolve().as_uri()
@@ -93,6 +100,15 @@ def load_mlflow():
     return mlflow
 
 
+def load_store_code(tracking: TrackingConfig) -> None:
+    """Loads all of MLflow that a store takes, reachable or not; most of it `import mlflow` leaves for later."""
+    load_mlflow()
+    if is_http(tracking):
+        import mlflow.store.tracking.rest_store
+    else:
+        import mlflow.store.tracking.sqlalchemy_store  # noqa: F401
+
+
 def open_store(tracking: TrackingConfig):
     """The client, and the id of the experiment, in a store that is created first where there is none.
 
@@ -114,6 +130,13 @@ def open_client(tracking: TrackingConfig):
     mlflow = load_mlflow()
     with _first_contact(tracking):
         return _make_client(mlflow, tracking)
+
+
+def open_artifacts(location: str):
+    """MLflow's access to the files at a URI, whatever a store says of it."""
+    from mlflow.store.artifact.artifact_repository_registry import get_artifact_repository
+
+    return get_artifact_repository(location)
 
 
 def is_replaced(tracking: TrackingConfig) -> bool:
@@ -164,7 +187,7 @@ def _first_contact(tracking: TrackingConfig) -> Iterator[None]:
     """A lock: several who make a fresh store at once would break each other's migrations. A server has made its own."""
     if isinstance(tracking, LocalTracking):
         store_folder(tracking).mkdir(parents=True, exist_ok=True)
-        with FileLock(store_folder(tracking) / ".mlflow.lock"):
+        with FileLock(store_folder(tracking) / LOCK):
             if not database(tracking).exists():
                 _create_database(database(tracking))
             yield

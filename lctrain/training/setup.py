@@ -23,19 +23,39 @@ def prepare_process(config: Config) -> None:
     """
     keras.utils.set_random_seed(config.seed)
     keras.config.set_floatx("float64" if config.precision == "float64" else "float32")
-    if config.deterministic and config.jit_compile is not True:  # what XLA compiles for a CPU is so without being told
+    _set_op_determinism(config.deterministic and config.jit_compile is not True)
+
+
+def _set_op_determinism(is_on: bool) -> None:
+    """TensorFlow's switch, under which Keras lets XLA compile nothing; for a CPU XLA's code is deterministic anyway."""
+    from tensorflow.python.framework import config as tf_config  # which alone can turn it off
+
+    if is_on:
         tf.config.experimental.enable_op_determinism()
     else:
-        _disable_op_determinism()
+        tf_config.disable_op_determinism()
 
 
-def _disable_op_determinism() -> None:
-    from tensorflow.python.framework import config as tf_config  # which alone has it
+def find_not_compilable(model: keras.Model) -> list[str]:
+    """Names and classes of the layers for which Keras lets XLA compile nothing of a model, on this machine."""
+    return [f"`{layer.name}` ({type(layer).__name__})" for layer in model._flatten_layers() if not layer.supports_jit]
 
-    tf_config.disable_op_determinism()
+
+def is_deterministic(model: keras.Model) -> bool:
+    """Whether a compiled model's steps give the same bits again, as far as that is known."""
+    from tensorflow.python.framework import config as tf_config
+
+    is_on_gpu = bool(tf.config.list_logical_devices("GPU"))
+    return tf_config.is_op_determinism_enabled() or (bool(model.jit_compile) and not is_on_gpu)
 
 
 def compile_model(model: keras.Model, config: Config) -> None:
+    """Makes a model ready for training; `model.jit_compile` says whether XLA compiles its steps, which Keras decides.
+
+    Where it doesn't, though the configuration asks for it, determinism is seen to as without XLA.
+    """
+    must_jit = config.jit_compile is True and not find_not_compilable(model)
+    _set_op_determinism(config.deterministic and not must_jit)
     with model.distribute_strategy.scope():  # in which all that holds variables must be made
         optimizer = build_optimizer(config.optimizer)
         if config.precision == "mixed_float16":
@@ -44,7 +64,7 @@ def compile_model(model: keras.Model, config: Config) -> None:
             optimizer=optimizer,
             loss=build_loss(config),
             metrics=build_metrics(config),
-            jit_compile=config.jit_compile,
+            jit_compile=must_jit,
             steps_per_execution=config.training.steps_per_execution,
         )
     if config.strategy == "mirrored":

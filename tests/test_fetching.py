@@ -1,0 +1,138 @@
+"""What is wrong with a run's model is told as what it is: each its own sentence, from a real store."""
+
+import os
+import shutil
+from pathlib import Path
+
+import keras
+import mlflow
+import pytest
+import yaml
+
+from lctrain.config.schema import LocalTracking, ServerTracking
+from lctrain.errors import UserError
+from lctrain.tracking import fetch_run, start_run, store_uri
+
+
+@pytest.fixture
+def tracking(tmp_path):
+    return LocalTracking(name="local", folder=str(tmp_path / "store"), experiment="test")
+
+
+@pytest.fixture
+def begin(tracking, tmp_path):
+    def begin(name="1", tags=None):
+        return start_run(tracking, f"job-{name}", tags or {}, tmp_path / name)
+
+    return begin
+
+
+@pytest.fixture
+def trained(begin):
+    """A run with a model, and the file that the store has of it."""
+    with begin() as run:
+        run.log_text(yaml.safe_dump({"seed": 7}), "config/config.yaml")
+        run.log_model(keras.Sequential([keras.Input((5,)), keras.layers.Dense(3)]), ["keras"])
+    (file,) = (Path(run.folder).parents[1] / "store" / "mlartifacts").rglob("*.keras")
+    return run.run_id, file
+
+
+def refusal(tracking, run_id, folder):
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir()
+    with pytest.raises(UserError, match=f"^`(run|tracking)`.*({run_id[:8]}|store)") as error:
+        fetch_run(tracking, run_id, folder)
+    return str(error.value)
+
+
+def test_a_model_s_folder_or_file_that_is_gone(tracking, trained, tmp_path):
+    run_id, file = trained
+    file.unlink()
+    assert "whose folder holds 0 .keras files, not one (data/model.keras)" in refusal(
+        tracking, run_id, tmp_path / "out"
+    )
+    folder = file.parents[1]
+    shutil.rmtree(folder)
+    told = refusal(tracking, run_id, tmp_path / "out")
+    assert f"has lost the folder of its model: there is nothing in {folder} any more" in told
+
+
+@pytest.mark.parametrize("kept", [0, 0.5, 0.99])
+def test_a_model_that_was_cut_off(tracking, trained, tmp_path, kept):
+    run_id, file = trained
+    data = file.read_bytes()[: int(kept * file.stat().st_size)]
+    file.write_bytes(data)
+    told = refusal(tracking, run_id, tmp_path / "out")
+    assert f"has a damaged model: model.keras of {len(data):,} bytes was cut off or changed" in told
+
+
+def test_a_model_of_which_a_byte_has_changed(tracking, trained, tmp_path):
+    run_id, file = trained
+    data = bytearray(file.read_bytes())
+    data[data.index(b"HDF") + 40] ^= 255
+    file.write_bytes(data)
+    assert "has a damaged model: model.keras" in refusal(tracking, run_id, tmp_path / "out")
+
+
+@pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() != 0, reason="takes the right to be another user")
+def test_a_model_that_may_not_be_read(tracking, trained, tmp_path):
+    run_id, file = trained
+    folders = [folder for folder in file.parents if folder.is_relative_to(tmp_path.parents[1])]
+    before = {folder: folder.stat().st_mode for folder in folders}
+    for folder in folders:
+        folder.chmod(0o755)
+    for path in (tmp_path / "store").rglob("*"):
+        path.chmod(0o777)
+    (tmp_path / "store").chmod(0o777)
+    file.chmod(0o600)
+    tmp_path.chmod(0o777)
+    os.seteuid(65534)
+    try:
+        told = refusal(tracking, run_id, tmp_path / "out")
+    finally:
+        os.seteuid(0)
+        for folder, mode in before.items():
+            folder.chmod(mode)
+    assert f"is there, but the folder of its model can't be read: {file} (Permission denied)" in told
+
+
+def test_a_deleted_run(tracking, trained, tmp_path):
+    run_id, _ = trained
+    mlflow.MlflowClient(store_uri(tracking)).delete_run(run_id)
+    for beginning in (run_id, run_id[:8]):
+        told = refusal(tracking, beginning, tmp_path / "out")
+        assert f"was deleted in MLflow. Restore it: MLFLOW_TRACKING_URI={store_uri(tracking)} mlflow runs" in told
+        assert f"--run-id {run_id}" in told
+
+
+def test_runs_that_have_logged_no_model(tracking, begin, tmp_path):
+    with begin("failed") as failed:
+        failed.fail("the loss became nan")
+    told = refusal(tracking, failed.run_id, tmp_path / "out")
+    assert "is FAILED and never logged a model (the loss became nan)" in told
+    with begin("sweep", {"verb": "sweep", "sweep.jobs": "3"}) as sweep:
+        pass
+    assert "is a sweep's own run, which has no model" in refusal(tracking, sweep.run_id, tmp_path / "out")
+    with begin("bench", {"verb": "bench"}) as bench:
+        pass
+    assert "is a run of `bench`, which trains no model" in refusal(tracking, bench.run_id, tmp_path / "out")
+    with begin("plain") as plain:
+        pass
+    assert "is FINISHED and never logged a model." in refusal(tracking, plain.run_id, tmp_path / "out")
+    (plain.folder / "model").mkdir()
+    told = refusal(tracking, plain.run_id, tmp_path / "out")
+    assert f"has a model that has not reached the store yet: python -m lctrain sync {plain.folder.parent}" in told
+
+
+def test_a_run_that_still_runs(tracking, begin, tmp_path):
+    with begin() as run:
+        while run.run_id is None:
+            pass
+        assert "is still running: its model is logged at its end" in refusal(tracking, run.run_id, tmp_path / "out")
+
+
+def test_a_store_that_is_away(tmp_path):
+    nobody = ServerTracking(name="server", uri="http://127.0.0.1:9", experiment="test")
+    told = refusal(nobody, "0f" * 16, tmp_path / "out")
+    assert "`tracking`: the MLflow store http://127.0.0.1:9 can't be read" in told
+    assert "refused" in told
