@@ -89,7 +89,7 @@ def test_rs_rows_with_a_cell_more_than_the_header_are_read_as_r_reads_them(tmp_p
 
 
 @pytest.mark.parametrize(
-    "numbers", [NUMBERS, [number - 1 for number in NUMBERS], SHUFFLED, [number + 1000 for number in NUMBERS]]
+    "numbers", [NUMBERS, [number - 1 for number in NUMBERS], SHUFFLED, [number + 1000 for number in SHUFFLED]]
 )
 @pytest.mark.parametrize("suffix", [".csv", ".parquet"])
 def test_a_named_column_that_only_counts_is_refused_with_both_settings(tmp_path, suffix, numbers):

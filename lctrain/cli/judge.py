@@ -234,7 +234,8 @@ def _write(out: Path, outputs: np.ndarray, labels: np.ndarray | None, config: Co
 
 def _write_csv(out: Path, outputs: np.ndarray, labels: np.ndarray | None, config: Config) -> None:
     """A row for each example, with the class where there is one, its label where that is known, and the outputs."""
-    columns = {"row": np.arange(len(outputs))}
+    counted = "row" if labels is None else "example"  # of a file, or in the order that the split was drawn in
+    columns = {counted: np.arange(len(outputs))}
     if config.data.task == "classification" and outputs.ndim == 2:
         columns["predicted"] = outputs.argmax(axis=1)
     for name, values in (("label", labels), ("output", outputs)):

@@ -89,16 +89,14 @@ def check_counting(frame: "pandas.DataFrame", columns: Columns, data: TableConfi
 
 
 def _counts(column: "pandas.Series") -> bool:
-    """Whether its whole numbers grow by 1 from row to row, or are those from 0 or 1 on in any order."""
+    """Whether its whole numbers, in some order, are one for each row without a gap, from 0 or above."""
     import pandas
 
     if len(column) < MIN_COUNTED or not pandas.api.types.is_integer_dtype(column.dtype) or column.isna().any():
         return False
     values = column.to_numpy(dtype=np.int64)
     first = values.min()
-    counted = np.arange(len(values)) + first
-    is_in_order = first >= 0 and bool((values == counted).all())
-    return is_in_order or (first in (0, 1) and bool((np.sort(values) == counted).all()))
+    return first >= 0 and bool((np.sort(values) == np.arange(len(values)) + first).all())
 
 
 def _find_nameless(features: Sequence[str], targets: Sequence[str], table: TableFile) -> list[Problem]:
