@@ -89,7 +89,7 @@ def test_rs_rows_with_a_cell_more_than_the_header_are_read_as_r_reads_them(tmp_p
 
 
 @pytest.mark.parametrize(
-    "numbers", [NUMBERS, [number - 1 for number in NUMBERS], SHUFFLED, [number + 1000 for number in SHUFFLED]]
+    "numbers", [NUMBERS, [number - 1 for number in NUMBERS], SHUFFLED, [number + 1000.0 for number in SHUFFLED]]
 )
 @pytest.mark.parametrize("suffix", [".csv", ".parquet"])
 def test_a_named_column_that_only_counts_is_refused_with_both_settings(tmp_path, suffix, numbers):
@@ -115,13 +115,25 @@ def test_features_and_exclude_keep_a_column_without_a_name(tmp_path):
         np.testing.assert_allclose(inputs[:, 0], NUMBERS)
 
 
+def test_a_column_that_is_excluded_decides_nothing_of_others(tmp_path):
+    """What is left out of a table is no statement that its other columns are measured."""
+    path = write(tmp_path / "t.csv", ",hour,height,label", NUMBERS, NUMBERS, HEIGHTS, LABELS)
+    with pytest.raises(
+        ConfigError, match=r"`hour`.*data\.exclude=\[height,hour\].*as a time axis: data\.features=\[hour\]"
+    ):
+        read(path, exclude=["height"])
+    facts, _ = read(path, exclude=["hour"])
+    assert facts.features == ["height"]
+    assert any("Unnamed: 0" in note for note in facts.notes)
+
+
 def test_targets_and_measurements_may_count(tmp_path):
     """A target is no feature; what has a fraction, another step or a gap is measured, not counted."""
     columns = {
         "label": NUMBERS,
         "height": HEIGHTS,
         "even": [2 * number for number in NUMBERS],
-        "float": [number * 1.0 for number in NUMBERS],
+        "halves": [number + 0.5 for number in NUMBERS],
         "gap": [*NUMBERS[:-1], 99],
         "down": [-number for number in NUMBERS],
     }

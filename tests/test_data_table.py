@@ -287,12 +287,12 @@ def test_a_cut_parquet_is_told_by_name(tmp_path):
 
 
 def test_the_index_that_pandas_stores_is_a_column_where_it_has_a_name(tmp_path):
-    frame = pandas.DataFrame({"height": np.arange(30.0), "label": [0, 1, 2] * 10})
+    frame = pandas.DataFrame({"height": np.arange(30) + 0.5, "label": [0, 1, 2] * 10})
     frame.iloc[::-1].to_parquet(tmp_path / "plain.parquet")
     frame.set_index("height").to_parquet(tmp_path / "named.parquet")
     assert complete(tmp_path / "plain.parquet", one_hot=[])["input_shape"] == [1, 1]
     splits = load(tmp_path / "named.parquet", one_hot=[])
-    np.testing.assert_array_equal(splits.test.inputs[:, 0, 0] % 3, splits.test.labels)
+    np.testing.assert_array_equal(splits.test.inputs[:, 0, 0] % 3 - 0.5, splits.test.labels)
 
 
 def test_what_a_file_holds_is_looked_up_anew_when_it_has_changed(tmp_path):

@@ -32,6 +32,11 @@ class Columns:
         return list(dict.fromkeys([*self.features, *self.targets, *([self.split] if self.split else [])]))
 
 
+def keeps_all(data: TableConfig) -> bool:
+    """Whether the configuration says that every column is a feature, whatever it is called and holds."""
+    return data.exclude == []
+
+
 def find_columns(data: TableConfig, table: TableFile) -> Columns:
     """The columns that the configuration names, where the table has them.
 
@@ -44,7 +49,7 @@ def find_columns(data: TableConfig, table: TableFile) -> Columns:
     features, left_out = data.features, []
     if features is None:
         features = [name for name in known if name not in (*targets, *split, *(data.exclude or ()))]
-        if data.exclude is None:
+        if not keeps_all(data):
             left_out = [name for name in features if name in table.index_columns and name not in data.one_hot]
             features = [name for name in features if name not in left_out]
     groups = {"target": targets, "features": features, "one_hot": data.one_hot, "split_column": split}
@@ -57,7 +62,7 @@ def find_columns(data: TableConfig, table: TableFile) -> Columns:
     ]
     if not problems:
         problems = _find_problems_in_roles(data, targets, features)
-    if not problems and data.features is None and data.exclude is None:
+    if not problems and data.features is None and not keeps_all(data):
         problems = _find_nameless(features, targets, table)
     if problems:
         raise ConfigError(problems)
@@ -72,7 +77,7 @@ def check_counting(frame: "pandas.DataFrame", columns: Columns, data: TableConfi
     Raises:
         ConfigError: names the column, and what to write to leave it out and to keep it.
     """
-    if data.features is not None or data.exclude is not None:
+    if data.features is not None or keeps_all(data):
         return
     counting = [name for name in columns.features if name not in columns.one_hot and _counts(frame[name])]
     if not counting:
@@ -80,10 +85,12 @@ def check_counting(frame: "pandas.DataFrame", columns: Columns, data: TableConfi
     told, is_one = ", ".join(f"`{name}`" for name in counting), len(counting) == 1
     what, them = ("only counts its rows", "it") if is_one else ("only count its rows", "them")
     others = [name for name in columns.features if name not in counting]
-    out, kept = f"data.exclude=[{','.join(counting)}]", "data.exclude=[]"
+    out = f"data.exclude=[{','.join([*(data.exclude or ()), *counting])}]"
+    kept = "data.features=[...], with all of them" if data.exclude else "data.exclude=[]"
     if len(columns.features) <= MAX_LISTED:
         out += f" or data.features=[{','.join(others)}]" if others else ""
-        kept += f" or data.features=[{','.join(columns.features)}]"
+        listed = f"data.features=[{','.join(columns.features)}]"
+        kept = listed if data.exclude else f"{kept} or {listed}"
     fix = f"To leave {them} out: {out}. To keep {them}, as a time axis: {kept}."
     raise ConfigError([Problem("data.features", f"must be given, as {told} of {str(table.path)!r} {what}. {fix}")])
 
@@ -92,10 +99,12 @@ def _counts(column: "pandas.Series") -> bool:
     """Whether its whole numbers, in some order, are one for each row without a gap, from 0 or above."""
     import pandas
 
-    if len(column) < MIN_COUNTED or not pandas.api.types.is_integer_dtype(column.dtype) or column.isna().any():
+    if len(column) < MIN_COUNTED or not pandas.api.types.is_numeric_dtype(column.dtype) or column.isna().any():
         return False
-    values = column.to_numpy(dtype=np.int64)
+    values = column.to_numpy(dtype=np.float64)
     first = values.min()
+    if first % 1 != 0:
+        return False
     return first >= 0 and bool((np.sort(values) == np.arange(len(values)) + first).all())
 
 

@@ -149,7 +149,7 @@ def _check_header(header: Sequence[str], data: TableConfig, path: Path) -> None:
         fix = f"Say what separates its cells: data.separator={likely}"
         fix += ", and data.decimal=comma where numbers are written as 1,5." if likely == "semicolon" else "."
         refuse("data.path", path, f"has one column by the separator {used}, and {others[likely]} by {likely}. {fix}")
-    is_decided = data.features is not None or data.exclude is not None
+    is_decided = data.features is not None or data.exclude == []
     if not is_decided and all(map(is_number, header)) and not _counts(header):
         fix = "Put a line of names above it; if these are the names, name the features: data.features=[...]"
         refuse("data.path", path, f"has no names: its first line holds numbers alone, {header[:3]}. {fix}.")

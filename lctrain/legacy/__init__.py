@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from lctrain.errors import UserError
 from lctrain.legacy.errors import (
     LegacyFileError,
     UnsafeFileError,
@@ -256,7 +257,10 @@ def _request(path, weights, input_shape, backend, keras_version, strict, must_bu
 def _as_sizes(shape: Any) -> Any:
     if isinstance(shape, Mapping):
         return {str(name): _as_sizes(one) for name, one in shape.items()}
-    return [int(size) for size in shape]
+    try:
+        return [int(size) for size in shape]
+    except (TypeError, ValueError) as error:
+        raise UserError(f"`input_shape` must be known sizes, without the batch; got {shape!r}.") from error
 
 
 def _load(request) -> "Imported":

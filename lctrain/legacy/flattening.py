@@ -15,7 +15,7 @@ from lctrain.legacy.errors import LegacyFileError, Obstacle, describe, shorten
 from lctrain.legacy.fields import check_origin
 from lctrain.legacy.inputs import MAX_ELEMENTS, MAX_MODELS, find_input, read_input
 from lctrain.legacy.keras3 import make_padding_explicit
-from lctrain.legacy.masks import UNSURE, hand_on, reads_mask
+from lctrain.legacy.masks import UNSURE, hand_on, reads_mask, repeats_masked
 from lctrain.legacy.report import Report
 from lctrain.legacy.source import Source
 from lctrain.legacy.telling import Teller
@@ -140,7 +140,8 @@ class _Writer:
     def __init__(self, source, report, obstacles, input_shape, flat: Flat):
         self.source, self.report, self.obstacles, self.flat = source, report, obstacles, flat
         self.input_shape = input_shape
-        self.made: dict[tuple[int, ...], list[Leaf]] = {}  # by place
+        self.parts: dict[tuple[int, ...], list[Part]] = {}  # by place, as they are before zeros are put around them
+        self.made: dict[tuple[int, ...], list[tuple[Part, Leaf]]] = {}  # by place, but for those zeros
         self.num_models = 0
         self.input_names: set[str] = set()  # as the file calls them, and as the model will
         self.masks: dict[str, str | None] = {}  # by the array that has it
@@ -267,13 +268,14 @@ class _Writer:
                 self.teller(path).translated("class_name", kind, "its layers stand in the model itself")
             return self.write_model(kind, config, path, place, arrays)
         if place in self.made:
-            return self._use_again(self.made[place], path, arrays)
-        parts = self._translate(kind, config, path)
-        self.made[place] = leaves = []
-        for part in parts:
+            return self._use_again(place, path, arrays, kind)
+        self.parts[place] = self._translate(kind, config, path)
+        self.made[place] = []
+        for part in self.parts[place]:
             for piece in self._pad(part, path, arrays):
-                leaves.append(self._add(piece, path, place, arrays, kind))
-                arrays = [leaves[-1].name]
+                leaf = self._add(piece, path, place, arrays, kind)
+                self.made[place] += [(piece, leaf)] if piece.suffix is None else []
+                arrays = [leaf.name]
         return arrays
 
     def _translate(self, kind: str, config: Any, path) -> list[Part]:
@@ -291,20 +293,38 @@ class _Writer:
         is_weightless = self.source.arrays is None and self.source.backend.name is None
         if is_weightless or part.spec is None or check_spec(part.spec, "layer", "layers"):
             return [part]  # of the last the user is told when it is added
-        above = self.flat.layers.get(arrays[0], {})
-        is_positive = is_never_negative(self.flat.layers.get(above.get("shares"), above))
+        is_positive = is_never_negative(arrays[0], self.flat.layers)
         return write_padding(part, self._shapes_of(arrays), is_positive, self.source, self.teller(path))
 
-    def _use_again(self, leaves: list[Leaf], path, arrays: list[str]) -> list[str]:
-        for leaf in leaves:
-            name = self._take_name(path, is_further_use=True)
-            self.flat.layers[name] = {"shares": leaf.name, "inputs": arrays}
-            shapes = self._shapes_of(arrays)
-            facts = self._infer(leaf.complete, shapes, self.teller(path))
-            self.flat.shapes[name] = None if facts is None else facts.output_shape
-            self._follow_mask(name, leaf.spec, arrays, self.teller(path))
-            arrays = [name]
+    def _use_again(self, place: tuple[int, ...], path, arrays: list[str], kind: str) -> list[str]:
+        """Writes a further use of a layer: the same weights, behind zeros that are those of this input."""
+        leaves = iter(self.made[place])
+        for part in self.parts[place]:
+            for piece in self._pad(part, path, arrays):
+                if piece.suffix is not None:
+                    arrays = [self._add(piece, path, place, arrays, kind).name]
+                    continue
+                first, leaf = next(leaves)
+                if piece.spec == first.spec:
+                    arrays = self._share(leaf, path, arrays)
+                elif leaf.facts is not None and leaf.facts.parameters == 0:
+                    arrays = [self._add(piece, path, place, arrays, kind).name]
+                else:
+                    told = (
+                        "must be valid where a layer is used on inputs of several sizes: Theano padded each otherwise"
+                    )
+                    self.teller(path).unsupported("padding", "same", told)
         return arrays
+
+    def _share(self, leaf: Leaf, path, arrays: list[str]) -> list[str]:
+        """Writes a layer that has another's weights."""
+        name = self._take_name(path, is_further_use=True)
+        self.flat.layers[name] = {"shares": leaf.name, "inputs": arrays}
+        shapes = self._shapes_of(arrays)
+        facts = self._infer(leaf.complete, shapes, self.teller(path))
+        self.flat.shapes[name] = None if facts is None else facts.output_shape
+        self._follow_mask(name, leaf.spec, arrays, self.teller(path))
+        return [name]
 
     def _follow_mask(self, name: str, spec: dict[str, Any] | None, arrays: Sequence[str], teller: Teller) -> None:
         """What of its inputs' masks a layer hands on; one that reads a mask which Keras 3 makes otherwise is told."""
@@ -314,6 +334,11 @@ class _Writer:
         if reads_mask(spec) and (UNSURE in masks or (spec["type"] == "TimeDistributed" and any(masks))):
             told = "must not come by a merge of differently masked arrays, Rescaling, Normalization, Identity"
             teller.unsupported("mask", spec["type"], f"{told} or TimeDistributed: Keras 3 hands it on otherwise there")
+        if spec["type"] == "Bidirectional" and any(masks) and repeats_masked(spec) and not self.source.is_tf_keras:
+            told = (
+                "must not reach a Bidirectional of return_sequences: it repeated the step before, Keras 3 gives 0 there"
+            )
+            teller.unsupported("mask", spec["type"], told)
         self.masks[name] = hand_on(name, spec, masks)
 
     def _add(self, part: Part, path, place, arrays: list[str], original_type: str) -> Leaf:

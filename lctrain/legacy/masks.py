@@ -35,6 +35,11 @@ def reads_mask(spec: Mapping[str, Any]) -> bool:
     return spec["type"] in READERS
 
 
+def repeats_masked(spec: Mapping[str, Any]) -> bool:
+    """Whether a recurrent layer's outputs at masked steps are seen, which Keras 1 and 2 took from the step before."""
+    return bool(spec["layer"].get("return_sequences"))
+
+
 def hand_on(name: str, spec: Mapping[str, Any], masks: Sequence[str | None]) -> str | None:
     """The mask of what a layer gives.
 

@@ -22,6 +22,11 @@ OF_TENSORFLOW = (1, 1, 1)  # before it Conv3D padded as TensorFlow does, and unt
 SEPARABLE = ("SeparableConv1D", "SeparableConv2D")
 TRANSPOSED = ("Conv2DTranspose", "Conv3DTranspose")
 POOLS = tuple(f"{kind}Pooling{rank}D" for kind in ("Max", "Average") for rank in (1, 2, 3))
+KEEPS_SIGN = (  # layers that give nothing below 0 where nothing that they read is
+    *("Dropout", "GaussianDropout", "GaussianNoise", "SpatialDropout1D", "SpatialDropout2D", "SpatialDropout3D"),
+    *("Flatten", "Permute", "Reshape", "Add", "Average", "Concatenate", "Maximum", "Minimum", "Multiply"),
+    *(f"{kind}{rank}D" for kind in ("Cropping", "UpSampling", "ZeroPadding", "MaxPooling") for rank in (1, 2, 3)),
+)
 NEVER_NEGATIVE = (
     "relu",
     "relu6",
@@ -35,13 +40,23 @@ NEVER_NEGATIVE = (
 Margins = list[list[int]]
 
 
-def is_never_negative(spec: Mapping[str, Any]) -> bool:
-    """Whether no number that a layer gives is below 0, as its activation tells."""
-    if spec.get("type") == "TimeDistributed":
-        return is_never_negative(spec["layer"])
+def is_never_negative(name: str, layers: Mapping[str, Mapping[str, Any]]) -> bool:
+    """Whether no number that a layer gives is below 0, as its activation tells, or those of the layers that it reads.
+
+    Args:
+        name: of the layer, or of an input.
+        layers: of the model, each with `inputs`, or `shares`.
+    """
+    use = layers.get(name, {})
+    spec = layers.get(use.get("shares"), use)
+    while spec.get("type") == "TimeDistributed":
+        spec = spec["layer"]
+    if spec.get("type") in KEEPS_SIGN:
+        return all(is_never_negative(above, layers) for above in use["inputs"])
     if spec.get("type") == "ReLU":
         return not spec.get("negative_slope")
-    return spec.get("activation") in NEVER_NEGATIVE and "recurrent_activation" not in spec
+    is_softmax = spec.get("type") == "Softmax"
+    return is_softmax or (spec.get("activation") in NEVER_NEGATIVE and "recurrent_activation" not in spec)
 
 
 def write_padding(
@@ -248,12 +263,14 @@ def _rewrite_transposed(spec: Mapping[str, Any], old: _Old) -> _Rewritten | None
     """What Theano cuts off before is half of the window, whatever the strides."""
     if not old.is_same:
         return None
-    cropping, is_whole = [], True
-    for size, taps, stride in zip(old.sizes, old.taps, old.strides, strict=True):
+    cropping, is_whole, more = [], True, old.arguments["output_padding"]
+    more = [None] * len(old.sizes) if more is None else sizes_of(more, len(old.sizes))
+    for size, taps, stride, added in zip(old.sizes, old.taps, old.strides, more, strict=True):
         whole, before = size * stride + max(taps - stride, 0), taps // 2
-        cropping.append([before, whole - before - size * stride])
+        given = size * stride if added is None else (size - 1) * stride + taps - 2 * before + added
+        cropping.append([before, whole - before - given])
         is_whole &= cropping[-1][1] >= 0
-    if all(
+    if old.arguments["output_padding"] is None and all(
         before == max(taps - step, 0) // 2
         for (before, _), taps, step in zip(cropping, old.taps, old.strides, strict=True)
     ):
@@ -262,7 +279,7 @@ def _rewrite_transposed(spec: Mapping[str, Any], old: _Old) -> _Rewritten | None
         return _Rewritten(spec, obstacle="must be valid: today's Keras cuts off otherwise than Theano at these strides")
     crop = {"type": f"Cropping{len(cropping)}D", "cropping": cropping, "data_format": old.arguments["data_format"]}
     line = ("padding", "same", "translated", f"valid, then {crop['type']} of {cropping}: as Theano cuts off")
-    return _Rewritten({**spec, "padding": "valid"}, behind=crop, lines=(line,))
+    return _Rewritten({**spec, "padding": "valid", "output_padding": None}, behind=crop, lines=(line,))
 
 
 def _rewrite_recurrent(spec: Mapping[str, Any], old: _Old) -> _Rewritten | None:

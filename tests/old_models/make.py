@@ -11,7 +11,7 @@ import sys
 import keras
 import numpy as np
 from keras import layers
-from keras.models import Sequential
+from keras.models import Model, Sequential
 
 FOLDER = sys.argv[1]
 VERSION = keras.__version__.replace(".", "")
@@ -20,14 +20,22 @@ IMAGE, FRAMES = (9, 8, 2), (3, 6, 5, 2)
 
 
 def make(name, *stack):
-    """Draws weights for a stack of layers, asks it for predictions, and saves both."""
+    """Makes a model of a stack of layers."""
     model = Sequential()
     for layer in stack:
         model.add(layer)
+    save(name, model)
+
+
+def save(name, model):
+    """Draws weights for a model, asks it for predictions, and saves both."""
     model.set_weights([RANDOM.uniform(-0.7, 0.7, array.shape).astype("float32") for array in model.get_weights()])
-    x = RANDOM.uniform(-1, 1, (4, *model.input_shape[1:])).astype("float32")
+    shapes = model.input_shape if isinstance(model.input_shape, list) else [model.input_shape]
+    x = [RANDOM.uniform(-1, 1, (4, *shape[1:])).astype("float32") for shape in shapes]
+    x = x if len(x) > 1 else x[0]
     path = os.path.join(FOLDER, f"theano_{VERSION}_{name}")
-    np.savez(path + ".npz", x=x, y=model.predict(x))
+    given = {f"x{i}": array for i, array in enumerate(x)} if isinstance(x, list) else {"x": x}
+    np.savez(path + ".npz", y=model.predict(x), **given)
     model.save(path + ".h5")
 
 
@@ -65,6 +73,18 @@ def make_keras_2():
     make("convlstm", even)
     both = layers.Bidirectional(layers.ConvLSTM2D(4, (2, 3), **first), input_shape=(3, 2, 6, 5))
     make("both_ways", both)
+    padded = layers.Conv2DTranspose(3, (3, 5), strides=(2, 2), output_padding=(1, 0), input_shape=(5, 4, 2), **same)
+    make("deconv_padded", padded)
+    relu = layers.Conv1D(3, 2, activation="relu", input_shape=(12, 2))
+    make("pool_behind", relu, layers.Dropout(0.5), layers.MaxPooling1D(3, strides=3, **same))
+    for name, size in (("shared_alike", (3, 2)), ("shared_otherwise", (3, 3))):
+        shared = layers.Conv2D(3, size, strides=(2, 2), **same)
+        large, small = layers.Input((9, 8, 2)), layers.Input((8, 7, 2))
+        pooled = [layers.GlobalMaxPooling2D()(shared(image)) for image in (large, small)]
+        save(name, Model([large, small], layers.concatenate(pooled)))
+    words = layers.Embedding(5, 3, mask_zero=True, input_length=7)
+    masked = layers.Bidirectional(layers.LSTM(4, return_sequences=True))
+    make("masked", words, masked, layers.TimeDistributed(layers.Dense(2)))
     relu = layers.Conv1D(3, 2, activation="relu", input_shape=(12, 2))
     make("pool", relu, layers.MaxPooling1D(2, **same))
 

@@ -121,8 +121,8 @@ class TableConfig(DataConfig):
     """The columns that it is predicted from; null is all others that don't number the rows: a first column without a
     name, or one called `Unnamed: 0`, is left out, and one with a name that only counts the rows is an error."""
     exclude: list[Column] | None = None
-    """Where `features` is null: columns that are no features. A list, also an empty one, decides: then no other column
-    is left out or refused for what it holds."""
+    """Where `features` is null: columns that are no features. An empty list keeps all others, also those that only
+    number the rows."""
     one_hot: list[Column] = Field(default=[])
     """Those of them whose values are names, each of which becomes a column of zeros and ones."""
     categories: dict[Column, Annotated[list[str], Field(min_length=1)]] = Field(default={})
