@@ -124,7 +124,7 @@ def test_a_column_that_is_excluded_decides_nothing_of_others(tmp_path):
         read(path, exclude=["height"])
     facts, _ = read(path, exclude=["hour"])
     assert facts.features == ["height"]
-    assert any("Unnamed: 0" in note for note in facts.notes)
+    assert any("the first, which has no name" in note for note in facts.notes)
 
 
 def test_targets_and_measurements_may_count(tmp_path):

@@ -62,7 +62,8 @@ def _describe(columns: Columns, data: TableConfig, table: TableFile, class_names
     if columns.left_out:
         named = ["the first, which has no name" if name in table.unnamed else f"`{name}`" for name in columns.left_out]
         what = "columns that number or name the rows are left out"
-        notes.append(f"{data.path!r}: {what}: {', '.join(named)}. To have them as features: data.exclude=[].")
+        fix = "data.features=[...], with them" if data.exclude else "data.exclude=[]"
+        notes.append(f"{data.path!r}: {what}: {', '.join(named)}. To have them as features: {fix}.")
     if class_names is not None:
         shown = ", ".join(f"{number} {name!r}" for number, name in enumerate(class_names[:MAX_TOLD]))
         more = f" and {len(class_names) - MAX_TOLD} more" if len(class_names) > MAX_TOLD else ""

@@ -77,9 +77,9 @@ def make_keras_2():
     make("deconv_padded", padded)
     relu = layers.Conv1D(3, 2, activation="relu", input_shape=(12, 2))
     make("pool_behind", relu, layers.Dropout(0.5), layers.MaxPooling1D(3, strides=3, **same))
-    for name, size in (("shared_alike", (3, 2)), ("shared_otherwise", (3, 3))):
-        shared = layers.Conv2D(3, size, strides=(2, 2), **same)
-        large, small = layers.Input((9, 8, 2)), layers.Input((8, 7, 2))
+    for name, sizes in (("shared_alike", ((9, 8), (8, 7))), ("shared_otherwise", ((9, 9), (8, 8)))):
+        shared = layers.Conv2D(3, (3, 3), strides=(2, 2), **same)
+        large, small = (layers.Input((*size, 2)) for size in sizes)
         pooled = [layers.GlobalMaxPooling2D()(shared(image)) for image in (large, small)]
         save(name, Model([large, small], layers.concatenate(pooled)))
     words = layers.Embedding(5, 3, mask_zero=True, input_length=7)
