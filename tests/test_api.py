@@ -173,7 +173,7 @@ def test_a_graph_is_built_with_the_shapes_that_it_declares():
     model = lctrain.build(config)
     assert model.input_shape == [(None, 11, 3), (None, 5, 7, 2)]
     assert model.output_shape == [(None, 4), (None, 11, 3)]
-    with pytest.raises(UserError, match=r"`input_shape` can't be one shape for several `inputs`; got \(5, 2\)"):
+    with pytest.raises(UserError, match=r"`input_shape` can't be one shape for several `inputs`; got \[5, 2\]"):
         lctrain.build(config, input_shape=(5, 2))
     one = {
         "inputs": {"x": [9, 2]},

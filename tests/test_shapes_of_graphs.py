@@ -87,9 +87,9 @@ SAMPLES = {
         ),
     ],
     "TimeDistributed": [
-        (FRAMES, {"layer": spec("Conv2D", filters=4, kernel_size=[2, 3], **FIRST)}),
+        (FRAMES, {"layer": spec("Conv2D", filters=3, kernel_size=[2, 3], **FIRST)}),
         (FRAMES, {"layer": {**LOCAL, **FIRST}}),
-        (FRAMES, {"layer": spec("SeparableConv2D", filters=4, kernel_size=[2, 3], **FIRST)}),
+        (FRAMES, {"layer": spec("SeparableConv2D", filters=3, kernel_size=[2, 3], **FIRST)}),
         (SEQUENCE, {"layer": DENSE}),
         (FRAMES, {"layer": LOCAL}),
         (FRAMES, {"layer": spec("TimeDistributed", layer=DENSE)}),

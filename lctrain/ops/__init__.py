@@ -12,8 +12,6 @@ Every operation takes `(inputs, kernel, window, groups, data_format)`:
 from collections.abc import Callable
 from importlib import import_module
 
-import keras
-
 IMPLEMENTATIONS = {1: "unrolled", 2: "dense", 3: "sparse", "batched": "batched"}  # by name, the module that has each
 NOT_COMPILABLE = frozenset({3})  # XLA knows no sparse matrices
 TENSORFLOW_ONLY = frozenset({3})  # Keras' other backends have none that both multiply and have gradients
@@ -34,8 +32,12 @@ def check_backend(name: int | str, layer: str) -> None:
     Raises:
         ValueError: where it does not.
     """
+    if name not in TENSORFLOW_ONLY:
+        return
+    import keras  # which loads the layers, and they this
+
     backend = keras.backend.backend()
-    if name in TENSORFLOW_ONLY and backend != "tensorflow":
+    if backend != "tensorflow":
         raise ValueError(
             f"`implementation` of `{layer}` must not be {name!r} under the Keras backend {backend!r}: its sparse matrix"
             " is TensorFlow's. Use 'auto' or 'batched', which take the same weights."
