@@ -120,8 +120,8 @@ def _open_parquet(data: TableConfig, path: Path) -> TableFile:
 
     given = [key for key, default in (("separator", None), ("decimal", "point")) if getattr(data, key) != default]
     for key in given:
-        told = f"is for CSV files: Parquet has cells of its own; got {getattr(data, key)!r}."
-        raise ConfigError([Problem(f"data.{key}", told)])
+        message = f"is for CSV files: Parquet has cells of its own; got {getattr(data, key)!r}."
+        raise ConfigError([Problem(f"data.{key}", message)])
     try:
         names = tuple(read_schema(path).names)
     except UNREADABLE as error:
@@ -195,8 +195,8 @@ def _has_row_names(path: Path, separator: str, num_names: int) -> bool:
     if sorted(numbers) == sorted(str(number + 1) for number in range(len(numbers))):
         return True
     fix = "Give each column a name; from R write it by write.csv, or by write.table with col.names=NA."
-    told = "has rows with more cells than its first line, the names of the columns, has"
-    return refuse("data.path", path, f"{told}: {num_names + 1} and {num_names}. {fix}")
+    message = "has rows with more cells than its first line, the names of the columns, has"
+    return refuse("data.path", path, f"{message}: {num_names + 1} and {num_names}. {fix}")
 
 
 def _check_unique(names: Sequence[str], path: Path) -> None:

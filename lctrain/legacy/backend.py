@@ -46,12 +46,12 @@ def find_backend(given: str | None, written: str | None, array_names: Iterable[s
     if given is not None and given not in BACKENDS:
         raise UserError(f"`backend` must be one of {', '.join(BACKENDS)}; got {given!r}.")
     if given is not None and written is not None and given != written:
-        told = f"must be what the file says, {describe(written)}; got {describe(given)}"
-        raise UserError(f"`backend` {told}. Leave it out.")
+        message = f"must be what the file says, {describe(written)}; got {describe(given)}"
+        raise UserError(f"`backend` {message}. Leave it out.")
     fitting = _read_names(array_names)
     if given is not None and given not in fitting:
-        told = f"must be {' or '.join(fitting)}, as the arrays' names tell; got {describe(given)}"
-        raise UserError(f"`backend` {told}. TensorFlow ends them in `:0`, others do not. Leave it out.")
+        message = f"must be {' or '.join(fitting)}, as the arrays' names tell; got {describe(given)}"
+        raise UserError(f"`backend` {message}. TensorFlow ends them in `:0`, others do not. Leave it out.")
     if written is not None:
         return Backend(written, "the file says it", written in BACKENDS and written not in fitting)
     if given is not None:

@@ -57,17 +57,17 @@ def make_inference_model(
     if not local and not policies and not any(map(acts_in_training, layers)):
         return model
     if not isinstance(model, keras.Sequential | keras.src.models.Functional):
-        told = "must be Sequential or functional, so that what acts in training alone can be left out"
-        raise UnsupportedExportError([Obstacle(MODEL, "class_name", type(model).__name__, told)])
+        message = "must be Sequential or functional, so that what acts in training alone can be left out"
+        raise UnsupportedExportError([Obstacle(MODEL, "class_name", type(model).__name__, message)])
     for layer in layers:
         if acts_in_training(layer):
             report.add(layer.name, "class_name", type(layer).__name__, "dropped", "it acts in training alone")
     for policy in policies:
-        told = "float32, to its precision" if policy == LONG else "float32, which computes the same less coarsely"
-        report.add(MODEL, "dtype", policy, "approximated", told)
+        message = "float32, to its precision" if policy == LONG else "float32, which computes the same less coarsely"
+        report.add(MODEL, "dtype", policy, "approximated", message)
     for layer in local:
-        told = f"{implementation}: how, never what"
-        report.add(layer.name, "implementation", layer.implementation, "translated", told)
+        message = f"{implementation}: how, never what"
+        report.add(layer.name, "implementation", layer.implementation, "translated", message)
     copies: list[tuple[keras.layers.Layer, keras.layers.Layer]] = []
     made = _rebuild(model, changes, copies)
     for old, new in copies:  # layer by layer: without some of them others may come in another order

@@ -30,9 +30,9 @@ def read_own(source: Source, input_shape: Shapes, written_names: Mapping[str, st
     """
     content, problems = resolve({key: value for key, value in source.architecture.items() if key != "defaults"})
     if problems:
-        told = "\n  ".join(map(str, problems))
+        message = "\n  ".join(map(str, problems))
         raise UserError(
-            f"the model file must say what it refers to: {told}\nWrite the value, or give the whole config."
+            f"the model file must say what it refers to: {message}\nWrite the value, or give the whole config."
         )
     model = dict(content.get("model", content))
     model = {"name": "model", **model, "inputs": _find_inputs(model, content.get("data"), input_shape)}

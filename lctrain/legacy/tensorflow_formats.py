@@ -53,8 +53,8 @@ def write_tflite(model: keras.Model, path: Path, report: Report) -> None:
             except MemoryError:
                 raise
             except Exception as error:  # the converter's own, of many kinds: it says which operation has no counterpart
-                told = describe_failure(f"{error}\n{read_output()}")
-                raise UnsupportedExportError([Obstacle(MODEL, "to", "tflite", told)]) from None
+                message = describe_failure(f"{error}\n{read_output()}")
+                raise UnsupportedExportError([Obstacle(MODEL, "to", "tflite", message)]) from None
     write_durably(path, lambda file: file.write(content))
 
 

@@ -31,8 +31,8 @@ def is_turned(weights: Sequence[Weight], backend: Backend, teller: Teller) -> bo
 def is_theano(backend: Backend, why: str, teller: Teller) -> bool:
     """Whether Theano made the weights; where nothing or too much tells it, that is an obstacle."""
     if backend.is_contradicted:
-        told = "must be that of the arrays' names, which end in `:0` under TensorFlow and nowhere else"
-        teller.unsupported("backend", backend.name, f"{told}: {why}")
+        message = "must be that of the arrays' names, which end in `:0` under TensorFlow and nowhere else"
+        teller.unsupported("backend", backend.name, f"{message}: {why}")
     elif backend.name is None:
         teller.unsupported("backend", None, f"must be told, as {why}: {ASK}")
     elif backend.name not in ("theano", *CORRELATES):

@@ -238,8 +238,8 @@ def _rewrite_volume(spec: Mapping[str, Any], old: _Old) -> _Rewritten | None:
         return made
     if old.version < OF_TENSORFLOW and len(old.version) >= 3:
         return None
-    told = "must be valid for windows of even size: from Keras 1.1.1 to 1.2.2 it depends on the version of Theano"
-    return _Rewritten(spec, obstacle=told)
+    message = "must be valid for windows of even size: from Keras 1.1.1 to 1.2.2 it depends on the version of Theano"
+    return _Rewritten(spec, obstacle=message)
 
 
 def _rewrite_separable(spec: Mapping[str, Any], old: _Old) -> _Rewritten | None:

@@ -73,6 +73,6 @@ def find_misplaced_heads(name: str, arguments: Arguments, shapes: Sequence[Shape
     for shape, bias in added if arguments["use_bias"] else ():
         if is_misplaced((*shape[:-1], *bias), bias):
             fix = "Use heads of more than 1, another number of heads, or use_bias=false."
-            told = f"must not add a bias of shape {bias} to an array of shape {(*shape[:-1], *bias)}"
-            return f"{told}, which Keras 3.15 adds along the sequence. {fix}"
+            message = f"must not add a bias of shape {bias} to an array of shape {(*shape[:-1], *bias)}"
+            return f"{message}, which Keras 3.15 adds along the sequence. {fix}"
     return None
