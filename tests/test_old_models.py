@@ -50,6 +50,19 @@ def test_a_backend_that_the_names_contradict_is_refused(file):
         legacy.load_model(file, backend=other)
 
 
+def test_weights_for_a_model_that_pads_otherwise_than_theano_are_refused():
+    file = FOLDER / "theano_224_conv_steps.h5"
+    given = {"filters": 3, "kernel_size": (3, 2), "strides": (2, 3), "data_format": "channels_first"}
+    model = keras.Sequential([keras.Input((2, 9, 8)), keras.layers.Conv2D(**given, padding="same", name="conv")])
+    with pytest.raises(
+        legacy.UnsupportedKerasConfigurationError, match=r"`conv`, `padding`.*as Theano had it.*got 'same'"
+    ):
+        legacy.load_weights(model, file)
+    model = keras.models.clone_model(legacy.load_model(file))
+    legacy.load_weights(model, file)
+    check_predictions(model, file)
+
+
 @pytest.mark.parametrize("name", REFUSED)
 def test_what_today_has_not_is_refused_by_name(name):
     layer, field, why = REFUSED[name]

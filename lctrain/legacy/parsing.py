@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from lctrain.config.allowlist import find_class, nested_group
+from lctrain.legacy.arguments import Part
 from lctrain.legacy.assignment import assign
 from lctrain.legacy.errors import LOST, LegacyFileError, Obstacle, UnsupportedKerasConfigurationError
 from lctrain.legacy.flattening import Flat, Leaf, flatten
@@ -16,6 +17,7 @@ from lctrain.legacy.own import read_own
 from lctrain.legacy.report import MODEL, Report
 from lctrain.legacy.source import Source, has_weights_by_layer, read_source
 from lctrain.legacy.telling import Teller
+from lctrain.legacy.theano_padding import check_padding
 from lctrain.legacy.whole import check_whole
 
 RESULT = "result.json"
@@ -74,6 +76,9 @@ def parse(request: Request, folder: Path) -> None:
     _tell_what_is_assumed(source, teller)
     if source.is_own:
         flat = read_own(source, request.input_shape, request.written_names)
+        for leaf in flat.leaves if source.arrays is not None else ():
+            layer_teller = Teller("/".join(leaf.path), report, obstacles)
+            check_padding(Part(leaf.spec, leaf.original), leaf.shapes, source, layer_teller)
     else:
         flat = flatten(source, report, obstacles, request.input_shape)
     if source.arrays is None and request.must_build:

@@ -1,7 +1,6 @@
 """How convolutions of Theano stored their kernels: turned by 180 degrees.
 
-Source: the Theano backends of Keras 1.0.8,
-1.2.2 and 2.0 to 2.3.1, and files that they wrote.
+Source: the Theano backends of Keras 1.0.8, 1.2.2 and 2.0 to 2.3.1, and files that they wrote.
 """
 
 from collections.abc import Mapping, Sequence

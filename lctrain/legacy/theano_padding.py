@@ -12,6 +12,7 @@ from lctrain.config.allowlist import with_defaults
 from lctrain.config.validation import OVER_LAST_AXIS
 from lctrain.legacy.arguments import Part
 from lctrain.legacy.expected import sizes_of
+from lctrain.legacy.report import Report
 from lctrain.legacy.source import Source
 from lctrain.legacy.telling import Teller
 from lctrain.legacy.theano import RECURRENT, is_theano
@@ -86,6 +87,14 @@ def write_padding(
         behind = [replace(behind[0], expected_output=part.expected_output)]
         part = replace(part, expected_output=None)
     return [*before, replace(part, spec=made.spec), *behind]
+
+
+def check_padding(part: Part, shapes: Sequence[Shape], source: Source, teller: Teller) -> None:
+    """Refuses a layer of a model that stands already, where its zeros are not those that Theano put there."""
+    silent = Teller(teller.layer, Report(), teller.obstacles)
+    if write_padding(part, shapes, False, source, silent) != [part]:
+        message = "must be written out as Theano had it: `import` the whole old model, and take what that writes"
+        teller.unsupported("padding", part.spec.get("padding"), message)
 
 
 @dataclass(frozen=True)
