@@ -16,10 +16,10 @@ from matplotlib.figure import Figure
 
 from lctrain.config.schema import LocalTracking
 from lctrain.errors import UserError
-from lctrain.machine import describe_machine
 from lctrain.report.theme import DARK, LIGHT, LINE_STYLES, Theme, dress
-from lctrain.results import RunResult
+from lctrain.system.machine import describe_machine
 from lctrain.tracking import read_sweep
+from lctrain.tracking.run_result import RunResult
 
 PACKAGES = ("tensorflow", "keras", "numpy", "mlflow", "mnist1d")
 

@@ -11,11 +11,11 @@ from wrapt import register_post_import_hook
 __version__ = "0.1.0"
 
 
-LAZY_FUNCTIONS = {"build": "lctrain.api", "model_to_config": "lctrain.to_config"}  # by the module that has each
+LAZY_FUNCTIONS = {"build": "lctrain.api", "model_to_config": "lctrain.model.to_config"}  # by the module that has each
 
 
 def __getattr__(name: str):
-    if name in ("compose", "layers", "legacy"):
+    if name in ("compose", "layers", "legacy", "r"):
         return importlib.import_module(f"lctrain.{name}")
     if name in LAZY_FUNCTIONS:
         return getattr(importlib.import_module(LAZY_FUNCTIONS[name]), name)

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 import yaml
 
 from lctrain.config import Config, validate
+from lctrain.config.interpolation import resolve
 from lctrain.config.limits import MAX_NESTING
-from lctrain.config.references import resolve
 from lctrain.errors import ConfigError, Problem, UserError, suggest
 
 if TYPE_CHECKING:
@@ -63,8 +63,8 @@ def build(
         config = _complete({**content, "model": model, **choices}, data)
     except ConfigError as error:
         raise (error if is_whole else _without_prefix(error)) from error
-    from lctrain.builder import build_model
-    from lctrain.tuning import needs_tuning
+    from lctrain.benchmark.tuning import needs_tuning
+    from lctrain.model.build import build_model
 
     if needs_tuning(config):
         raise UserError("`implementation` tuned is for training jobs, whose batch it measures with; here use auto.")
@@ -74,7 +74,7 @@ def build(
 def _read(config_or_path: Mapping[str, Any] | str | Path) -> Mapping[str, Any]:
     if isinstance(config_or_path, Mapping):
         return _as_plain(config_or_path)
-    from lctrain.cli.user_files import read_yaml
+    from lctrain.composition.user_files import read_yaml
 
     path = Path(config_or_path)
     try:
@@ -116,7 +116,7 @@ def _replace_shapes(inputs: Any, given: Any) -> dict[str, Any]:
 
 def _complete(content: Mapping[str, Any], data: Mapping[str, Any]) -> Config:
     """A valid whole configuration: what is not given is lctrain's own default, the data random arrays of the shape."""
-    from lctrain.cli.packaged import packaged_config
+    from lctrain.composition.defaults import packaged_config
 
     packaged = packaged_config()
     if content["model"].get("batch_size") is not None:

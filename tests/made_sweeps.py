@@ -3,8 +3,8 @@
 import json
 from itertools import count
 
-from lctrain.results import Point, RunResult
 from lctrain.tracking import deliver, start_run
+from lctrain.tracking.run_result import Point, RunResult
 
 START = 1_760_000_000_000
 _ids = count(1)

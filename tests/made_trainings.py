@@ -5,9 +5,9 @@ import numpy as np
 from conftest import make_config
 
 from lctrain import training
-from lctrain.builder import build_model
 from lctrain.config import validate
 from lctrain.data import load_splits
+from lctrain.model.build import build_model
 from lctrain.training.state import read_state, state_variables
 
 TRAINING = make_config()["training"]

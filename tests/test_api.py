@@ -14,12 +14,12 @@ from test_shapes_of_graphs import CASES as CASES_OF_GRAPHS
 from test_shapes_of_graphs import make as make_layer_of_graph
 
 import lctrain
-from lctrain.builder import build_model
-from lctrain.cli.hydra_app import config_folder
-from lctrain.compose import layer_locally_connected_1d, layer_locally_connected_2d, layer_locally_connected_3d
+from lctrain.composition.hydra_app import config_folder
 from lctrain.config.allowlist import classes
 from lctrain.errors import ConfigError, UserError
 from lctrain.layers import LocallyConnected1D, LocallyConnected2D, LocallyConnected3D
+from lctrain.model.build import build_model
+from lctrain.r import layer_locally_connected_1d, layer_locally_connected_2d, layer_locally_connected_3d
 
 VERBS = {
     layer_locally_connected_1d: (LocallyConnected1D, (11, 2), (9, 4)),
@@ -53,9 +53,17 @@ def assert_equal_models(first, second):
 def test_importing_the_names_loads_nothing(run_python):
     code = "import sys, lctrain; print({'tensorflow', 'keras', 'mlflow', 'hydra', 'yaml'} & set(sys.modules))"
     assert run_python(code).strip() == "set()"
-    assert lctrain.compose.layer_locally_connected_2d is layer_locally_connected_2d
+    assert lctrain.r.layer_locally_connected_2d is layer_locally_connected_2d
     with pytest.raises(AttributeError, match="no attribute 'biuld'"):
         _ = lctrain.biuld
+
+
+def test_the_old_name_of_the_verbs_of_r_warns():
+    with pytest.warns(FutureWarning, match="`lctrain.compose` is now `lctrain.r`"):
+        from lctrain.compose import layer_locally_connected_2d as found
+    assert found is layer_locally_connected_2d
+    with pytest.raises(AttributeError, match="no attribute 'layer_dense'"):
+        _ = lctrain.compose.layer_dense
 
 
 def test_build_makes_the_model_of_a_mapping():

@@ -9,7 +9,7 @@ from conftest import make_config
 
 from lctrain.cli.bench import WHOLE_MODEL, find_winners, measure_config
 from lctrain.config import validate
-from lctrain.memory import RUNTIME_BYTES
+from lctrain.system.memory import RUNTIME_BYTES
 
 FIGURES = (
     "build_seconds",

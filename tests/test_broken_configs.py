@@ -9,7 +9,7 @@ from conftest import make_config
 from omegaconf._utils import get_yaml_loader
 
 from lctrain.config import validate
-from lctrain.config.references import resolve
+from lctrain.config.interpolation import resolve
 from lctrain.errors import ConfigError
 
 CASES = yaml.load(Path(__file__).with_name("broken_configs.yaml").read_text(), Loader=get_yaml_loader())

@@ -3,11 +3,11 @@ import numpy as np
 import pytest
 from conftest import make_config
 
-from lctrain.builder import build_model, build_optimizer, describe_layers
 from lctrain.config import validate
 from lctrain.config.allowlist import classes
 from lctrain.config.heads import gives_probabilities
 from lctrain.errors import ConfigError
+from lctrain.model.build import build_model, build_optimizer, describe_layers
 
 
 def build(**changes):

@@ -10,14 +10,14 @@ from hydra import compose, initialize_config_dir
 from made_files import make_arrays, make_downloads, make_images, make_table
 from omegaconf import OmegaConf
 
-from lctrain.builder import build_model, build_optimizer
-from lctrain.cli.hydra_app import config_folder, list_choices
-from lctrain.cli.overrides import leave_keys_to_validation
+from lctrain.composition.hydra_app import config_folder, list_choices
+from lctrain.composition.overrides import leave_keys_to_validation
 from lctrain.config import validate
-from lctrain.config.references import resolve
+from lctrain.config.interpolation import resolve
 from lctrain.config.tasks import output_shape
 from lctrain.data import LOADERS, complete_statement, load_splits
-from lctrain.summary import summarize
+from lctrain.model.build import build_model, build_optimizer
+from lctrain.model.summary import summarize
 
 REGRESSION = ["data=synthetic", "data.task=regression", "data.num_classes=null", "model=dense"]
 REGRESSION += ["model.layers.head={type: Dense, units: '${data.num_targets}', activation: linear}"]

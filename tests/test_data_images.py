@@ -7,7 +7,7 @@ from PIL import Image
 
 from lctrain.data import Rows, complete_statement, count_examples, load_splits
 from lctrain.data import rows as rows_module
-from lctrain.data.statement import find_facts
+from lctrain.data.dataset_info import find_facts
 from lctrain.errors import ConfigError
 
 

@@ -10,14 +10,14 @@ import tensorflow as tf
 from conftest import make_config
 from made_files import make_arrays, read_data
 
-from lctrain.builder import build_layer, build_model
 from lctrain.config import validate
 from lctrain.config.allowlist import require_class
 from lctrain.config.augmentation import CHANNELS_LAST_ONLY, augmentations, complete_augmentation
 from lctrain.data import Rows, check_feeds, complete_statement, fit_normalization, load_splits, state_reading
 from lctrain.data import rows as rows_module
-from lctrain.data.statement import find_facts
+from lctrain.data.dataset_info import find_facts
 from lctrain.errors import ConfigError
+from lctrain.model.build import build_layer, build_model
 
 FORMATS = ("channels_last", "channels_first")
 SIZES = {1: (7, 2), 2: (5, 7, 2), 3: (3, 5, 7, 2)}  # of examples, by the number of their spatial axes

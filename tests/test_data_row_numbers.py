@@ -10,7 +10,7 @@ from made_files import read_data
 
 from lctrain.config.schema import TableConfig
 from lctrain.data import complete_statement, load_splits
-from lctrain.data.statement import find_facts
+from lctrain.data.dataset_info import find_facts
 from lctrain.errors import ConfigError
 
 NUM_ROWS = 60

@@ -14,7 +14,7 @@ from lctrain.errors import UserError
 LARGE_READS = """
 import numpy as np
 from lctrain.data import Rows, fit_normalization
-from lctrain.memory import peak_memory_bytes, reset_peak_memory, resident_memory_bytes
+from lctrain.system.memory import peak_memory_bytes, reset_peak_memory, resident_memory_bytes
 
 array = np.load("large.npy", mmap_mode="r")
 rows = Rows(array, [50, 30, 1]).take(np.random.default_rng(0).permutation(len(array)), "channels_first")

@@ -17,13 +17,13 @@ import numpy as np
 import pytest
 from conftest import make_config
 
-from lctrain import gpus
+from lctrain.benchmark.tuning import Case, _what
 from lctrain.config import validate
 from lctrain.config.schema import GpuConfig
+from lctrain.devices import gpus
+from lctrain.devices.gpus import choose_visible, default_lock_folder, list_gpus, take_device
 from lctrain.errors import ConfigError, UserError
-from lctrain.gpus import choose_visible, default_lock_folder, list_gpus, take_device
-from lctrain.jobs import run_in_process
-from lctrain.tuning import Case, _what
+from lctrain.system.subprocesses import run_in_process
 
 CARDS = ("GPU-ab12", "GPU-cd34", "GPU-ef56")
 LISTING = """0, GPU-ab12, NVIDIA H200, 575.57.08
@@ -128,7 +128,7 @@ HOLD = """
 import os, sys, time
 from pathlib import Path
 from lctrain.config.schema import GpuConfig
-from lctrain.gpus import take_device
+from lctrain.devices.gpus import take_device
 index = None if sys.argv[2] == "any" else [int(sys.argv[2])]
 if "USER_NUMBER" in os.environ:
     os.setuid(int(os.environ["USER_NUMBER"]))
@@ -194,7 +194,7 @@ def test_a_gpu_where_there_is_none_is_an_error_and_no_fallback(tmp_path, run_lct
 
 def count_threads(threads):
     """TensorFlow's settings, and the threads that it computes with beside the calling one; in a process of its own."""
-    from lctrain.libraries import load_libraries
+    from lctrain.devices.runtime import load_libraries
 
     config = validate(make_config(device={"name": "auto", "threads": threads}))
     tags = load_libraries(config).tags
@@ -240,10 +240,11 @@ def test_measurements_are_remembered_by_device_and_threads():
 
 def train_both(precision):
     """Histories, test results and timed steps with one device and with two, by implementation."""
-    from lctrain import data, profiling, training
-    from lctrain.builder import build_model
-    from lctrain.libraries import load_libraries
-    from lctrain.replicas import make_strategy
+    from lctrain import data, training
+    from lctrain.benchmark import timing
+    from lctrain.devices.runtime import load_libraries
+    from lctrain.model.build import build_model
+    from lctrain.training.distribution import make_strategy
 
     outcomes = {}
     for implementation in (1, 2, 3, "batched"):
@@ -266,7 +267,7 @@ def train_both(precision):
             tested = training.evaluate(model, splits.test, config)
             inputs, labels = splits.train.inputs[:13], splits.train.labels[:13]
             before = model.get_weights()
-            steps = profiling.measure_steps(model, (inputs, labels))
+            steps = timing.measure_steps(model, (inputs, labels))
             is_kept = all(np.array_equal(*pair) for pair in zip(before, model.get_weights(), strict=True))
             outcomes[implementation].append((history | tested, len(steps["train_step"]), is_kept))
     return outcomes

@@ -14,11 +14,13 @@ import numpy as np
 import pytest
 
 from lctrain import __version__
-from lctrain.cli import computations, doctor, findings, installed
-from lctrain.cli.computations import LOADING, Notes, Trial, run_trials
+from lctrain.cli import doctor
 from lctrain.cli.doctor import judge_trials, run_doctor
-from lctrain.cli.findings import Row, find_machine, find_store
-from lctrain.cli.installed import EXTRAS, MIN_PYTHON, SECURITY_FLOORS, find_packages
+from lctrain.doctor import machine, tensorflow
+from lctrain.doctor import packages as packages_module
+from lctrain.doctor.machine import Row, find_machine, find_store
+from lctrain.doctor.packages import EXTRAS, MIN_PYTHON, SECURITY_FLOORS, find_packages
+from lctrain.doctor.tensorflow import LOADING, Notes, Trial, run_trials
 from lctrain.errors import EXIT_DONE, EXIT_FAILED, UserError
 from lctrain.ops import IMPLEMENTATIONS
 
@@ -49,9 +51,9 @@ def packages(monkeypatch):
                 raise PackageNotFoundError(name)
             return versions[name]
 
-        monkeypatch.setattr(installed.metadata, "version", tell_version)
+        monkeypatch.setattr(packages_module.metadata, "version", tell_version)
         needs = {"lctrain": NEEDS, "psycopg": NEEDS_OF_PSYCOPG}
-        monkeypatch.setattr(installed.metadata, "requires", lambda name: needs.get(name, []))
+        monkeypatch.setattr(packages_module.metadata, "requires", lambda name: needs.get(name, []))
         return {row.name: row for row in find_packages()}
 
     return install
@@ -157,7 +159,7 @@ def test_a_hang_is_ended_and_the_rest_is_tried():
 
 def test_all_trials_together_are_limited():
     trials = run_trials(hang_for_long, seconds=3)
-    assert statuses(trials) == {LOADING: "done", "XLA on CPU:0": "silent", computations.REST: "untried"}
+    assert statuses(trials) == {LOADING: "done", "XLA on CPU:0": "silent", tensorflow.REST: "untried"}
     assert "ran longer than" in trials[1].detail
 
 
@@ -168,7 +170,7 @@ def test_nothing_is_tried_without_tensorflow(function, status):
 
 def test_a_death_between_trials_is_told():
     trials = run_trials(crash_between_trials)
-    assert statuses(trials) == {LOADING: "done", computations.REST: "untried"}
+    assert statuses(trials) == {LOADING: "done", tensorflow.REST: "untried"}
     assert trials[1].detail.startswith("exited with code 7")
     assert judge_trials(trials, [])[1].state == "fail"
 
@@ -176,14 +178,14 @@ def test_a_death_between_trials_is_told():
 def test_a_line_that_was_cut_short_is_passed_over(tmp_path):
     file = tmp_path / "notes"
     file.write_text('["XLA", "begun", "30"]\n["XLA", "do')
-    assert computations._read(file) == {"XLA": ("begun", "30")}
+    assert tensorflow._read(file) == {"XLA": ("begun", "30")}
 
 
 def test_wrong_numbers_are_noticed():
     with pytest.raises(ArithmeticError, match=r"outputs are wrong by 0\.5 of the largest value"):
-        computations._compare("outputs", [[1.0], [3.0]], np.array([[1.0], [2.0]]), limit=0.01)
+        tensorflow._compare("outputs", [[1.0], [3.0]], np.array([[1.0], [2.0]]), limit=0.01)
     with pytest.raises(ArithmeticError, match="outputs are wrong by nan"):
-        computations._compare("outputs", [[float("nan")]], np.array([[1.0]]), limit=0.01)
+        tensorflow._compare("outputs", [[float("nan")]], np.array([[1.0]]), limit=0.01)
 
 
 @pytest.mark.parametrize(
@@ -259,7 +261,7 @@ def test_dependencies_that_do_not_fit(packages):
 
 
 def test_an_old_python(packages, monkeypatch):
-    monkeypatch.setattr(installed.sys, "version_info", (3, 10, 4))
+    monkeypatch.setattr(packages_module.sys, "version_info", (3, 10, 4))
     row = packages()["Python"]
     assert (row.state, row.fix) == ("fail", "Make an environment with Python 3.11.")
 
@@ -270,9 +272,9 @@ def test_lctrain_that_pip_does_not_know(packages):
 
 
 def test_a_machine(healthy, monkeypatch):
-    monkeypatch.setattr(findings, "CPU_MAX", Path("cpu.max"))
+    monkeypatch.setattr(machine, "CPU_MAX", Path("cpu.max"))
     Path("cpu.max").write_text("150000 100000\n")
-    monkeypatch.setattr(findings, "available_cores", lambda: 16)
+    monkeypatch.setattr(machine, "available_cores", lambda: 16)
     monkeypatch.setenv("KERAS_BACKEND", "jax")
     monkeypatch.setenv("PATH", "")
     rows = {row.name: row for row in find_machine()}
@@ -286,7 +288,7 @@ def test_a_machine(healthy, monkeypatch):
 
 def test_what_can_not_be_looked_at_keeps_nothing_else_from_it(healthy, monkeypatch):
     monkeypatch.setitem(sys.modules, "psutil", None)
-    monkeypatch.delitem(sys.modules, "lctrain.memory")
+    monkeypatch.delitem(sys.modules, "lctrain.system.memory")
     monkeypatch.setitem(sys.modules, "hydra.core.plugins", None)
     rows = {row.name: row for row in find_machine()}
     assert rows["memory"].state == rows["Hydra plugins"].state == "fail"
@@ -307,7 +309,7 @@ def make_store(folder, revision, journal_mode="delete"):
 
 
 def newest_revision():
-    (revision,) = findings._mlflow_revisions()[1]
+    (revision,) = machine._mlflow_revisions()[1]
     return revision
 
 
@@ -325,7 +327,7 @@ def test_a_store_that_fits(tmp_path, journal_mode):
 
 
 def test_stores_of_other_mlflows(tmp_path):
-    old = min(findings._mlflow_revisions()[0] - {newest_revision()})
+    old = min(machine._mlflow_revisions()[0] - {newest_revision()})
     file = make_store(tmp_path, old)
     row = find_store(tmp_path)
     assert (row.state, row.fix) == ("fail", f"Copy it, then: mlflow db upgrade sqlite:///{file}")

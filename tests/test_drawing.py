@@ -9,9 +9,9 @@ from conftest import make_graph
 from test_conf import compose_config
 
 from lctrain.config import validate
-from lctrain.drawing import BOX_HEIGHT, BOX_WIDTH, COLOURS, draw_model, find_positions, read_cells
 from lctrain.geometry import Window
-from lctrain.summary import summarize
+from lctrain.model.summary import summarize
+from lctrain.model.svg import BOX_HEIGHT, BOX_WIDTH, COLOURS, draw_model, find_positions, read_cells
 
 BOXES = ("layer", "local", "input")
 

@@ -7,9 +7,9 @@ import pytest
 from conftest import make_config
 
 import lctrain.layers
-from lctrain.builder import build_model
 from lctrain.config import validate
 from lctrain.config.allowlist import classes
+from lctrain.model.build import build_model
 
 SHAPES = {1: [12, 3], 2: [9, 7, 3], 3: [5, 6, 4, 3]}  # by the rank in a class's name
 IMAGE, SEQUENCE, VECTOR = [9, 7, 3], [6, 5], [8]

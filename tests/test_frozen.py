@@ -6,13 +6,13 @@ import numpy as np
 import pytest
 from conftest import make_config, make_graph
 
-from lctrain.builder import build_model, build_optimizer
 from lctrain.cli.show import print_summary
 from lctrain.config import validate
 from lctrain.cost import LayerSizes, train_step_cost
 from lctrain.geometry import Window
-from lctrain.needs import job_cost
-from lctrain.summary import summarize
+from lctrain.job.memory_check import job_cost
+from lctrain.model.build import build_model, build_optimizer
+from lctrain.model.summary import summarize
 
 HEAD = {"type": "Dense", "units": 4}
 SIZES = LayerSizes(Window((5, 7), (3, 2), (1, 1)), in_channels=2, filters=3)  # of lc1

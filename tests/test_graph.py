@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 from conftest import make_config
 
-from lctrain.builder import build_model
 from lctrain.config import validate
+from lctrain.model.build import build_model
 
 DENSE = {"type": "Dense", "units": 6}
 FLATTEN = {"type": "Flatten"}

@@ -3,10 +3,10 @@
 import pytest
 from conftest import make_config
 
-from lctrain.builder import build_model
 from lctrain.config import validate
 from lctrain.data import check_feeds
 from lctrain.errors import ConfigError
+from lctrain.model.build import build_model
 
 DENSE = {"type": "Dense", "units": 6}
 FLATTEN = {"type": "Flatten"}

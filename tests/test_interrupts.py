@@ -11,7 +11,7 @@ import pytest
 from made_trainings import NUM_BATCHES, TRAINING, assert_same_bits, fit, prepare, state_of
 
 from lctrain import training
-from lctrain.interrupts import Interrupts, Terminated, interrupts
+from lctrain.system.signals import Interrupts, Terminated, interrupts
 from lctrain.training import loop as loop_module
 from lctrain.training.checkpoints import Checkpoints
 
@@ -174,7 +174,7 @@ def start_python(code):
 
 TWICE = """
 import os, signal, sys
-from lctrain.interrupts import interrupts
+from lctrain.system.signals import interrupts
 
 with interrupts.held(lambda: print("last words", flush=True)):
     os.kill(os.getpid(), signal.{first})

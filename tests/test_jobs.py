@@ -10,7 +10,7 @@ import pytest
 
 from lctrain.cost import MEBIBYTE
 from lctrain.errors import ConfigError, Problem, UserError
-from lctrain.jobs import run_in_process
+from lctrain.system.subprocesses import run_in_process
 
 
 def add(one, other):

@@ -12,7 +12,7 @@ from lctrain.cli.sync import run_sync
 from lctrain.config.schema import LocalTracking, ServerTracking
 from lctrain.tracking import deliver, end_run, find_journals, read_journal, start_run, store_uri
 from lctrain.tracking.journal import FILE, Journal, make_journal
-from lctrain.tracking.owner import describe_owner, look_at_owner
+from lctrain.tracking.run_owner import describe_owner, look_at_owner
 from lctrain.tracking.store import dump_tracking
 
 
@@ -201,7 +201,7 @@ def test_secrets_of_the_environment_stay_there(tmp_path, monkeypatch):
 
 
 def test_a_process_is_dead_once_it_left_only_its_exit_code():
-    code = "import json; from lctrain.tracking.owner import describe_owner; print(json.dumps(describe_owner()))"
+    code = "import json; from lctrain.tracking.run_owner import describe_owner; print(json.dumps(describe_owner()))"
     with subprocess.Popen([sys.executable, "-c", f"{code}; input()"], stdout=-1, stdin=-1, text=True) as process:
         owner = json.loads(process.stdout.readline())
         assert look_at_owner(owner) == "alive"

@@ -17,8 +17,8 @@ import yaml
 from servers.ray import ray, why_no_ray
 from servers.slurm import slurm, why_no_slurm
 
-from lctrain.cli import launchers
-from lctrain.cli.overrides import check_arguments, leave_keys_to_validation
+from lctrain.composition import launchers
+from lctrain.composition.overrides import check_arguments, leave_keys_to_validation
 from lctrain.errors import UserError
 
 
@@ -234,7 +234,7 @@ STATUS_OF_ENDED = {"joblib": "killed", "slurm": "interrupted", "ray": "killed"}
 def end_job(name, record, environment):
     """Ends a job as happens: its process killed, its place in the queue cancelled, its worker killed."""
     watcher = psutil.Process(int(record["owner"]["pid"]))
-    (training,) = [child for child in watcher.children() if "lctrain.jobs" in child.cmdline()]
+    (training,) = [child for child in watcher.children() if "lctrain.system.subprocesses" in child.cmdline()]
     if name == "joblib":
         training.kill()
     elif name == "slurm":

@@ -148,7 +148,7 @@ def told_by_inspect(path, **more):
 def nothing_built():
     """What happens inside can't build a model."""
     with pytest.MonkeyPatch.context() as patch:
-        for module in ("lctrain.builder", "lctrain.legacy.loading"):
+        for module in ("lctrain.model.build", "lctrain.legacy.loading"):
             patch.setitem(sys.modules, module, None)
         yield
 

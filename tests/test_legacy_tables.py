@@ -6,12 +6,12 @@ import keras
 import pytest
 from generate_tf_keras import TABLE, as_text, make_table
 
-from lctrain.builder import build_layer
 from lctrain.config.allowlist import with_defaults
 from lctrain.legacy.expected import FAMILIES, expected_weights
 from lctrain.legacy.loading import stored_variables
 from lctrain.legacy.masks import KEPT, KEPT_NOW
-from lctrain.shapes import infer_layer
+from lctrain.model.build import build_layer
+from lctrain.model.shapes import infer_layer
 
 IMAGE, SEQUENCE, VOLUME, ROW = (None, 5, 7, 4), (None, 6, 4), (None, 5, 6, 7, 4), (None, 4)
 LSTM = {"type": "LSTM", "units": 3}

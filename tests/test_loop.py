@@ -21,9 +21,9 @@ from made_trainings import (
 )
 
 from lctrain import training
-from lctrain.builder import build_optimizer
 from lctrain.config.allowlist import classes
 from lctrain.data import Split, Splits
+from lctrain.model.build import build_optimizer
 from lctrain.training import loop as loop_module
 from lctrain.training.setup import evaluation_batches, training_batches
 from lctrain.training.state import is_seed, read_state, state_variables, write_state

@@ -10,12 +10,12 @@ import psutil
 import pytest
 from conftest import make_config
 
-from lctrain import memory
 from lctrain.config import validate
 from lctrain.errors import DoesNotFit
-from lctrain.memory import Available, find_limits, find_tightest, tell_lack
-from lctrain.needs import check_memory, job_cost
-from lctrain.summary import summarize
+from lctrain.job.memory_check import check_memory, job_cost
+from lctrain.model.summary import summarize
+from lctrain.system import memory
+from lctrain.system.memory import Available, find_limits, find_tightest, tell_lack
 
 GROUPS_V1 = Path("/sys/fs/cgroup/memory")
 FREE = "the machine's free memory"
@@ -113,7 +113,7 @@ def run_inside(group, command, folder):
 
 
 def test_a_real_control_group_is_found(tmp_path):
-    code = "from lctrain.memory import find_tightest; print(find_tightest(0)[0])"
+    code = "from lctrain.system.memory import find_tightest; print(find_tightest(0)[0])"
     with real_group(limit=512 * 2**20) as group:
         process = run_inside(group, ["-c", code], tmp_path)
     assert process.returncode == 0, process.stderr
@@ -142,7 +142,7 @@ def test_a_real_limit_of_the_address_space_is_found(run_python):
     code = """
 import resource
 resource.setrlimit(resource.RLIMIT_AS, (3 * 10**9, resource.RLIM_INFINITY))
-from lctrain.memory import find_tightest
+from lctrain.system.memory import find_tightest
 limit, counted = find_tightest(10**8)
 print(limit.source, limit.is_address_space, 2 * 10**9 < limit.bytes < 3 * 10**9, counted)
 """

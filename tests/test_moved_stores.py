@@ -9,11 +9,11 @@ import mlflow
 import pytest
 import yaml
 
-from lctrain.cli.resume import read_manifest
-from lctrain.cli.unfinished import Unfinished
 from lctrain.config.schema import LocalTracking
 from lctrain.errors import UserError
+from lctrain.job.resume_state import Unfinished
 from lctrain.sweep.records import Manifest, Record, Records
+from lctrain.sweep.resume import read_manifest
 from lctrain.tracking import check_writable, deliver, fetch_run, start_run, store_uri, tag_run
 from lctrain.tracking.rewriting import find_moved_uris, rewrite_uris
 

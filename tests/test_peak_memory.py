@@ -6,11 +6,12 @@ import mlflow
 import numpy as np
 import pytest
 
-from lctrain import memory
+from lctrain.system import memory
 
 JOB = """
 import sys, time
-from lctrain.cli import job, main
+from lctrain.cli import main
+from lctrain.job import run
 from lctrain.tracking import delivery
 
 def make_late(module, name):

@@ -13,8 +13,8 @@ from mlflow.entities import Metric, Param, RunTag
 from lctrain.config.schema import LocalTracking
 from lctrain.errors import UserError
 from lctrain.report import build_report, compare
-from lctrain.results import RunResult
 from lctrain.tracking import read_journal, read_sweep, store_uri
+from lctrain.tracking.run_result import RunResult
 
 CHILDREN = [
     make_run(0, "1", ms=20.0, memory=420.0),

@@ -7,10 +7,11 @@ import pytest
 from conftest import make_config, make_graph
 from tensorflow.python.framework import config as tf_config
 
-from lctrain import profiling, training
-from lctrain.builder import build_model, find_implementations
+from lctrain import training
+from lctrain.benchmark import timing
 from lctrain.config import validate
 from lctrain.config.compilable import find_not_compilable
+from lctrain.model.build import build_model, find_implementations
 
 SHIFT = {"type": "RandomTranslation", "height_factor": 0.1, "width_factor": 0.2}
 SMALL = ["data=synthetic", "data.input_shape=[5,7,2]", "data.num_examples=120", "training.epochs=1"]
@@ -85,11 +86,11 @@ def test_a_step_s_time_is_that_of_one_step_however_many_a_call_takes(monkeypatch
     training.prepare_process(config)
     model = build_model(config)
     training.compile_model(model, config)
-    monkeypatch.setattr(profiling.time, "perf_counter", lambda: float(model.optimizer.iterations))  # a second a step
+    monkeypatch.setattr(timing.time, "perf_counter", lambda: float(model.optimizer.iterations))  # a second a step
     generator = np.random.default_rng(0)
     batch = generator.standard_normal((16, 5, 7, 2), dtype=np.float32), generator.integers(4, size=16)
     model.train_on_batch(*batch)
-    measured = profiling.step_metrics(profiling.measure_steps(model, batch), 16)
+    measured = timing.step_metrics(timing.measure_steps(model, batch), 16)
     assert measured["train_step_ms"] == pytest.approx(1000)
     assert measured["examples_per_second"] == pytest.approx(16)
     assert keras.ops.convert_to_numpy(model.optimizer.iterations) == 1  # as it was

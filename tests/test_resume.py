@@ -10,9 +10,9 @@ import kill
 import mlflow
 import pytest
 
-from lctrain.cli.resume_job import find_newest
-from lctrain.cli.unfinished import Unfinished, held
 from lctrain.errors import UserError
+from lctrain.job.resume import find_newest
+from lctrain.job.resume_state import Unfinished, held
 
 SMALL = ["model=lc2d", "data=synthetic", "data.input_shape=[5,7,2]", "data.num_examples=700", "training.epochs=3"]
 SMALL += ["training.checkpoint.every_steps=5", "training.progress=none", "training.log_every_steps=1"]

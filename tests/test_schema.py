@@ -10,12 +10,12 @@ import pytest
 import yaml
 from conftest import make_config, make_graph
 
-from lctrain.cli.hydra_app import config_folder, list_choices
+from lctrain.composition.hydra_app import config_folder, list_choices
 from lctrain.config import Config, validate
 from lctrain.config.allowlist import activations, classes, nested_group
 from lctrain.config.arguments import find_check
+from lctrain.config.docs_page import reference_page
 from lctrain.config.json_schema import GROUPS_OF_OBJECTS, config_schema, file_groups, file_schema
-from lctrain.config.reference import reference_page
 from lctrain.config.values import describe_values, expected
 from lctrain.errors import ConfigError
 

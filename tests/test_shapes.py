@@ -6,7 +6,7 @@ import pytest
 
 from lctrain import layers as own_layers
 from lctrain.config.allowlist import classes
-from lctrain.shapes import infer_layer
+from lctrain.model.shapes import infer_layer
 
 SEQUENCE, IMAGE, VOLUME = (None, 11, 6), (None, 9, 13, 6), (None, 7, 9, 11, 6)
 OF_RANK = {1: SEQUENCE, 2: IMAGE, 3: VOLUME}

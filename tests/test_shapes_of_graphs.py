@@ -8,7 +8,7 @@ from test_shapes import SAMPLES as SAMPLES_OF_STACKS
 
 from lctrain import layers as own_layers
 from lctrain.config.allowlist import classes
-from lctrain.shapes import FAMILIES, infer_layer
+from lctrain.model.shapes import FAMILIES, infer_layer
 
 SEQUENCE, IMAGE, FRAMES = (None, 11, 6), (None, 9, 13, 3), (None, 5, 9, 13, 6)
 OF_RANK = {1: SEQUENCE, 2: (None, 9, 13, 6), 3: (None, 7, 9, 11, 6)}

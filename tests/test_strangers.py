@@ -6,11 +6,11 @@ import pytest
 import yaml
 from conftest import make_config
 
-from lctrain.cli.overrides import check_arguments
-from lctrain.cli.user_files import check_user_files
+from lctrain.composition.overrides import check_arguments
+from lctrain.composition.user_files import check_user_files
 from lctrain.config import validate
+from lctrain.config.interpolation import resolve
 from lctrain.config.limits import MAX_NESTING, find_in_text
-from lctrain.config.references import resolve
 from lctrain.errors import ConfigError, UserError
 
 HEADER = "# @package _global_\n"

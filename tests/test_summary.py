@@ -5,13 +5,13 @@ import numpy as np
 import pytest
 from conftest import make_config, make_graph
 
-from lctrain.builder import build_model, build_optimizer, describe_layers
 from lctrain.config import validate
 from lctrain.config.allowlist import classes
 from lctrain.cost import LayerSizes, train_step_cost
 from lctrain.errors import ConfigError
 from lctrain.geometry import Window
-from lctrain.summary import count_slots, summarize
+from lctrain.model.build import build_model, build_optimizer, describe_layers
+from lctrain.model.summary import count_slots, summarize
 
 HEAD = {"type": "Dense", "units": 4, "activation": "softmax"}
 

@@ -11,15 +11,15 @@ from conftest import make_config
 from test_every_layer import ARGUMENTS, VALUES
 
 import lctrain
-from lctrain.builder import build_layer, build_model, describe_layers
 from lctrain.config import validate
 from lctrain.config.allowlist import classes
+from lctrain.config.misplaced_sums import is_misplaced
 from lctrain.errors import ConfigError
 from lctrain.layers import LocallyConnected2D, conv_to_local
 from lctrain.layers.sums import SUMS
-from lctrain.shapes.sums import is_misplaced
-from lctrain.summary import summarize
-from lctrain.training.initial import copy_weights
+from lctrain.model.build import build_layer, build_model, describe_layers
+from lctrain.model.summary import summarize
+from lctrain.training.warm_start import copy_weights
 
 generator = np.random.default_rng(0)
 SPATIAL = {1: (7,), 2: (4, 7), 3: (3, 4, 7)}

@@ -11,14 +11,14 @@ import mlflow
 import pytest
 from conftest import make_config
 
-from lctrain.cli.resume import check_resumed, digest
 from lctrain.config import validate
 from lctrain.errors import ConfigError, Problem, UserError
 from lctrain.sweep.progress import Progress
 from lctrain.sweep.records import Manifest, Record, Records
+from lctrain.sweep.resume import check_resumed, digest
 from lctrain.sweep.supervisor import STOPPED, Task, close_lost, supervise
 from lctrain.tracking import start_run, store_uri
-from lctrain.tracking.owner import describe_owner
+from lctrain.tracking.run_owner import describe_owner
 
 
 def run_job(config, overrides, folder, parent, tags):

@@ -209,7 +209,7 @@ def job_process_of(supervisor):
     for path in Path("/proc").glob("[0-9]*/stat"):
         try:
             parent = int(path.read_text().rsplit(")", 1)[1].split()[1])
-            if parent == supervisor and b"lctrain.jobs" in (path.parent / "cmdline").read_bytes():
+            if parent == supervisor and b"lctrain.system.subprocesses" in (path.parent / "cmdline").read_bytes():
                 return int(path.parent.name)
         except FileNotFoundError:  # ended meanwhile
             continue

@@ -4,10 +4,10 @@ import pytest
 from conftest import make_config
 from test_tasks import ACTIVATIONS, LOCAL, NUM_CLASSES, TARGETS, configure
 
-from lctrain.builder import build_metrics, build_model
 from lctrain.config import validate
 from lctrain.errors import ConfigError
-from lctrain.summary import summarize
+from lctrain.model.build import build_metrics, build_model
+from lctrain.model.summary import summarize
 
 
 def problems_of(*arguments, look=summarize, **changes):

@@ -9,16 +9,16 @@ import yaml
 from conftest import make_config
 
 import lctrain
-from lctrain.builder import build_loss, build_metrics, build_model, build_optimizer
+from lctrain.benchmark.cases import draw_labels
 from lctrain.config import validate
 from lctrain.config.heads import gives_probabilities
+from lctrain.config.interpolation import resolve
 from lctrain.config.objectives import label_encoding
-from lctrain.config.references import resolve
 from lctrain.config.tasks import num_outputs
 from lctrain.errors import ConfigError
+from lctrain.model.build import build_loss, build_metrics, build_model, build_optimizer
+from lctrain.model.summary import summarize
 from lctrain.report import draw_loss_curve
-from lctrain.summary import summarize
-from lctrain.trials import draw_labels
 
 STEPS, CHANNELS, NUM_CLASSES, NUM_TARGETS = 7, 2, 4, 3
 NUM = 48

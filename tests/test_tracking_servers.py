@@ -28,7 +28,7 @@ from lctrain.tracking import (
     sync_journal,
     tag_run,
 )
-from lctrain.tracking.ending import DIED
+from lctrain.tracking.orphaned_runs import DIED
 
 NUM_AT_ONCE = 4  # experiments/tracking has the full counts
 ONE_RUN = """

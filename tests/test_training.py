@@ -9,8 +9,10 @@ import pytest
 from conftest import make_config
 from made_trainings import prepare
 
-from lctrain import memory, profiling, training
-from lctrain.machine import describe_machine
+from lctrain import training
+from lctrain.benchmark import timing
+from lctrain.system import memory
+from lctrain.system.machine import describe_machine
 
 
 @pytest.fixture(autouse=True)
@@ -21,7 +23,7 @@ def _default_float_type():
 
 def train(**changes):
     model, splits, config = prepare(**changes)
-    timer = profiling.FirstStepTimer()
+    timer = timing.FirstStepTimer()
     logged = []
     callbacks = [timer, training.EpochMetrics(lambda metrics, epoch: logged.append((epoch, metrics)))]
     history = training.fit(model, splits, config, callbacks)
@@ -105,8 +107,8 @@ def test_compiled_training_gives_the_same_losses():
 def test_measuring_leaves_the_model_as_it_was():
     model, splits, config, *_ = train()
     before = [np.asarray(variable) for variable in (*model.variables, *model.optimizer.variables)]
-    measured = profiling.step_metrics(
-        profiling.measure_steps(model, (splits.train.inputs[:16], splits.train.labels[:16])), batch_size=16
+    measured = timing.step_metrics(
+        timing.measure_steps(model, (splits.train.inputs[:16], splits.train.labels[:16])), batch_size=16
     )
     after = [np.asarray(variable) for variable in (*model.variables, *model.optimizer.variables)]
     for one, two in zip(before, after, strict=True):

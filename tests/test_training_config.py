@@ -10,16 +10,16 @@ from conftest import make_config
 from made_trainings import TRAINING, fit, prepare
 
 from lctrain import training
-from lctrain.builder import build_model
 from lctrain.config import validate
 from lctrain.config.allowlist import classes
 from lctrain.config.augmentation import augmentations
 from lctrain.config.schema import TrainingConfig
 from lctrain.data import fit_normalization, load_splits
 from lctrain.errors import ConfigError, UserError
-from lctrain.training import extras
+from lctrain.model.build import build_model
+from lctrain.training import tensorboard
+from lctrain.training.metric_monitor import make_watchers
 from lctrain.training.state import read_state, write_state
-from lctrain.training.watching import make_watchers
 
 DATA = make_config()["data"]
 
@@ -223,7 +223,7 @@ def test_a_frozen_layer_keeps_its_weights():
 
 def test_extras_that_are_not_installed_are_told(monkeypatch):
     asked = TrainingConfig(**TRAINING | {"tensorboard": True})
-    monkeypatch.setattr(extras, "find_spec", lambda name: None if name == "tensorboard" else util.find_spec(name))
+    monkeypatch.setattr(tensorboard, "find_spec", lambda name: None if name == "tensorboard" else util.find_spec(name))
     told = r"^`training.tensorboard` takes TensorBoard, .* pip install 'lctrain\[tensorboard\]'$"
     with pytest.raises(UserError, match=told):
         training.check_extras(asked)
@@ -232,7 +232,7 @@ def test_extras_that_are_not_installed_are_told(monkeypatch):
 
 def test_a_profile_is_written_of_ten_steps(tmp_path, monkeypatch):
     calls = []
-    profiler = extras.tf.profiler.experimental
+    profiler = tensorboard.tf.profiler.experimental
     start, stop = profiler.start, profiler.stop
     monkeypatch.setattr(profiler, "start", lambda folder: (calls.append("start"), start(folder)))
     monkeypatch.setattr(profiler, "stop", lambda: (calls.append("stop"), stop()))

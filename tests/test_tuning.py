@@ -6,13 +6,13 @@ import mlflow
 import pytest
 from conftest import make_config
 
-from lctrain import tuning
-from lctrain.builder import build_model
+from lctrain.benchmark import tuning
+from lctrain.benchmark.cache import Measurements
+from lctrain.benchmark.cases import WHOLE_MODEL
+from lctrain.benchmark.tuning import needs_tuning, tune
 from lctrain.config import validate
 from lctrain.errors import UserError
-from lctrain.measurements import Measurements
-from lctrain.trials import WHOLE_MODEL
-from lctrain.tuning import needs_tuning, tune
+from lctrain.model.build import build_model
 
 
 def tuned_config(**changes):

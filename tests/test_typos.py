@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from lctrain.config import validate
 from lctrain.config.allowlist import activations, aliases, classes, find_class
 from lctrain.config.graph import WIRING
-from lctrain.config.references import resolve
+from lctrain.config.interpolation import resolve
 from lctrain.errors import ConfigError
 
 LETTERS = "abcdefghijklmnopqrstuvwxyz_12"

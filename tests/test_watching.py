@@ -11,7 +11,7 @@ from made_trainings import TRAINING, EachLoss, assert_same_bits, fit, prepare
 from lctrain import training
 from lctrain.config.schema import TrainingConfig
 from lctrain.training import loop as loop_module
-from lctrain.training.watching import make_watchers
+from lctrain.training.metric_monitor import make_watchers
 
 NAN, INF = float("nan"), float("inf")
 

@@ -4,11 +4,11 @@ import pytest
 from conftest import make_config
 from test_every_layer import ARGUMENTS, VALUES, input_shapes
 
-from lctrain.builder import build_model
 from lctrain.config import validate
 from lctrain.config.allowlist import classes
 from lctrain.errors import ConfigError
-from lctrain.summary import summarize
+from lctrain.model.build import build_model
+from lctrain.model.summary import summarize
 
 SHAPES = ([7], [1], [6, 5], [5, 6], [9, 7, 3], [3, 9, 7], [5, 6, 4, 3], [4, 5, 6, 7, 3])
 PAIRS = [

@@ -28,10 +28,10 @@ def measure_throughput() -> dict[str, float]:
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     os.environ.setdefault("KERAS_BACKEND", "tensorflow")
     from lctrain import training
-    from lctrain.builder import build_model
-    from lctrain.cli.packaged import packaged_config
+    from lctrain.composition.defaults import packaged_config
     from lctrain.config import validate
     from lctrain.data import load_splits
+    from lctrain.model.build import build_model
     from lctrain.training.loop import Loop
 
     packaged = packaged_config()

@@ -22,7 +22,7 @@ sys.path.insert(0, str(HERE.parent.parent / "tests"))
 from servers.ray import ray  # noqa: E402
 from servers.slurm import slurm  # noqa: E402
 
-from lctrain.machine import describe_machine  # noqa: E402
+from lctrain.system.machine import describe_machine  # noqa: E402
 
 TINY = ("data=synthetic", "data.input_shape=[5,7,2]", "data.num_examples=200", "training.epochs=2")
 OVERRIDES = {

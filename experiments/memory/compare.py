@@ -10,11 +10,11 @@ from pathlib import Path
 
 from peak import train
 
-from lctrain import memory
 from lctrain.config import Config
 from lctrain.cost import MEBIBYTE
-from lctrain.jobs import run_in_process
-from lctrain.needs import job_cost
+from lctrain.job.memory_check import job_cost
+from lctrain.system import memory
+from lctrain.system.subprocesses import run_in_process
 
 ENVIRONMENT = {"KERAS_BACKEND": "tensorflow", "TF_CPP_MIN_LOG_LEVEL": "2"}
 HERE = Path(__file__).parent
@@ -35,7 +35,7 @@ CASES = [
 
 
 def read_config(overrides: list[str]) -> Config:
-    from lctrain.cli.hydra_app import run_jobs
+    from lctrain.composition.hydra_app import run_jobs
 
     configs: list[Config] = []
     run_jobs(lambda job: configs.append(job.config), overrides, lambda *_: None)

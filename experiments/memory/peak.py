@@ -2,13 +2,13 @@
 
 from pathlib import Path
 
-from lctrain import memory
 from lctrain.config import Config
+from lctrain.system import memory
 
 
 def train(config: Config, folder: str) -> tuple[int, int]:
     """The most resident memory and address space of a job, in bytes, TensorFlow's included."""
-    from lctrain.cli.job import run_job
+    from lctrain.job.run import run_job
 
     run_job(config, [], Path(folder))
     (mapped,) = (line for line in memory.PROC_STATUS.read_text().splitlines() if line.startswith("VmPeak"))

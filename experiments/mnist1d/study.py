@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from experiments import sweeps
-from lctrain.results import RunResult
+from lctrain.tracking.run_result import RunResult
 
 PUBLISHED = {  # Greydanus 2020, in percent: as they are, shuffled
     "mnist1d_logistic": (32, 32),

@@ -22,7 +22,7 @@ from contenders import CONTENDERS, why_not
 from worker import Worker
 from workloads import WORKLOADS, Workload
 
-from lctrain.machine import describe_machine
+from lctrain.system.machine import describe_machine
 
 ANCHORS = ("floor", "lctrain auto")
 PACKAGES = ("lctrain", "tensorflow", "keras", "tf_keras", "jax", "torch", "numpy")

@@ -11,8 +11,8 @@ from statistics import median
 from contenders import prepare
 from workloads import Workload, draw_inputs
 
-from lctrain import memory
-from lctrain.libraries import without_chatter
+from lctrain.devices.runtime import without_chatter
+from lctrain.system import memory
 
 WARM_UP_STEPS = 2
 OOM_SCORE = Path("/proc/self/oom_score_adj")

@@ -14,9 +14,9 @@ from pathlib import Path
 import psutil
 
 from lctrain.config.schema import LocalTracking
-from lctrain.machine import describe_machine
 from lctrain.report import Comparison, compare, compare_rankings, rank_implementations
 from lctrain.report.ranking import MARGIN
+from lctrain.system.machine import describe_machine
 from lctrain.tracking import read_sweep
 
 RESULTS = Path(__file__).parent / "results"

@@ -13,7 +13,7 @@ import sys
 from pathlib import Path
 
 from lctrain.cli import main
-from lctrain.cli.process import prepare_process
+from lctrain.system.process_setup import prepare_process
 
 MOMENTS = ("first_step", "mid_epoch", "epoch_end", "in_save", "in_validation", "later_in_epoch", "in_model")
 MID_BATCH, LATER_BATCH = 9, 14  # of an epoch

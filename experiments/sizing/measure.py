@@ -18,7 +18,7 @@ import psutil
 sys.path.append(str(Path(__file__).parents[2] / "tests"))
 from servers.mlflow_server import mlflow_server
 
-from lctrain.machine import describe_machine
+from lctrain.system.machine import describe_machine
 
 RESULTS = Path(__file__).parent / "results"
 LCTRAIN = [sys.executable, "-m", "lctrain"]

@@ -3,8 +3,8 @@
 
 def work_for_nothing(config, overrides, folder, parent, tags):
     """A job that loads, opens its run and ends it, as every other, but trains nothing."""
-    from lctrain.cli.process import prepare_process
-    from lctrain.libraries import load_libraries
+    from lctrain.devices.runtime import load_libraries
+    from lctrain.system.process_setup import prepare_process
     from lctrain.tracking import start_run
 
     prepare_process()

@@ -15,11 +15,11 @@ from statistics import median
 import psutil
 from idle_jobs import log_for_nothing, work_for_nothing
 
-from lctrain.cli.packaged import packaged_config
+from lctrain.composition.defaults import packaged_config
 from lctrain.config import validate
 from lctrain.cost import MEBIBYTE
-from lctrain.machine import describe_machine
 from lctrain.sweep.supervisor import Task, supervise
+from lctrain.system.machine import describe_machine
 
 HERE = Path(__file__).parent
 IMPORTS = "import tensorflow, keras, matplotlib.figure, mlflow; tensorflow.config.list_logical_devices()"

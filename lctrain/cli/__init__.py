@@ -7,7 +7,6 @@ from collections.abc import Sequence
 from importlib import import_module
 
 from lctrain import __version__
-from lctrain.cli.process import prepare_process
 from lctrain.errors import (
     EXIT_DONE,
     EXIT_INTERRUPTED,
@@ -18,7 +17,8 @@ from lctrain.errors import (
     exit_code_of,
     suggest,
 )
-from lctrain.interrupts import Terminated, leave_at_once
+from lctrain.system.process_setup import prepare_process
+from lctrain.system.signals import Terminated, leave_at_once
 
 VERBS = {  # by name: a line on what it does, and the module here and its function that do it
     "train": ("train one model, or several with -m; the verb may be left out", "train", "run_train"),
@@ -104,7 +104,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def help_text() -> str:
     """What `--help` prints: verbs, groups and examples, without composing or loading anything."""
-    from lctrain.cli.hydra_app import list_choices
+    from lctrain.composition.hydra_app import list_choices
 
     verbs = "\n".join(f"  {name:<10} {line}" for name, (line, *_) in VERBS.items())
     groups = "\n".join(

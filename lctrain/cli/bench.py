@@ -7,19 +7,19 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from lctrain.cli.hydra_app import Job, run_jobs
+from lctrain.benchmark.cases import WHOLE_MODEL, measure_layer, measure_model
+from lctrain.benchmark.tuning import needs_tuning, tune
+from lctrain.composition.hydra_app import Job, run_jobs
 from lctrain.config import Config
 from lctrain.config.compilable import find_not_compilable
 from lctrain.cost import MEBIBYTE
 from lctrain.data import check_feeds
 from lctrain.errors import EXIT_DONE, EXIT_FAILED, UserError
-from lctrain.jobs import run_in_process
-from lctrain.machine import describe_machine
-from lctrain.memory import tell_lack
-from lctrain.summary import summarize
+from lctrain.model.summary import summarize
+from lctrain.system.machine import describe_machine
+from lctrain.system.memory import tell_lack
+from lctrain.system.subprocesses import run_in_process
 from lctrain.tracking import check_writable, start_run, ui_command
-from lctrain.trials import WHOLE_MODEL, measure_layer, measure_model
-from lctrain.tuning import needs_tuning, tune
 
 TIMEOUT = 600  # seconds for one case
 

@@ -3,13 +3,13 @@
 import sys
 from collections.abc import Callable, Sequence
 
-from lctrain.cli.dry import run_dry
-from lctrain.cli.hydra_app import Job
-from lctrain.cli.search_space import is_sweep, read_settings, refuse_resume
-from lctrain.cli.sweep import validate_jobs
+from lctrain.composition.dry_run import run_dry
+from lctrain.composition.hydra_app import Job
+from lctrain.composition.sweep_overrides import is_sweep, read_settings, refuse_resume
 from lctrain.data import check_feeds, state_reading
 from lctrain.errors import EXIT_DONE, EXIT_USER_ERROR
-from lctrain.summary import summarize
+from lctrain.model.summary import summarize
+from lctrain.sweep.run import validate_jobs
 
 
 def run_check(arguments: Sequence[str], tell: Callable[[Exception, str], None]) -> int:

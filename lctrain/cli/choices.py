@@ -5,8 +5,8 @@ import re
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
-from lctrain.cli.hydra_app import config_folder, list_choices
 from lctrain.cli.schema import write_schema
+from lctrain.composition.hydra_app import config_folder, list_choices
 from lctrain.errors import EXIT_DONE, UserError, suggest
 
 CHOICE_NAME = re.compile(r"[A-Za-z][\w.-]*")

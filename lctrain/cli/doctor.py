@@ -7,9 +7,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import asdict
 
 from lctrain import __version__
-from lctrain.cli.computations import LOADING, PRECISIONS, Trial, run_trials
-from lctrain.cli.findings import Row, find_machine
-from lctrain.cli.installed import find_packages
+from lctrain.doctor.machine import Row, find_machine
+from lctrain.doctor.packages import find_packages
+from lctrain.doctor.tensorflow import LOADING, PRECISIONS, Trial, run_trials
 from lctrain.errors import EXIT_DONE, EXIT_FAILED, UserError
 
 COLOURS = {"ok": "green", "warn": "yellow", "fail": "red", "absent": "dim"}

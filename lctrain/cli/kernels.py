@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from lctrain.cli.flags import FlagParser
-from lctrain.cli.overrides import split_override
 from lctrain.cli.sources import find_model
+from lctrain.composition.overrides import split_override
+from lctrain.devices.runtime import without_chatter
 from lctrain.errors import EXIT_DONE, UserError, suggest
-from lctrain.libraries import without_chatter
 
 if TYPE_CHECKING:  # they take matplotlib
     from lctrain.report.kernels import KernelNumbers, LayerKernels, Selection

@@ -6,8 +6,8 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from lctrain.cli.dry import run_dry
-from lctrain.cli.hydra_app import MULTIRUN
+from lctrain.composition.dry_run import run_dry
+from lctrain.composition.hydra_app import MULTIRUN
 from lctrain.config.schema import TrackingConfig
 from lctrain.errors import EXIT_DONE, UserError
 from lctrain.tracking import LATEST, find_deleted_jobs, read_sweep

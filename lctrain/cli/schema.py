@@ -5,8 +5,8 @@ import json
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+from lctrain.config.docs_page import reference_page
 from lctrain.config.json_schema import config_schema, file_groups, file_schema
-from lctrain.config.reference import reference_page
 from lctrain.errors import EXIT_DONE, UserError, suggest
 
 

@@ -7,13 +7,13 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-from lctrain.cli.dry import run_dry
-from lctrain.cli.hydra_app import Job
-from lctrain.cli.search_space import list_command_lines
+from lctrain.composition.dry_run import run_dry
+from lctrain.composition.hydra_app import Job
+from lctrain.composition.sweep_overrides import list_command_lines
 from lctrain.cost import MEBIBYTE
-from lctrain.drawing import draw_model
 from lctrain.errors import UserError
-from lctrain.summary import COMPARED, LayerSummary, ModelSummary, summarize
+from lctrain.model.summary import COMPARED, LayerSummary, ModelSummary, summarize
+from lctrain.model.svg import draw_model
 
 UNITS = ((1e18, "E"), (1e15, "P"), (1e12, "T"), (1e9, "G"), (1e6, "M"), (1e3, "k"))
 WIDTH = 120  # columns, where the output is no terminal

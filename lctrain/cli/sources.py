@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from lctrain.cli.dry import compose_dry
+from lctrain.composition.dry_run import compose_dry
 from lctrain.errors import UserError, suggest_import
 from lctrain.tracking import fetch_run
 from lctrain.tracking.store import read_tracking

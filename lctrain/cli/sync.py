@@ -6,7 +6,7 @@ import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from lctrain.cli.dry import compose_dry
+from lctrain.composition.dry_run import compose_dry
 from lctrain.errors import EXIT_DONE, EXIT_FAILED, UserError
 from lctrain.tracking import drop_journal, find_journals, sync_journal, tell_restore
 from lctrain.tracking.rewriting import find_moved_uris, rewrite_uris

@@ -2,11 +2,11 @@
 
 from collections.abc import Callable, Sequence
 
-from lctrain.cli.hydra_app import run_jobs
-from lctrain.cli.job import run_job
-from lctrain.cli.resume_job import continue_job
-from lctrain.cli.search_space import is_sweep
-from lctrain.cli.sweep import run_sweep
+from lctrain.composition.hydra_app import run_jobs
+from lctrain.composition.sweep_overrides import is_sweep
+from lctrain.job.resume import continue_job
+from lctrain.job.run import run_job
+from lctrain.sweep.run import run_sweep
 
 
 def run_train(arguments: Sequence[str], tell: Callable[[Exception, str], None]) -> int:

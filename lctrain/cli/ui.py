@@ -14,10 +14,10 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import BinaryIO
 
-from lctrain.cli.dry import compose_dry
-from lctrain.cli.hydra_app import MULTIRUN
+from lctrain.composition.dry_run import compose_dry
+from lctrain.composition.hydra_app import MULTIRUN
 from lctrain.errors import EXIT_DONE, UserError
-from lctrain.interrupts import Terminated
+from lctrain.system.signals import Terminated
 from lctrain.tracking.checks import sync_moved_command
 from lctrain.tracking.moving import find_relocation
 from lctrain.tracking.results import open_existing

@@ -4,8 +4,8 @@ from collections.abc import Mapping
 from typing import Any, Literal
 
 from lctrain.config.allowlist import classes, require_class
-from lctrain.config.judges import check_judge, judges_probabilities
 from lctrain.config.specs import check_spec
+from lctrain.config.task_metrics import check_judge, judges_probabilities
 from lctrain.config.tasks import TASKS
 from lctrain.errors import Problem
 

@@ -6,14 +6,7 @@ from typing import Any
 from lctrain.config.schema import DataConfig
 from lctrain.data.arrays import load_arrays
 from lctrain.data.checks import check_classes
-from lctrain.data.downloaded import load_downloaded
-from lctrain.data.images import load_images
-from lctrain.data.made import load_digits, load_digits_rows, make_mnist1d, make_synthetic
-from lctrain.data.normalization import fit_normalization
-from lctrain.data.rows import Rows, select
-from lctrain.data.splits import Loaded, Split, Splits
-from lctrain.data.splitting import draw_splits
-from lctrain.data.statement import (
+from lctrain.data.dataset_info import (
     HELD,
     check_feeds,
     check_statement,
@@ -23,6 +16,13 @@ from lctrain.data.statement import (
     held_bytes,
     state_reading,
 )
+from lctrain.data.downloaded import load_downloaded
+from lctrain.data.images import load_images
+from lctrain.data.made import load_digits, load_digits_rows, make_mnist1d, make_synthetic
+from lctrain.data.normalization import fit_normalization
+from lctrain.data.rows import Rows, select
+from lctrain.data.splits import Loaded, Split, Splits
+from lctrain.data.splitting import draw_splits
 from lctrain.data.table import load_table
 from lctrain.errors import ConfigError
 

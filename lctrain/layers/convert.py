@@ -53,8 +53,8 @@ def conv_to_local(model: keras.Model, layers: Iterable[str] | None = None, **arg
     """A new model with locally connected layers in the place of Conv ones, which computes the same function.
 
     Use it to start from shared weights: each position's kernel is born as a copy of the Conv's, then trains alone.
-    Where Keras adds a Conv's bias along another axis than that of its filters (`lctrain.shapes.sums`), the local layer
-    adds it where it belongs, and a warning names the Conv.
+    Where Keras adds a Conv's bias along another axis than that of its filters (`lctrain.config.misplaced_sums`), the
+    local layer adds it where it belongs, and a warning names the Conv.
 
     Args:
         model: Sequential or functional; nested models and wrapped layers are converted too.

@@ -2,8 +2,8 @@
 
 On TensorFlow `keras.ops.add` (3.15) takes an array with one axis of more than 1 for a bias, and adds it along the last
 axis of the other array if that is as long: under channels_first a convolution's bias goes along the columns of an image
-with as many columns as filters. `lctrain.shapes.sums` says when. The builder makes these layers where that can happen.
-They have the arguments, weights and configuration of Keras' own. Tensors' own `+` adds as NumPy does.
+with as many columns as filters. `lctrain.config.misplaced_sums` says when. The builder makes these layers where that
+can happen. They have the arguments, weights and configuration of Keras' own. Tensors' own `+` adds as NumPy does.
 """
 
 from collections.abc import Mapping, Sequence
@@ -12,8 +12,8 @@ from typing import Any
 import keras
 from keras import ops
 
+from lctrain.config.misplaced_sums import find_misplaced_heads, is_any_misplaced, is_misplaced
 from lctrain.layers.local import standardize_data_format
-from lctrain.shapes.sums import find_misplaced_heads, is_any_misplaced, is_misplaced
 
 MISPLACED = "Keras 3.15 adds its bias along the columns, which are as many as its filters."
 

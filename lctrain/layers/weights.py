@@ -8,7 +8,7 @@ import numpy as np
 from keras import initializers, ops
 
 from lctrain.geometry import Window
-from lctrain.tf_keras_kernels import kernel_shapes, read_bias, read_kernel, same_margins
+from lctrain.ops.tf_keras_kernels import kernel_shapes, read_bias, read_kernel, same_margins
 
 KERNEL_FANS = {  # axes of (positions, taps, in_channels, filters) whose sizes make fan_in and fan_out
     "position": {"input_axes": [1, 2], "output_axes": [1, 3]},

@@ -10,9 +10,9 @@ from typing import Any
 from lctrain.config.allowlist import find_class, left_out
 from lctrain.legacy import keras1
 from lctrain.legacy.fields import FIELDS, FINISH, Arguments, Reading, check_origin
+from lctrain.legacy.issues import Teller
 from lctrain.legacy.objects import translate_activation, translate_dtype, translate_object
 from lctrain.legacy.source import Source
-from lctrain.legacy.telling import Teller
 
 MODELS = ("Sequential", "Model", "Functional", "Network")
 CLASSES = {  # what today's Keras calls otherwise

@@ -8,11 +8,11 @@ from lctrain.legacy.errors import LegacyFileError, describe
 from lctrain.legacy.expected import check_counts, expected_weights
 from lctrain.legacy.flattening import Leaf
 from lctrain.legacy.hdf5 import StoredArray
+from lctrain.legacy.issues import Teller
 from lctrain.legacy.layout import Layout
 from lctrain.legacy.layouts import find_layout
 from lctrain.legacy.report import MODEL
 from lctrain.legacy.source import Source
-from lctrain.legacy.telling import Teller
 
 NamedArray = tuple[str, StoredArray]
 MAX_GROWTH = 64  # of a layer's numbers over the stored ones: taps outside of the input were not all stored

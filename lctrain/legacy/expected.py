@@ -9,9 +9,9 @@ from functools import partial
 from math import prod
 from typing import Any
 
-from lctrain.legacy.telling import Teller
-from lctrain.shapes.facts import Shape, find_axis, split_channels
-from lctrain.shapes.recurrent import GATES
+from lctrain.legacy.issues import Teller
+from lctrain.model.shapes.facts import Shape, find_axis, split_channels
+from lctrain.model.shapes.recurrent import GATES
 
 Arguments = Mapping[str, Any]
 
@@ -163,7 +163,7 @@ def multi_head_attention(arguments: Arguments, shapes: Sequence[Shape]) -> list[
 
 
 def locally_connected(rank: int, arguments: Arguments, shapes: Sequence[Shape]) -> list[Weight]:
-    from lctrain.shapes.windows import make_window
+    from lctrain.model.shapes.windows import make_window
 
     spatial, channels = split_channels(shapes[0], arguments)
     window, filters = make_window(arguments, spatial), arguments["filters"]

@@ -11,7 +11,6 @@ import h5py
 import keras
 import numpy as np
 
-from lctrain.builder import SEVERAL_ARGUMENTS
 from lctrain.errors import UserError, suggest
 from lctrain.legacy import dl4j
 from lctrain.legacy.depth import sort_by_depth
@@ -20,7 +19,8 @@ from lctrain.legacy.inference import make_inference_model
 from lctrain.legacy.keras2 import OldLayer, write_layer
 from lctrain.legacy.report import MODEL, Report
 from lctrain.legacy.tensorflow_formats import write_savedmodel, write_tflite
-from lctrain.to_config.calls import Array, read_calls
+from lctrain.model.build import SEVERAL_ARGUMENTS
+from lctrain.model.to_config.calls import Array, read_calls
 
 IMPLEMENTATIONS = (1, 2, 3, "batched", "auto")
 KERAS_VERSION = "2.15.0"  # the last that was tf.keras

@@ -5,9 +5,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from lctrain.config.allowlist import ClassEntry, find_class
+from lctrain.legacy.issues import Teller
 from lctrain.legacy.objects import is_own, translate_dtype
 from lctrain.legacy.source import Source
-from lctrain.legacy.telling import Teller
 
 Arguments = dict[str, Any]
 LOCAL = ("LocallyConnected1D", "LocallyConnected2D")

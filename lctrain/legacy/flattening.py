@@ -14,15 +14,15 @@ from lctrain.legacy.arguments import MODELS, Part, layers_of, translate_layer
 from lctrain.legacy.errors import LegacyFileError, Obstacle, describe, shorten
 from lctrain.legacy.fields import check_origin
 from lctrain.legacy.inputs import MAX_ELEMENTS, MAX_MODELS, find_input, read_input
+from lctrain.legacy.issues import Teller
 from lctrain.legacy.keras3 import make_padding_explicit
 from lctrain.legacy.masks import UNSURE, hand_on, reads_mask, repeats_masked
 from lctrain.legacy.report import Report
 from lctrain.legacy.source import Source
-from lctrain.legacy.telling import Teller
 from lctrain.legacy.theano_padding import is_never_negative, write_padding
 from lctrain.legacy.training_arguments import drop_for_training
 from lctrain.legacy.wiring import MAX_LAYERS, check_arguments, read_graph, sort_calls
-from lctrain.shapes import LayerFacts, Shape, infer_layer
+from lctrain.model.shapes import LayerFacts, Shape, infer_layer
 
 KEYS_OF_LAYERS = {
     *("class_name", "config", "name", "inbound_nodes", "module", "registered_name", "build_config", "shared_object_id"),

@@ -8,7 +8,7 @@ from typing import Any
 from lctrain.errors import UserError
 from lctrain.legacy.arguments import MODELS, layers_of
 from lctrain.legacy.errors import LegacyFileError
-from lctrain.legacy.telling import Teller
+from lctrain.legacy.issues import Teller
 
 MAX_ELEMENTS = 2**31  # of one example between two layers
 MAX_MODELS = 32  # in one another

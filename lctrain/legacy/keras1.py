@@ -6,7 +6,7 @@ Source: the constructors and get_config methods of Keras 1.0.6 to 1.2.2.
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from lctrain.legacy.telling import Teller
+from lctrain.legacy.issues import Teller
 
 DATA_FORMATS = {"tf": "channels_last", "th": "channels_first", "default": None}
 MERGE_MODES = {

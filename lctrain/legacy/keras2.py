@@ -14,8 +14,8 @@ from lctrain.config.allowlist import classes
 from lctrain.layers import OWN_ACTIVATIONS, BaseLocallyConnected
 from lctrain.layers.sums import MERGES, find_use_shapes, misplaces_sum
 from lctrain.legacy.errors import Obstacle
+from lctrain.legacy.issues import Teller
 from lctrain.legacy.report import Report
-from lctrain.legacy.telling import Teller
 
 RENAMED = {("LeakyReLU", "negative_slope"): "alpha"}
 ACTIVATIONS = {"legacy_hard_sigmoid": "hard_sigmoid", "silu": "swish"}
@@ -81,7 +81,7 @@ def write_layer(layer: keras.layers.Layer, report: Report, obstacles: list[Obsta
 
 
 def _check_sum(layer: keras.layers.Layer, teller: Teller) -> None:
-    """Refuses what Keras 3 computes wrongly, and Keras 2 rightly: see `lctrain.shapes.sums`."""
+    """Refuses what Keras 3 computes wrongly, and Keras 2 rightly: see `lctrain.config.misplaced_sums`."""
     name = type(layer).__name__
     if not misplaces_sum(layer):
         return

@@ -6,8 +6,8 @@ from typing import Any
 from lctrain.config.allowlist import find_class
 from lctrain.legacy.fields import LOCAL
 from lctrain.legacy.inputs import is_size
-from lctrain.shapes.facts import Shape, split_channels
-from lctrain.tf_keras_kernels import same_margins
+from lctrain.model.shapes.facts import Shape, split_channels
+from lctrain.ops.tf_keras_kernels import same_margins
 
 
 def make_padding_explicit(spec: dict[str, Any] | None, shapes: list[Shape] | None) -> dict[str, Any] | None:

@@ -10,14 +10,14 @@ import numpy as np
 
 from lctrain.legacy import keras1
 from lctrain.legacy.expected import Weight
+from lctrain.legacy.issues import Teller
 from lctrain.legacy.keras1_layouts import find_keras1_layout
 from lctrain.legacy.layout import Arrays, Layout
 from lctrain.legacy.local_kernels import find_local_layout
 from lctrain.legacy.report import Report
 from lctrain.legacy.source import Source
-from lctrain.legacy.telling import Teller
 from lctrain.legacy.theano import RECURRENT, TURNED, is_turned, stored_weights, turn, widen
-from lctrain.shapes.facts import Shape
+from lctrain.model.shapes.facts import Shape
 
 
 def find_layout(

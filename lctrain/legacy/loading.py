@@ -13,14 +13,14 @@ import numpy as np
 import tensorflow as tf
 import yaml
 
-from lctrain.builder import build_model
 from lctrain.config import Config
 from lctrain.errors import ConfigError, UserError
-from lctrain.files import PARTIAL, write_durably, write_json
 from lctrain.legacy.errors import LegacyFileError
 from lctrain.legacy.report import Report, from_data
 from lctrain.legacy.sandbox import ArrayFile, Parsed, check_folder
 from lctrain.legacy.whole import check_whole
+from lctrain.model.build import build_model
+from lctrain.system.files import PARTIAL, write_durably, write_json
 
 
 @dataclass(frozen=True)

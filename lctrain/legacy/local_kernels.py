@@ -5,9 +5,9 @@ from typing import Any
 
 from lctrain.legacy.expected import Weight
 from lctrain.legacy.layout import Arrays, Layout
-from lctrain.shapes.facts import Shape, is_channels_first, split_channels
-from lctrain.shapes.windows import make_window
-from lctrain.tf_keras_kernels import kernel_shapes, read_bias, read_kernel, same_margins
+from lctrain.model.shapes.facts import Shape, is_channels_first, split_channels
+from lctrain.model.shapes.windows import make_window
+from lctrain.ops.tf_keras_kernels import kernel_shapes, read_bias, read_kernel, same_margins
 
 
 def find_local_layout(

@@ -6,7 +6,7 @@ from typing import Any
 from lctrain.config.allowlist import activations, find_class
 from lctrain.config.arguments import PRECISIONS
 from lctrain.config.specs import check_spec
-from lctrain.legacy.telling import Teller
+from lctrain.legacy.issues import Teller
 
 OFF_THE_LIST = "it is none of Keras' own that configurations may name"
 LOST = {  # what dropping an object of a group means

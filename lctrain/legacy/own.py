@@ -4,13 +4,13 @@ from collections.abc import Mapping
 from typing import Any
 
 from lctrain.config.graph import WIRING
-from lctrain.config.references import resolve
+from lctrain.config.interpolation import resolve
 from lctrain.errors import ConfigError, UserError, suggest
 from lctrain.legacy.errors import LegacyFileError
 from lctrain.legacy.flattening import Flat, Leaf, Shapes
 from lctrain.legacy.source import Source
 from lctrain.legacy.whole import check_whole
-from lctrain.summary import LayerSummary, input_shapes, summarize_layers
+from lctrain.model.summary import LayerSummary, input_shapes, summarize_layers
 
 CHOICES = ("data_format", "precision")  # of the top level, that layers inherit
 WRAPPED = ("layer", "backward_layer")

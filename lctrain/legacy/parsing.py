@@ -13,10 +13,10 @@ from lctrain.legacy.arguments import Part
 from lctrain.legacy.assignment import assign
 from lctrain.legacy.errors import LOST, LegacyFileError, Obstacle, UnsupportedKerasConfigurationError
 from lctrain.legacy.flattening import Flat, Leaf, flatten
+from lctrain.legacy.issues import Teller
 from lctrain.legacy.own import read_own
 from lctrain.legacy.report import MODEL, Report
 from lctrain.legacy.source import Source, has_weights_by_layer, read_source
-from lctrain.legacy.telling import Teller
 from lctrain.legacy.theano_padding import check_padding
 from lctrain.legacy.whole import check_whole
 

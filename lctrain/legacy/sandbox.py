@@ -12,10 +12,10 @@ from typing import Any
 import numpy as np
 
 from lctrain.errors import UserError
-from lctrain.jobs import run_module, tell_death
 from lctrain.legacy.child import NO_ROOM
 from lctrain.legacy.errors import LegacyFileError, UnsafeFileError, from_data
 from lctrain.legacy.parsing import RESULT, Request
+from lctrain.system.subprocesses import run_module, tell_death
 
 SECONDS = 20.0  # for any file
 BYTES_PER_SECOND = 2**24  # and for each so many bytes one more: disks and these machines are faster

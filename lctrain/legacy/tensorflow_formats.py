@@ -10,10 +10,10 @@ from pathlib import Path
 
 import keras
 
-from lctrain.files import write_durably
 from lctrain.legacy.converter import captured_output, describe_failure
 from lctrain.legacy.errors import Obstacle, UnsupportedExportError
 from lctrain.legacy.report import MODEL, Report
+from lctrain.system.files import write_durably
 
 
 def write_savedmodel(model: keras.Model, path: Path, report: Report) -> None:

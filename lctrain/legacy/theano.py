@@ -11,9 +11,9 @@ import numpy as np
 
 from lctrain.legacy.backend import ASK, Backend
 from lctrain.legacy.expected import Weight, expected_weights, sizes_of
+from lctrain.legacy.issues import Teller
 from lctrain.legacy.layout import Arrays, Layout
-from lctrain.legacy.telling import Teller
-from lctrain.shapes.facts import Shape
+from lctrain.model.shapes.facts import Shape
 
 TURNED = ("Conv1D", "Conv2D", "Conv3D", "Conv2DTranspose", "Conv3DTranspose", "ConvLSTM2D")
 RECURRENT = "ConvLSTM2D"

@@ -12,11 +12,11 @@ from lctrain.config.allowlist import with_defaults
 from lctrain.config.validation import OVER_LAST_AXIS
 from lctrain.legacy.arguments import Part
 from lctrain.legacy.expected import sizes_of
+from lctrain.legacy.issues import Teller
 from lctrain.legacy.report import Report
 from lctrain.legacy.source import Source
-from lctrain.legacy.telling import Teller
 from lctrain.legacy.theano import RECURRENT, is_theano
-from lctrain.shapes.facts import Shape, split_channels
+from lctrain.model.shapes.facts import Shape, split_channels
 
 CONVOLUTIONS = ("Conv1D", "Conv2D", "DepthwiseConv2D")
 OF_TENSORFLOW = (1, 1, 1)  # before it Conv3D padded as TensorFlow does, and until 2.0 as the version of Theano did

@@ -5,7 +5,7 @@ from typing import Any
 
 from lctrain.config.allowlist import nested_group, require_class
 from lctrain.errors import Problem
-from lctrain.legacy.telling import Teller
+from lctrain.legacy.issues import Teller
 
 OF_ALL = ("seed", "noise_shape", "unroll", "dropout", "recurrent_dropout", "unit_forget_bias")
 OF_CLASSES = {

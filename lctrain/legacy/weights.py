@@ -12,7 +12,7 @@ from lctrain.legacy.loading import match_arrays
 from lctrain.legacy.parsing import BY_LAYER, Request
 from lctrain.legacy.report import Report, from_data
 from lctrain.legacy.sandbox import parsed
-from lctrain.to_config import describe_model
+from lctrain.model.to_config import describe_model
 
 
 def load(model: keras.Model, path: Path, backend: str | None, keras_version: str | None) -> Report:

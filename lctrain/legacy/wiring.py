@@ -6,7 +6,7 @@ from typing import Any
 
 from lctrain.legacy.arguments import MODELS
 from lctrain.legacy.errors import LegacyFileError, describe
-from lctrain.legacy.telling import Teller
+from lctrain.legacy.issues import Teller
 
 SEVERAL = ("query", "value", "key")  # call arguments that name further inputs, in today's order
 MAX_LAYERS = 2_000

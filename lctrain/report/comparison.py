@@ -8,7 +8,7 @@ from typing import Any
 
 from lctrain.report.objective import Objective, choose_objective, read_metric
 from lctrain.report.settings import NO_SETTINGS, REPEATS, changes_speed_alone, find_swept, label, read_settings, without
-from lctrain.results import RunResult
+from lctrain.tracking.run_result import RunResult
 
 TIME, TIME_P90, MEMORY = "train_step_ms", "train_step_ms_p90", "peak_memory_mb"
 FIGURES = (

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from statistics import mean, variance
 
 from lctrain.config.monitors import lower_is_better
-from lctrain.results import RunResult
+from lctrain.tracking.run_result import RunResult
 
 BY_DEFAULT = ("val_accuracy", "val_loss", "test_accuracy", "test_loss")  # validation first: test data choose nothing
 COSTS = ("_ms", "_ms_p90", "_seconds", "_mb")  # endings of what tells nothing of quality

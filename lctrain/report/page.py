@@ -28,7 +28,7 @@ from lctrain.report.units import (
     tell_seconds,
 )
 from lctrain.report.wording import in_words
-from lctrain.results import RunResult
+from lctrain.tracking.run_result import RunResult
 
 
 def write_page(parent: RunResult, comparison: Comparison, recommendation: str, notes: Sequence[str]) -> str:

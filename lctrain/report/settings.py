@@ -4,7 +4,7 @@ import json
 import re
 from collections.abc import Iterable, Mapping, Sequence
 
-from lctrain.results import RunResult
+from lctrain.tracking.run_result import RunResult
 
 ALWAYS = ("implementation", "device.name")
 REPEATS = ("seed", "data.fold", "data.split_seed")  # jobs that differ in these alone are repeats of one another

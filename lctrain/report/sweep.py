@@ -12,7 +12,7 @@ from lctrain.report.page import write_page
 from lctrain.report.pictures import draw_comparison
 from lctrain.report.recommendation import recommend
 from lctrain.report.settings import find_replaced
-from lctrain.results import RunResult
+from lctrain.tracking.run_result import RunResult
 
 UNEVEN = 1.5  # times the median: on a quiet machine a 90th percentile is nearer
 

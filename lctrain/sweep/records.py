@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import ClassVar, Literal
 
-from lctrain.files import write_json
+from lctrain.system.files import write_json
 
 Status = Literal["running", "done", "failed", "killed", "timed_out", "refused", "interrupted", "skipped"]
 RECORDS = "records"  # the folder, in the sweep's

@@ -18,12 +18,12 @@ from lctrain.errors import (
     UserError,
     exit_code_of,
 )
-from lctrain.jobs import Outcome, run_in_process
-from lctrain.needs import check_memory
+from lctrain.job.memory_check import check_memory
 from lctrain.sweep.records import Record, Records
+from lctrain.system.subprocesses import Outcome, run_in_process
 from lctrain.tracking import deliver, end_run, find_journals, signals_wait, start_run, tag_run
 from lctrain.tracking.journal import FILE as JOURNAL_FILE
-from lctrain.tracking.owner import describe_owner, look_at_owner
+from lctrain.tracking.run_owner import describe_owner, look_at_owner
 
 GRACE = 30.0  # seconds that a job gets to end its run before it is killed
 DELIVERY = 2.0  # seconds that a sweep waits for the store between two jobs; the rest is sent at its end

@@ -5,12 +5,12 @@ What a run logs goes first into a journal in the job's folder (journal.py). A th
 """
 
 from lctrain.tracking.checks import check_writable
-from lctrain.tracking.ending import end_run, sync_journal, tag_run, tell_restore
+from lctrain.tracking.deliver_pending import deliver, drop_journal
 from lctrain.tracking.fetching import FetchedRun, fetch_run
 from lctrain.tracking.journal import find_journals
 from lctrain.tracking.moving import find_move, find_original
+from lctrain.tracking.orphaned_runs import end_run, sync_journal, tag_run, tell_restore
 from lctrain.tracking.reading import read_journal
-from lctrain.tracking.rest import deliver, drop_journal
 from lctrain.tracking.results import LATEST, find_deleted_jobs, read_sweep
 from lctrain.tracking.run import Run, flatten, signals_wait, start_run
 from lctrain.tracking.store import store_uri, ui_command

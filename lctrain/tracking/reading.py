@@ -2,9 +2,9 @@
 
 from pathlib import Path
 
-from lctrain.results import Point, RunResult
 from lctrain.tracking.journal import Journal
 from lctrain.tracking.progress import Progress
+from lctrain.tracking.run_result import Point, RunResult
 
 
 def read_journal(journal_folder: Path) -> RunResult:

@@ -9,8 +9,8 @@ from typing import Any
 
 from lctrain.config.schema import LocalTracking, TrackingConfig
 from lctrain.errors import UserError
-from lctrain.results import Point, RunResult
-from lctrain.tracking.ending import PARENT_TAG
+from lctrain.tracking.orphaned_runs import PARENT_TAG
+from lctrain.tracking.run_result import Point, RunResult
 from lctrain.tracking.store import database, open_client, restore_command, store_uri
 
 LATEST = "latest"

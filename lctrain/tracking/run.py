@@ -20,14 +20,14 @@ from typing import Any
 import psutil
 
 from lctrain.config.schema import TrackingConfig
-from lctrain.results import RunResult
-from lctrain.tracking.courier import Courier
-from lctrain.tracking.ending import OWNER_TAG
+from lctrain.tracking.delivery_thread import Courier
 from lctrain.tracking.journal import Journal, make_journal
 from lctrain.tracking.models import save_model
 from lctrain.tracking.moving import FOLDER_TAG
-from lctrain.tracking.owner import describe_owner
+from lctrain.tracking.orphaned_runs import OWNER_TAG
 from lctrain.tracking.reading import read_journal
+from lctrain.tracking.run_owner import describe_owner
+from lctrain.tracking.run_result import RunResult
 from lctrain.tracking.store import dump_tracking, restore_command
 
 LONGEST_PARAM = 6000  # characters that MLflow keeps

@@ -1,9 +1,7 @@
 """Compile, fit, resume and evaluate a model as a configuration says; knows nothing of tracking."""
 
 from lctrain.training.callbacks import EpochMetrics, StepLosses
-from lctrain.training.extras import check_extras, make_extras
 from lctrain.training.fitting import ends_in_other_weights, evaluate, fit
-from lctrain.training.initial import COPIED, copy_weights, load_model
 from lctrain.training.setup import (
     compile_model,
     encode_labels,
@@ -14,6 +12,8 @@ from lctrain.training.setup import (
     training_batches,
     weigh_examples,
 )
+from lctrain.training.tensorboard import check_extras, make_extras
+from lctrain.training.warm_start import COPIED, copy_weights, load_model
 
 __all__ = [
     "COPIED",

@@ -19,7 +19,7 @@ from typing import Any
 
 import numpy as np
 
-from lctrain.files import PARTIAL, write_durably
+from lctrain.system.files import PARTIAL, write_durably
 
 META = "meta.json"
 SUFFIX = ".npz"

@@ -9,8 +9,8 @@ from lctrain.config import Config
 from lctrain.data import Split, Splits
 from lctrain.errors import TrainingFailed
 from lctrain.training import loop as loops
+from lctrain.training.checkpoint_manager import Keeper
 from lctrain.training.checkpoints import Checkpoint
-from lctrain.training.keeping import Keeper
 from lctrain.training.nonfinite import find_origin
 from lctrain.training.setup import evaluation_batches, training_batches
 

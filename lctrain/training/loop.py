@@ -16,13 +16,13 @@ import keras
 from lctrain.config import Config
 from lctrain.config.schema import TrainingConfig
 from lctrain.errors import TrainingFailed
-from lctrain.interrupts import Terminated, interrupts
-from lctrain.training.bars import EpochBar
+from lctrain.system.signals import Terminated, interrupts
 from lctrain.training.batches import Batches
+from lctrain.training.checkpoint_manager import Keeper
 from lctrain.training.checkpoints import Checkpoint, DamagedCheckpointError
-from lctrain.training.keeping import Keeper
+from lctrain.training.metric_monitor import make_watchers
+from lctrain.training.progress_bar import EpochBar
 from lctrain.training.state import are_finite, read_state, state_variables, write_state
-from lctrain.training.watching import make_watchers
 
 History = dict[str, list[float]]
 

@@ -6,14 +6,14 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from lctrain.builder import build_loss, build_metrics, build_optimizer
 from lctrain.config import Config
 from lctrain.config.objectives import label_encoding
 from lctrain.config.schema import TrainingConfig
 from lctrain.data import Split
 from lctrain.errors import ConfigError, Problem
-from lctrain.replicas import split_evenly_or_not
+from lctrain.model.build import build_loss, build_metrics, build_optimizer
 from lctrain.training.batches import Batches
+from lctrain.training.distribution import split_evenly_or_not
 
 
 def prepare_process(config: Config) -> None:

@@ -1,0 +1,1 @@
+"""Timing layers and models, and choosing implementations by what was measured."""

@@ -1,0 +1,1 @@
+"""Hydra: from a command line to validated configurations. The only room that composes."""

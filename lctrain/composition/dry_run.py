@@ -1,0 +1,50 @@
+"""Composing and validating without running: what the verbs that only look share."""
+
+import tempfile
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+from omegaconf import DictConfig
+
+from lctrain.composition.hydra_app import Job, launch, read_composed, read_written, run_jobs
+from lctrain.composition.overrides import check_arguments, quote, split_override
+
+
+def run_dry(look: Callable[[Job], None], arguments: Sequence[str], tell: Callable[[Exception, str], None]) -> int:
+    """As `run_jobs`, but nothing of Hydra's stays behind: no folder of outputs, no log file."""
+    with _leaving_nothing(arguments) as quietly:
+        return run_jobs(look, quietly, tell)
+
+
+def compose_dry(arguments: Sequence[str]) -> dict[str, Any]:
+    """What a command line composes, read and resolved but not validated; nothing of Hydra's stays behind."""
+    return _compose(lambda config: read_composed(config)[0], arguments)
+
+
+def compose_unread(arguments: Sequence[str]) -> dict[str, Any]:
+    """What a command line composes, before the user's own files are looked into; references are not resolved."""
+    return _compose(read_written, arguments)
+
+
+def _compose(read: Callable[[DictConfig], dict[str, Any]], arguments: Sequence[str]) -> dict[str, Any]:
+    composed: list[dict[str, Any]] = []
+
+    check_arguments(arguments)
+    with _leaving_nothing(arguments) as quietly:
+        launch(lambda config: composed.append(read(config)), quietly)
+    return composed[0]
+
+
+@contextmanager
+def _leaving_nothing(arguments: Sequence[str]) -> Iterator[list[str]]:
+    """The command line with what lets Hydra make no folder of outputs and no log file."""
+    with tempfile.TemporaryDirectory(prefix="lctrain-dry-") as folder:
+        nowhere = [f"hydra.run.dir={quote(folder)}", f"hydra.sweep.dir={quote(folder)}", "hydra.output_subdir=null"]
+        yield [*arguments, *nowhere, *quiet(arguments), "hydra/job_logging=disabled"]
+
+
+def quiet(arguments: Sequence[str]) -> list[str]:
+    """What keeps Hydra from telling of each job that it launches, unless the command line says how it shall log."""
+    is_set = any(split_override(argument)[1] in ("hydra/hydra_logging", "hydra.verbose") for argument in arguments)
+    return [] if is_set else ["hydra/hydra_logging=none"]

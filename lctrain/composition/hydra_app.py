@@ -1,0 +1,278 @@
+"""Composing configurations with Hydra; its errors become ours."""
+
+import os
+import re
+import secrets
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import hydra
+from hydra._internal.utils import get_args_parser  # hydra.main's own, so that --config-dir is read as it reads it
+from hydra.core.hydra_config import HydraConfig
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.errors import MissingConfigException, OverrideParseException
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+from yaml import MarkedYAMLError
+
+import lctrain
+from lctrain.composition.launchers import without_launcher
+from lctrain.composition.overrides import FORCED, check_arguments, leave_keys_to_validation, split_override
+from lctrain.composition.user_files import check_not_hidden, check_user_files
+from lctrain.config import Config, validate
+from lctrain.config.interpolation import resolve
+from lctrain.data import complete_statement
+from lctrain.errors import (
+    EXIT_DONE,
+    EXIT_FAILED,
+    EXIT_USER_ERROR,
+    ConfigError,
+    Problem,
+    UserError,
+    suggest,
+    suggest_near,
+)
+
+NO_GROUPS = ("hydra", "schema")  # folders of conf/ that hold no choices of ours
+NOT_DELETED = re.compile(r"Could not delete from config\. '(.+?)' does not exist")
+NOT_MERGED = re.compile(r"Error merging override (.+)")
+
+LOOPBACK = ("127.0.0.1", "localhost", "::1")
+CONFIG = "config"
+MULTIRUN = ("-m", "--multirun")  # which Hydra takes before or behind all overrides, but not among them
+
+
+@dataclass(frozen=True)
+class Job:
+    """One job of a command line.
+
+    Args:
+        config: validated, complete.
+        overrides: those that made it, as the user wrote them.
+        folder: where Hydra wants its files.
+        number: its place among the jobs of a sweep, from 0; None where it is the only one.
+    """
+
+    config: Config
+    overrides: list[str]
+    folder: Path
+    number: int | None
+
+
+def config_folder() -> Path:
+    """conf/, from the wheel or, in an editable install, from the checkout."""
+    package = Path(lctrain.__file__).parent
+    packaged = package / "conf"
+    return packaged if packaged.is_dir() else package.parent / "conf"
+
+
+def list_choices() -> dict[str, list[str]]:
+    """The choices of each config group that ships with lctrain."""
+    folders = sorted(path for path in config_folder().iterdir() if path.is_dir() and path.name not in NO_GROUPS)
+    return {folder.name: sorted(path.stem for path in folder.glob("*.yaml")) for folder in folders}
+
+
+def run_jobs(run_job: Callable[[Job], None], arguments: Sequence[str], tell: Callable[[Exception, str], None]) -> int:
+    """Composes and validates what the command line asks for and runs each job; with -m several, one after the other.
+
+    Args:
+        run_job: runs one of them.
+        arguments: the command line behind the verb.
+        tell: prints an error of one of several jobs under a heading.
+
+    Returns:
+        The exit code: 0, or where jobs of several failed 1; 2 where all did by the user's mistakes.
+
+    Raises:
+        UserError: a mistake in the command line or in a configuration.
+        Exception: whatever ended the only job.
+    """
+    errors: dict[int, Exception] = {}
+    num_jobs = 0
+
+    def task(composed) -> None:
+        nonlocal num_jobs
+        job, num_jobs = num_jobs, num_jobs + 1
+        try:
+            run_job(read_job(composed))
+        except Exception as error:
+            errors[job] = error
+
+    check_arguments(arguments)
+    launch(task, without_launcher(arguments))
+    if not errors:
+        return EXIT_DONE
+    if num_jobs == 1:
+        raise errors[0]
+    for job, error in errors.items():
+        tell(error, f"Error in job {job}")
+    print(f"Error: {len(errors)} of {num_jobs} jobs can't be run.", file=sys.stderr)
+    are_mistakes = len(errors) == num_jobs and all(isinstance(error, UserError) for error in errors.values())
+    return EXIT_USER_ERROR if are_mistakes else EXIT_FAILED
+
+
+def launch(task: Callable[[DictConfig], Any], arguments: Sequence[str]) -> None:
+    """Lets Hydra compose the configuration of each job that the command line asks for, and call the task with it.
+
+    Args:
+        task: called with what was composed; under launchers other than Hydra's own it is pickled.
+        arguments: the command line behind the verb.
+
+    Raises:
+        UserError: a mistake in the command line, or what Hydra or its launcher could not make sense of.
+    """
+    arguments = sorted(arguments, key=lambda argument: argument not in MULTIRUN)
+    with _hydra_environment(arguments), hydra_errors(arguments):
+        hydra.main(config_path=str(config_folder()), config_name=CONFIG, version_base="1.3")(task)()
+
+
+def read_job(composed: DictConfig) -> Job:
+    """The job that Hydra is running, from what it has composed.
+
+    Raises:
+        ConfigError: holds every problem of its configuration.
+    """
+    hydra_config = HydraConfig.get()
+    config = validate(*read_composed(composed))
+    _check_store(config)
+    overrides = [override.removeprefix(FORCED) for override in hydra_config.overrides.task]
+    return Job(config, overrides, Path(hydra_config.runtime.output_dir), OmegaConf.select(hydra_config, "job.num"))
+
+
+def read_composed(composed: DictConfig) -> tuple[dict[str, Any], list[Problem]]:
+    """What was composed, with what the user's own files say of themselves, its references resolved; and problems."""
+    return resolve(complete_statement(read_written(composed)))
+
+
+def read_written(composed: DictConfig) -> dict[str, Any]:
+    """What was composed, as plain mappings, its references as they are written."""
+    return OmegaConf.to_container(composed, resolve=False)
+
+
+def _check_store(config: Config) -> None:
+    """A file may choose a store inside the working folder, or on this machine, alone; the command line any."""
+    overrides = [split_override(override) for override in HydraConfig.get().overrides.task]
+    ours = {key for _, key, value in overrides if key != "tracking" or value[:1] == "{"}
+    for key, where in (("folder", "folder"), ("artifacts", "folder"), ("uri", "machine")):
+        value = getattr(config.tracking, key, None)
+        if value is None or {"tracking", f"tracking.{key}"} & ours:
+            continue
+        if not (_is_inside(value) if where == "folder" else _is_here(value)):
+            told = "must lie in the working folder" if where == "folder" else "must be on this machine"
+            fix = f"To have it there, say so on the command line: tracking.{key}={value}"
+            raise ConfigError([Problem(f"tracking.{key}", f"{told} where a file chooses it; got {value!r}. {fix}")])
+
+
+def _is_inside(folder: str) -> bool:
+    return Path(folder).expanduser().resolve().is_relative_to(Path.cwd())
+
+
+def _is_here(uri: str) -> bool:
+    """Whether it leads to this machine, or where MLflow's own variable says that runs go."""
+    return urlsplit(uri).hostname in LOOPBACK or uri == os.environ.get("MLFLOW_TRACKING_URI")
+
+
+@contextmanager
+def _hydra_environment(arguments: Sequence[str]) -> Iterator[None]:
+    """Hydra reads its arguments from sys.argv, and raises instead of printing if an environment variable says so."""
+    OmegaConf.register_new_resolver("unique_suffix", lambda: secrets.token_hex(3), use_cache=True, replace=True)
+    check_arguments(arguments)
+    parsed, _ = get_args_parser().parse_known_args(list(arguments))
+    for folder in (parsed.config_dir, parsed.config_path):
+        if folder is not None:
+            check_user_files(Path(folder))
+    if parsed.config_dir is not None and parsed.config_path is None:
+        check_not_hidden(Path(parsed.config_dir), config_folder())
+    argv, full_error = sys.argv, os.environ.get("HYDRA_FULL_ERROR")
+    sys.argv = ["lctrain", *(arguments if parsed.shell_completion else map(leave_keys_to_validation, arguments))]
+    os.environ["HYDRA_FULL_ERROR"] = "1"
+    try:
+        yield
+    finally:
+        sys.argv = argv
+        if full_error is None:
+            del os.environ["HYDRA_FULL_ERROR"]
+        else:
+            os.environ["HYDRA_FULL_ERROR"] = full_error
+
+
+@contextmanager
+def hydra_errors(arguments: Sequence[str]) -> Iterator[None]:
+    """What Hydra, OmegaConf and YAML say of a user's mistake, in one or a few lines of ours."""
+    try:
+        yield
+    except MissingConfigException as error:
+        raise UserError(_missing_choice(error)) from error
+    except OverrideParseException as error:
+        reason = str(error).splitlines()[0]
+        raise UserError(f"`{error.override.removeprefix(FORCED)}` must have the form KEY=VALUE. {reason}") from error
+    except MarkedYAMLError as error:
+        raise UserError(_yaml_error(error)) from error
+    except OmegaConfBaseException as error:
+        where = f"`{error.full_key}`: " if error.full_key else ""
+        raise UserError(f"{where}{str(error).splitlines()[0]}.") from error
+    except (UserError, MemoryError):
+        raise
+    except Exception as error:  # jobs keep theirs to themselves, so this is what Hydra could not make sense of
+        raise UserError(_composition_error(error, arguments)) from error
+
+
+def _missing_choice(error: MissingConfigException) -> str:
+    group, _, choice = str(error.missing_cfg_file).rpartition("/")
+    if not error.options:
+        return str(error).splitlines()[0]
+    return f"`{group}` has no choice {choice!r}. {suggest(choice, error.options)}"
+
+
+def _composition_error(error: Exception, arguments: Sequence[str]) -> str:
+    if isinstance(error.__cause__, MarkedYAMLError):
+        return _yaml_error(error.__cause__)
+    missing = NOT_DELETED.search(str(error))
+    if missing:
+        return f"`~{missing[1]}`: there is no such key to delete.{_suggest_key(missing[1], arguments)}"
+    text = str(error).replace(FORCED, "")
+    unmerged = NOT_MERGED.match(text)
+    if unmerged and error.__cause__ is not None:
+        reason = str(error.__cause__).splitlines()[0]
+        return f"`{unmerged[1]}` does not fit what is there: {reason}. Set or delete its keys one by one."
+    lines = [line for line in text.splitlines()[:4] if line.strip() and "append" not in line]
+    if not lines:
+        reason = f"the files can't be composed ({type(error).__name__})"
+        return f"{reason}. Keys must be text, and every `${{` must have its `}}`."
+    return "\n".join(lines)
+
+
+def _suggest_key(key: str, arguments: Sequence[str]) -> str:
+    """The nearest key of the configuration as it is without the deletions; sweeps aside, which change values alone."""
+    parsed, _ = get_args_parser().parse_known_args(list(map(leave_keys_to_validation, arguments)))
+    overrides = [
+        override.input_line
+        for override in OverridesParser.create().parse_overrides(parsed.overrides)
+        if not override.is_delete()
+        and not override.is_sweep_override()
+        and not override.key_or_group.startswith("hydra")
+    ]
+    if parsed.config_dir is not None:
+        overrides.append(f"hydra.searchpath=['file://{Path(parsed.config_dir).absolute()}']")
+    with hydra.initialize_config_dir(str(config_folder()), version_base="1.3"):
+        node = OmegaConf.to_container(hydra.compose(CONFIG, overrides), resolve=False)
+    *parents, last = key.split(".")
+    above = ""
+    for parent in [*parents, last]:
+        if not isinstance(node, dict):
+            return ""
+        if parent not in node:
+            return suggest_near(parent, node, above)
+        node, above = node[parent], f"{above}{parent}."
+    return ""
+
+
+def _yaml_error(error: MarkedYAMLError) -> str:
+    mark = error.problem_mark
+    where = f"{mark.name}, line {mark.line + 1}" if mark is not None else "a configuration file"
+    return f"{where}: {error.problem}. Mend the YAML there."

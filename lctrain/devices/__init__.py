@@ -1,0 +1,1 @@
+"""Loading TensorFlow on the devices that a configuration asks for."""

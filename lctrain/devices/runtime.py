@@ -1,0 +1,169 @@
+"""Loading TensorFlow on the devices of a job, without its start-up chatter."""
+
+import os
+import re
+import sys
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+from filelock import FileLock
+
+from lctrain.config import Config
+from lctrain.config.schema import AnyDevice, CpuConfig, GpuConfig
+from lctrain.devices.gpus import default_lock_folder, list_gpus, take_device
+from lctrain.errors import UserError
+from lctrain.system.machine import available_cores
+
+CHATTER = re.compile(
+    rb"I\d{4} "  # informational lines of TensorFlow's C++ log
+    rb"|WARNING: All log messages before absl::InitializeLog"
+    rb"|To enable the following instructions"
+    rb"|E\d{4} .*cuInit: .*(no CUDA|UNKNOWN ERROR \(303\))"  # no graphics card, on a machine without one
+)
+
+
+@contextmanager
+def without_chatter() -> Iterator[None]:
+    """Leaves out of standard error the lines that TensorFlow's C++ code writes on every start; all others come through.
+
+    TF_CPP_MIN_LOG_LEVEL does not reach them: they are written before the log is set up.
+    """
+    sys.stderr.flush()
+    standard_error = os.dup(2)
+    with tempfile.TemporaryFile() as captured:
+        os.dup2(captured.fileno(), 2)
+        try:
+            yield
+        finally:
+            sys.stderr.flush()
+            os.dup2(standard_error, 2)
+            os.close(standard_error)
+            captured.seek(0)
+            for line in captured:
+                if line.strip() and not CHATTER.match(line):
+                    os.write(2, line)
+
+
+@dataclass(frozen=True)
+class Devices:
+    """What the jobs of this process compute on.
+
+    Args:
+        asked: in the configuration.
+        taken: what that became: a cpu, or a gpu with its numbers.
+        names: TensorFlow's, of each.
+        tags: what a run says of them.
+        locks: that keep other jobs from them.
+    """
+
+    asked: AnyDevice
+    taken: CpuConfig | GpuConfig
+    names: tuple[str, ...]
+    tags: Mapping[str, str]
+    locks: list[FileLock]
+
+    @property
+    def lent(self) -> CpuConfig | GpuConfig:
+        """The same for a process that this one starts and waits for, which must not wait for this one."""
+        return self.taken.model_copy(update={"share": True}) if self.taken.name == "gpu" else self.taken
+
+
+_held: list[Devices] = []  # one at most: TensorFlow's devices and threads are set before its start, once for a process
+
+
+def load_libraries(config: Config) -> Devices:
+    """Loads what takes seconds, in one place, so that what follows measures the job alone; takes the devices first.
+
+    Raises:
+        UserError: devices that are not there, or other ones than this process has started with.
+    """
+    if _held:
+        if _held[0].asked != config.device:
+            asked = ", ".join(f"{name} {value}" for name, value in config.device.model_dump().items())
+            fix = "Use sweep.isolate=true, which gives each job a process of its own."
+            raise UserError(f"`device` must stay the same within one process; got {asked}. {fix}")
+        return _check_replicas(_held[0], config)
+    os.environ.setdefault("CUDA_DEVICE_ORDER", "PCI_BUS_ID")  # as nvidia-smi numbers them
+    with without_chatter():
+        import tensorflow as tf
+
+        gpus = tf.config.list_physical_devices("GPU")
+    taken, locks = _take(config, len(gpus))
+    with without_chatter():
+        _start(taken, gpus)
+        names = tuple(device.name for device in tf.config.list_logical_devices(taken.name.upper()))
+
+        import lctrain.report
+        import lctrain.training  # noqa: F401
+    devices = Devices(config.device, taken, names, _describe(taken, gpus, names), locks)
+    _held.append(_check_replicas(devices, config))
+    return devices
+
+
+def _take(config: Config, num_gpus: int) -> tuple[CpuConfig | GpuConfig, list[FileLock]]:
+    """The device that is asked for, held where others could take it."""
+    device = config.device
+    if device.name == "auto":
+        kind = GpuConfig(name="gpu") if num_gpus else CpuConfig(name="cpu")
+        device = kind.model_copy(update={"threads": device.threads})
+    if device.name == "cpu":
+        return device, []
+    listed = list_gpus()
+    if not num_gpus:
+        unused = ", ".join(gpu.name for gpu in listed)
+        hint = f" The driver lists {unused}, which TensorFlow can't use: pip install 'tensorflow[and-cuda]'."
+        raise UserError(f"`device` must be one that is here; got gpu. Here are: CPU only.{hint if listed else ''}")
+    are_all_listed = len(listed) == num_gpus
+    names = [gpu.uuid for gpu in listed] if are_all_listed else [f"gpu-{index}" for index in range(num_gpus)]
+
+    def tell(line: str) -> None:
+        print(line, file=sys.stderr, flush=True)
+
+    return take_device(device, names, config.strategy == "mirrored", default_lock_folder(), tell)
+
+
+def _start(device: CpuConfig | GpuConfig, gpus: Sequence[Any]) -> None:
+    """Sets what can't be changed later, and starts TensorFlow's runtime."""
+    import tensorflow as tf
+
+    tf.config.threading.set_intra_op_parallelism_threads(device.threads or 0)
+    tf.config.threading.set_inter_op_parallelism_threads(device.threads or 0)
+    chosen = [gpus[index] for index in device.index] if device.name == "gpu" else []
+    tf.config.set_visible_devices(chosen, "GPU")
+    for gpu in chosen:
+        tf.config.experimental.set_memory_growth(gpu, device.memory_growth)
+    if device.name == "cpu" and device.logical > 1:
+        (cpu,) = tf.config.list_physical_devices("CPU")
+        tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * device.logical)
+    tf.config.list_logical_devices()
+
+
+def _check_replicas(devices: Devices, config: Config) -> Devices:
+    if config.strategy == "mirrored" and len(devices.names) == 1:
+        raise UserError(
+            f"`strategy` mirrored needs several devices; got {devices.names[0]} alone."
+            " Use device.logical=2 with device=cpu to try it out, or several GPUs."
+        )
+    return devices
+
+
+def _describe(device: CpuConfig | GpuConfig, gpus: Sequence[Any], names: Sequence[str]) -> dict[str, str]:
+    import tensorflow as tf
+
+    threads = str(device.threads or available_cores())
+    tags = {"device": device.name, "devices": ", ".join(names), "threads_intra": threads, "threads_inter": threads}
+    if device.name == "cpu":
+        return tags
+    details = [tf.config.experimental.get_device_details(gpus[index]) for index in device.index]
+    build, listed = tf.sysconfig.get_build_info(), list_gpus()
+    return tags | {
+        "gpu_index": ", ".join(map(str, device.index)),
+        "gpu_model": ", ".join(str(one.get("device_name")) for one in details),
+        "gpu_compute_capability": ", ".join(str(one.get("compute_capability")) for one in details),
+        "gpu_driver": listed[0].driver if listed else "unknown",
+        "cuda_version": str(build.get("cuda_version")),
+        "cudnn_version": str(build.get("cudnn_version")),
+    }

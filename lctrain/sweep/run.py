@@ -1,0 +1,237 @@
+"""A multirun: every job is validated, then run under a supervisor by whatever launcher; then all are compared."""
+
+import shlex
+import sys
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from lctrain.composition.dry_run import quiet, run_dry
+from lctrain.composition.hydra_app import Job, launch
+from lctrain.composition.launchers import without_launcher
+from lctrain.composition.overrides import quote
+from lctrain.composition.sweep_overrides import RESUME, one_at_a_time, read_settings
+from lctrain.config import Config
+from lctrain.data import check_feeds
+from lctrain.errors import EXIT_DONE, EXIT_FAILED, EXIT_USER_ERROR, ConfigError, Problem, UserError, suggest
+from lctrain.model.summary import summarize
+from lctrain.sweep.progress import Progress, watch
+from lctrain.sweep.records import MANIFEST, Manifest, Record, Records
+from lctrain.sweep.resume import check_resumed, continue_arguments, digest, find_move_of, read_manifest, read_resume
+from lctrain.sweep.supervisor import STOPPED, close_lost
+from lctrain.sweep.task import SweepTask
+from lctrain.system.folder_lock import hold
+from lctrain.system.machine import describe_machine
+from lctrain.tracking import Run, check_writable, deliver, read_journal, start_run, ui_command
+from lctrain.tracking.run_result import RunResult
+
+Tell = Callable[[Exception, str], None]
+LOCK = ".lock"  # the file by which a sweep belongs to one process
+TIMINGS = (
+    "train_step_ms",
+    "train_step_ms_p90",
+    "inference_ms",
+    "first_step_seconds",
+    "build_seconds",
+    "peak_memory_mb",
+)
+
+
+@dataclass(frozen=True)
+class Sweep:
+    """What is to be run.
+
+    Args:
+        folder: of the sweep; absolute.
+        config: of its first job; all share the tracking.
+        manifest: what the folder will say of it.
+        resumed: what it says of it already; None where the sweep is new.
+    """
+
+    folder: Path
+    config: Config
+    manifest: Manifest
+    resumed: Manifest | None
+
+
+def run_sweep(arguments: Sequence[str], tell: Tell) -> int:
+    """Runs every job of a multirun, whatever happens to the others.
+
+    Returns:
+        The exit code: 0; 1 where a job failed, or what all of them had in common; 2 where a configuration is wrong, and
+        none was run.
+
+    Raises:
+        UserError: a mistake in the command line, or a store that can't be used.
+    """
+    arguments, folder = read_resume(arguments)
+    resumed = None if folder is None else read_manifest(folder)
+    if resumed is not None:
+        arguments = continue_arguments(resumed.arguments, arguments)
+    settings = read_settings(arguments)
+    jobs = validate_jobs(arguments, settings.num_trials is not None, tell)
+    if not jobs:
+        print("Nothing was run: all jobs must be valid before the first starts.", file=sys.stderr)
+        return EXIT_USER_ERROR
+    if settings.num_trials is None:
+        known = (
+            [job.overrides for job in jobs],
+            len(jobs),
+            str(Path.cwd()),
+            [digest(job.config) for job in jobs],
+        )
+    else:
+        known = None, settings.num_trials, str(Path.cwd())
+    manifest = Manifest(arguments, *known)
+    if resumed is not None:
+        check_resumed(resumed, manifest, folder)
+    check_writable(jobs[0].config.tracking)
+    folder = folder or settings.sweep_folder
+    with hold(folder, folder / LOCK, "sweep", "hydra.sweep.dir"):
+        if resumed is None and (folder / MANIFEST).exists():
+            fix = f"Choose another with hydra.sweep.dir=PATH, or go on with it: {RESUME}={folder}"
+            raise UserError(f"`hydra.sweep.dir` must not hold a sweep already; got {str(folder)!r}. {fix}")
+        if resumed is not None:
+            Records(folder).move(find_move_of(folder).apply)
+        return _run(Sweep(folder, jobs[0].config, manifest, resumed))
+
+
+def validate_jobs(arguments: Sequence[str], is_search: bool, tell: Tell) -> list[Job]:
+    """All jobs, or those that stand for what a sweeper may choose; none where one is wrong, which has been told."""
+    jobs: list[Job] = []
+
+    def keep(job: Job) -> None:
+        check_feeds(job.config)
+        summarize(job.config)
+        _check_sweep(job.config, jobs[0].config if jobs else job.config, is_search)
+        jobs.append(job)
+
+    for combination in one_at_a_time(arguments) if is_search else [without_launcher(arguments)]:
+        num_before = len(jobs)
+        if run_dry(keep, combination, tell) != EXIT_DONE:
+            return []
+        _check_folders(jobs[num_before:])
+    return jobs
+
+
+def _check_folders(jobs: Sequence[Job]) -> None:
+    """Whether each job has a folder of its own."""
+    numbers: dict[Path, int | None] = {}
+    for job in jobs:
+        if numbers.setdefault(job.folder, job.number) != job.number:
+            told = f"must differ from job to job; got {job.folder.name!r} for {numbers[job.folder]} and {job.number}"
+            raise UserError(f"`hydra.sweep.subdir` {told}. Put ${{hydra.job.num}} into it, or leave it out.")
+
+
+def _check_sweep(config: Config, first: Config, is_search: bool) -> None:
+    """What a job must have in common with the first, and the metric that a sweeper looks at."""
+    problems = []
+    if config.resume:
+        problems.append(Problem("resume", "is for one job. To go on with a sweep: python -m lctrain sweep.resume=DIR"))
+    for group in ("tracking", "sweep"):
+        if getattr(config, group) != getattr(first, group):
+            problems.append(Problem(group, "must be the same for all jobs of a sweep. Run two sweeps."))
+    names = ["loss", *config.training.metrics]
+    known = [*TIMINGS, *(prefix + name for prefix in ("", "val_", "test_") for name in names)]
+    objective = config.sweep.objective
+    if objective is None and is_search:
+        problems.append(Problem("sweep.objective", "must name the metric that the sweeper looks at; try val_loss."))
+    if objective is not None and objective not in known:
+        expected = "must be a metric that every job reaches"
+        problems.append(Problem("sweep.objective", f"{expected}; got {objective!r}. {suggest(objective, known)}"))
+    if problems:
+        raise ConfigError(problems)
+
+
+def _run(sweep: Sweep) -> int:
+    config, folder, num_jobs = sweep.config, sweep.folder, sweep.manifest.num_jobs
+    tags = {"verb": "sweep", "model": config.model.name, "data": config.data.name, **describe_machine()}
+    tags |= {"sweep.folder": str(folder), "sweep.jobs": str(num_jobs)}
+    tags |= {"sweep.command": " ".join(sweep.manifest.arguments)}
+    (folder / STOPPED).unlink(missing_ok=True)
+    journal = None if sweep.resumed is None else Path(sweep.resumed.journal)
+    with start_run(config.tracking, f"sweep-{config.model.name}", tags, folder, resumed=journal) as run:
+        replace(sweep.manifest, journal=str(run.folder)).write(folder)
+        print(f"The files of the {num_jobs} jobs are in {folder}", flush=True)
+        common = frozenset.intersection(*map(frozenset, sweep.manifest.jobs or [[]]))
+        task = SweepTask(folder, run.folder, Path.cwd(), common)
+        try:
+            with watch(Progress(Records(folder), num_jobs, lambda line: print(line, flush=True), common)):
+                launch(
+                    task,
+                    [*sweep.manifest.arguments, f"hydra.sweep.dir={quote(folder)}", *quiet(sweep.manifest.arguments)],
+                )
+        except BaseException as error:
+            started = _finish(sweep, run, "FAILED" if isinstance(error, Exception) else "KILLED")
+            _tell_resume(sweep, started)
+            if started and isinstance(error, UserError):  # no mistake, then: the launcher gave up
+                raise RuntimeError(str(error)) from error
+            raise
+        records = _finish(sweep, run)
+        _tell_resume(sweep, records)
+    print(f"Browse it: {ui_command(config.tracking)}")
+    return _exit_code(records, num_jobs if sweep.manifest.jobs is not None else len(records))
+
+
+def _tell_resume(sweep: Sweep, records: Sequence[Record]) -> None:
+    is_done = len(records) == sweep.manifest.num_jobs and not any(record.status != "done" for record in records)
+    if sweep.manifest.jobs is not None and not is_done:
+        print(f"What is not done is run by: python -m lctrain {shlex.quote(f'{RESUME}={sweep.folder}')}")
+
+
+def _finish(sweep: Sweep, run: Run, status: str = "FINISHED") -> list[Record]:
+    """Compares the jobs, in the sweep's run and on the terminal; the run fails where one of them did."""
+    records = [close_lost(record, is_over=status == "FINISHED") for record in Records(sweep.folder).read_all()]
+    for record in records:
+        Records(sweep.folder).write(record)
+    _deliver(sweep, [Path(record.journal) for record in records if record.journal is not None])
+    children = list(_read_runs(records))
+    if sweep.manifest.jobs is None:
+        run.log_tags({"sweep.jobs": str(len(records))})  # as many as the sweeper chose
+    failed = [record for record in records if record.status != "done"]
+    if failed:
+        run.fail(f"{len(failed)} of {sweep.manifest.num_jobs} jobs are not done")
+    if not children:
+        return records
+    from lctrain.report import build_report, fold_metrics, print_report, summarize_folds  # which loads Matplotlib
+
+    ended = replace(read_journal(run.folder), status="FAILED" if failed and status == "FINISHED" else status)
+    report = build_report(ended, children, sweep.config.sweep.objective)
+    run.log_table(report.table, "sweep.json")
+    run.log_text(report.html, "report.html")
+    run.log_figure(report.figure, "comparison.png")
+    if (folds := summarize_folds(report.comparison))["folds"]:
+        run.log_table(folds, "folds.json")
+        run.log_metrics(fold_metrics(report.comparison))
+    print_report(report)
+    return records
+
+
+def _read_runs(records: Sequence[Record]) -> Iterator[RunResult]:
+    for record in records:
+        try:
+            if record.journal is not None:
+                yield read_journal(Path(record.journal))
+        except ValueError as error:  # damaged, which must not hide the others
+            print(f"Warning: job {record.number} is left out of the comparison: {error}.", file=sys.stderr)
+
+
+def _deliver(sweep: Sweep, journals: Sequence[Path]) -> None:
+    """Brings to the store what the jobs left, as long as its patience lasts for all of them together."""
+    patience, left = sweep.config.tracking.patience, 0
+    deadline = time.monotonic() + patience
+    for journal in journals:
+        if time.monotonic() > deadline or deliver(journal, patience):
+            left, patience = left + 1, 0  # a store that did not answer one is not waited for again
+    if left:
+        told = f"Warning: not all that {left} of {len(journals)} jobs logged has reached the store."
+        print(f"{told} Deliver the rest with: python -m lctrain sync {shlex.quote(str(sweep.folder))}", file=sys.stderr)
+
+
+def _exit_code(records: Sequence[Record], num_jobs: int) -> int:
+    """0 where all are done; what all failed with, where they failed alike; else 1."""
+    if len(records) == num_jobs and all(record.status == "done" for record in records):
+        return EXIT_DONE
+    codes = {record.exit_code for record in records if record.status != "skipped"}
+    return codes.pop() if len(codes) == 1 and codes != {EXIT_DONE} else EXIT_FAILED
