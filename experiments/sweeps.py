@@ -16,7 +16,7 @@ from matplotlib.figure import Figure
 
 from lctrain.config.schema import LocalTracking
 from lctrain.errors import UserError
-from lctrain.report.theme import DARK, LIGHT, LINE_STYLES, Theme, dress
+from lctrain.report.theme import DARK, LIGHT, LINE_STYLES, Theme, apply_theme
 from lctrain.system.machine import describe_machine
 from lctrain.tracking import read_sweep
 from lctrain.tracking.run_result import RunResult
@@ -30,8 +30,8 @@ def parse_options(description: str) -> argparse.Namespace:
     parser.add_argument(
         "--folder", type=Path, required=True, help="of the MLflow store; what it holds is not run again"
     )
-    told = "how many run at once, with one thread each; of a sweep that goes on, as many as before"
-    parser.add_argument("--jobs", type=int, default=1, help=told)
+    message = "how many run at once, with one thread each; of a sweep that goes on, as many as before"
+    parser.add_argument("--jobs", type=int, default=1, help=message)
     options = parser.parse_args()
     options.folder.mkdir(parents=True, exist_ok=True)
     return options
@@ -122,7 +122,7 @@ def save_themes(draw: Callable[[Figure, Theme], None], file: Path, size: tuple[f
 
 
 def label(axes: Any, theme: Theme, title: str, x: str, y: str) -> None:
-    dress(axes, theme, title)
+    apply_theme(axes, theme, title)
     axes.set_xlabel(x, color=theme.ink)
     axes.set_ylabel(y, color=theme.ink)
 
@@ -131,10 +131,10 @@ def draw_curves(
     axes: Any, theme: Theme, places: Sequence[float], curves: Mapping[str, Sequence[Mapping[str, Any]]]
 ) -> None:
     """Of each label a line through the means of what `summarize` gave, in percent, with the deviations."""
-    for number, (told, found) in enumerate(curves.items()):
+    for number, (message, found) in enumerate(curves.items()):
         means, errors = ([100 * one[key] for one in found] for key in ("mean", "deviation"))
         style = {"color": theme.colours[number], "linestyle": LINE_STYLES[number], "marker": "o", "capsize": 3}
-        axes.errorbar(places, means, errors, label=told, **style)
+        axes.errorbar(places, means, errors, label=message, **style)
 
 
 def add_legend(figure: Figure, theme: Theme, columns: int) -> None:

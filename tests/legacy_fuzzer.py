@@ -819,15 +819,15 @@ class Judge:
         """Makes one damaged file and follows it; keeps it where something is wrong."""
         path = make_damaged(seed, self.folder)
         good, damage = name_of(seed)
-        outcome, text, told, child_kib, seconds = self.inspector.ask(path)
+        outcome, text, message, child_kib, seconds = self.inspector.ask(path)
         problem, load_seconds = problem_of(outcome, text), 0.0
         if outcome == "model":
             outcome, text, weights, _, load_seconds = self.loader.ask(path)
             problem = problem_of(outcome, text)
             if outcome == "model":
                 problem = self.problem_of_weights(path, weights, good)
-                problem = f"a model, in spite of {told}" if told else problem
-            elif not told:
+                problem = f"a model, in spite of {message}" if message else problem
+            elif not message:
                 outcome = f"{outcome} (late)"
         if problem is None:
             path.unlink()

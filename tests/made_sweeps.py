@@ -83,9 +83,9 @@ def make_failure(number, implementation="3", end="failed", error="ValueError: ba
 
 
 def make_parent(num_jobs, status="FINISHED", **tags):
-    told = {"sweep.jobs": str(num_jobs), "sweep.folder": "multirun/x", "sweep.command": "-m implementation=1,2"}
+    message = {"sweep.jobs": str(num_jobs), "sweep.folder": "multirun/x", "sweep.command": "-m implementation=1,2"}
     end = None if status == "RUNNING" else START + 95_000
-    return RunResult("ab" * 16, "sweep-lc2d", status, START, end, {}, told | tags, {})
+    return RunResult("ab" * 16, "sweep-lc2d", status, START, end, {}, message | tags, {})
 
 
 def log_sweep(tracking, folder):

@@ -85,9 +85,9 @@ def test_what_was_begun_is_not_disturbed_by_what_begins_later():
     batches = make_batches()
     whole = read_labels(batches.stream(0))
     first = iter(batches.stream(0))
-    begun = [next(first)[1].numpy().tolist()]
+    resumed = [next(first)[1].numpy().tolist()]
     assert read_labels(batches.stream(5, 3)) != whole[3:]
-    assert begun + [labels.numpy().tolist() for _, labels in first] == whole
+    assert resumed + [labels.numpy().tolist() for _, labels in first] == whole
 
 
 @pytest.mark.parametrize("floatx", ["float32", "float64"])

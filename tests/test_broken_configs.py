@@ -53,5 +53,5 @@ def test_several_mistakes_are_told_together():
         change(config, case["change"])
     with pytest.raises(ConfigError, match=r"^4 problems in the configuration:\n") as raised:
         validate(*resolve(config))
-    told = {(problem.path, problem.message) for problem in raised.value.problems}
-    assert told == {(case["at"], case["says"]) for case in apart}
+    message = {(problem.path, problem.message) for problem in raised.value.problems}
+    assert message == {(case["at"], case["says"]) for case in apart}

@@ -133,9 +133,9 @@ def test_of_a_damaged_one_the_one_before_is_taken_and_told(tmp_path, capsys):
     checkpoint = Checkpoints(tmp_path, keep=2).read_newest()
     assert (checkpoint.meta["step"], checkpoint.path) == (1, before)
     assert_equal(checkpoint, make_checkpoint(1))
-    told = capsys.readouterr().err
-    assert f"Warning: the checkpoint {newest} is damaged (" in told
-    assert "the one before it is taken" in told
+    message = capsys.readouterr().err
+    assert f"Warning: the checkpoint {newest} is damaged (" in message
+    assert "the one before it is taken" in message
 
 
 def test_a_damaged_one_does_not_count_as_kept(tmp_path):
@@ -153,8 +153,8 @@ def test_of_none_but_damaged_ones_there_is_none(tmp_path, capsys):
     for step in (1, 2, 3):
         damage(checkpoints.save(make_checkpoint(step)))
     assert checkpoints.read_newest() is None
-    told = capsys.readouterr().err
-    assert [told.count(what) for what in ("is damaged", "before it is taken", "training begins anew")] == [3, 2, 1]
+    message = capsys.readouterr().err
+    assert [message.count(what) for what in ("is damaged", "before it is taken", "training begins anew")] == [3, 2, 1]
     assert Checkpoints(tmp_path / "nowhere", keep=2).read_newest() is None
 
 
@@ -221,12 +221,12 @@ def test_a_full_disk_stops_no_training(small_disk, capsys, monkeypatch):
     expected_model, expected, _ = fit(**config)
     (small_disk / "other").write_bytes(bytes(2**20 - 48 * 2**10))  # room for some, and then for none
     model, history, _ = fit(small_disk, **config)
-    told = capsys.readouterr().err
+    message = capsys.readouterr().err
     assert history == expected
-    assert f"can't be written to {small_disk} (No space left on device); training goes on" in told
-    assert "the best epoch so far can't be written" in told
+    assert f"can't be written to {small_disk} (No space left on device); training goes on" in message
+    assert "the best epoch so far can't be written" in message
     checkpoint = Checkpoints(small_disk, keep=2).read_newest()
-    assert f"the checkpoint of step {checkpoint.meta['step'] + 1} can't be written" in told
+    assert f"the checkpoint of step {checkpoint.meta['step'] + 1} can't be written" in message
     assert not list(small_disk.glob("*.partial"))
     (small_disk / "other").unlink()
     again, splits, config = prepare(**config)
@@ -255,7 +255,7 @@ def test_where_the_best_epoch_is_lost_it_is_made_again(tmp_path, capsys, spoil, 
     expected = fit(tmp_path, **config)[0].get_weights()
     spoil(tmp_path / "best.npz")
     found = fit(tmp_path, **config)[0].get_weights()
-    told = capsys.readouterr().err
-    assert f"remembers epoch 2 as the best one, {'and ' if 'is of' in lack else ''}{lack}" in told
+    message = capsys.readouterr().err
+    assert f"remembers epoch 2 as the best one, {'and ' if 'is of' in lack else ''}{lack}" in message
     for one, two in zip(found, expected, strict=True):
         np.testing.assert_array_equal(one, two)

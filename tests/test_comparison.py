@@ -70,9 +70,9 @@ def test_runs_that_tell_no_number_stay_apart_and_last():
     assert [job.number for job in comparison.jobs] == [0, None, None]
 
 
-@pytest.mark.parametrize(("status", "told"), [("FAILED", "failed"), ("KILLED", "killed"), ("RUNNING", "running")])
-def test_the_status_of_a_run_that_the_sweep_did_not_tag(status, told):
-    assert compare([make_run(0, status=status)]).jobs[0].status == told
+@pytest.mark.parametrize(("status", "message"), [("FAILED", "failed"), ("KILLED", "killed"), ("RUNNING", "running")])
+def test_the_status_of_a_run_that_the_sweep_did_not_tag(status, message):
+    assert compare([make_run(0, status=status)]).jobs[0].status == message
 
 
 def test_what_a_chosen_model_decides_is_no_setting_of_its_own():
@@ -241,10 +241,12 @@ def test_ties_are_medians_within_20_percent_or_within_the_p90(p90, slower, tied)
     assert are_tied(first, second) is tied
 
 
-@pytest.mark.parametrize(("worthless", "told"), [(math.nan, "nan"), (math.inf, "inf"), (1.7976931348623157e308, "inf")])
-def test_a_loss_that_is_no_number_is_divergence(worthless, told):
+@pytest.mark.parametrize(
+    ("worthless", "message"), [(math.nan, "nan"), (math.inf, "inf"), (1.7976931348623157e308, "inf")]
+)
+def test_a_loss_that_is_no_number_is_divergence(worthless, message):
     comparison = compare([make_run(0, "2", ms=7.0), make_run(1, "3", ms=2.0, metrics={"test_loss": worthless})])
-    assert comparison.jobs[1].reason == f"diverged: test_loss is {told}"
+    assert comparison.jobs[1].reason == f"diverged: test_loss is {message}"
     assert comparison.as_table()["test_loss"] == [0.21, None]
     assert "implementation 3 (diverged)" in recommend(comparison)
 

@@ -9,7 +9,7 @@ from conftest import make_config
 from made_files import make_arrays, read_data
 
 from lctrain.config import validate
-from lctrain.data import Rows, check_feeds, complete_statement, count_examples, held_bytes, load_splits
+from lctrain.data import Rows, check_feeds, complete_statement, count_examples, data_bytes, load_splits
 from lctrain.data import rows as rows_module
 from lctrain.errors import ConfigError
 
@@ -185,9 +185,9 @@ def test_images_without_channels_get_one_where_it_is_stated(tmp_path):
 def test_facts_are_read_from_headers(tmp_path, mapped):
     config = validate(make_config(data=state(make_arrays(tmp_path), num_classes=4)))
     assert count_examples(config.data) == 90
-    assert held_bytes(config) == 0
+    assert data_bytes(config) == 0
     np.savez_compressed(tmp_path / "my.npz", **np.load(tmp_path / "my.npz"))
-    assert held_bytes(config) == 2 * 4 * 90 * 70
+    assert data_bytes(config) == 2 * 4 * 90 * 70
 
 
 def test_check_feeds_looks_into_the_file(tmp_path):

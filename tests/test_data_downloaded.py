@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from made_files import CIFAR10, make_downloads, read_data, write_idx, write_pickle
 
-from lctrain.data import HELD, load_splits
+from lctrain.data import BUILTIN_INFO, load_splits
 from lctrain.data.pickles import RefusedError, load_arrays_only
 from lctrain.errors import ConfigError
 
@@ -15,7 +15,7 @@ BATCHES = "cifar-10-batches-py-target/cifar-10-batches-py"
 
 
 def load(name, folder, **changes):
-    input_shape, num_classes = HELD[name]
+    input_shape, num_classes = BUILTIN_INFO[name]
     stated = {"name": name, "input_shape": input_shape, "num_classes": num_classes, "test_fraction": None}
     return load_splits(read_data(stated | {"folder": folder and str(folder)} | changes), "channels_last")
 

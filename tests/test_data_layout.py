@@ -141,7 +141,7 @@ def test_one_hot_rows_are_not_taken_for_targets(tmp_path, task, y):
 
 
 @pytest.mark.parametrize(
-    ("task", "y", "told"),
+    ("task", "y", "message"),
     [
         ("classification", (90, 5), r"`y` of \(90, 5\) is read as targets of the shape \[5\]"),
         (
@@ -153,11 +153,11 @@ def test_one_hot_rows_are_not_taken_for_targets(tmp_path, task, y):
         ("multilabel", (90, 4, 5), r"targets of the shape \[4\]\."),
     ],
 )
-def test_how_targets_with_axes_are_read_is_said(tmp_path, task, y, told):
+def test_how_targets_with_axes_are_read_is_said(tmp_path, task, y, message):
     values = np.random.default_rng(0).integers(0, 2, y)
     notes = find_facts(complete({"path": str(make_arrays(tmp_path, y=values))}, task=task)).notes
     assert len(notes) == 2
-    assert re.search(told, notes[1])
+    assert re.search(message, notes[1])
 
 
 def test_arrays_that_are_not_used_are_said(tmp_path):
@@ -254,7 +254,7 @@ def jobs(tmp_path_factory, run_lctrain):
     folder = tmp_path_factory.mktemp("jobs")
     (folder / "mine" / "model").mkdir(parents=True)
     (folder / "mine" / "model" / "tiny.yaml").write_text(LAYERS)
-    told, runs = {}, {}
+    message, runs = {}, {}
     for layout in FORMATS:
         (folder / layout).mkdir()
         write(folder / layout, 2, layout)
@@ -265,18 +265,18 @@ def jobs(tmp_path_factory, run_lctrain):
         model = ["--config-dir", "mine", "model=tiny", "training.epochs=2"]
         process = run_lctrain(folder, *model, *data)
         assert process.returncode == 0, process.stderr
-        told[layout, data_format] = process.stderr
+        message[layout, data_format] = process.stderr
         client = mlflow.MlflowClient(f"sqlite:///{folder}/mlflow.db")
         runs[layout, data_format] = client.search_runs(["1"], order_by=["attributes.start_time DESC"])[0]
-    return folder, runs, told
+    return folder, runs, message
 
 
 def test_jobs_learn_the_same_from_each_layout(jobs):
-    _, runs, told = jobs
+    _, runs, message = jobs
     for (layout, data_format), run in runs.items():
         assert run.data.params["data.layout"] == layout
         assert run.data.params["data.input_shape"] == "[5, 7, 2]"
-        assert f"is read as {layout}, 5x7 positions of 2 channels" in told[layout, data_format]
+        assert f"is read as {layout}, 5x7 positions of 2 channels" in message[layout, data_format]
         assert run.data.metrics["loss"] == pytest.approx(runs[FORMATS].data.metrics["loss"], rel=1e-4)
         assert run.data.metrics["test_loss"] == pytest.approx(runs[FORMATS].data.metrics["test_loss"], rel=1e-4)
 

@@ -235,11 +235,11 @@ def trained(tmp_path_factory, run_lctrain):
 
 def test_a_run_says_and_logs_how_its_table_was_read(trained):
     folder, process = trained
-    told = "columns that number or name the rows are left out: the first, which has no name"
-    assert told in process.stderr
+    message = "columns that number or name the rows are left out: the first, which has no name"
+    assert message in process.stderr
     assert "the classes of `label` are numbered by name: 0 'a', 1 'b', 2 'c'" in process.stderr
     run = read_run(folder)
-    assert told in run.data.tags["data_notes"]
+    assert message in run.data.tags["data_notes"]
     assert run.data.params["data.features"] == '["height", "width", "kind"]'
     assert run.data.params["data.categories.kind"] == '["k x", "k y", "k z"]'
 

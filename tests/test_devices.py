@@ -84,9 +84,9 @@ def test_cards_are_numbered_as_cuda_numbers_them(visible, uuids):
     assert [gpu.uuid for gpu in choose_visible(LISTING, visible)] == uuids
 
 
-def take(folder, told=None, is_mirrored=False, **arguments):
+def take(folder, message=None, is_mirrored=False, **arguments):
     device = GpuConfig(name="gpu", **arguments)
-    taken, locks = take_device(device, CARDS, is_mirrored, folder, (told if told is not None else []).append)
+    taken, locks = take_device(device, CARDS, is_mirrored, folder, (message if message is not None else []).append)
     return taken.index, locks
 
 

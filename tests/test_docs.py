@@ -122,8 +122,8 @@ def run_command(folder, text, environment=None):
     """What went wrong with a command, or several; an empty text if nothing did."""
     for made_up, own in find_own(folder, text).items():
         text = text.replace(made_up, own)
-    told = [run_words(folder, words, environment) for words in split(text)]
-    return "\n".join(filter(None, told))
+    message = [run_words(folder, words, environment) for words in split(text)]
+    return "\n".join(filter(None, message))
 
 
 def run_words(folder, words, environment):
@@ -153,11 +153,11 @@ def run_ui(folder):
         try:
             address = process.stdout.readline().split()[0]
             with urllib.request.urlopen(address, timeout=60) as answer:
-                told = "" if answer.status == 200 else str(answer.status)
+                message = "" if answer.status == 200 else str(answer.status)
         finally:
             process.send_signal(signal.SIGINT)
             process.wait(60)
-    return told or ("" if process.returncode == 0 else f"exit code {process.returncode}")
+    return message or ("" if process.returncode == 0 else f"exit code {process.returncode}")
 
 
 def run_python(folder, code):
@@ -208,10 +208,10 @@ def interrupt_job(folder):
     """A run's id, whose training has been interrupted."""
     command = [*TRAIN, "model=lc2d", "training.epochs=500", "training.limit_batches=1", "training.progress=lines"]
     with subprocess.Popen(command, cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as process:
-        told = next((line for line in process.stdout if re.match(r"(?i)epoch", line)), None)
+        message = next((line for line in process.stdout if re.match(r"(?i)epoch", line)), None)
         process.send_signal(signal.SIGINT)
-        told = f"{told}{process.stdout.read()}"
-    assert process.returncode == 130, told
+        message = f"{message}{process.stdout.read()}"
+    assert process.returncode == 130, message
     return find_run(folder, "attributes.status = 'KILLED'", "DESC")
 
 
@@ -303,10 +303,10 @@ def test_what_is_linked_is_there(document):
 def test_what_a_document_shows_works(document, place):
     wrong = {}
     for piece in PIECES[document]:
-        told = "" if needs_server(piece) else RUNNERS[piece.kind](place, piece.text)
-        if told:
-            wrong[f"{piece.place} {piece.text}"] = told
-    assert not wrong, "\n\n".join(f"{piece}\n{told}" for piece, told in wrong.items())
+        message = "" if needs_server(piece) else RUNNERS[piece.kind](place, piece.text)
+        if message:
+            wrong[f"{piece.place} {piece.text}"] = message
+    assert not wrong, "\n\n".join(f"{piece}\n{message}" for piece, message in wrong.items())
 
 
 # What needs a server

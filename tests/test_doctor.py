@@ -15,7 +15,7 @@ import pytest
 
 from lctrain import __version__
 from lctrain.cli import doctor
-from lctrain.cli.doctor import judge_trials, run_doctor
+from lctrain.cli.doctor import run_doctor, summarize_trials
 from lctrain.doctor import machine, tensorflow
 from lctrain.doctor import packages as packages_module
 from lctrain.doctor.machine import Row, find_machine, find_store
@@ -172,7 +172,7 @@ def test_a_death_between_trials_is_told():
     trials = run_trials(crash_between_trials)
     assert statuses(trials) == {LOADING: "done", tensorflow.REST: "untried"}
     assert trials[1].detail.startswith("exited with code 7")
-    assert judge_trials(trials, [])[1].state == "fail"
+    assert summarize_trials(trials, [])[1].state == "fail"
 
 
 def test_a_line_that_was_cut_short_is_passed_over(tmp_path):
@@ -199,23 +199,23 @@ def test_wrong_numbers_are_noticed():
     ],
 )
 def test_what_a_setting_avoids_is_no_failure(name, state, fix):
-    (row,) = judge_trials([Trial(name, "died", "its process was killed by SIGSEGV")], [])
+    (row,) = summarize_trials([Trial(name, "died", "its process was killed by SIGSEGV")], [])
     assert (row.state, row.detail) == (state, "its process was killed by SIGSEGV")
     assert fix in row.fix
 
 
 def test_an_old_processor_is_named():
-    (row,) = judge_trials([Trial(LOADING, "died", "its process was killed by SIGILL")], [])
+    (row,) = summarize_trials([Trial(LOADING, "died", "its process was killed by SIGILL")], [])
     assert "AVX" in row.fix
 
 
 def test_cards_that_tensorflow_does_not_see_are_told():
     cards = [Row("GPUs", "ok", "H200 (driver 575.1)")]
-    row = judge_trials(WORKING, cards)[1]
+    row = summarize_trials(WORKING, cards)[1]
     assert (row.name, row.state, row.fix) == ("GPUs", "warn", "pip install 'tensorflow[and-cuda]'")
     seen = [*WORKING, Trial("XLA on GPU:0", "done", "is right")]
-    assert all(row.state == "ok" for row in judge_trials(seen, cards))
-    assert all(row.state == "ok" for row in judge_trials(WORKING, [Row("GPUs", "absent", "")]))
+    assert all(row.state == "ok" for row in summarize_trials(seen, cards))
+    assert all(row.state == "ok" for row in summarize_trials(WORKING, [Row("GPUs", "absent", "")]))
 
 
 def test_extras_and_floors_are_those_of_the_project():
@@ -403,13 +403,13 @@ def test_warnings_alone_are_no_failure(healthy):
 def test_json(healthy, capsys):
     healthy([Trial(LOADING, "failed", "ImportError: no")])
     assert run_doctor(["--json"], refuse) == EXIT_FAILED
-    told = json.loads(capsys.readouterr().out)
-    assert (told["lctrain"], told["ok"]) == (__version__, False)
-    assert told["rows"][-1] == {
+    message = json.loads(capsys.readouterr().out)
+    assert (message["lctrain"], message["ok"]) == (__version__, False)
+    assert message["rows"][-1] == {
         **{"section": "computing", "name": "TensorFlow", "state": "fail", "detail": "ImportError: no"},
         "fix": "pip install --force-reinstall tensorflow",
     }
-    assert {row["state"] for row in told["rows"]} == {"ok", "absent", "fail"}
+    assert {row["state"] for row in message["rows"]} == {"ok", "absent", "fail"}
 
 
 def test_a_terminal_gets_tables(healthy, capsys, monkeypatch):

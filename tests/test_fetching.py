@@ -53,8 +53,8 @@ def test_a_model_s_folder_or_file_that_is_gone(tracking, trained, tmp_path):
     )
     folder = file.parents[1]
     shutil.rmtree(folder)
-    told = refusal(tracking, run_id, tmp_path / "out")
-    assert f"has lost the folder of its model: there is nothing in {folder} any more" in told
+    message = refusal(tracking, run_id, tmp_path / "out")
+    assert f"has lost the folder of its model: there is nothing in {folder} any more" in message
 
 
 @pytest.mark.parametrize("kept", [0, 0.5, 0.99])
@@ -62,8 +62,8 @@ def test_a_model_that_was_cut_off(tracking, trained, tmp_path, kept):
     run_id, file = trained
     data = file.read_bytes()[: int(kept * file.stat().st_size)]
     file.write_bytes(data)
-    told = refusal(tracking, run_id, tmp_path / "out")
-    assert f"has a damaged model: model.keras of {len(data):,} bytes was cut off or changed" in told
+    message = refusal(tracking, run_id, tmp_path / "out")
+    assert f"has a damaged model: model.keras of {len(data):,} bytes was cut off or changed" in message
 
 
 def test_a_model_of_which_a_byte_has_changed(tracking, trained, tmp_path):
@@ -89,28 +89,28 @@ def test_a_model_that_may_not_be_read(tracking, trained, tmp_path):
     tmp_path.chmod(0o777)
     os.seteuid(65534)
     try:
-        told = refusal(tracking, run_id, tmp_path / "out")
+        message = refusal(tracking, run_id, tmp_path / "out")
     finally:
         os.seteuid(0)
         for folder, mode in before.items():
             folder.chmod(mode)
-    assert f"is there, but the folder of its model can't be read: {file} (Permission denied)" in told
+    assert f"is there, but the folder of its model can't be read: {file} (Permission denied)" in message
 
 
 def test_a_deleted_run(tracking, trained, tmp_path):
     run_id, _ = trained
     mlflow.MlflowClient(store_uri(tracking)).delete_run(run_id)
     for beginning in (run_id, run_id[:8]):
-        told = refusal(tracking, beginning, tmp_path / "out")
-        assert f"was deleted in MLflow. Restore it: MLFLOW_TRACKING_URI={store_uri(tracking)} mlflow runs" in told
-        assert f"--run-id {run_id}" in told
+        message = refusal(tracking, beginning, tmp_path / "out")
+        assert f"was deleted in MLflow. Restore it: MLFLOW_TRACKING_URI={store_uri(tracking)} mlflow runs" in message
+        assert f"--run-id {run_id}" in message
 
 
 def test_runs_that_have_logged_no_model(tracking, begin, tmp_path):
     with begin("failed") as failed:
         failed.fail("the loss became nan")
-    told = refusal(tracking, failed.run_id, tmp_path / "out")
-    assert "is FAILED and never logged a model (the loss became nan)" in told
+    message = refusal(tracking, failed.run_id, tmp_path / "out")
+    assert "is FAILED and never logged a model (the loss became nan)" in message
     with begin("sweep", {"verb": "sweep", "sweep.jobs": "3"}) as sweep:
         pass
     assert "is a sweep's own run, which has no model" in refusal(tracking, sweep.run_id, tmp_path / "out")
@@ -121,8 +121,8 @@ def test_runs_that_have_logged_no_model(tracking, begin, tmp_path):
         pass
     assert "is FINISHED and never logged a model." in refusal(tracking, plain.run_id, tmp_path / "out")
     (plain.folder / "model").mkdir()
-    told = refusal(tracking, plain.run_id, tmp_path / "out")
-    assert f"has a model that has not reached the store yet: python -m lctrain sync {plain.folder.parent}" in told
+    message = refusal(tracking, plain.run_id, tmp_path / "out")
+    assert f"has a model that has not reached the store yet: python -m lctrain sync {plain.folder.parent}" in message
 
 
 def test_a_run_that_still_runs(tracking, begin, tmp_path):
@@ -134,6 +134,6 @@ def test_a_run_that_still_runs(tracking, begin, tmp_path):
 
 def test_a_store_that_is_away(tmp_path):
     nobody = ServerTracking(name="server", uri="http://127.0.0.1:9", experiment="test")
-    told = refusal(nobody, "0f" * 16, tmp_path / "out")
-    assert "`tracking`: the MLflow store http://127.0.0.1:9 can't be read" in told
-    assert "refused" in told
+    message = refusal(nobody, "0f" * 16, tmp_path / "out")
+    assert "`tracking`: the MLflow store http://127.0.0.1:9 can't be read" in message
+    assert "refused" in message

@@ -10,7 +10,7 @@ import pytest
 from made_sweeps import make_failure, make_run
 
 from lctrain.report import compare, fold_metrics, summarize_folds
-from lctrain.report.folds import tell_folds
+from lctrain.report.folds import format_folds
 
 
 def make_fold(number, fold, accuracy, **others):
@@ -47,13 +47,13 @@ def test_several_settings_are_told_apart():
     }
     assert rows["learning_rate=0.1", "test_accuracy"] == (2, pytest.approx(0.55))
     assert rows["learning_rate=0.2", "test_accuracy"] == (2, pytest.approx(0.75))
-    assert len(list(tell_folds(comparison))) == 2
+    assert len(list(format_folds(comparison))) == 2
 
 
 def test_a_fold_that_failed_is_left_out_and_the_number_told():
     failed = make_failure(2, "2", params={"data.folds": "3", "data.fold": "2"})
     comparison = compare([make_fold(0, 0, 0.9), make_fold(1, 1, 0.8), failed])
-    (line,) = tell_folds(comparison)
+    (line,) = format_folds(comparison)
     assert re.search(r"over 2 folds: .*val_accuracy 0.85 ± 0.071", line)
 
 

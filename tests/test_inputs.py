@@ -15,7 +15,7 @@ CLASSES = {1: LocallyConnected1D, 2: LocallyConnected2D, 3: LocallyConnected3D}
 SPATIAL = {1: (9,), 2: (5, 6), 3: (4, 5, 3)}
 LAYERS = [(rank, name, first) for first in (False, True) for rank in CLASSES for name in [*IMPLEMENTATIONS, "auto"]]
 LAYERS += [(2, "low rank", False), (2, "low rank", True)]
-HELD = {  # by what holds the numbers: how to make it of a float64 array
+BUILTIN_INFO = {  # by what holds the numbers: how to make it of a float64 array
     "NumPy, float32": lambda numbers: numbers.astype("float32"),
     "NumPy, float64": lambda numbers: numbers,
     "NumPy, int32": lambda numbers: numbers.astype("int32"),
@@ -61,7 +61,7 @@ def make_numbers(rank, first):
 def test_whatever_holds_the_numbers_the_outputs_are_the_same(rank, name, first):
     layer, numbers = make_layer(rank, name, first), make_numbers(rank, first)
     expected = layer(tf.constant(numbers, "float32"))
-    for kind, make in HELD.items():
+    for kind, make in BUILTIN_INFO.items():
         for one in (layer, type(layer).from_config(layer.get_config())):  # the second is built of this input
             one(make(numbers)) if not one.built else None
             one.set_weights(layer.get_weights())

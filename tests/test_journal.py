@@ -12,7 +12,7 @@ from lctrain.cli.sync import run_sync
 from lctrain.config.schema import LocalTracking, ServerTracking
 from lctrain.tracking import deliver, end_run, find_journals, read_journal, start_run, store_uri
 from lctrain.tracking.journal import FILE, Journal, make_journal
-from lctrain.tracking.run_owner import describe_owner, look_at_owner
+from lctrain.tracking.run_owner import describe_owner, find_owner_state
 from lctrain.tracking.store import dump_tracking
 
 
@@ -163,10 +163,10 @@ def test_a_damaged_journal_keeps_no_other_from_being_delivered(tmp_path, capsys,
         pass
     Journal(run.folder).append("metrics", values={"loss": 0.5}, step=3)
     assert run_sync([str(tmp_path)], print) == 1
-    told = capsys.readouterr()
-    assert f"{run.folder}: 1 delivered, 0 left" in told.out
-    assert [line for line in told.err.splitlines() if str(damaged) in line] == told.err.splitlines()
-    assert len(told.err.splitlines()) == 1
+    message = capsys.readouterr()
+    assert f"{run.folder}: 1 delivered, 0 left" in message.out
+    assert [line for line in message.err.splitlines() if str(damaged) in line] == message.err.splitlines()
+    assert len(message.err.splitlines()) == 1
 
 
 @pytest.mark.parametrize(
@@ -182,8 +182,8 @@ def test_a_model_for_which_there_is_no_room_stops_no_run(tmp_path, capfd, monkey
     tracking = LocalTracking(name="local", folder=str(tmp_path), experiment="test", patience=60)
     with start_run(tracking, "a-run", {}, tmp_path / "job") as run:
         run.log_model(None, [])
-    (told,) = capfd.readouterr().err.splitlines()
-    assert told.startswith(f"Warning: the model was not kept: no room in {run.folder / 'model'}")
+    (message,) = capfd.readouterr().err.splitlines()
+    assert message.startswith(f"Warning: the model was not kept: no room in {run.folder / 'model'}")
     assert (read_journal(run.folder).status, (run.folder / "model").exists()) == ("FINISHED", False)
 
 
@@ -204,11 +204,11 @@ def test_a_process_is_dead_once_it_left_only_its_exit_code():
     code = "import json; from lctrain.tracking.run_owner import describe_owner; print(json.dumps(describe_owner()))"
     with subprocess.Popen([sys.executable, "-c", f"{code}; input()"], stdout=-1, stdin=-1, text=True) as process:
         owner = json.loads(process.stdout.readline())
-        assert look_at_owner(owner) == "alive"
-        assert look_at_owner(owner | {"born": describe_owner()["born"]}) == "dead"
+        assert find_owner_state(owner) == "alive"
+        assert find_owner_state(owner | {"born": describe_owner()["born"]}) == "dead"
         process.kill()
         process.stdout.read()  # its end
         process.send_signal(0)
-        while look_at_owner(owner) == "alive":
+        while find_owner_state(owner) == "alive":
             pass
-        assert look_at_owner(owner) == "dead"
+        assert find_owner_state(owner) == "dead"

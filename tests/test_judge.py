@@ -34,9 +34,9 @@ def test_evaluate_tells_what_the_job_itself_has_found(finished, run_lctrain, tmp
     process = run_lctrain(tmp_path, "evaluate", f"run={run.info.run_id[:8]}", f"tracking.folder={folder}")
     assert process.returncode == 0, process.stderr
     assert "30 examples of synthetic, split test" in process.stdout
-    told = dict(re.findall(r"^(\w+) +([\d.e+-]+)$", process.stdout, re.MULTILINE))
+    message = dict(re.findall(r"^(\w+) +([\d.e+-]+)$", process.stdout, re.MULTILINE))
     for name in ("loss", "accuracy"):
-        assert float(told[name]) == pytest.approx(run.data.metrics[f"test_{name}"], rel=1e-5)
+        assert float(message[name]) == pytest.approx(run.data.metrics[f"test_{name}"], rel=1e-5)
 
 
 def test_predict_writes_a_row_for_each_example(finished, run_lctrain):

@@ -20,6 +20,7 @@ from lctrain.layers import (
 from lctrain.report.kernels import (
     LayerKernels,
     Selection,
+    describe_numbers,
     draw_kernels,
     draw_model,
     find_kernels,
@@ -27,7 +28,6 @@ from lctrain.report.kernels import (
     read_kernels,
     save_picture,
     select_kernels,
-    tell_numbers,
 )
 from lctrain.report.kernels.thinning import thin
 from lctrain.report.theme import DARK, LIGHT
@@ -118,7 +118,7 @@ def test_what_is_undefined_is_left_out():
     np.testing.assert_allclose(measure(layer).direction, measure(one).direction)
     layer.kernel[:] = 0
     assert np.isnan(measure(layer).distance).all()
-    assert tell_numbers(layer, measure(layer), Selection())["variation"]["relative_l2"][0][0] is None
+    assert describe_numbers(layer, measure(layer), Selection())["variation"]["relative_l2"][0][0] is None
     assert draw_kernels(layer)
 
 
@@ -278,8 +278,8 @@ def run(*arguments):
 def test_a_file_of_each_kind_is_written(saved, model, tmp_path, capsys):
     png, svg, numbers = (tmp_path / "new" / f"some{suffix}" for suffix in (".png", ".svg", ".json"))
     assert run(saved, "--layer", "nested", "--out", str(png)) == 0
-    told = capsys.readouterr().out
-    assert "nested (LocallyConnected2D): kernels of 3x2 taps at 5x7 positions, 2 input channels, 3 filters" in told
+    message = capsys.readouterr().out
+    assert "nested (LocallyConnected2D): kernels of 3x2 taps at 5x7 positions, 2 input channels, 3 filters" in message
     assert run(saved, "--layer", "deep", "--slice", "2", "--out", str(svg)) == 0
     assert run(saved, "--layer", "nested", "--filter", "2", "--channel", "1", "--out", str(numbers)) == 0
     with Image.open(png) as image:
@@ -296,11 +296,11 @@ def test_a_file_of_each_kind_is_written(saved, model, tmp_path, capsys):
 def test_the_first_layer_is_drawn_and_the_others_are_named(saved, tmp_path, capsys, monkeypatch):
     monkeypatch.chdir(tmp_path)
     assert run(saved) == 0
-    told = capsys.readouterr().out
+    message = capsys.readouterr().out
     (file,) = tmp_path.iterdir()
-    assert file.name == f"kernels-{told.split()[0]}.png"
-    (named,) = [line for line in told.splitlines() if line.startswith("Others")]
-    listed = {*named.split(": ")[1].split(", "), told.split()[0]}
+    assert file.name == f"kernels-{message.split()[0]}.png"
+    (named,) = [line for line in message.splitlines() if line.startswith("Others")]
+    listed = {*named.split(": ")[1].split(", "), message.split()[0]}
     assert listed == {"nested", "mixed", "steps", "deep"}
     with pytest.raises(UserError, match=f"`--out` '{file.name}' exists. Choose another name"):
         run(saved)
@@ -340,10 +340,10 @@ MISTAKES = {
 }
 
 
-@pytest.mark.parametrize(("arguments", "told"), MISTAKES.values(), ids=MISTAKES)
-def test_mistakes_are_told(saved, arguments, told, tmp_path, monkeypatch):
+@pytest.mark.parametrize(("arguments", "message"), MISTAKES.values(), ids=MISTAKES)
+def test_mistakes_are_told(saved, arguments, message, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    with pytest.raises(UserError, match=told):
+    with pytest.raises(UserError, match=message):
         run(saved, *arguments)
     assert not [*tmp_path.iterdir()]
 

@@ -233,16 +233,16 @@ STATUS_OF_ENDED = {"joblib": "killed", "slurm": "interrupted", "ray": "killed"}
 
 def end_job(name, record, environment):
     """Ends a job as happens: its process killed, its place in the queue cancelled, its worker killed."""
-    watcher = psutil.Process(int(record["owner"]["pid"]))
-    (training,) = [child for child in watcher.children() if "lctrain.system.subprocesses" in child.cmdline()]
+    metric_monitor = psutil.Process(int(record["owner"]["pid"]))
+    (training,) = [child for child in metric_monitor.children() if "lctrain.system.subprocesses" in child.cmdline()]
     if name == "joblib":
         training.kill()
     elif name == "slurm":
-        variables = watcher.environ()
+        variables = metric_monitor.environ()
         job = f"{variables['SLURM_ARRAY_JOB_ID']}_{variables['SLURM_ARRAY_TASK_ID']}"
         subprocess.run(["scancel", job], env=environment, check=True)
     else:
-        watcher.kill()
+        metric_monitor.kill()
     psutil.wait_procs([training], timeout=60)
     assert not training.is_running()
 

@@ -243,8 +243,8 @@ def check_refused(model, path, to, field, value):
     error = caught.value
     assert isinstance(error, UserError)
     assert (error.layer, error.field) == ("culprit", field)
-    value, told, text = (str(one).replace("[", "(").replace("]", ")") for one in (value, error.value, error))
-    assert value in told
+    value, message, text = (str(one).replace("[", "(").replace("]", ")") for one in (value, error.value, error))
+    assert value in message
     assert re.search(rf"culprit\b.*{re.escape(value)}", text)
     assert not path.exists()
 

@@ -28,7 +28,7 @@ FEW_SEEDS = range(4, 244, 20)  # twelve ways of damage, and all eight files
 MANY_SEEDS = range(10_000, 10_200)
 
 
-def judged(seeds, folder):
+def finished(seeds, folder):
     """The problems of these seeds, and how many gave a model and how many an error."""
     results = judge_all(seeds, folder)
     models = sum(result.outcome == "model" for result in results)
@@ -37,7 +37,7 @@ def judged(seeds, folder):
 
 def test_a_few_damaged_files_give_an_error_or_a_right_model(tmp_path):
     assert len({name_of(seed)[1] for seed in FEW_SEEDS}) == 12
-    problems, models, errors = judged(FEW_SEEDS, tmp_path)
+    problems, models, errors = finished(FEW_SEEDS, tmp_path)
     assert problems == []
     assert models > 0
     assert errors > 0
@@ -46,7 +46,7 @@ def test_a_few_damaged_files_give_an_error_or_a_right_model(tmp_path):
 @pytest.mark.slow
 def test_many_damaged_files_give_an_error_or_a_right_model(tmp_path):
     assert {name_of(seed)[1] for seed in MANY_SEEDS} == set(DAMAGES)
-    problems, models, errors = judged(MANY_SEEDS, tmp_path)
+    problems, models, errors = finished(MANY_SEEDS, tmp_path)
     assert problems == []
     assert models > 20
     assert errors > 60
@@ -86,11 +86,11 @@ def misbehave(path):
 def test_the_judge_sees_what_must_not_be(path, text):
     worker = Worker(misbehave)
     for _ in range(2):  # the worker is replaced
-        outcome, told, *_ = worker.ask(path, seconds=1)
+        outcome, message, *_ = worker.ask(path, seconds=1)
         assert outcome in ("died", "hang", "crash")
-        assert text in told
+        assert text in message
     worker.stop()
-    results = [Result(0, "nest", outcome, told, f"{outcome}: {told}", (0, 0), MAX_CHILD_KIB)]
+    results = [Result(0, "nest", outcome, message, f"{outcome}: {message}", (0, 0), MAX_CHILD_KIB)]
     assert [line.split()[0] for line in problems_of(results)] == ["seed", "a"]
 
 

@@ -559,10 +559,10 @@ def test_nothing_that_merge_can_hold_is_dropped_silently(tmp_path, field):
     path = write_good(good, tmp_path / "model.h5")
     try:
         inspected = legacy.inspect(path)
-        told = "\n".join([*inspected.problems, inspected.report.as_text()])
+        message = "\n".join([*inspected.problems, inspected.report.as_text()])
     except UserError as error:
-        told = str(error)
-    assert re.search(naming(f"merge.*{field}"), told)
+        message = str(error)
+    assert re.search(naming(f"merge.*{field}"), message)
 
 
 LSTM_MODEL = sequential(layer("LSTM", name="lstm", batch_input_shape=[HUGE, 3, 2], stateful=True, **LSTM2))

@@ -93,8 +93,8 @@ def test_every_format_predicts_what_a_trained_run_does(runs, tmp_path, precision
     np.testing.assert_allclose(got, expected, atol=TOLERANCES[precision])
     dropped = {line.layer for line in report.lines if line.note == "it acts in training alone"}
     assert dropped == {"data_augmentation_0", "data_augmentation_1", "noise", "drop", "last"}
-    told = [line.value for line in report.lines if line.field == "dtype"]
-    assert told == ([precision] if "mixed" in precision or (precision, to) == ("float64", "tflite") else [])
+    message = [line.value for line in report.lines if line.field == "dtype"]
+    assert message == ([precision] if "mixed" in precision or (precision, to) == ("float64", "tflite") else [])
 
 
 @pytest.mark.parametrize("implementation", [1, 2, "batched", "auto"])
@@ -236,9 +236,9 @@ def test_an_operation_without_counterpart_is_told_in_one_sentence(tmp_path, capf
     ],
 )
 def test_what_the_converter_names_is_found(text, names):
-    told = describe_failure(text)
-    assert told.endswith(names)
-    assert "\n" not in told
+    message = describe_failure(text)
+    assert message.endswith(names)
+    assert "\n" not in message
 
 
 def test_what_c_writes_is_kept_too(capfd):

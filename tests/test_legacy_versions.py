@@ -125,8 +125,8 @@ def recurrent_1(author, class_name, fused=False, **options):
     given = {"output_dim": 3, "input_dim": 2, "activation": activation, **options}
     given |= {"consume_less": "gpu"} if fused else {}
     gate = {} if count == 1 else {"gate": given.setdefault("inner_activation", "hard_sigmoid")}
-    told = {"sequences": options.get("return_sequences", False), "backwards": options.get("go_backwards", False)}
-    forward = partial(compute, kernel=kernel, inner=inner, bias=bias, activation=activation, **gate, **told)
+    message = {"sequences": options.get("return_sequences", False), "backwards": options.get("go_backwards", False)}
+    forward = partial(compute, kernel=kernel, inner=inner, bias=bias, activation=activation, **gate, **message)
     return author.make(class_name, forward, weights, **given)
 
 
@@ -334,8 +334,8 @@ def deconv_1(author, padding="valid", strides=(2, 1), output=(11, 8), **given):
     bias, activation = given.get("bias", True), given.get("activation", "linear")
     kernel, offset = author.draw(3, 2, 2, 3), author.draw(3) if bias else np.zeros(3)
     before = (0, 0) if padding == "valid" else ((3 - strides[0]) // 2, (2 - strides[1]) // 2)
-    told = {"strides": strides, "before": before, "output_spatial": output}
-    forward = activated(activation, partial(oracle.transposed, kernel=kernel, bias=offset, **told))
+    message = {"strides": strides, "before": before, "output_spatial": output}
+    forward = activated(activation, partial(oracle.transposed, kernel=kernel, bias=offset, **message))
     shape = [None, 3, *output] if author.first else [None, *output, 3]
     weights = {"W": stored_1(author, kernel), **({"b": offset} if bias else {})}
     given |= {"nb_filter": 3, "nb_row": 3, "nb_col": 2, "subsample": list(strides), "border_mode": padding}
@@ -456,12 +456,12 @@ def conv_lstm_1(author, size, **options):
         own = {key: array[..., part] for key, array in arrays.items()}
         own = {key: array if key == "b" else stored_1(author, array) for key, array in own.items()}
         weights |= {f"{key}_{gate}": array for key, array in own.items()}
-    told = {"sequences": options.get("return_sequences", False), "backwards": options.get("go_backwards", False)}
+    message = {"sequences": options.get("return_sequences", False), "backwards": options.get("go_backwards", False)}
     padding = options.get("border_mode", "valid")
-    told["gate"] = options.get("inner_activation", "hard_sigmoid")
-    compute = partial(oracle.conv_lstm, kernel=kernel, inner=inner, bias=bias, padding=padding, **told)
+    message["gate"] = options.get("inner_activation", "hard_sigmoid")
+    compute = partial(oracle.conv_lstm, kernel=kernel, inner=inner, bias=bias, padding=padding, **message)
     given = {"nb_filter": 3, "nb_row": size[0], "nb_col": size[1], "activation": "tanh", **ordering(author), **options}
-    return author.make("ConvLSTM2D", frames_of(author, compute, told["sequences"]), weights, **given)
+    return author.make("ConvLSTM2D", frames_of(author, compute, message["sequences"]), weights, **given)
 
 
 def frames_of(author, compute, sequences):
@@ -609,10 +609,10 @@ def recurrent_2(author, class_name, inputs=2, **options):
     weights = {"kernel": kernel, "recurrent_kernel": inner, **({"bias": bias} if use_bias else {})}
     given = {"units": 3, "activation": "tanh", **options}
     gate = {} if gates == 1 else {"gate": given.setdefault("recurrent_activation", "hard_sigmoid")}
-    told = {"sequences": options.get("return_sequences", False), "backwards": options.get("go_backwards", False)}
-    told |= {"reset_after": True} if reset_after else {}
+    message = {"sequences": options.get("return_sequences", False), "backwards": options.get("go_backwards", False)}
+    message |= {"reset_after": True} if reset_after else {}
     bias = bias if use_bias else np.zeros_like(bias)
-    forward = partial(compute, kernel=kernel, inner=inner, bias=bias, activation=given["activation"], **gate, **told)
+    forward = partial(compute, kernel=kernel, inner=inner, bias=bias, activation=given["activation"], **gate, **message)
     return author.make(class_name, forward, weights, **given)
 
 
@@ -814,16 +814,16 @@ def conv_lstm_2(author, size, **options):
     use_bias = options.get("use_bias", True)
     kernel, inner = author.draw(*size, 2, 12), author.draw(*size, 3, 12)
     bias = author.draw(12) if use_bias else np.zeros(12)
-    told = {"sequences": options.get("return_sequences", False), "backwards": options.get("go_backwards", False)}
+    message = {"sequences": options.get("return_sequences", False), "backwards": options.get("go_backwards", False)}
     given = {"filters": 3, "kernel_size": list(size), "strides": [1, 1], "dilation_rate": [1, 1], "activation": "tanh"}
     given |= {"padding": "valid", "recurrent_activation": "hard_sigmoid", **options, **layout(author, "ConvLSTM2D")}
-    told |= {"strides": tuple(given["strides"]), "padding": given["padding"], "activation": given["activation"]}
-    told["gate"] = given["recurrent_activation"]
-    compute = partial(oracle.conv_lstm, kernel=kernel, inner=inner, bias=bias, **told)
+    message |= {"strides": tuple(given["strides"]), "padding": given["padding"], "activation": given["activation"]}
+    message["gate"] = given["recurrent_activation"]
+    compute = partial(oracle.conv_lstm, kernel=kernel, inner=inner, bias=bias, **message)
     weights = {"kernel": turned(author, kernel), "recurrent_kernel": turned(author, inner)}
     weights |= {"bias": bias} if use_bias else {}
     given |= {"unroll": False} if author.has("ConvLSTM2D", "unroll") else {}
-    return author.make("ConvLSTM2D", frames_of(author, compute, told["sequences"]), weights, **given)
+    return author.make("ConvLSTM2D", frames_of(author, compute, message["sequences"]), weights, **given)
 
 
 def merges_2(author, graph):
@@ -1073,7 +1073,7 @@ def draw_inputs(*shape, batch=2):
 
 def test_the_report_tells_each_translation(imported):
     *_, result = imported
-    told = {(line.layer, key): line for line in result.report.lines for key in line.field.split(" x ")}
+    message = {(line.layer, key): line for line in result.report.lines for key in line.field.split(" x ")}
     for layer, old in [
         ("convolution2d_1", "nb_filter"),
         ("convolution2d_1", "nb_row"),
@@ -1086,9 +1086,9 @@ def test_the_report_tells_each_translation(imported):
         ("dense_1", "W_regularizer"),
         ("dense_1", "init"),
     ]:
-        assert told[layer, old].kind == "translated", (layer, old)
+        assert message[layer, old].kind == "translated", (layer, old)
     assert {line.kind for line in result.report.lines} <= {"translated", "approximated", "dropped"}
-    assert str(told["dense_1", "output_dim"].value) == "4"
+    assert str(message["dense_1", "output_dim"].value) == "4"
 
 
 def test_the_report_tells_that_the_optimizer_is_dropped(imported):

@@ -246,7 +246,7 @@ def test_each_of_several_inputs_is_given_its_shape(run_lctrain, tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("shape", "told"),
+    ("shape", "message"),
     [
         ((5, 3), r"`input_shape` can't be one shape for several inputs; got \[5, 3\].*words=5,3"),
         (
@@ -256,9 +256,9 @@ def test_each_of_several_inputs_is_given_its_shape(run_lctrain, tmp_path):
         ({"words": (5, 4), "steps": (7, 2)}, r"`input_shape` must fit the model's own, \[None, 3\]; got \[5, 4\]"),
     ],
 )
-def test_shapes_that_are_not_those_of_the_inputs_are_refused(shape, told, tmp_path):
+def test_shapes_that_are_not_those_of_the_inputs_are_refused(shape, message, tmp_path):
     make_open(tmp_path)
-    with pytest.raises(UserError, match=told):
+    with pytest.raises(UserError, match=message):
         legacy.load_model(tmp_path / "open.h5", input_shape=shape)
 
 

@@ -15,7 +15,7 @@ from lctrain.errors import DoesNotFit
 from lctrain.job.memory_check import check_memory, job_cost
 from lctrain.model.summary import summarize
 from lctrain.system import memory
-from lctrain.system.memory import Available, find_limits, find_tightest, tell_lack
+from lctrain.system.memory import Available, find_limits, find_tightest, format_shortage
 
 GROUPS_V1 = Path("/sys/fs/cgroup/memory")
 FREE = "the machine's free memory"
@@ -154,10 +154,10 @@ def test_the_limit_that_is_nearest_decides(monkeypatch):
     limits = [Available(4 * 10**9, "wider"), resident, Available(9 * 10**9, "mapped", is_address_space=True)]
     monkeypatch.setattr(memory, "find_limits", lambda: limits)
     assert find_tightest(10**9) == (resident, 2.05e9)
-    assert tell_lack(10**9) == ""
-    assert tell_lack(2 * 10**9) == "needs 3.0 GB; 3.0 GB are available (resident)"
+    assert format_shortage(10**9) == ""
+    assert format_shortage(2 * 10**9) == "needs 3.0 GB; 3.0 GB are available (resident)"
     monkeypatch.setattr(memory, "find_limits", lambda: limits[2:])
-    assert tell_lack(3 * 10**9) == "needs 9.1 GB of address space; 9.0 GB are available (mapped)"
+    assert format_shortage(3 * 10**9) == "needs 9.1 GB of address space; 9.0 GB are available (mapped)"
 
 
 def leave(monkeypatch, gigabytes):

@@ -11,7 +11,7 @@ import yaml
 
 from lctrain.config.schema import LocalTracking
 from lctrain.errors import UserError
-from lctrain.job.resume_state import Unfinished
+from lctrain.job.resume_state import ResumeState
 from lctrain.sweep.records import Manifest, Record, Records
 from lctrain.sweep.resume import read_manifest
 from lctrain.tracking import check_writable, deliver, fetch_run, start_run, store_uri, tag_run
@@ -171,16 +171,16 @@ def test_a_store_reached_by_another_name_has_not_moved(tmp_path, capfd):
 def note_unfinished(project):
     run = train(project)
     known = "0f", str(run.folder), [], {}, False, {}, "data"
-    Unfinished(*known).write(project / "outputs" / "1")
+    ResumeState(*known).write(project / "outputs" / "1")
 
 
 def test_an_unfinished_job_of_a_moved_project_goes_on_with_its_own_journal(tmp_path, capfd):
     old, new = tmp_path / "one", tmp_path / "two"
     note_unfinished(old)
     shutil.copytree(old, new)
-    assert Unfinished.read(new / "outputs" / "1").find_journal() == new / "outputs" / "1" / "tracking"
+    assert ResumeState.read(new / "outputs" / "1").find_journal() == new / "outputs" / "1" / "tracking"
     shutil.copytree(new / "outputs" / "1", new / "outputs" / "2")
-    assert Unfinished.read(new / "outputs" / "2").find_journal() is None  # else two jobs would have one run
+    assert ResumeState.read(new / "outputs" / "2").find_journal() is None  # else two jobs would have one run
     assert "the job is a copy of the one in" in capfd.readouterr().err
 
 

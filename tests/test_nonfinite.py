@@ -39,8 +39,10 @@ def fit_changed(change, folder=None, **changes):
 
 def test_an_output_that_is_infinite_is_found_in_its_layer():
     wild = {"activation": "exponential", "kernel_initializer": {"type": "RandomNormal", "stddev": 500.0}}
-    told = r"in epoch 1, step 1 of 5 \(step 1 in all\): the first values that are not finite are the output of `lc2`\."
-    with pytest.raises(TrainingFailed, match=f"^the loss became (nan|inf) {told} Lower `optimizer.learning_rate`"):
+    message = (
+        r"in epoch 1, step 1 of 5 \(step 1 in all\): the first values that are not finite are the output of `lc2`\."
+    )
+    with pytest.raises(TrainingFailed, match=f"^the loss became (nan|inf) {message} Lower `optimizer.learning_rate`"):
         fit(model=two_layers(**wild))
 
 
@@ -54,8 +56,8 @@ def test_a_bad_example_is_found_in_its_batch(values, what, value):
     def spoil(inputs, labels):
         {"inputs": inputs, "labels": labels}[values][row, ..., 0] = value
 
-    told = rf"in epoch 1, step {batch + 1} of 5 .* are the batch's own {what}\."
-    with pytest.raises(TrainingFailed, match=told):
+    message = rf"in epoch 1, step {batch + 1} of 5 .* are the batch's own {what}\."
+    with pytest.raises(TrainingFailed, match=message):
         fit_changed(spoil, **REGRESSION, optimizer={"type": "SGD", "learning_rate": 1e-3})
 
 
@@ -67,8 +69,8 @@ def make_gradients_infinite(inputs, labels):
 def test_a_gradient_that_is_infinite_is_found_though_the_loss_was_none():
     changes = copy.deepcopy(REGRESSION)
     changes["model"]["layers"]["head"]["kernel_initializer"] = "zeros"
-    told = r"in epoch 1, step 2 of 5 \(step 2 in all\): .* are the gradient of `head`, in the step before\."
-    with pytest.raises(TrainingFailed, match=told):
+    message = r"in epoch 1, step 2 of 5 \(step 2 in all\): .* are the gradient of `head`, in the step before\."
+    with pytest.raises(TrainingFailed, match=message):
         fit_changed(make_gradients_infinite, **changes)
 
 
@@ -81,14 +83,14 @@ def test_an_update_that_overflows_is_found_in_the_weights(steps_per_execution):
     when = {1: r"step 2 of 5 \(step 2 in all\)", 3: r"steps 1 to 3 of 5 \(steps 1 to 3 in all\)"}[steps_per_execution]
     where = {1: "", 3: r" \(step 2 in all\)"}[steps_per_execution]
     changes = TRAINING | {"steps_per_execution": steps_per_execution}
-    told = rf"in epoch 1, {when}: .* are the weights of `(lc1|head)`, after the step before{where}\."
-    with pytest.raises(TrainingFailed, match=told):
+    message = rf"in epoch 1, {when}: .* are the weights of `(lc1|head)`, after the step before{where}\."
+    with pytest.raises(TrainingFailed, match=message):
         fit_changed(make_gradients_large, optimizer=OVERFLOWING, training=changes)
 
 
 def test_what_only_the_last_step_spoils_is_told_too():
-    told = r"^the last step left weights that are inf or nan: .* are the weights of `(lc1|head)`, after the step"
-    with pytest.raises(TrainingFailed, match=told):
+    message = r"^the last step left weights that are inf or nan: .* are the weights of `(lc1|head)`, after the step"
+    with pytest.raises(TrainingFailed, match=message):
         fit_changed(make_gradients_large, optimizer=OVERFLOWING, training=TRAINING | {"epochs": 1, "limit_batches": 1})
 
 
@@ -100,10 +102,10 @@ def grow_until_it_bursts(**changes):
 
 def test_a_late_failure_names_its_epoch_and_step(tmp_path):
     changes = grow_until_it_bursts(checkpoint={"every_steps": 4})
-    told = r"in epoch (\d+), step (\d) of 5 \(step (\d+) in all\)"
-    with pytest.raises(TrainingFailed, match=told) as raised:
+    message = r"in epoch (\d+), step (\d) of 5 \(step (\d+) in all\)"
+    with pytest.raises(TrainingFailed, match=message) as raised:
         fit(**changes)
-    epoch, batch, step = map(int, re.search(told, str(raised.value)).groups())
+    epoch, batch, step = map(int, re.search(message, str(raised.value)).groups())
     assert step == (epoch - 1) * NUM_BATCHES + batch > 4
     with pytest.raises(TrainingFailed, match=r"epoch") as from_a_checkpoint:
         fit(tmp_path, **changes)

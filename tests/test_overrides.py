@@ -90,8 +90,8 @@ def test_an_experiment_of_ones_own(tmp_path, run_lctrain):
 def test_a_deletion_of_nothing_names_the_nearest_key(tmp_path, run_lctrain):
     process = run_lctrain(tmp_path, "-m", "~model.layers.dropuot", "model=lc2d,lc1d", timeout=30)
     assert process.returncode == 2
-    told = "Error: `~model.layers.dropuot`: there is no such key to delete. Did you mean `model.layers.dropout`?\n"
-    assert process.stderr == told
+    message = "Error: `~model.layers.dropuot`: there is no such key to delete. Did you mean `model.layers.dropout`?\n"
+    assert process.stderr == message
 
 
 @pytest.mark.skipif(shutil.which("bash") is None, reason="needs bash")

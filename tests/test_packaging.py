@@ -57,13 +57,13 @@ def test_the_wheel_holds_the_package_and_its_configurations_and_nothing_else(whe
 
 def test_the_wheel_says_what_it_is(wheel):
     place = next(name for name in wheel.namelist() if name.endswith(".dist-info/METADATA"))
-    told = HeaderParser().parsestr(wheel.read(place).decode())
-    assert told["Name"] == "lctrain"
-    assert told["License-Expression"] == "Apache-2.0"
-    assert told["Requires-Python"] == PROJECT["requires-python"]
-    needed = {Requirement(text).name for text in told.get_all("Requires-Dist") if "extra ==" not in text}
+    message = HeaderParser().parsestr(wheel.read(place).decode())
+    assert message["Name"] == "lctrain"
+    assert message["License-Expression"] == "Apache-2.0"
+    assert message["Requires-Python"] == PROJECT["requires-python"]
+    needed = {Requirement(text).name for text in message.get_all("Requires-Dist") if "extra ==" not in text}
     assert needed == {one.name for one in DEPENDENCIES}
-    assert set(told.get_all("Provides-Extra")) == set(PROJECT["optional-dependencies"])
+    assert set(message.get_all("Provides-Extra")) == set(PROJECT["optional-dependencies"])
     folder = place.rpartition("/")[0]
     assert wheel.read(f"{folder}/entry_points.txt").decode().split() == [
         "[console_scripts]",

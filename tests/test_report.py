@@ -104,9 +104,9 @@ def test_every_sweep_becomes_a_page_a_picture_and_a_table(report, capsys):
     assert imread(io.BytesIO(stream.getvalue())).shape[2] == 4
     assert json.loads(json.dumps(report.table, allow_nan=False)) == report.table
     print_report(report)
-    told = capsys.readouterr().out
-    assert "\x1b" not in told
-    assert report.recommendation.split()[0] in told
+    message = capsys.readouterr().out
+    assert "\x1b" not in message
+    assert report.recommendation.split()[0] in message
 
 
 def test_the_page_needs_nothing_else(report):
@@ -149,14 +149,14 @@ def test_the_page_says_what_was_asked_for():
     headings = ["Recommendation", "All jobs", "Time and memory", "Losses over time", "Speed-ups", "What failed and why"]
     assert re.findall("|".join(headings), text)[:6] == headings
     assert text.index("Settings common to all jobs") < text.index("Versions and hardware")
-    for told in (
+    for message in (
         "python -m lctrain -m implementation=1,2",
         "20.0 ms",
         "1.48 GB",
         "needs 4.1 GB\navailable are 2.9 GB",
         "timed out",
     ):
-        assert told in text
+        assert message in text
     assert report.recommendation in text
     assert "diverged: test_loss is nan" in text
     assert "Some CPU" in text
@@ -253,15 +253,15 @@ def test_many_jobs_remain_readable():
     comparison = compare(many())
     bars = choose_bars(comparison, "train_step_ms")
     assert [bar.label for bar in bars.bars] == ["batched", "2", "3", "1"]
-    assert bars.told == " (medians of 100 settings)"
-    curves, told = choose_curves(comparison)
+    assert bars.note == " (medians of 100 settings)"
+    curves, message = choose_curves(comparison)
     assert len(curves) == MAX_LINES
-    assert told == " (the best 12 of 100)"
+    assert message == " (the best 12 of 100)"
     assert [job.number for job in curves] == list(range(MAX_LINES))
     one_implementation = compare([run for run in many() if run.params["implementation"] == "2"])
     bars = choose_bars(one_implementation, "train_step_ms")
     assert len(bars.bars) == MAX_BARS
-    assert bars.told == " (the 16 lowest of 25)"
+    assert bars.note == " (the 16 lowest of 25)"
 
 
 @pytest.mark.parametrize("theme", [LIGHT, DARK])

@@ -176,7 +176,7 @@ def test_the_verb_takes_a_sweep_and_a_folder(store, tmp_path, run_lctrain):
 
 
 @pytest.mark.parametrize(
-    ("arguments", "told"),
+    ("arguments", "message"),
     [
         (["report"], "Error: `tracking.folder` must hold an MLflow store to report on; got '.'"),
         (["report", "-m"], "Error: `report` takes no -m"),
@@ -186,10 +186,10 @@ def test_the_verb_takes_a_sweep_and_a_folder(store, tmp_path, run_lctrain):
         ),
     ],
 )
-def test_mistakes_are_told_in_a_line(tmp_path, run_lctrain, arguments, told):
+def test_mistakes_are_told_in_a_line(tmp_path, run_lctrain, arguments, message):
     done = run_lctrain(tmp_path, *arguments)
     assert done.returncode == 2
-    assert done.stderr.startswith(told)
+    assert done.stderr.startswith(message)
     assert "Traceback" not in done.stderr
     assert list(tmp_path.iterdir()) == []
 
@@ -200,8 +200,8 @@ def test_an_out_that_cannot_be_written_to(store, tmp_path, run_lctrain):
     for out, reason in (("taken", "taken: File exists"), ("below", "below/report.html: Is a directory")):
         done = run_lctrain(tmp_path, "report", "--out", out, f"tracking.folder={store[0].folder}")
         assert done.returncode == 2
-        told = f"`--out` must be a folder that can be written to, or a new one; got {out!r} ({reason})"
-        assert told in done.stderr
+        message = f"`--out` must be a folder that can be written to, or a new one; got {out!r} ({reason})"
+        assert message in done.stderr
 
 
 def test_reporting_loads_no_tensorflow(store, tmp_path, run_python):
@@ -225,9 +225,9 @@ def test_jobs_that_were_deleted_are_told_as_that(tmp_path, run_lctrain):
         client.delete_run(jobs[number])
     process = run_lctrain(tmp_path, "report")
     assert process.returncode == 0, process.stderr
-    told = " ".join(process.stdout.split())
-    assert "2 of 8 jobs were deleted in MLflow (job 2, 5) and left out." in told
-    assert "1 of 8 jobs were not started." in told
+    message = " ".join(process.stdout.split())
+    assert "2 of 8 jobs were deleted in MLflow (job 2, 5) and left out." in message
+    assert "1 of 8 jobs were not started." in message
     client.delete_run(parent)
     for sweep in (parent, jobs[0]):
         process = run_lctrain(tmp_path, "report", "--sweep", sweep)

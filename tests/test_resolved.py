@@ -35,9 +35,9 @@ def test_a_sweep_over_jit_compile_tells_where_keras_has_switched_xla_off(tmp_pat
     assert why in jobs["true"].data.tags["jit_compile_warning"]
     assert "jit_compile_warning" not in jobs["false"].data.tags
     assert why in process.stderr
-    told = " ".join(process.stdout.split())
-    assert "jit_compile true was asked for in job 0, and false is what ran: they are compared as that" in told
-    assert "2 runs of" in told  # repeats of each other, none the faster
+    message = " ".join(process.stdout.split())
+    assert "jit_compile true was asked for in job 0, and false is what ran: they are compared as that" in message
+    assert "2 runs of" in message  # repeats of each other, none the faster
 
 
 def test_what_xla_compiles_is_logged_as_that(tmp_path, run_lctrain):

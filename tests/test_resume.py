@@ -12,7 +12,7 @@ import pytest
 
 from lctrain.errors import UserError
 from lctrain.job.resume import find_newest
-from lctrain.job.resume_state import Unfinished, held
+from lctrain.job.resume_state import ResumeState, locked
 
 SMALL = ["model=lc2d", "data=synthetic", "data.input_shape=[5,7,2]", "data.num_examples=700", "training.epochs=3"]
 SMALL += ["training.checkpoint.every_steps=5", "training.progress=none", "training.log_every_steps=1"]
@@ -127,7 +127,7 @@ def test_what_is_damaged_is_told_and_left(tmp_path, capsys, monkeypatch):
     job = Path("outputs/2026-01-01/10-00-00-abc")
     known = {"digest": "d", "journal": str(tmp_path / "gone"), "overrides": []}
     known |= {"model": {}, "jit_compile": False, "environment": {}, "data": "x"}
-    unfinished = Unfinished(**known)
+    unfinished = ResumeState(**known)
     unfinished.write(job)
     assert find_newest("d", Path("outputs")) == job.absolute()
     assert find_newest("other", Path("outputs")) is None
@@ -142,8 +142,8 @@ def test_what_is_damaged_is_told_and_left(tmp_path, capsys, monkeypatch):
 def test_a_job_that_runs_is_not_resumed(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     job = Path("outputs/2026-01-01/10-00-00-abc")
-    Unfinished("d", "j", [], {}, False, {}, "x").write(job)
-    with held(job), pytest.raises(UserError, match=r"10-00-00-abc' is running now. Wait for its end"):
+    ResumeState("d", "j", [], {}, False, {}, "x").write(job)
+    with locked(job), pytest.raises(UserError, match=r"10-00-00-abc' is running now. Wait for its end"):
         find_newest("d", Path("outputs"))
     assert find_newest("d", Path("outputs")) == job.absolute()
 
@@ -160,8 +160,8 @@ def test_a_folder_that_cannot_be_written_to_is_told(tmp_path, capsys):
     (tmp_path / "file").touch()
     with (
         pytest.raises(UserError, match=r"`hydra.run.dir` must be a folder that can be written to; got '.*file/job'"),
-        held(tmp_path / "file" / "job"),
+        locked(tmp_path / "file" / "job"),
     ):
         pass
-    Unfinished("d", "j", [], {}, False, {}, "x").write(tmp_path / "file")
+    ResumeState("d", "j", [], {}, False, {}, "x").write(tmp_path / "file")
     assert "Warning: the job can't be resumed, as" in capsys.readouterr().err

@@ -13,7 +13,7 @@ from conftest import make_config
 
 from lctrain.config import validate
 from lctrain.errors import ConfigError, Problem, UserError
-from lctrain.sweep.progress import Progress
+from lctrain.sweep.progress import SweepMonitor
 from lctrain.sweep.records import Manifest, Record, Records
 from lctrain.sweep.resume import check_resumed, digest
 from lctrain.sweep.supervisor import STOPPED, Task, close_lost, supervise
@@ -65,8 +65,8 @@ def test_a_job_that_is_done_has_its_metrics_and_its_log(tmp_path):
     assert record.log == str(tmp_path / "3" / "job.log")
     (run,) = runs_of(task)
     assert run.info.status == "FINISHED"
-    told = {name: run.data.tags[name] for name in ("sweep.job", "sweep.overrides", "sweep.choices", "sweep.status")}
-    assert told == {
+    message = {name: run.data.tags[name] for name in ("sweep.job", "sweep.overrides", "sweep.choices", "sweep.status")}
+    assert message == {
         "sweep.job": "3",
         "sweep.overrides": "work",
         "sweep.choices": '{"action": "work"}',
@@ -219,23 +219,23 @@ def test_a_damaged_or_missing_manifest_is_told(tmp_path):
 
 
 def test_progress_tells_what_is_new_and_how_long_the_rest_takes(tmp_path):
-    told, clock = [], [100.0]
+    message, clock = [], [100.0]
     records = Records(tmp_path)
     records.write(Record(0, ["seed=0"], "done", "", 0.0))
-    progress = Progress(records, 4, told.append, ["data=digits"], lambda: clock[0])
-    assert told == ["1 of 4 jobs are done already."]
+    progress = SweepMonitor(records, 4, message.append, ["data=digits"], lambda: clock[0])
+    assert message == ["1 of 4 jobs are done already."]
     records.write(Record(1, ["data=digits", "seed=1"], "running", "", 0.0, warning="The job may not fit."))
     progress.look()
     progress.look()
-    assert told[1:] == ["[2/4] Job 1: seed=1", "Warning: The job may not fit."]
+    assert message[1:] == ["[2/4] Job 1: seed=1", "Warning: The job may not fit."]
     records.write(Record(1, ["seed=1"], "done", "", 0.0, seconds=30.0, metrics={"test_loss": 1.0, "test_auc": 0.5}))
     clock[0] = 140.0
     progress.look()
-    assert told[3:] == ["[2/4] Job 1 is done after 30 s: test auc 0.5000. 2 left, about 1 min 20 s."]
+    assert message[3:] == ["[2/4] Job 1 is done after 30 s: test auc 0.5000. 2 left, about 1 min 20 s."]
     records.write(Record(2, ["seed=2"], "failed", "", 0.0, reason="one\ntwo", seconds=1.0))
     records.write(Record(3, ["seed=3"], "skipped", "", 0.0, reason="not started"))
     progress.look()
-    assert told[4:] == [
+    assert message[4:] == [
         "[3/4] Job 2 has failed after 1 s: one. 1 left, about 20 s.",
         "[4/4] Job 3 was skipped: not started.",
     ]

@@ -58,8 +58,8 @@ def test_one_parent_holds_all_children_and_the_comparison(failed_sweep):
     assert parent.info.status == "FAILED"
     assert parent.data.tags["sweep.jobs"] == "4"
     assert {child.data.tags["mlflow.parentRunId"] for child in children} == {parent.info.run_id}
-    told = [(child.data.tags["sweep.job"], child.data.tags["sweep.status"], child.info.status) for child in children]
-    assert told == [
+    message = [(child.data.tags["sweep.job"], child.data.tags["sweep.status"], child.info.status) for child in children]
+    assert message == [
         ("0", "done", "FINISHED"),
         ("1", "failed", "FAILED"),
         ("2", "done", "FINISHED"),

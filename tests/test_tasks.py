@@ -107,9 +107,9 @@ def test_every_task_trains_and_is_judged_by_its_formulas(task, is_sequence, is_p
     inputs, labels = make_data(config)
     history = model.fit(inputs, encode(labels, config), epochs=8, batch_size=16, verbose=0).history
     assert history["loss"][-1] < history["loss"][0]
-    told = model.evaluate(inputs, encode(labels, config), batch_size=20, verbose=0, return_dict=True)  # 20, 20, 8
+    message = model.evaluate(inputs, encode(labels, config), batch_size=20, verbose=0, return_dict=True)  # 20, 20, 8
     expected = judge(labels, model.predict(inputs, verbose=0), config)
-    assert told == pytest.approx(expected, rel=2e-5)
+    assert message == pytest.approx(expected, rel=2e-5)
 
 
 @pytest.mark.parametrize("is_sequence", [False, True], ids=["one", "steps"])
@@ -119,11 +119,11 @@ def test_classes_are_one_hot_where_the_metrics_want_them_so(is_sequence):
     model, (inputs, labels) = compile_small(config), make_data(config)
     one_hot = encode(labels, config)
     assert one_hot.shape == (*labels.shape, NUM_CLASSES)
-    told = model.evaluate(inputs, one_hot, batch_size=NUM, verbose=0, return_dict=True)
+    message = model.evaluate(inputs, one_hot, batch_size=NUM, verbose=0, return_dict=True)
     outputs = model.predict(inputs, verbose=0)
     expected = judge(labels, outputs, config)
     expected |= {"entropy": expected["loss"], "rmse": np.sqrt(((one_hot - outputs) ** 2).mean())}
-    assert told == pytest.approx(expected, rel=2e-5)
+    assert message == pytest.approx(expected, rel=2e-5)
 
 
 @pytest.mark.parametrize("task", ["binary", "multilabel"])
@@ -137,11 +137,11 @@ def test_thresholds_are_of_probabilities_for_logits_too(task):
     for model in models.values():
         model.set_weights(weights)
     inputs, labels = make_data(config)
-    told = [model.evaluate(inputs, labels, verbose=0, return_dict=True) for model in models.values()]
-    assert told[0] == pytest.approx(told[1], rel=1e-4)
+    message = [model.evaluate(inputs, labels, verbose=0, return_dict=True) for model in models.values()]
+    assert message[0] == pytest.approx(message[1], rel=1e-4)
     probabilities = models["sigmoid"].predict(inputs, verbose=0)
-    assert told[0]["strict"] == pytest.approx(((probabilities > 0.8) == labels).mean())
-    assert told[0]["strict"] != told[0]["accuracy"]
+    assert message[0]["strict"] == pytest.approx(((probabilities > 0.8) == labels).mean())
+    assert message[0]["strict"] != message[0]["accuracy"]
 
 
 def test_scores_of_zero_or_one_are_cut_at_one_half():
@@ -158,8 +158,8 @@ def test_r2_takes_one_target():
     config = configure("regression", data={"num_targets": 1})
     model, (inputs, labels) = compile_small(config), make_data(config)
     assert labels.shape == (NUM, 1)
-    told = model.evaluate(inputs, labels, verbose=0, return_dict=True)
-    assert told == pytest.approx(judge(labels, model.predict(inputs, verbose=0), config), rel=2e-5)
+    message = model.evaluate(inputs, labels, verbose=0, return_dict=True)
+    assert message == pytest.approx(judge(labels, model.predict(inputs, verbose=0), config), rel=2e-5)
 
 
 def test_under_channels_first_the_channels_are_moved_last():
@@ -172,9 +172,9 @@ def test_under_channels_first_the_channels_are_moved_last():
         assert gives_probabilities(config) == (end == "softmax")
         model, (inputs, labels) = compile_small(config), make_data(config)
         assert summarize(config).layers[-1].facts.output_shape == (None, TARGETS, NUM_CLASSES)
-        told = model.evaluate(np.moveaxis(inputs, -1, 1), labels, verbose=0, return_dict=True)
+        message = model.evaluate(np.moveaxis(inputs, -1, 1), labels, verbose=0, return_dict=True)
         outputs = model.predict(np.moveaxis(inputs, -1, 1), verbose=0)
-        assert told == pytest.approx(judge(labels, outputs, config), rel=2e-5)
+        assert message == pytest.approx(judge(labels, outputs, config), rel=2e-5)
     config = configure("multilabel", True, layers={"local": local | {"activation": "sigmoid"}, "moved": moved})
     assert gives_probabilities(config)  # also where layers behind it move them
 

@@ -13,7 +13,7 @@ from lctrain.config.schema import LocalTracking
 from lctrain.errors import UserError
 from lctrain.tracking import check_writable, deliver, start_run, store_uri, sync_journal, tag_run, ui_command
 from lctrain.tracking.journal import Journal
-from lctrain.tracking.progress import Progress
+from lctrain.tracking.progress import DeliveryState
 
 
 @pytest.fixture
@@ -291,14 +291,14 @@ print(sweep.info.status, sweep.data.metrics, sweep.data.tags["more"], sweep.info
 print(job.info.status, job.data.tags["mlflow.parentRunId"] == sweep.info.run_id, job.info.run_id != {first!r})
 print([file.path for file in client.list_artifacts(job.info.run_id)])
 """
-    told = ["FINISHED {'loss': 0.5} yes True", "FINISHED True True", "['config.yaml']"]
-    assert run_python(look, tmp_path).splitlines() == told
+    message = ["FINISHED {'loss': 0.5} yes True", "FINISHED True True", "['config.yaml']"]
+    assert run_python(look, tmp_path).splitlines() == message
 
 
 def test_a_store_that_is_deleted_in_mid_run_is_made_anew(tracking, start, tmp_path, capfd, run_python):
     with start() as run:
         run.log_metrics({"loss": 0.5}, step=3)
-        while Progress.read(run.folder).offset < Journal(run.folder).size:
+        while DeliveryState.read(run.folder).offset < Journal(run.folder).size:
             time.sleep(0.01)
         first = run.run_id
         shutil.rmtree(tmp_path / "my store")
@@ -370,6 +370,6 @@ def test_a_run_that_is_deleted_while_it_goes_on_says_so_and_ends_at_once(trackin
             time.sleep(0.01)
         mlflow.MlflowClient(store_uri(tracking)).delete_run(run.run_id)
         run.log_metrics({"loss": 0.5}, step=3)
-    told = capfd.readouterr().err
-    assert f"Restore the run first: MLFLOW_TRACKING_URI='{store_uri(tracking)}' mlflow runs restore" in told
-    assert "can't be reached" not in told
+    message = capfd.readouterr().err
+    assert f"Restore the run first: MLFLOW_TRACKING_URI='{store_uri(tracking)}' mlflow runs restore" in message
+    assert "can't be reached" not in message

@@ -116,9 +116,9 @@ def test_a_model_on_a_server_is_judged_elsewhere(tracking, tmp_path, run_lctrain
     assert trained.returncode == 0, trained.stderr
     _, (run,) = runs_of(tracking)
     (tmp_path / "elsewhere").mkdir()
-    judged = run_lctrain(tmp_path / "elsewhere", "evaluate", f"run={run.info.run_id[:9]}", *store)
-    assert judged.returncode == 0, judged.stderr
-    loss = float(judged.stdout.splitlines()[-1].split()[-1])
+    finished = run_lctrain(tmp_path / "elsewhere", "evaluate", f"run={run.info.run_id[:9]}", *store)
+    assert finished.returncode == 0, finished.stderr
+    loss = float(finished.stdout.splitlines()[-1].split()[-1])
     assert loss == pytest.approx(run.data.metrics["test_loss"], rel=1e-5)
 
 
@@ -199,10 +199,10 @@ def test_what_a_server_missed_is_delivered_by_sync(tracking, server, tmp_path, r
         with start_run(tracking, "a-run", {}, tmp_path / "outputs" / "day") as run:
             run.log_metrics({"loss": 0.5}, step=3)
             run.log_text("whole\n", "config/config.yaml")
-        told = capfd.readouterr().err.splitlines()
-        assert len(told) == 2
-        assert told[0].startswith("Warning: the store can't be reached now")
-        assert f"Deliver the rest with: python -m lctrain sync {run.folder}" in told[1]
+        message = capfd.readouterr().err.splitlines()
+        assert len(message) == 2
+        assert message[0].startswith("Warning: the store can't be reached now")
+        assert f"Deliver the rest with: python -m lctrain sync {run.folder}" in message[1]
         failed = run_lctrain(tmp_path, "sync")
         assert (failed.returncode, "4 left" in failed.stdout) == (1, True), failed.stdout
     finally:

@@ -18,7 +18,7 @@ from lctrain.data import fit_normalization, load_splits
 from lctrain.errors import ConfigError, UserError
 from lctrain.model.build import build_model
 from lctrain.training import tensorboard
-from lctrain.training.metric_monitor import make_watchers
+from lctrain.training.metric_monitor import make_metric_monitors
 from lctrain.training.state import read_state, write_state
 
 DATA = make_config()["data"]
@@ -49,7 +49,7 @@ def test_all_watched_metrics_are_looked_up_at_once():
 def test_a_metric_of_ones_own_can_be_watched(name):
     watched = {"early_stopping": {"monitor": name}, "reduce_on_plateau": {"monitor": name}, "best": name}
     config = validate(make_config(training=TRAINING | watched | {"metrics": {"mine": "MeanSquaredError"}}))
-    assert {watcher.monitor for watcher in make_watchers(config.training).values()} == {name}
+    assert {metric_monitor.monitor for metric_monitor in make_metric_monitors(config.training).values()} == {name}
 
 
 def test_a_plateau_can_lower_no_schedule():
@@ -66,8 +66,10 @@ def test_a_layer_that_is_no_augmentation_is_refused(kind):
     arguments = {"RandomCrop": {"height": 5, "width": 7}, "Dense": {"units": 3}, "Dropout": {"rate": 0.5}}
     spec = {"type": kind, **arguments.get(kind, {})}
     (problem,) = problems_of(data=DATA | {"augmentation": [{"type": "RandomFlip"}, spec]})
-    told = "must be a layer that changes inputs at random and keeps their shape"
-    assert problem.startswith((f"`data.augmentation.1.type` {told}; got {kind}. ", "`data.augmentation.1.type` must"))
+    message = "must be a layer that changes inputs at random and keeps their shape"
+    assert problem.startswith(
+        (f"`data.augmentation.1.type` {message}; got {kind}. ", "`data.augmentation.1.type` must")
+    )
     assert kind in problem
 
 
@@ -173,8 +175,8 @@ def test_local_layers_start_from_the_kernels_of_conv_layers(change, implementati
     inputs = np.random.default_rng(0).standard_normal((3, 5, 7, 2)).astype("float32")
     np.testing.assert_allclose(target(inputs), source(inputs), rtol=1e-4, atol=1e-5)
     strided = build("LocallyConnected2D", dilation_rate=1, strides=2, activation="tanh")
-    told = training.copy_weights(source, strided)["layer"]
-    assert told.startswith("copied to every position, of another strides and ")
+    message = training.copy_weights(source, strided)["layer"]
+    assert message.startswith("copied to every position, of another strides and ")
     others = build("LocallyConnected2D", kernel_size=[2, 3])  # as many weights, of another window
     assert training.copy_weights(source, others)["layer"].startswith("drawn: it is a LocallyConnected2D with the ")
 
@@ -189,16 +191,18 @@ def test_a_layer_of_another_kind_is_not_copied_though_its_shapes_agree():
     source, target = build("Conv1D", kernel_size=3), build("LocallyConnected1D", kernel_size=1, use_bias="shared")
     shapes = [[weight.shape for weight in model.get_layer("layer").weights] for model in (source, target)]
     assert shapes[0] == shapes[1]
-    told = "drawn: it is a LocallyConnected1D with the shapes [(3, 2, 4), (4,)], there a Conv1D with [(3, 2, 4), (4,)]"
-    assert training.copy_weights(source, target)["layer"] == told
+    message = (
+        "drawn: it is a LocallyConnected1D with the shapes [(3, 2, 4), (4,)], there a Conv1D with [(3, 2, 4), (4,)]"
+    )
+    assert training.copy_weights(source, target)["layer"] == message
 
 
 def test_where_nothing_can_be_copied_it_is_refused():
     source, *_ = prepare()
     model = {"name": "other", "layers": {"flat": "Flatten", "scores": {"type": "Dense", "units": 4}}}
     target, *_ = prepare(model=model)
-    told = r"^`init_from` must hold a layer with the name and shapes of one of the model; `scores` there is no layer"
-    with pytest.raises(UserError, match=told):
+    message = r"^`init_from` must hold a layer with the name and shapes of one of the model; `scores` there is no layer"
+    with pytest.raises(UserError, match=message):
         training.copy_weights(source, target)
 
 
@@ -224,8 +228,8 @@ def test_a_frozen_layer_keeps_its_weights():
 def test_extras_that_are_not_installed_are_told(monkeypatch):
     asked = TrainingConfig(**TRAINING | {"tensorboard": True})
     monkeypatch.setattr(tensorboard, "find_spec", lambda name: None if name == "tensorboard" else util.find_spec(name))
-    told = r"^`training.tensorboard` takes TensorBoard, .* pip install 'lctrain\[tensorboard\]'$"
-    with pytest.raises(UserError, match=told):
+    message = r"^`training.tensorboard` takes TensorBoard, .* pip install 'lctrain\[tensorboard\]'$"
+    with pytest.raises(UserError, match=message):
         training.check_extras(asked)
     training.check_extras(TrainingConfig(**TRAINING))
 

@@ -62,12 +62,12 @@ def test_a_store_that_is_not_there_is_told(tmp_path, run_lctrain):
 
 
 @pytest.mark.parametrize(
-    ("port", "told"), [("0", "a number from 1"), ("x", "a number from 1"), ("70000", "got '70000'")]
+    ("port", "message"), [("0", "a number from 1"), ("x", "a number from 1"), ("70000", "got '70000'")]
 )
-def test_what_is_no_port_is_told(port, told, store, run_lctrain):
+def test_what_is_no_port_is_told(port, message, store, run_lctrain):
     process = run_lctrain(store, "ui", "--port", port)
     assert process.returncode == 2
-    assert told in process.stderr
+    assert message in process.stderr
 
 
 def test_a_port_that_is_taken_is_told(store, run_lctrain):

@@ -11,26 +11,26 @@ from made_trainings import TRAINING, EachLoss, assert_same_bits, fit, prepare
 from lctrain import training
 from lctrain.config.schema import TrainingConfig
 from lctrain.training import loop as loop_module
-from lctrain.training.metric_monitor import make_watchers
+from lctrain.training.metric_monitor import make_metric_monitors
 
 NAN, INF = float("nan"), float("inf")
 
 
 def watch(values, metric="val_loss", **changes):
     """The watchers of a training after some epochs' values of one metric, of which None is none."""
-    watchers = make_watchers(TrainingConfig(**TRAINING | changes))
-    looks = {name: [] for name in watchers}
+    metric_monitors = make_metric_monitors(TrainingConfig(**TRAINING | changes))
+    looks = {name: [] for name in metric_monitors}
     for epoch, value in enumerate(values):
-        for name, watcher in watchers.items():
-            looks[name].append(watcher.look({} if value is None else {metric: value}, epoch))
-    return watchers, looks
+        for name, metric_monitor in metric_monitors.items():
+            looks[name].append(metric_monitor.look({} if value is None else {metric: value}, epoch))
+    return metric_monitors, looks
 
 
 def stop_epoch(values, metric="val_loss", **stopping):
     """How many epochs it takes to be told to stop."""
     for num_epochs in range(1, len(values) + 1):
-        watchers, _ = watch(values[:num_epochs], metric, early_stopping={"monitor": metric, **stopping})
-        if watchers["stopping"].must_stop:
+        metric_monitors, _ = watch(values[:num_epochs], metric, early_stopping={"monitor": metric, **stopping})
+        if metric_monitors["stopping"].must_stop:
             return num_epochs
     return None
 
@@ -70,10 +70,10 @@ def test_training_stops_after_as_many_epochs_without_progress(values, stopping, 
     ],
 )
 def test_the_best_epoch_is_the_first_of_the_best_finite_values(values, changes, best):
-    watchers, looks = watch(values, **changes)
-    assert watchers["best"].state["best_epoch"] == best
-    told = [epoch for epoch, is_best in enumerate(looks["best"]) if is_best]
-    assert (told[-1] if told else None) == best
+    metric_monitors, looks = watch(values, **changes)
+    assert metric_monitors["best"].state["best_epoch"] == best
+    message = [epoch for epoch, is_best in enumerate(looks["best"]) if is_best]
+    assert (message[-1] if message else None) == best
 
 
 @pytest.mark.parametrize(
@@ -91,8 +91,8 @@ def test_the_best_epoch_is_the_first_of_the_best_finite_values(values, changes, 
 )
 def test_which_way_is_better_goes_by_the_class_of_a_metric(metric, kind, is_lower_better):
     metrics = {} if kind is None else {"metrics": {metric.removeprefix("val_"): {"type": kind}}}
-    watchers, _ = watch([2, 3, 1], metric, best=metric, **metrics)
-    assert watchers["best"].state["best_epoch"] == (2 if is_lower_better else 1)
+    metric_monitors, _ = watch([2, 3, 1], metric, best=metric, **metrics)
+    assert metric_monitors["best"].state["best_epoch"] == (2 if is_lower_better else 1)
 
 
 @pytest.mark.parametrize(
@@ -109,11 +109,11 @@ def test_which_way_is_better_goes_by_the_class_of_a_metric(metric, kind, is_lowe
 )
 def test_the_learning_rate_is_lowered_on_a_plateau(values, plateau, expected):
     config = TrainingConfig(**TRAINING | {"reduce_on_plateau": {"factor": 0.5, **plateau}})
-    watcher, optimizer = make_watchers(config)["plateau"], keras.optimizers.SGD(1.0)
+    metric_monitor, optimizer = make_metric_monitors(config)["plateau"], keras.optimizers.SGD(1.0)
     rates = []
     for epoch, value in enumerate(values):
-        watcher.look({} if value is None else {"val_loss": value}, epoch)
-        watcher.lower(optimizer)
+        metric_monitor.look({} if value is None else {"val_loss": value}, epoch)
+        metric_monitor.lower(optimizer)
         rates.append(float(optimizer.learning_rate))
     np.testing.assert_allclose(rates, expected, rtol=1e-6)
 
@@ -124,12 +124,12 @@ def test_what_they_remember_survives_in_a_file(cut):
     changes = {"early_stopping": {"patience": 2}, "best": "val_loss", "reduce_on_plateau": {"patience": 3}}
     whole, _ = watch(values, **changes)
     before, _ = watch(values[:cut], **changes)
-    after = make_watchers(TrainingConfig(**TRAINING | changes))
-    for name, watcher in after.items():
-        watcher.state = json.loads(json.dumps(before[name].state))
+    after = make_metric_monitors(TrainingConfig(**TRAINING | changes))
+    for name, metric_monitor in after.items():
+        metric_monitor.state = json.loads(json.dumps(before[name].state))
         for epoch in range(cut, len(values)):
-            watcher.look({"val_loss": values[epoch]}, epoch)
-        assert watcher.state == whole[name].state
+            metric_monitor.look({"val_loss": values[epoch]}, epoch)
+        assert metric_monitor.state == whole[name].state
 
 
 @pytest.fixture
@@ -187,8 +187,8 @@ def test_a_resumed_training_stops_and_lowers_as_one_in_a_piece(tmp_path, capsys)
     changes = {"training": WATCHED | watched}
     expected, history, losses = fit(**changes)
     assert len(history["loss"]) == 5
-    told = capsys.readouterr().err
-    assert told == "Epoch 4: the learning rate is 0.005 from now on.\n"
+    message = capsys.readouterr().err
+    assert message == "Epoch 4: the learning rate is 0.005 from now on.\n"
     model, splits, config = prepare(**changes)
     with pytest.raises(InterruptedError, match="in epoch 4"):
         training.fit(model, splits, config, [Crash()], tmp_path)
@@ -196,7 +196,7 @@ def test_a_resumed_training_stops_and_lowers_as_one_in_a_piece(tmp_path, capsys)
     seen = EachLoss()
     assert repr(training.fit(model, splits, config, [seen], tmp_path)) == repr(history)
     assert seen.losses == {step: loss for step, loss in losses.items() if step > 15}
-    assert told in capsys.readouterr().err
+    assert message in capsys.readouterr().err
     assert_same_bits(dict(enumerate(model.get_weights())), dict(enumerate(expected.get_weights())))
 
 

@@ -24,10 +24,10 @@ def main() -> None:
     accuracies = sweeps.collect(jobs, "test_accuracy", ("model.name", "data.train_limit"))
     summaries = {key: sweeps.summarize(values) for key, values in accuracies.items()}
     rows = []
-    for net, told in NETS.items():
+    for net, message in NETS.items():
         parameters = int(next(job for job in jobs if sweeps.read(job, "model.name") == net).last("params_total"))
         cells = [sweeps.tell_percent(summaries[net, name(size)]) for size in SIZES]
-        rows.append([f"{net} ({told})", f"{parameters:,}", *cells])
+        rows.append([f"{net} ({message})", f"{parameters:,}", *cells])
     table = sweeps.write_table(["net", "parameters", *(f"{size or ALL} examples" for size in SIZES)], rows)
     listed = [
         {"net": net, "examples": ALL if size == "null" else int(size), **summaries[net, size]}
@@ -45,7 +45,7 @@ def name(size: int | None) -> str:
 def draw(figure, theme, summaries) -> None:
     axes = figure.subplots()
     sizes = [size or ALL for size in SIZES]
-    curves = {f"{net}: {told}": [summaries[net, name(size)] for size in SIZES] for net, told in NETS.items()}
+    curves = {f"{net}: {message}": [summaries[net, name(size)] for size in SIZES] for net, message in NETS.items()}
     sweeps.draw_curves(axes, theme, sizes, curves)
     title = "Digits: mean and deviation over five seeds"
     sweeps.label(axes, theme, title, "training examples", "test accuracy, percent")

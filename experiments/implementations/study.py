@@ -61,8 +61,8 @@ def tell(values: Mapping[str, float] | None, shortest: float) -> str:
     if values is None:
         return "-"
     milliseconds = values["train_step_ms"]
-    told = f"{milliseconds:.3g}" if milliseconds < 1000 else f"{milliseconds:,.0f}"
-    return f"**{told}**" if values["train_step_ms"] <= shortest * MARGIN else told
+    message = f"{milliseconds:.3g}" if milliseconds < 1000 else f"{milliseconds:,.0f}"
+    return f"**{message}**" if values["train_step_ms"] <= shortest * MARGIN else message
 
 
 def draw(figure, theme, cases: Cases) -> None:
@@ -77,8 +77,8 @@ def draw(figure, theme, cases: Cases) -> None:
         image = axes.imshow(ratios, norm=LogNorm(1, 100), cmap="cividis_r", aspect="auto")
         for (row, column), ratio in np.ndenumerate(ratios):
             dark = ratio > 10
-            told = "-" if np.isnan(ratio) else f"{ratio:.3g}"
-            axes.text(column, row, told, ha="center", va="center", fontsize=9, color="white" if dark else "black")
+            message = "-" if np.isnan(ratio) else f"{ratio:.3g}"
+            axes.text(column, row, message, ha="center", va="center", fontsize=9, color="white" if dark else "black")
         sweeps.label(axes, theme, f"{threads} thread{'s' if threads != '1' else ''}", "implementation", "model")
         axes.grid(False)
         axes.set_xticks(range(len(MODES)), MODES)

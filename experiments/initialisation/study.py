@@ -22,8 +22,8 @@ def main() -> None:
     accuracies = sweeps.collect(jobs, "test_accuracy", ("model.name", "model.layers.local1.kernel_fans"))
     summaries = {key: sweeps.summarize(values) for key, values in accuracies.items()}
     rows = [
-        [f"{told}", *(sweeps.tell_percent(summaries[f"depth_{depth}", fans]) for depth in DEPTHS)]
-        for fans, told in FANS.items()
+        [f"{message}", *(sweeps.tell_percent(summaries[f"depth_{depth}", fans]) for depth in DEPTHS)]
+        for fans, message in FANS.items()
     ]
     table = sweeps.write_table(["fans", *(f"{depth} layer{'s' if depth > 1 else ''}" for depth in DEPTHS)], rows)
     listed = [{"model": model, "fans": fans, **summaries[model, fans]} for model, fans in summaries]
@@ -55,7 +55,7 @@ def write_model(depth: int, folder: Path) -> None:
 
 def draw(figure, theme, summaries) -> None:
     axes = figure.subplots()
-    curves = {f"fans {told}": [summaries[f"depth_{d}", fans] for d in DEPTHS] for fans, told in FANS.items()}
+    curves = {f"fans {message}": [summaries[f"depth_{d}", fans] for d in DEPTHS] for fans, message in FANS.items()}
     sweeps.draw_curves(axes, theme, DEPTHS, curves)
     axes.axhline(CHANCE, color=theme.faint)
     axes.annotate("chance", (DEPTHS[-1], CHANCE + 1.5), color=theme.ink, fontsize=8.5, ha="right")

@@ -84,9 +84,9 @@ def _run(name: str, num_jobs: int, environment: dict[str, str]) -> tuple[float, 
 
 def _table(study: dict) -> str:
     machine, num_jobs = study["machine"], study["num_jobs"]
-    told = ", ".join(f"{name} {number}" for name, number in study["versions"].items())
+    message = ", ".join(f"{name} {number}" for name, number in study["versions"].items())
     lines = [
-        f"{study['date']}, {machine['cpu_model']}, {machine['cpu_cores']} cores, {machine['platform']}. {told}",
+        f"{study['date']}, {machine['cpu_model']}, {machine['cpu_cores']} cores, {machine['platform']}. {message}",
         "",
         f"| launcher | seconds of {num_jobs} jobs, each round | over basic | seconds of a job (median) |",
         "|---|---|---|---|",

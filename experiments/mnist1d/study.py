@@ -25,7 +25,7 @@ def main() -> None:
     brief = sweeps.get_sweep("mnist1d_brief", [*SWEEP, "model=mnist1d_cnn", f"training.epochs={BRIEF}"], options)
     results = {(net, order): pick(jobs, net, order) for net in [*PUBLISHED, *NEW] for order in ORDER}
     results |= {(f"mnist1d_cnn, {BRIEF} epochs", order): pick(brief, "mnist1d_cnn", order) for order in ORDER}
-    for model, source, told in (
+    for model, source, message in (
         ("mnist1d_local", brief, f"{BRIEF} epochs of mnist1d_cnn"),
         ("mnist1d_local", jobs, "mnist1d_cnn"),
         ("mnist1d_cnn", jobs, "mnist1d_cnn"),  # as long, and never freed
@@ -34,7 +34,7 @@ def main() -> None:
             ids = ",".join(net.run_id for net in pick(source, "mnist1d_cnn", order))
             overrides = ["experiment=mnist1d", f"model={model}", f"data.shuffled={order}", f"init_from={ids}"]
             name = f"{model}_from_{'brief' if source is brief else 'long'}_{order}"
-            results[f"{model} from {told}", order] = sweeps.get_sweep(name, overrides, options)
+            results[f"{model} from {message}", order] = sweeps.get_sweep(name, overrides, options)
     summaries = {case: sweeps.summarize([job.last("test_accuracy") for job in done]) for case, done in results.items()}
     parameters = {case: int(done[0].last("params_total")) for case, done in results.items()}
     rows = [{"net": n, "shuffled": o, "parameters": parameters[n, o], **summaries[n, o]} for n, o in summaries]
@@ -52,10 +52,10 @@ def tabulate(summaries, parameters) -> str:
     rows = []
     for net in dict.fromkeys(net for net, _ in summaries):
         published = PUBLISHED.get(net)
-        told = ["" if published is None else f"{value}" for value in published or (None, None)]
+        message = ["" if published is None else f"{value}" for value in published or (None, None)]
         cells = [sweeps.tell_percent(summaries[net, order]) for order in ORDER]
         seeds = min(len(summaries[net, order]["values"]) for order in ORDER)
-        rows.append([net, f"{parameters[net, ORDER[0]]:,}", told[0], cells[0], told[1], cells[1], seeds])
+        rows.append([net, f"{parameters[net, ORDER[0]]:,}", message[0], cells[0], message[1], cells[1], seeds])
     return sweeps.write_table(
         ["net", "parameters", "published", "here", "published, shuffled", "here, shuffled", "seeds"], rows
     )
@@ -64,12 +64,12 @@ def tabulate(summaries, parameters) -> str:
 def draw(figure, theme, summaries) -> None:
     axes = figure.subplots()
     nets = list(dict.fromkeys(net for net, _ in summaries))
-    for place, (order, told) in enumerate(zip(ORDER, ("in order", "shuffled"), strict=True)):
+    for place, (order, message) in enumerate(zip(ORDER, ("in order", "shuffled"), strict=True)):
         known = [(row, summaries[net, order]) for row, net in enumerate(nets)]
         rows = [row + 0.36 * place - 0.18 for row, _ in known]
         means = [100 * summary["mean"] for _, summary in known]
         errors = [100 * summary["deviation"] for _, summary in known]
-        axes.barh(rows, means, 0.34, xerr=errors, color=theme.colours[place], ecolor=theme.ink, label=told)
+        axes.barh(rows, means, 0.34, xerr=errors, color=theme.colours[place], ecolor=theme.ink, label=message)
         published = [(nets.index(net) + 0.36 * place - 0.18, values[place]) for net, values in PUBLISHED.items()]
         axes.scatter(
             [value for _, value in published],

@@ -11,7 +11,7 @@ from statistics import median
 from contenders import prepare
 from workloads import Workload, draw_inputs
 
-from lctrain.devices.runtime import without_chatter
+from lctrain.devices.runtime import without_startup_messages
 from lctrain.system import memory
 
 WARM_UP_STEPS = 2
@@ -23,7 +23,7 @@ def serve(connection: Connection, contender: str, workload: Workload) -> None:
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     if OOM_SCORE.exists():
         OOM_SCORE.write_text("1000")  # should memory run out, the kernel shall end this process and no other
-    with without_chatter():
+    with without_startup_messages():
         build = prepare(contender, workload)
     inputs, upstream = draw_inputs(workload)
     connection.send({})

@@ -86,14 +86,14 @@ def describe_orders(comparisons: Sequence[Comparison]) -> list[dict]:
 
 def write_table(models: dict) -> str:
     lines = ["| model | sweep | load before | ms per training step, fastest first |", "|---|---|---|---|"]
-    for model, told in models.items():
-        for number, (load, times) in enumerate(zip(told["load"], told["milliseconds"], strict=True), start=1):
+    for model, message in models.items():
+        for number, (load, times) in enumerate(zip(message["load"], message["milliseconds"], strict=True), start=1):
             ranking = ", ".join(f"{name}: {ms:.2f}" for name, ms in times.items())
             lines.append(f"| {model} | {number} | {load:.1f} | {ranking} |")
     lines += ["", f"Pairs of implementations that differ by more than {MARGIN - 1:.0%} in either of two sweeps:", ""]
     lines += ["| model | pairs | same order | other order | of these called a tie |", "|---|---|---|---|---|"]
-    for model, told in models.items():
-        clear = [order for order in told["orders"] if order["is_clear"]]
+    for model, message in models.items():
+        clear = [order for order in message["orders"] if order["is_clear"]]
         wrong = [order for order in clear if not order["agrees"]]
         names = "; ".join(
             f"{' and '.join(order['implementations'])} ({order['ratios'][0]:.2f}, {order['ratios'][1]:.2f})"

@@ -137,16 +137,16 @@ def tabulate(measured: dict[str, float]) -> str:
     header = "| jobs | validated in | database | files | " + " | ".join(f"{slots} at once" for slots in SLOTS) + " |\n"
     lines = [header, "|---" * (4 + len(SLOTS)) + "|\n"]
     for jobs in SIZES:
-        validation = tell_seconds(jobs * measured["validation_seconds"])
+        validation = format_seconds(jobs * measured["validation_seconds"])
         database = tell_bytes(jobs * measured["database_kilobytes"] * 1e3)
         files = f"{jobs * measured['files']:,.0f}, {tell_bytes(jobs * measured['file_kilobytes'] * 1e3)}"
         job = 60 * MINUTES + measured["seconds_besides_training"]
-        lengths = [tell_seconds(math.ceil(jobs / slots) * job) for slots in SLOTS]
+        lengths = [format_seconds(math.ceil(jobs / slots) * job) for slots in SLOTS]
         lines.append(f"| {jobs:,} | {validation} | {database} | {files} | {' | '.join(lengths)} |\n")
     return "".join(lines)
 
 
-def tell_seconds(seconds: float) -> str:
+def format_seconds(seconds: float) -> str:
     for unit, length in (("days", 86_400), ("h", 3_600), ("min", 60)):
         if seconds >= length:
             return f"{seconds / length:.3g} {unit}"

@@ -156,9 +156,9 @@ def store_away(folder: Path) -> dict:
         turns = []
         while process.poll() is None and len(_epochs(folder)) < EPOCHS:
             gate.state = ("open", "closed", "open", "silent")[len(turns) % 4]
-            begun = time.time()
+            resumed = time.time()
             time.sleep(TURN)
-            turns.append((gate.state, begun * 1e3, time.time() * 1e3))
+            turns.append((gate.state, resumed * 1e3, time.time() * 1e3))
         gate.state = "open"
         exit_code = process.wait()
         client, (run,) = _runs(ServerTracking(name="server", uri=server.uri, experiment="lctrain"))
@@ -231,8 +231,8 @@ def _epochs(folder: Path) -> list[int]:
 def _ratios(times: list[int], turns: list[tuple[str, float, float]]) -> dict[str, dict[str, float]]:
     """Of the closed and the silent turns: how the mean length of an epoch compares with the turns before and behind."""
     lengths = []
-    for _, begun, ended in turns:
-        inside = [time for time in times if begun <= time <= ended]
+    for _, resumed, ended in turns:
+        inside = [time for time in times if resumed <= time <= ended]
         lengths.append((inside[-1] - inside[0]) / (len(inside) - 1) if len(inside) > 2 else None)
     found = {}
     for state in ("closed", "silent"):
@@ -265,10 +265,10 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--only", nargs="+", choices=PARTS, default=list(PARTS))
     for name in parser.parse_args().only:
-        begun = time.monotonic()
+        resumed = time.monotonic()
         with tempfile.TemporaryDirectory(prefix="lctrain-tracking-", ignore_cleanup_errors=True) as folder:
             found = PARTS[name](Path(folder))
-        _keep(name, found | {"seconds": round(time.monotonic() - begun)})
+        _keep(name, found | {"seconds": round(time.monotonic() - resumed)})
 
 
 def _keep(name: str, found: dict) -> None:

@@ -70,7 +70,7 @@ def launch(
         (list(overrides), "hydra.sweep.dir", number, f"job_id_for_{number}", Singleton.get_state())
         for number, overrides in enumerate(job_overrides, start=first)
     ]
-    submitit.SlurmJob.watcher = _QueueWatcher(SECONDS_BETWEEN_LOOKS)  # arrays are made of this very class
+    submitit.SlurmJob.metric_monitor = _QueueWatcher(SECONDS_BETWEEN_LOOKS)  # arrays are made of this very class
     jobs = _executor(run.params).map_array(run, *zip(*arguments, strict=True))
     try:
         return [_result(job) for job in jobs]

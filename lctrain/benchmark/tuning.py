@@ -22,7 +22,7 @@ from lctrain.devices.gpus import list_gpus
 from lctrain.errors import UserError
 from lctrain.model.summary import LayerSummary, summarize
 from lctrain.system.machine import describe_machine
-from lctrain.system.memory import tell_lack
+from lctrain.system.memory import format_shortage
 from lctrain.system.subprocesses import run_in_process
 
 PLAIN = (1, 2, 3, "batched")
@@ -176,7 +176,9 @@ def _measure(
 ) -> Iterator[Timing]:
     """The timings of these cases, in their order; what was measured now is remembered."""
     recalled = [measurements.recall(_what(config, case)) for case in cases]
-    refused = [tell_lack(sum(costs[name][choice].total for name, choice in case.choices.items())) for case in cases]
+    refused = [
+        format_shortage(sum(costs[name][choice].total for name, choice in case.choices.items())) for case in cases
+    ]
     new = [case for case, seen, reason in zip(cases, recalled, refused, strict=True) if seen is None and not reason]
     seen_now = iter(_measure_in_process(config, new) if new else [])
     for case, seen, reason in zip(cases, recalled, refused, strict=True):

@@ -99,7 +99,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print("Terminated.", file=sys.stderr)
         return leave_at_once(EXIT_TERMINATED)
     except Exception as error:
-        return _tell(error, "Error", debug)
+        return _print_error(error, "Error", debug)
 
 
 def help_text() -> str:
@@ -143,8 +143,8 @@ Examples:
 
 
 def _find_verb(arguments: list[str], debug: bool) -> int:
-    def tell(error: Exception, heading: str) -> None:
-        _tell(error, heading, debug)
+    def print_error(error: Exception, heading: str) -> None:
+        _print_error(error, heading, debug)
 
     name = arguments[0] if arguments else "train"
     if name in VERBS:
@@ -154,10 +154,10 @@ def _find_verb(arguments: list[str], debug: bool) -> int:
     else:
         raise UserError(f"`{name}` is not a verb. {suggest(name, VERBS)} What is set takes the form KEY=VALUE.")
     _, module, function = VERBS[name]
-    return getattr(import_module(f"lctrain.cli.{module}"), function)(arguments, tell)
+    return getattr(import_module(f"lctrain.cli.{module}"), function)(arguments, print_error)
 
 
-def _tell(error: Exception, heading: str, debug: bool) -> int:
+def _print_error(error: Exception, heading: str, debug: bool) -> int:
     """Prints an error in one or a few lines; returns the exit code that it stands for."""
     text = "\n".join(str(error).splitlines()[:3])
     if debug:

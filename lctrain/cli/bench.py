@@ -17,14 +17,14 @@ from lctrain.data import check_feeds
 from lctrain.errors import EXIT_DONE, EXIT_FAILED, UserError
 from lctrain.model.summary import summarize
 from lctrain.system.machine import describe_machine
-from lctrain.system.memory import tell_lack
+from lctrain.system.memory import format_shortage
 from lctrain.system.subprocesses import run_in_process
 from lctrain.tracking import check_writable, start_run, ui_command
 
 TIMEOUT = 600  # seconds for one case
 
 
-def run_bench(arguments: Sequence[str], tell: Callable[[Exception, str], None]) -> int:
+def run_bench(arguments: Sequence[str], print_error: Callable[[Exception, str], None]) -> int:
     """Measures every configuration that the command line asks for; prints a table and names the winners.
 
     Returns:
@@ -36,7 +36,7 @@ def run_bench(arguments: Sequence[str], tell: Callable[[Exception, str], None]) 
     if options.out is not None and not options.out.parent.is_dir():
         raise UserError(f"`--out` must be a file in a folder that exists; got {str(options.out)!r}.")
     jobs: list[Job] = []
-    exit_code = run_jobs(jobs.append, arguments, tell)
+    exit_code = run_jobs(jobs.append, arguments, print_error)
     if exit_code != EXIT_DONE:
         return exit_code
     configs = [job.config for job in jobs]
@@ -58,8 +58,10 @@ def run_bench(arguments: Sequence[str], tell: Callable[[Exception, str], None]) 
 def _warn_of_jit(config: Config) -> None:
     found = find_not_compilable(config)
     if config.jit_compile is True and found:
-        told = f"jit_compile is true, but XLA compiles nothing of the whole model: it can't compile {', '.join(found)}"
-        print(f"Warning: {told}.", file=sys.stderr, flush=True)
+        message = (
+            f"jit_compile is true, but XLA compiles nothing of the whole model: it can't compile {', '.join(found)}"
+        )
+        print(f"Warning: {message}.", file=sys.stderr, flush=True)
 
 
 def measure_config(config: Config) -> list[dict[str, Any]]:
@@ -93,7 +95,7 @@ def _describe_case(config: Config, case: str, implementation: int | str, needed:
 
 
 def _measure_case(row: dict[str, Any], measure: Callable, *arguments: Any) -> dict[str, Any]:
-    reason = tell_lack(row["predicted_mb"] * MEBIBYTE)
+    reason = format_shortage(row["predicted_mb"] * MEBIBYTE)
     if reason:
         return row | {"status": "too large", "reason": reason}
     outcome = run_in_process(measure, *arguments, timeout=TIMEOUT)

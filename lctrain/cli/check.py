@@ -12,7 +12,7 @@ from lctrain.model.summary import summarize
 from lctrain.sweep.run import validate_jobs
 
 
-def run_check(arguments: Sequence[str], tell: Callable[[Exception, str], None]) -> int:
+def run_check(arguments: Sequence[str], print_error: Callable[[Exception, str], None]) -> int:
     """Schema, allowlist and shapes; of a sweep all that it looks at itself before its first job starts.
 
     What Keras alone can refuse is not seen.
@@ -31,11 +31,11 @@ def run_check(arguments: Sequence[str], tell: Callable[[Exception, str], None]) 
         jobs.append(job)
 
     if is_sweep(arguments):
-        jobs = validate_jobs(arguments, read_settings(arguments).num_trials is not None, tell)
+        jobs = validate_jobs(arguments, read_settings(arguments).num_trials is not None, print_error)
         if not jobs:
             return EXIT_USER_ERROR
     else:
-        run_dry(check, arguments, tell)
+        run_dry(check, arguments, print_error)
     if jobs:  # none where Hydra was only asked to print, as by --cfg
         print(f"{len(jobs)} configurations are valid." if len(jobs) > 1 else f"`{jobs[0].config.model.name}` is valid.")
     return EXIT_DONE

@@ -16,7 +16,7 @@ NAMED_FREELY = ("model", "training")  # groups whose `name` only names; elsewher
 HEADER_LENGTH = 4096  # characters in which a file's description is looked for
 
 
-def run_ls(arguments: Sequence[str], tell: Callable[[Exception, str], None]) -> int:
+def run_ls(arguments: Sequence[str], print_error: Callable[[Exception, str], None]) -> int:
     """Prints every group, or those named, with their choices and what each is; a user's own come after the packaged."""
     parser = argparse.ArgumentParser("lctrain ls", add_help=False)
     parser.add_argument("groups", nargs="*")
@@ -47,7 +47,7 @@ def describe_file(path: Path) -> str:
     return ""
 
 
-def run_cp(arguments: Sequence[str], tell: Callable[[Exception, str], None]) -> int:
+def run_cp(arguments: Sequence[str], print_error: Callable[[Exception, str], None]) -> int:
     """Copies a packaged choice under a new name into a folder for --config-dir; prints the command that uses it."""
     parser = argparse.ArgumentParser("lctrain cp", add_help=False)
     parser.add_argument("source", nargs="?", default="")

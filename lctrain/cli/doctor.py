@@ -17,7 +17,7 @@ REINSTALL = "pip install --force-reinstall tensorflow"
 WAITING = "Trying TensorFlow in a process of its own, which takes some 15 s."
 
 
-def run_doctor(arguments: Sequence[str], tell: Callable[[Exception, str], None]) -> int:
+def run_doctor(arguments: Sequence[str], print_error: Callable[[Exception, str], None]) -> int:
     """Looks at packages and machine, tries TensorFlow, and prints what works; --json prints that as JSON.
 
     Returns:
@@ -38,7 +38,7 @@ def run_doctor(arguments: Sequence[str], tell: Callable[[Exception, str], None])
             print_rows(title, sections[title])
     if sys.stderr.isatty():
         print(WAITING, file=sys.stderr, flush=True)
-    sections["computing"] = judge_trials(run_trials(), sections["machine"])
+    sections["computing"] = summarize_trials(run_trials(), sections["machine"])
     failed = [row.name for rows in sections.values() for row in rows if row.state == "fail"]
     if options.json:
         print(json.dumps(_as_data(sections, not failed), indent=1))
@@ -48,14 +48,14 @@ def run_doctor(arguments: Sequence[str], tell: Callable[[Exception, str], None])
     return EXIT_FAILED if failed else EXIT_DONE
 
 
-def judge_trials(trials: Sequence[Trial], machine: Sequence[Row]) -> list[Row]:
+def summarize_trials(trials: Sequence[Trial], machine: Sequence[Row]) -> list[Row]:
     """A row per trial, and one where the driver lists GPUs that TensorFlow does not see.
 
     Args:
         trials: what came of each.
         machine: the rows of the machine, the GPUs' among them.
     """
-    rows = [_judge_trial(trial) for trial in trials]
+    rows = [_summarize_trial(trial) for trial in trials]
     is_loaded = any(trial.name == LOADING and trial.status == "done" for trial in trials)
     has_cards = any(row.name == "GPUs" and row.state == "ok" for row in machine)
     if is_loaded and has_cards and not any(" on GPU:" in trial.name for trial in trials):
@@ -64,7 +64,7 @@ def judge_trials(trials: Sequence[Trial], machine: Sequence[Row]) -> list[Row]:
     return rows
 
 
-def _judge_trial(trial: Trial) -> Row:
+def _summarize_trial(trial: Trial) -> Row:
     """What is computed otherwise by a setting of the configuration is no failure."""
     if trial.status == "done":
         return Row(trial.name, "ok", trial.detail)
@@ -94,7 +94,7 @@ def print_rows(title: str, rows: Sequence[Row]) -> None:
     if console is None or not console.is_terminal:
         print(f"{title}:")
         for row in rows:
-            print(f"  {row.state:<6} {_printable(row.name)}: {_tell(row)}")
+            print(f"  {row.state:<6} {_printable(row.name)}: {_format_row(row)}")
         return
     console.print(_table(title, rows))
 
@@ -105,11 +105,11 @@ def _table(title: str, rows: Sequence[Row]):
 
     table = Table("name", "state", "detail, and how to fix it", title=title)
     for row in rows:
-        table.add_row(Text(_printable(row.name)), Text(row.state, COLOURS[row.state]), Text(_tell(row)))
+        table.add_row(Text(_printable(row.name)), Text(row.state, COLOURS[row.state]), Text(_format_row(row)))
     return table
 
 
-def _tell(row: Row) -> str:
+def _format_row(row: Row) -> str:
     return _printable(f"{row.detail.rstrip('.')}. {row.fix}" if row.fix else row.detail)
 
 
@@ -120,10 +120,10 @@ def _printable(text: str) -> str:
 
 def _conclude(sections: dict[str, list[Row]], failed: Sequence[str]) -> str:
     num_warnings = sum(row.state == "warn" for rows in sections.values() for row in rows)
-    told = f"; warnings: {num_warnings}" if num_warnings else ""
+    message = f"; warnings: {num_warnings}" if num_warnings else ""
     if failed:
-        return f"What is needed and fails: {', '.join(failed)}{told}."
-    return f"All that is needed works{told}."
+        return f"What is needed and fails: {', '.join(failed)}{message}."
+    return f"All that is needed works{message}."
 
 
 def _as_data(sections: dict[str, list[Row]], is_healthy: bool) -> dict:

@@ -54,7 +54,7 @@ class Request:
     options: argparse.Namespace
 
 
-def run_evaluate(arguments: Sequence[str], tell: Callable[[Exception, str], None]) -> int:
+def run_evaluate(arguments: Sequence[str], print_error: Callable[[Exception, str], None]) -> int:
     """Prints loss and metrics of a run's model on a split.
 
     Raises:
@@ -74,7 +74,7 @@ def run_evaluate(arguments: Sequence[str], tell: Callable[[Exception, str], None
     return EXIT_DONE
 
 
-def run_predict(arguments: Sequence[str], tell: Callable[[Exception, str], None]) -> int:
+def run_predict(arguments: Sequence[str], print_error: Callable[[Exception, str], None]) -> int:
     """Writes what a run's model predicts for a split, or for the rows of a file, as CSV or .npy.
 
     Raises:
@@ -115,8 +115,8 @@ def _read_request(verb: str, arguments: Sequence[str], *flags: str) -> Request:
             rest.append(argument)
         else:
             keys = [*own, *OWN_GROUPS]
-            told = f"is not taken by `{verb}`: the run has its own. What may be set is {', '.join(keys)}"
-            raise UserError(f"`{key}` {told}. {suggest(key, keys)}")
+            message = f"is not taken by `{verb}`: the run has its own. What may be set is {', '.join(keys)}"
+            raise UserError(f"`{key}` {message}. {suggest(key, keys)}")
     if not own["run"]:
         raise UserError(f"`run` is missing: python -m lctrain {verb} run=ID, the id of a run as MLflow shows it.")
     if own["split"] not in SPLITS:

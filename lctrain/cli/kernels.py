@@ -13,7 +13,7 @@ import numpy as np
 from lctrain.cli.flags import FlagParser
 from lctrain.cli.sources import find_model
 from lctrain.composition.overrides import split_override
-from lctrain.devices.runtime import without_chatter
+from lctrain.devices.runtime import without_startup_messages
 from lctrain.errors import EXIT_DONE, UserError, suggest
 
 if TYPE_CHECKING:  # they take matplotlib
@@ -23,7 +23,7 @@ SUFFIXES = (".png", ".svg", ".json")
 FLAGS = ("--layer", "--filter", "--channel", "--slice", "--out")
 
 
-def run_kernels(arguments: Sequence[str], tell: Callable[[Exception, str], None]) -> int:
+def run_kernels(arguments: Sequence[str], print_error: Callable[[Exception, str], None]) -> int:
     """Draws a layer's kernels, their norm and how much they vary, or writes the numbers as JSON; prints a summary.
 
     Raises:
@@ -64,10 +64,10 @@ def _read_options(arguments: Sequence[str]) -> tuple[argparse.Namespace, list[st
     options, unknown = parser.parse_known_args([one for one in arguments if one not in rest])
     for argument in unknown:
         if argument.startswith("-"):
-            told = "is not taken by `kernels`"
-            raise UserError(f"`{argument}` {told}. {suggest(argument.split('=')[0], FLAGS)}")
-        told = "is not taken by `kernels`: the run has its own. What may be set is tracking"
-        raise UserError(f"`{split_override(argument)[1]}` {told}, such as tracking.folder=PATH.")
+            message = "is not taken by `kernels`"
+            raise UserError(f"`{argument}` {message}. {suggest(argument.split('=')[0], FLAGS)}")
+        message = "is not taken by `kernels`: the run has its own. What may be set is tracking"
+        raise UserError(f"`{split_override(argument)[1]}` {message}, such as tracking.folder=PATH.")
     if options.out is not None:
         _check_out(options.out)
     return options, rest
@@ -84,7 +84,7 @@ def _check_out(out: Path) -> None:
 
 def _load_model(file: Path) -> Any:
     """The model, on the CPU: its weights are only read, and the graphics cards are left to those who train."""
-    with without_chatter():
+    with without_startup_messages():
         import tensorflow as tf
 
         with suppress(RuntimeError):  # TensorFlow has started in this process
@@ -105,8 +105,8 @@ def _choose_layer(asked: str | None, found: Mapping[str, Any], others: Mapping[s
     if asked is None:
         return next(iter(found))
     if asked in others:
-        told = f"got {asked!r}, a layer of the class {others[asked]}, which has none. Here are: {listed}"
-        raise UserError(f"`--layer` must have a kernel for each position; {told}.")
+        message = f"got {asked!r}, a layer of the class {others[asked]}, which has none. Here are: {listed}"
+        raise UserError(f"`--layer` must have a kernel for each position; {message}.")
     if asked not in found:
         raise UserError(f"`--layer` must be a layer of the model; got {asked!r}. {suggest(asked, found)}")
     return asked
@@ -116,8 +116,8 @@ def _select(options: argparse.Namespace, layer: "LayerKernels") -> "Selection":
     from lctrain.report.kernels import Selection
 
     if options.slice is not None and layer.window.rank != 3:
-        told = f"got {options.slice} for `{layer.name}`, which has rank {layer.window.rank}. Leave it out"
-        raise UserError(f"`--slice` must be given for layers of rank 3 alone; {told}.")
+        message = f"got {options.slice} for `{layer.name}`, which has rank {layer.window.rank}. Leave it out"
+        raise UserError(f"`--slice` must be given for layers of rank 3 alone; {message}.")
     limits = {
         "filter": (layer.filters, "filters"),
         "channel": (layer.in_channels, "input channels" if layer.groups == 1 else "input channels in each group"),
@@ -132,13 +132,13 @@ def _select(options: argparse.Namespace, layer: "LayerKernels") -> "Selection":
 
 
 def _write(out: Path, layer: "LayerKernels", numbers: "KernelNumbers", selection: "Selection") -> None:
-    from lctrain.report.kernels import draw_kernels, save_picture, tell_numbers
+    from lctrain.report.kernels import describe_numbers, draw_kernels, save_picture
 
     try:
         out.parent.mkdir(parents=True, exist_ok=True)
         if out.suffix == ".json":
-            told = json.dumps(tell_numbers(layer, numbers, selection), allow_nan=False)
-            out.write_text(told + "\n", encoding="utf-8")
+            message = json.dumps(describe_numbers(layer, numbers, selection), allow_nan=False)
+            out.write_text(message + "\n", encoding="utf-8")
         else:
             save_picture(draw_kernels(layer, selection, numbers), out)
     except OSError as error:
@@ -146,9 +146,9 @@ def _write(out: Path, layer: "LayerKernels", numbers: "KernelNumbers", selection
 
 
 def _print_summary(layer: "LayerKernels", numbers: "KernelNumbers") -> None:
-    from lctrain.report.kernels import tell_layer
+    from lctrain.report.kernels import format_layer
 
-    print(tell_layer(layer))
+    print(format_layer(layer))
     rows = {
         "L2 norm": numbers.norm,
         "1 - cosine with the mean kernel": numbers.direction,
@@ -156,5 +156,5 @@ def _print_summary(layer: "LayerKernels", numbers: "KernelNumbers") -> None:
     }
     for what, values in rows.items():
         known = values[np.isfinite(values)]
-        told = f"mean {known.mean():.4g}, from {known.min():.4g} to {known.max():.4g}" if known.size else "undefined"
-        print(f"  {what:<34}  {told}")
+        message = f"mean {known.mean():.4g}, from {known.min():.4g} to {known.max():.4g}" if known.size else "undefined"
+        print(f"  {what:<34}  {message}")

@@ -17,7 +17,7 @@ FORMATS = tuple(ENDINGS)
 LINES_SHOWN = 20
 
 
-def run_import(arguments: Sequence[str], tell: Callable[[Exception, str], None]) -> int:
+def run_import(arguments: Sequence[str], print_error: Callable[[Exception, str], None]) -> int:
     """Makes today's model, its configuration and a report of an old model's file.
 
     Raises:
@@ -65,7 +65,7 @@ def run_import(arguments: Sequence[str], tell: Callable[[Exception, str], None])
     return EXIT_DONE
 
 
-def run_export(arguments: Sequence[str], tell: Callable[[Exception, str], None]) -> int:
+def run_export(arguments: Sequence[str], print_error: Callable[[Exception, str], None]) -> int:
     """Writes the model of a run or of a .keras file in a format that others read.
 
     Raises:
@@ -75,8 +75,8 @@ def run_export(arguments: Sequence[str], tell: Callable[[Exception, str], None])
     parser.add_argument("source", metavar="RUN_OR_FILE", help="a .keras file, or the id of a run in the store")
     parser.add_argument("--to", required=True, help=", ".join(FORMATS))
     parser.add_argument("--out", type=Path, help="the file, or the folder of a SavedModel")
-    told = "of local layers in a SavedModel: 1, 2, 3, batched or auto; for OpenVINO batched"
-    parser.add_argument("--implementation", help=told)
+    message = "of local layers in a SavedModel: 1, 2, 3, batched or auto; for OpenVINO batched"
+    parser.add_argument("--implementation", help=message)
     options, rest = parser.parse_known_args(list(arguments))
     if options.to not in FORMATS:
         raise UserError(

@@ -10,7 +10,7 @@ from lctrain.config.json_schema import config_schema, file_groups, file_schema
 from lctrain.errors import EXIT_DONE, UserError, suggest
 
 
-def run_schema(arguments: Sequence[str], tell: Callable[[Exception, str], None]) -> int:
+def run_schema(arguments: Sequence[str], print_error: Callable[[Exception, str], None]) -> int:
     """Prints the schema of a complete configuration, of one group's files, or the reference page; or writes files."""
     parser = argparse.ArgumentParser("lctrain schema", add_help=False)
     parser.add_argument("group", nargs="?")

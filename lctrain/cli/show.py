@@ -19,7 +19,7 @@ UNITS = ((1e18, "E"), (1e15, "P"), (1e12, "T"), (1e9, "G"), (1e6, "M"), (1e3, "k
 WIDTH = 120  # columns, where the output is no terminal
 
 
-def run_show(arguments: Sequence[str], tell: Callable[[Exception, str], None]) -> int:
+def run_show(arguments: Sequence[str], print_error: Callable[[Exception, str], None]) -> int:
     """Prints the tables of every configuration that the command line asks for; --svg FILE draws the only one."""
     parser = argparse.ArgumentParser("lctrain show", add_help=False)
     parser.add_argument("--svg", type=Path)
@@ -38,7 +38,7 @@ def run_show(arguments: Sequence[str], tell: Callable[[Exception, str], None]) -
             drawn.append(model.name)
             print(f"Drawn in {options.svg}.")
 
-    return max(run_dry(show, command_line, tell) for command_line in list_command_lines(arguments))
+    return max(run_dry(show, command_line, print_error) for command_line in list_command_lines(arguments))
 
 
 def print_summary(model: ModelSummary) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from lctrain.composition.dry_run import compose_dry
 from lctrain.errors import EXIT_DONE, EXIT_FAILED, UserError
-from lctrain.tracking import drop_journal, find_journals, sync_journal, tell_restore
+from lctrain.tracking import drop_journal, find_journals, format_restore_command, sync_journal
 from lctrain.tracking.rewriting import find_moved_uris, rewrite_uris
 from lctrain.tracking.store import read_tracking
 
@@ -16,7 +16,7 @@ FOLDERS = ("outputs", "multirun")  # where Hydra puts the jobs' folders, unless 
 DROP = "--drop-deleted"
 
 
-def run_sync(arguments: Sequence[str], tell: Callable[[Exception, str], None]) -> int:
+def run_sync(arguments: Sequence[str], print_error: Callable[[Exception, str], None]) -> int:
     """Delivers the rest of every journal below a folder, and ends the runs whose processes have died.
 
     With --moved it delivers nothing: it rewrites the places of artifacts in a store whose folder was moved.
@@ -64,7 +64,7 @@ def _deliver(folders: Sequence[Path], must_drop: bool) -> int:
             print(f"  dropped: nothing more of it is sent; {journal} keeps it")
         else:
             num_deleted += outcome.num_left
-            print(f"  The run can take it once it is restored: {tell_restore(journal, outcome.deleted)}")
+            print(f"  The run can take it once it is restored: {format_restore_command(journal, outcome.deleted)}")
     print(
         f"Looked at {len(journals)} runs; {num_runs} had something to deliver;"
         f" {num_left + num_deleted} entries are left."
@@ -72,8 +72,8 @@ def _deliver(folders: Sequence[Path], must_drop: bool) -> int:
     if num_left:
         print("Run it again when the store can be reached.", file=sys.stderr)
     if num_deleted:
-        told = f"{num_deleted} of them belong to runs that were deleted in MLflow: restore these"
-        print(f"{told}, or send nothing more of them: {_drop_command(folders)}", file=sys.stderr)
+        message = f"{num_deleted} of them belong to runs that were deleted in MLflow: restore these"
+        print(f"{message}, or send nothing more of them: {_drop_command(folders)}", file=sys.stderr)
     return EXIT_FAILED if num_left or num_deleted or num_damaged else EXIT_DONE
 
 

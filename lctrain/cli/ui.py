@@ -29,7 +29,7 @@ SECONDS_TO_END = 10.0
 PORTS = range(1, 2**16)
 
 
-def run_ui(arguments: Sequence[str], tell: Callable[[Exception, str], None]) -> int:
+def run_ui(arguments: Sequence[str], print_error: Callable[[Exception, str], None]) -> int:
     """Starts MLflow's UI on loopback, prints its address, and serves until it is interrupted.
 
     What is left of the command line says which store it is: `tracking.folder=PATH`, `tracking=server tracking.uri=URI`.
@@ -45,8 +45,8 @@ def run_ui(arguments: Sequence[str], tell: Callable[[Exception, str], None]) -> 
     tracking = read_tracking(compose_dry(rest)["tracking"])
     client, experiment_id = open_existing(tracking)
     if find_relocation(tracking, client.get_experiment(experiment_id).artifact_location) is not None:
-        told = "The store has been moved or copied, so that MLflow's UI does not find the files of its runs"
-        print(f"{told}. Let it find them: {sync_moved_command(tracking)}", file=sys.stderr, flush=True)
+        message = "The store has been moved or copied, so that MLflow's UI does not find the files of its runs"
+        print(f"{message}. Let it find them: {sync_moved_command(tracking)}", file=sys.stderr, flush=True)
     if is_http(tracking):
         print(f"The server has a UI of its own: {store_uri(tracking)}")
         return EXIT_DONE
@@ -78,8 +78,8 @@ def _find_port(asked: str | None) -> int:
         try:
             probe.bind((LOOPBACK, 0 if asked is None else int(asked)))
         except OSError as error:
-            told = f"must be free on {LOOPBACK}; {asked} is not ({error.strerror})"
-            raise UserError(f"`--port` {told}. Leave it out for one that is free.") from error
+            message = f"must be free on {LOOPBACK}; {asked} is not ({error.strerror})"
+            raise UserError(f"`--port` {message}. Leave it out for one that is free.") from error
         return probe.getsockname()[1]
 
 

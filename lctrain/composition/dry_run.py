@@ -11,10 +11,12 @@ from lctrain.composition.hydra_app import Job, launch, read_composed, read_writt
 from lctrain.composition.overrides import check_arguments, quote, split_override
 
 
-def run_dry(look: Callable[[Job], None], arguments: Sequence[str], tell: Callable[[Exception, str], None]) -> int:
+def run_dry(
+    look: Callable[[Job], None], arguments: Sequence[str], print_error: Callable[[Exception, str], None]
+) -> int:
     """As `run_jobs`, but nothing of Hydra's stays behind: no folder of outputs, no log file."""
     with _leaving_nothing(arguments) as quietly:
-        return run_jobs(look, quietly, tell)
+        return run_jobs(look, quietly, print_error)
 
 
 def compose_dry(arguments: Sequence[str]) -> dict[str, Any]:

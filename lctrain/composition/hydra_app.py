@@ -77,13 +77,15 @@ def list_choices() -> dict[str, list[str]]:
     return {folder.name: sorted(path.stem for path in folder.glob("*.yaml")) for folder in folders}
 
 
-def run_jobs(run_job: Callable[[Job], None], arguments: Sequence[str], tell: Callable[[Exception, str], None]) -> int:
+def run_jobs(
+    run_job: Callable[[Job], None], arguments: Sequence[str], print_error: Callable[[Exception, str], None]
+) -> int:
     """Composes and validates what the command line asks for and runs each job; with -m several, one after the other.
 
     Args:
         run_job: runs one of them.
         arguments: the command line behind the verb.
-        tell: prints an error of one of several jobs under a heading.
+        print_error: prints an error of one of several jobs under a heading.
 
     Returns:
         The exit code: 0, or where jobs of several failed 1; 2 where all did by the user's mistakes.
@@ -110,7 +112,7 @@ def run_jobs(run_job: Callable[[Job], None], arguments: Sequence[str], tell: Cal
     if num_jobs == 1:
         raise errors[0]
     for job, error in errors.items():
-        tell(error, f"Error in job {job}")
+        print_error(error, f"Error in job {job}")
     print(f"Error: {len(errors)} of {num_jobs} jobs can't be run.", file=sys.stderr)
     are_mistakes = len(errors) == num_jobs and all(isinstance(error, UserError) for error in errors.values())
     return EXIT_USER_ERROR if are_mistakes else EXIT_FAILED
@@ -163,9 +165,9 @@ def _check_store(config: Config) -> None:
         if value is None or {"tracking", f"tracking.{key}"} & ours:
             continue
         if not (_is_inside(value) if where == "folder" else _is_here(value)):
-            told = "must lie in the working folder" if where == "folder" else "must be on this machine"
+            message = "must lie in the working folder" if where == "folder" else "must be on this machine"
             fix = f"To have it there, say so on the command line: tracking.{key}={value}"
-            raise ConfigError([Problem(f"tracking.{key}", f"{told} where a file chooses it; got {value!r}. {fix}")])
+            raise ConfigError([Problem(f"tracking.{key}", f"{message} where a file chooses it; got {value!r}. {fix}")])
 
 
 def _is_inside(folder: str) -> bool:

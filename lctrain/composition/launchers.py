@@ -166,8 +166,8 @@ def check_plugins(overrides: Sequence[tuple[str, str | None]], is_multirun: bool
         if plugins[name].extra is not None:
             _check_usable(group, name, plugins[name], is_multirun)
     if SAMPLER in chosen and (chosen.get("hydra/sweeper") != "optuna" or chosen[SAMPLER] not in SAMPLERS):
-        told = f"must be one of {', '.join(SAMPLERS)}, with hydra/sweeper=optuna"
-        raise UserError(f"`{SAMPLER}` {told}; got {chosen[SAMPLER]!r}.")
+        message = f"must be one of {', '.join(SAMPLERS)}, with hydra/sweeper=optuna"
+        raise UserError(f"`{SAMPLER}` {message}; got {chosen[SAMPLER]!r}.")
     for key, value in overrides:
         if is_plugin_key(key):
             _check_key(key, value, chosen)
@@ -179,8 +179,8 @@ def _check_usable(group: str, name: str, plugin: Plugin, is_multirun: bool) -> N
     if not is_multirun:
         raise UserError(f"`{group}={name}` counts for a sweep alone. Add -m, or leave it out.")
     if plugin.program is not None and which(plugin.program) is None:
-        told = f"needs the command `{plugin.program}`, which is not found on this machine's PATH"
-        raise UserError(f"`{group}={name}` {told}. Start the sweep where jobs can be submitted.")
+        message = f"needs the command `{plugin.program}`, which is not found on this machine's PATH"
+        raise UserError(f"`{group}={name}` {message}. Start the sweep where jobs can be submitted.")
 
 
 def _check_key(key: str, value: str | None, chosen: Mapping[str, str | None]) -> None:

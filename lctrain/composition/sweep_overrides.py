@@ -75,18 +75,18 @@ def read_settings(arguments: Sequence[str]) -> Settings:
 
 def _check_swept(override: Override, choices: Sequence[str], is_search: bool) -> None:
     """Whether the sweeper can do with an override what that says; choices are those of its group."""
-    told = f"`{override.key_or_group.removeprefix(FORCED)}`"
+    message = f"`{override.key_or_group.removeprefix(FORCED)}`"
     value, text = override.value(), override.input_line.partition("=")[2]
     if override.is_interval_sweep() and not is_search:
-        raise UserError(f"{told} {text} has no end of values: search it with hydra/sweeper=optuna, or list some.")
+        raise UserError(f"{message} {text} has no end of values: search it with hydra/sweeper=optuna, or list some.")
     if not isinstance(value, Glob):
         return
     if is_search:
-        raise UserError(f"{told} {text} can't be searched. List the choices: A,B,C.")
+        raise UserError(f"{message} {text} can't be searched. List the choices: A,B,C.")
     if not choices:
-        raise UserError(f"{told} is no group of choices, which alone {text} can sweep. List the values: A,B,C.")
+        raise UserError(f"{message} is no group of choices, which alone {text} can sweep. List the values: A,B,C.")
     if not value.filter(list(choices)):
-        raise UserError(f"{told} has no choice that {text} matches; it has {', '.join(choices)}.")
+        raise UserError(f"{message} has no choice that {text} matches; it has {', '.join(choices)}.")
 
 
 def list_command_lines(arguments: Sequence[str]) -> list[list[str]]:

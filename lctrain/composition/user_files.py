@@ -53,8 +53,8 @@ def check_not_hidden(folder: Path, packaged: Path) -> None:
         own = packaged / path.relative_to(folder)
         if own.is_file() and path.is_file() and own.read_bytes() != path.read_bytes():
             choice = path.relative_to(folder).with_suffix("").as_posix()
-            told = f"has the name of lctrain's own {choice}, which would be taken in its place"
-            raise UserError(f"{path} {told}. Rename it, to my_{path.name} say.")
+            message = f"has the name of lctrain's own {choice}, which would be taken in its place"
+            raise UserError(f"{path} {message}. Rename it, to my_{path.name} say.")
 
 
 def read_yaml(path: Path) -> tuple[str, Any]:

@@ -33,8 +33,8 @@ def check_augmentation(data: Mapping[str, Any]) -> list[Problem]:
         path = f"data.augmentation.{i}"
         found = check_spec(spec, path, "layers")
         if not found and require_class("layers", spec["type"]).name not in augmentations():
-            told = f"must be a layer that changes inputs at random and keeps their shape; got {spec['type']}."
-            found = [Problem(f"{path}.type", f"{told} {suggest(spec['type'], augmentations())}")]
+            message = f"must be a layer that changes inputs at random and keeps their shape; got {spec['type']}."
+            found = [Problem(f"{path}.type", f"{message} {suggest(spec['type'], augmentations())}")]
         problems += found
     return problems
 

@@ -19,7 +19,7 @@ argument may be its name alone: `flatten: Flatten`. Beside its arguments an entr
 OBJECTS = """What takes one of these takes its name, a mapping of `type` and arguments, or the short form of a name with
 its first argument: `l2`, `{type: L2, l2: 1e-4}` or `{l2: 1e-4}`.
 """
-HELD_BY = {
+GROUP_NOTES = {
     "cells": "The `cell` of an RNN, and what StackedRNNCells stacks.\n",
     "schedules": "Each may be the `learning_rate` of an optimizer.\n",
     "losses": "Each may be `training.loss`.\n",
@@ -43,7 +43,7 @@ def reference_page() -> str:
     parts += ["## Layers\n", LAYERS + wiring, *_classes("layers", definitions)]
     parts += ["## Optimizers\n", "Each is the `type` of `optimizer`.\n", *_classes("optimizers", definitions)]
     for group in GROUPS_OF_OBJECTS:
-        parts += [f"## {group.capitalize()}\n", HELD_BY.get(group, ""), OBJECTS, *_classes(group, definitions)]
+        parts += [f"## {group.capitalize()}\n", GROUP_NOTES.get(group, ""), OBJECTS, *_classes(group, definitions)]
     parts += ["## Activations\n", ", ".join(f"`{name}`" for name in activations()) + "\n"]
     return "\n".join(part for part in parts if part)
 

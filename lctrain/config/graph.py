@@ -110,16 +110,20 @@ class _Wiring:
         for name, spec in self.layers.items():
             path = f"model.layers.{name}"
             if name in self.inputs:
-                self._tell(path, "must not have the name of an input of the model. Choose another name.")
+                self._add_problem(path, "must not have the name of an input of the model. Choose another name.")
             if spec.get("after") is not None:
                 if spec.get("inputs") is not None:
-                    self._tell(f"{path}.after", f"can't go with `{path}.inputs`, which says the same. Remove one.")
+                    self._add_problem(
+                        f"{path}.after", f"can't go with `{path}.inputs`, which says the same. Remove one."
+                    )
                 self._check_name(spec["after"], f"{path}.after", but=name)
                 continue
             if spec.get("inputs") is not None:
                 self.sources[name] = self._read_names(spec["inputs"], f"{path}.inputs")
             elif above is None:
-                self._tell(path, f"must say which of the model's inputs it reads. Add `inputs: {self.inputs[0]}`.")
+                self._add_problem(
+                    path, f"must say which of the model's inputs it reads. Add `inputs: {self.inputs[0]}`."
+                )
             else:
                 self.sources[name] = [above]
             above = name
@@ -134,7 +138,7 @@ class _Wiring:
                 if self._check_name(name, f"model.outputs.{i}", known=self.layers)
             ]
             if len(set(outputs)) < len(outputs):
-                self._tell("model.outputs", f"must not name a layer twice; got {list(outputs)}.")
+                self._add_problem("model.outputs", f"must not name a layer twice; got {list(outputs)}.")
         elif self.sources:
             self.outputs = [list(self.sources)[-1]]
 
@@ -149,7 +153,7 @@ class _Wiring:
             for name in ready:
                 self._insert(name, waiting.pop(name))
         for name, target in waiting.items():
-            self._tell(
+            self._add_problem(
                 f"model.layers.{name}.after", f"closes a cycle: `model.layers.{target}` is itself placed behind it."
             )
 
@@ -165,18 +169,18 @@ class _Wiring:
     def _read_names(self, names: Any, path: str) -> list[str]:
         if not isinstance(names, list) or not names:
             expected = "must be the name of a layer or of an input of the model, or a list of them"
-            self._tell(path, f"{expected}; got {names!r}.")
+            self._add_problem(path, f"{expected}; got {names!r}.")
             return []
         return [name for i, name in enumerate(names) if self._check_name(name, f"{path}.{i}")]
 
     def _check_name(self, name: Any, path: str, known: Iterable[str] | None = None, but: str | None = None) -> bool:
         known = [*self.inputs, *self.layers] if known is None else list(known)
         if name == but and but is not None:
-            self._tell(path, f"closes a cycle: `model.layers.{name}` can't be placed behind itself.")
+            self._add_problem(path, f"closes a cycle: `model.layers.{name}` can't be placed behind itself.")
         elif name not in known:
             hint = suggest(str(name), [str(other) for other in known if other != but])
             kind = "a layer" if known == list(self.layers) else "a layer or an input of the model"
-            self._tell(path, f"must name {kind}; got {name!r}. {hint}")
+            self._add_problem(path, f"must name {kind}; got {name!r}. {hint}")
         return name in known and name != but
 
     def _check_number(self, name: str, spec: Mapping[str, Any], path: str) -> None:
@@ -190,14 +194,16 @@ class _Wiring:
             return
         got = f"got {written!r}" if written is not None else f"got `{self.sources[name][0]}` alone"
         if most == 1:
-            self._tell(
+            self._add_problem(
                 f"{path}.inputs", f"must name one layer for {entry.name}; {got}. Merge them first with Concatenate."
             )
         else:
             wanted = {None: "2 layers or more", 2: "2 layers", 3: "2 or 3 layers"}[most]
-            self._tell(f"{path}.inputs", f"must name {wanted} for {entry.name}; {got}. Write `inputs: [NAME, NAME]`.")
+            self._add_problem(
+                f"{path}.inputs", f"must name {wanted} for {entry.name}; {got}. Write `inputs: [NAME, NAME]`."
+            )
 
-    def _tell(self, path: str, message: str) -> None:
+    def _add_problem(self, path: str, message: str) -> None:
         self.problems.append(Problem(path, message))
 
 

@@ -89,13 +89,13 @@ def check_head(config: Config, shapes: Mapping[str, Shape]) -> Problem | None:
     path, expected, ending = f"model.layers.{name}", output_shape(config.data), find_ending(config)
     if shapes[name] != expected or _has_channels_first(config, ending):
         where = " for each position of `data.target_shape`" if config.data.target_shape else ""
-        told = f"must give {task.gives}{where}, an output of shape {expected}; got {shapes[name]}"
-        return Problem(path, f"{told}. {_suggest_end(config, shapes[name])}")
+        message = f"must give {task.gives}{where}, an output of shape {expected}; got {shapes[name]}"
+        return Problem(path, f"{message}. {_suggest_end(config, shapes[name])}")
     if task.activation is None:
         return None
     if ending.activation not in (None, task.activation):
-        told = f"must end in probabilities (activation: {task.activation}) or logits (no activation)"
-        return Problem(f"model.layers.{ending.name}", f"{told}; got activation {ending.activation!r}.")
+        message = f"must end in probabilities (activation: {task.activation}) or logits (no activation)"
+        return Problem(f"model.layers.{ending.name}", f"{message}; got activation {ending.activation!r}.")
     return _check_softmax(ending, shapes, path, expected[-1]) if ending.activation == "softmax" else None
 
 
@@ -124,9 +124,9 @@ def _check_softmax(ending: Ending, shapes: Mapping[str, Shape], path: str, num_c
     if not others and shape[axis] == num_scores == num_classes:
         return None
     if others or axis not in (-1, len(shape) - 1):
-        told = "must be -1, along which the classes lie"
-        return Problem(f"model.layers.{ending.name}.axis", f"{told}; got {ending.axis}. Write `axis: -1`.")
+        message = "must be -1, along which the classes lie"
+        return Problem(f"model.layers.{ending.name}.axis", f"{message}; got {ending.axis}. Write `axis: -1`.")
     if "Permute" in ending.behind or shape[-1] != num_classes:
-        told = f"moves classes that the softmax of `model.layers.{ending.name}` has compared along another axis"
-        return Problem(path, f"{told}. Put the softmax behind it: `type: Softmax`, `axis: -1`.")
+        message = f"moves classes that the softmax of `model.layers.{ending.name}` has compared along another axis"
+        return Problem(path, f"{message}. Put the softmax behind it: `type: Softmax`, `axis: -1`.")
     return None

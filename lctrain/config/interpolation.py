@@ -118,10 +118,10 @@ class _References:
         if target in self._failed:
             raise UnresolvedError(f"{reference!r} can't be either")
         if value is None and target == CLASSES:
-            raise UnresolvedError(self._tell_no_classes())
+            raise UnresolvedError(self._explain_no_classes())
         return value
 
-    def _tell_no_classes(self) -> str:
+    def _explain_no_classes(self) -> str:
         if self.raw["data"].get("task") == "regression":
             return "`data.num_classes` is null, as task regression has no classes. Use ${data.num_targets}"
         return "`data.num_classes` is null. Give it the number of classes"

@@ -5,7 +5,7 @@ from typing import Any, Literal
 
 from lctrain.config.allowlist import classes, require_class
 from lctrain.config.specs import check_spec
-from lctrain.config.task_metrics import check_judge, judges_probabilities
+from lctrain.config.task_metrics import find_metric_problem, is_for_probabilities
 from lctrain.config.tasks import TASKS
 from lctrain.errors import Problem
 
@@ -42,7 +42,7 @@ def check_objectives(training: Mapping[str, Any], data: Mapping[str, Any]) -> li
     task = data.get("task", "classification")
     if problems or task not in TASKS:
         return problems
-    found = [check_judge(path, group, spec, data) for path, (group, spec) in wanted.items()]
+    found = [find_metric_problem(path, group, spec, data) for path, (group, spec) in wanted.items()]
     problems = [problem for problem in found if problem is not None]
     return problems or (_check_agreement(wanted) if task == "classification" else [])
 
@@ -54,13 +54,13 @@ def check_logits(training: Mapping[str, Any], task: str) -> list[Problem]:
     return [
         refuse_logits(path, spec["type"], task)
         for path, spec in specs.items()
-        if judges_probabilities(spec["type"], task)
+        if is_for_probabilities(spec["type"], task)
     ]
 
 
 def refuse_logits(path: str, class_name: str, task: str) -> Problem:
-    told = f"({class_name}) judges probabilities, and the model gives logits. Give its last layer"
-    return Problem(path, f"{told} `activation: {TASKS[task].activation}`.")
+    message = f"({class_name}) judges probabilities, and the model gives logits. Give its last layer"
+    return Problem(path, f"{message} `activation: {TASKS[task].activation}`.")
 
 
 def label_encoding(training: Mapping[str, Any], task: str) -> Encoding:
@@ -87,12 +87,12 @@ def _check_agreement(wanted: Mapping[str, tuple[str, Mapping[str, Any]]]) -> lis
         if first is None:
             first_path, first = path, name
         elif _wants(name) != _wants(first):
-            told = (
+            message = (
                 f"({name}) compares scores with {_in_words(name)}, but `{first_path}` ({first}) with {_in_words(first)}"
             )
             other = name.removeprefix("Sparse") if name.startswith("Sparse") else f"Sparse{name}"
             fix = f" Use {other}." if other in classes(group) else " Choose two that agree."
-            problems.append(Problem(path, f"{told}.{fix}"))
+            problems.append(Problem(path, f"{message}.{fix}"))
     return problems
 
 

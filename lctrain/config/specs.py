@@ -35,11 +35,11 @@ def check_spec(spec: Any, path: str, group: str, more_keys: Iterable[str] = ()) 
     if not isinstance(spec, Mapping):
         return [Problem(path, f"must be a mapping with `type` and arguments; got {spec!r}.")]
     if "type" not in spec:
-        return [_tell_no_type(spec, path, group)]
+        return [_explain_no_type(spec, path, group)]
     entry = find_class(group, spec["type"])
     if entry is None and isinstance(spec["type"], str) and spec["type"] in left_out():
-        told = f"can't be {spec['type']}, which {left_out()[spec['type']]}. Take another {_singular(group)}."
-        return [Problem(f"{path}.type", told)]
+        message = f"can't be {spec['type']}, which {left_out()[spec['type']]}. Take another {_singular(group)}."
+        return [Problem(f"{path}.type", message)]
     if entry is None:
         hint = _suggest_class(str(spec["type"]), group)
         return [Problem(f"{path}.type", f"must be a class that configurations may name; got {spec['type']!r}. {hint}")]
@@ -76,7 +76,7 @@ def _check_argument(entry: ClassEntry, group: str, name: str, value: Any, path: 
     return [] if expected is None else [Problem(path, f"must be {expected}; got {value!r}.{_hint(check, name, value)}")]
 
 
-def _tell_no_type(spec: Mapping[str, Any], path: str, group: str) -> Problem:
+def _explain_no_type(spec: Mapping[str, Any], path: str, group: str) -> Problem:
     """A mapping without `type`: perhaps a short form (`{l2: 1e-4}`) or the key itself, misspelt."""
     message = f"has no `type`. Name the class, as in `type: {EXAMPLES.get(group) or next(iter(classes(group)))}`."
     known = [*classes(group), *aliases(group), "type"]

@@ -32,7 +32,7 @@ WITHOUT_CLASSES = {
 }
 
 
-def check_judge(path: str, group: str, spec: Mapping[str, Any], data: Mapping[str, Any]) -> Problem | None:
+def find_metric_problem(path: str, group: str, spec: Mapping[str, Any], data: Mapping[str, Any]) -> Problem | None:
     """What is wrong with one loss or metric under the task.
 
     Args:
@@ -43,8 +43,8 @@ def check_judge(path: str, group: str, spec: Mapping[str, Any], data: Mapping[st
     """
     task, name, reason = data.get("task", "classification"), spec["type"], None
     if task == "regression" and name == "Accuracy":
-        told = "(Accuracy) counts right classes, and task regression has none"
-        return Problem(path, f"{told}. Take `training=regression`, or a metric such as MeanAbsoluteError.")
+        message = "(Accuracy) counts right classes, and task regression has none"
+        return Problem(path, f"{message}. Take `training=regression`, or a metric such as MeanAbsoluteError.")
     if task != "classification" and name in ONE_OF_SEVERAL:
         reason = f"judges one right class of several, and {WITHOUT_CLASSES[task]}"
     elif task == "regression" and name in ZERO_OR_ONE:
@@ -58,7 +58,7 @@ def check_judge(path: str, group: str, spec: Mapping[str, Any], data: Mapping[st
     return None if reason is None else Problem(path, f"({name}) {reason}. Use {_instead(task, group, name)}.")
 
 
-def judges_probabilities(class_name: str, task: str) -> bool:
+def is_for_probabilities(class_name: str, task: str) -> bool:
     """Whether a loss or metric makes no sense of logits and can't be told of them."""
     return class_name in OF_PROBABILITIES or (class_name in OF_SIGMOIDS and task in ("binary", "multilabel"))
 

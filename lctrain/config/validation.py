@@ -197,8 +197,8 @@ def _check_layer(name: Any, layers: Mapping[Any, Any], raw: Mapping[str, Any]) -
         others = suggest(str(name), [str(other) for other in layers if other != name])
         misspelt = [str(key) for key in spec if any(is_one_edit(str(key), known) and key != known for known in KEYS)]
         near = [suggest_near(key, KEYS) for key in misspelt]
-        told = f"has no `type`: name its class, or one of the model's other layers. {others}{''.join(near)}"
-        found = [Problem(path, told)]
+        message = f"has no `type`: name its class, or one of the model's other layers. {others}{''.join(near)}"
+        found = [Problem(path, message)]
     return [*problems, *(found or _check_with_top_level(spec, path, raw))]
 
 

@@ -7,13 +7,13 @@ from lctrain.config.schema import DataConfig
 from lctrain.data.arrays import load_arrays
 from lctrain.data.checks import check_classes
 from lctrain.data.dataset_info import (
-    HELD,
+    BUILTIN_INFO,
     check_feeds,
     check_statement,
     complete_layout,
     complete_statement,
     count_examples,
-    held_bytes,
+    data_bytes,
     state_reading,
 )
 from lctrain.data.downloaded import load_downloaded
@@ -27,7 +27,7 @@ from lctrain.data.table import load_table
 from lctrain.errors import ConfigError
 
 __all__ = [
-    "HELD",
+    "BUILTIN_INFO",
     "LOADERS",
     "Rows",
     "Split",
@@ -35,8 +35,8 @@ __all__ = [
     "check_feeds",
     "complete_statement",
     "count_examples",
+    "data_bytes",
     "fit_normalization",
-    "held_bytes",
     "load_splits",
     "state_reading",
 ]

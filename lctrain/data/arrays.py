@@ -13,8 +13,8 @@ from lctrain.data.checks import (
     check_file,
     check_finite,
     check_not_one_hot,
+    format_place,
     refuse,
-    tell_place,
 )
 from lctrain.data.npy import StoredArray, open_npy, open_npz
 from lctrain.data.splits import Facts, Loaded, Split
@@ -56,7 +56,7 @@ def inspect_arrays(data: ArraysConfig) -> Facts:
         input_shape=list(inputs.shape[1:]) if is_flat else as_channels_last(inputs.shape[1:], layout),
         num_examples=sum(pair.inputs.shape[0] for pair in pairs.values()),
         given=tuple(part for part in pairs if part != "train"),
-        held_bytes=sum(_held_bytes(pair.inputs) for pair in pairs.values()),
+        data_bytes=sum(_data_bytes(pair.inputs) for pair in pairs.values()),
         target_shape=target_shape,
         num_classes=num_classes,
         num_targets=num_targets,
@@ -132,7 +132,7 @@ def _count_classes(pairs: Mapping[str, _Pair], data: ArraysConfig) -> int:
     return int(max(values.max() for values in numbers)) + 1
 
 
-def _held_bytes(stored: StoredArray) -> float:
+def _data_bytes(stored: StoredArray) -> float:
     """As read, as converted, and as split, of which two are there at a time."""
     if stored.is_mapped:
         return 0
@@ -146,21 +146,21 @@ def _load(pair: _Pair, data: ArraysConfig) -> Split:
     if _lacks_channels(pair.inputs, data):
         layout = "channels_last"
     elif as_channels_last(shape, layout) != data.input_shape:
-        told = (
+        message = (
             f"`{pair.inputs.name}` must hold arrays of `data.input_shape`, {data.input_shape}, {layout}; got {shape}."
         )
-        refuse("data.path", pair.inputs.path, told)
+        refuse("data.path", pair.inputs.path, message)
     labels = as_labels(pair.labels.read(), data, pair.labels.path, pair.labels.name)
     inputs = pair.inputs.read_inputs(data.input_shape, layout)
-    place = tell_place if layout == "channels_last" else _tell_place_channels_first
+    place = format_place if layout == "channels_last" else _format_place_channels_first
     check_finite(inputs, pair.inputs.path, pair.inputs.name, place=place)
     return Split(inputs, labels)
 
 
-def _tell_place_channels_first(index: tuple[int, ...]) -> str:
+def _format_place_channels_first(index: tuple[int, ...]) -> str:
     """Where in the file an element is that has its channel last here."""
     row, *spatial, channel = index
-    return tell_place((row, channel, *spatial))
+    return format_place((row, channel, *spatial))
 
 
 def _open(data: ArraysConfig) -> tuple[dict[str, _Pair], list[str]]:
@@ -188,8 +188,8 @@ def _open(data: ArraysConfig) -> tuple[dict[str, _Pair], list[str]]:
     for pair in pairs.values():
         x, y = pair.inputs, pair.labels
         if x.shape[0] != y.shape[0]:
-            told = f"`{x.name}` and `{y.name}` must have as many rows; got {x.shape[0]:,} and {y.shape[0]:,}."
-            refuse("data.path", path, told)
+            message = f"`{x.name}` and `{y.name}` must have as many rows; got {x.shape[0]:,} and {y.shape[0]:,}."
+            refuse("data.path", path, message)
     inputs = pairs["train"].inputs
     if len(inputs.shape) < 2:
         refuse("data.path", inputs.path, f"`{inputs.name}` must hold arrays along its rows; got {inputs.shape}.")
@@ -201,20 +201,20 @@ def _pair(stored: Mapping[str, StoredArray], path: Path) -> dict[str, _Pair]:
     for part, spelt in SPELT.items():
         found = [names for names in spelt if any(name in stored for name in names)]
         if len(found) > 1:
-            told = " and ".join(f"`{names[0]}`, `{names[1]}`" for names in found)
-            refuse("data.path", path, f"must hold one pair of arrays to {part} on; got {told}.")
+            message = " and ".join(f"`{names[0]}`, `{names[1]}`" for names in found)
+            refuse("data.path", path, f"must hold one pair of arrays to {part} on; got {message}.")
         for names in found:
             for name in names:
                 if name not in stored:
-                    refuse("data.path", path, f"has no `{name}`. {_tell_names(name, stored)}")
+                    refuse("data.path", path, f"has no `{name}`. {_format_names(name, stored)}")
             pairs[part] = _Pair(*(stored[name] for name in names))
     if "train" not in pairs:
         fix = "Name its arrays `x` and `y`, or `x_train` and `y_train`."
-        refuse("data.path", path, f"has no `x`. {_tell_names('x', stored)} {fix}")
+        refuse("data.path", path, f"has no `x`. {_format_names('x', stored)} {fix}")
     return pairs
 
 
-def _tell_names(name: str, stored: Mapping[str, StoredArray]) -> str:
+def _format_names(name: str, stored: Mapping[str, StoredArray]) -> str:
     known = {spelt for pairs in SPELT.values() for names in pairs for spelt in names}
     others = [other for other in stored if other not in known]
     return suggest(name, others or stored) if stored else "It holds no arrays."

@@ -10,7 +10,7 @@ from lctrain.config.schema import DataConfig
 from lctrain.data.rows import Inputs, iterate_blocks
 from lctrain.errors import ConfigError, Problem
 
-MAX_TOLD = 10  # classes in one sentence
+MAX_LISTED = 10  # classes in one sentence
 ZEROS_AND_ONES = ("binary", "multilabel")
 Place = Callable[[tuple[int, ...]], str]  # how a file's user finds the element at some indices
 
@@ -26,10 +26,10 @@ def check_file(path: Path, key: str = "data.path") -> None:
         refuse(key, path, "must be a plain file.")
 
 
-def tell_place(index: tuple[int, ...]) -> str:
+def format_place(index: tuple[int, ...]) -> str:
     """Where in an array an element is, counted from 0.
 
-    >>> tell_place((17,)), tell_place((17, 3)), tell_place((17, 3, 0))
+    >>> format_place((17,)), format_place((17, 3)), format_place((17, 3, 0))
     ('row 17', 'row 17, column 3', 'row 17, column (3, 0)')
     """
     row, *columns = (int(number) for number in index)
@@ -38,7 +38,7 @@ def tell_place(index: tuple[int, ...]) -> str:
     return f"row {row}, column {columns[0] if len(columns) == 1 else tuple(columns)}"
 
 
-def check_finite(values: Inputs, path: object, name: str, key: str = "data.path", place: Place = tell_place) -> None:
+def check_finite(values: Inputs, path: object, name: str, key: str = "data.path", place: Place = format_place) -> None:
     """Refuses NaN and infinite values; what float32 can't hold is infinite."""
     if values.dtype.kind not in "fc":
         return
@@ -55,7 +55,7 @@ def check_finite(values: Inputs, path: object, name: str, key: str = "data.path"
         refuse(key, path, f"`{name}` must be finite; {place(first)} is {got}{others}. Clean it, or leave the row out.")
 
 
-def check_class_numbers(values: np.ndarray, path: object, name: str, place: Place = tell_place) -> None:
+def check_class_numbers(values: np.ndarray, path: object, name: str, place: Place = format_place) -> None:
     """Refuses what can't be the number of a class, whatever the number of classes."""
     key = "data.path"
     _check_numbers(values, path, name, key)
@@ -79,7 +79,7 @@ def check_not_one_hot(values: np.ndarray, data: DataConfig, path: object, name: 
 
 
 def as_labels(
-    values: np.ndarray, data: DataConfig, path: object, name: str, key: str = "data.path", place: Place = tell_place
+    values: np.ndarray, data: DataConfig, path: object, name: str, key: str = "data.path", place: Place = format_place
 ) -> np.ndarray:
     """Labels or targets in the form of a `Split`, from the numbers of a file.
 
@@ -130,8 +130,8 @@ def check_classes(labels: np.ndarray, data: DataConfig, class_names: list[str] |
         return
     if class_names is not None:
         empty = [f"{number} ({class_names[int(number)]!r})" for number in empty]
-    classes = f"class {empty[0]} has" if len(empty) == 1 else f"classes {', '.join(empty[:MAX_TOLD])} have"
-    more = f" (and {len(empty) - MAX_TOLD} more)" if len(empty) > MAX_TOLD else ""
+    classes = f"class {empty[0]} has" if len(empty) == 1 else f"classes {', '.join(empty[:MAX_LISTED])} have"
+    more = f" (and {len(empty) - MAX_LISTED} more)" if len(empty) > MAX_LISTED else ""
     fix = "Add examples, or number the classes from 0 without gaps."
     if is_limited:
         fix = f"Raise `data.train_limit`, which is {data.train_limit}, or add examples."
@@ -152,18 +152,24 @@ def _find_shape(values: np.ndarray, data: DataConfig, path: object, name: str, k
     spelt += [sizes[:-1]] if sizes[-1:] == (1,) and data.task in ("binary", "regression") else []
     if got in spelt:
         return (len(values), *sizes)
-    told = {
+    meanings = {
         "classification": "the number of a class for each of `data.target_shape`; of one-hot rows take the argmax",
         "binary": "0 or 1 for each of `data.target_shape`",
         "multilabel": "`data.target_shape` and `data.num_classes`",
         "regression": "`data.target_shape` and `data.num_targets`",
     }
-    expected = f"must have the shape {(len(values), *sizes)}: {told[data.task]}"
+    expected = f"must have the shape {(len(values), *sizes)}: {meanings[data.task]}"
     return refuse(key, path, f"`{name}` {expected}; got {values.shape}.")
 
 
 def _refuse_where(
-    is_bad: np.ndarray, values: np.ndarray, path: object, name: str, expected: str, key: str, place: Place = tell_place
+    is_bad: np.ndarray,
+    values: np.ndarray,
+    path: object,
+    name: str,
+    expected: str,
+    key: str,
+    place: Place = format_place,
 ) -> None:
     if is_bad.any():
         first = tuple(np.argwhere(is_bad)[0])

@@ -82,7 +82,7 @@ def check_counting(frame: "pandas.DataFrame", columns: Columns, data: TableConfi
     counting = [name for name in columns.features if name not in columns.one_hot and _counts(frame[name])]
     if not counting:
         return
-    told, is_one = ", ".join(f"`{name}`" for name in counting), len(counting) == 1
+    message, is_one = ", ".join(f"`{name}`" for name in counting), len(counting) == 1
     what, them = ("only counts its rows", "it") if is_one else ("only count its rows", "them")
     others = [name for name in columns.features if name not in counting]
     out = f"data.exclude=[{','.join([*(data.exclude or ()), *counting])}]"
@@ -92,7 +92,7 @@ def check_counting(frame: "pandas.DataFrame", columns: Columns, data: TableConfi
         listed = f"data.features=[{','.join(columns.features)}]"
         kept = listed if data.exclude else f"{kept} or {listed}"
     fix = f"To leave {them} out: {out}. To keep {them}, as a time axis: {kept}."
-    raise ConfigError([Problem("data.features", f"must be given, as {told} of {str(table.path)!r} {what}. {fix}")])
+    raise ConfigError([Problem("data.features", f"must be given, as {message} of {str(table.path)!r} {what}. {fix}")])
 
 
 def _counts(column: "pandas.Series") -> bool:
@@ -132,8 +132,8 @@ def _find_problems_in_roles(data: TableConfig, targets: Sequence[str], features:
     for name in sorted({*(data.exclude or ())} & {*targets, *(data.features or ()), *data.one_hot}):
         problems.append(Problem("data.exclude", f"must name columns that are not used elsewhere; got {name!r}."))
     if data.split_column is not None and data.split_column in (*targets, *features):
-        told = f"must be neither target nor feature; got {data.split_column!r}."
-        problems.append(Problem("data.split_column", told))
+        message = f"must be neither target nor feature; got {data.split_column!r}."
+        problems.append(Problem("data.split_column", message))
     for name in data.one_hot:
         if name not in features:
             problems.append(Problem("data.one_hot", f"must name columns of `data.features`; got {name!r}."))

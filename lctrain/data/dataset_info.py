@@ -17,7 +17,7 @@ from lctrain.data.splitting import check_fractions
 from lctrain.data.table import inspect_table
 from lctrain.errors import ConfigError, Problem
 
-HELD = {  # input_shape and num_classes of what is neither made up nor the user's
+BUILTIN_INFO = {  # input_shape and num_classes of what is neither made up nor the user's
     "digits": ([8, 8, 1], 10),
     "digits_rows": ([64, 1], 10),
     "mnist1d": ([40, 1], 10),
@@ -52,9 +52,9 @@ def count_examples(data: DataConfig) -> int:
     return find_facts(data).num_examples
 
 
-def held_bytes(config: Config) -> float:
+def data_bytes(config: Config) -> float:
     """Memory that the arrays of the data set take in a job, at most: as loaded, and as split."""
-    return find_facts(config.data).held_bytes
+    return find_facts(config.data).data_bytes
 
 
 def find_facts(data: DataConfig) -> Facts:
@@ -65,7 +65,7 @@ def find_facts(data: DataConfig) -> Facts:
     """
     if data.name in OWN:
         return _inspect(type(data), data.model_dump_json(), _stamp(data))
-    input_shape, num_classes = HELD.get(data.name, (data.input_shape, data.num_classes))
+    input_shape, num_classes = BUILTIN_INFO.get(data.name, (data.input_shape, data.num_classes))
     num_examples = NUM_EXAMPLES.get(data.name) or data.num_examples
     if data.name == "synthetic" and num_classes is not None and data.task == "classification":
         num_classes = min(num_classes, num_examples)
@@ -74,7 +74,7 @@ def find_facts(data: DataConfig) -> Facts:
         input_shape=input_shape,
         num_examples=num_examples,
         given=("test",) if data.name in WITH_TEST else (),
-        held_bytes=2 * itemsize * num_examples * prod(input_shape),
+        data_bytes=2 * itemsize * num_examples * prod(input_shape),
         target_shape=data.target_shape if data.name == "synthetic" else [],
         num_classes=num_classes,
         num_targets=data.num_targets,
@@ -84,7 +84,9 @@ def find_facts(data: DataConfig) -> Facts:
 def check_statement(data: DataConfig) -> list[Problem]:
     """What the configuration states otherwise than the data set holds, and splits that can't be drawn so."""
     facts, problems = find_facts(data), []
-    allowed_tasks = ("classification",) if data.name in HELD else TASKS_OF_IMAGES if data.name == "images" else None
+    allowed_tasks = (
+        ("classification",) if data.name in BUILTIN_INFO else TASKS_OF_IMAGES if data.name == "images" else None
+    )
     if allowed_tasks is not None and data.task not in allowed_tasks:
         expected = f"must be {' or '.join(allowed_tasks)} with `{data.name}`"
         return [Problem("data.task", f"{expected}; got {data.task!r}.")]

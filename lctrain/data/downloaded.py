@@ -100,9 +100,9 @@ def _refuse_missing(data: DownloadedConfig, why: str) -> NoReturn:
         "fashion_mnist": ", ".join(f"fashion-mnist/{name}" for names in IDX_FILES.values() for name in names),
         **{name: f"{archive}, or the folder {BATCHES[name][0]} from it" for name, archive in ARCHIVES.items()},
     }
-    told = f"{str(folder)!r} must hold {files[data.name]} for `{data.name}`.{why}"
+    message = f"{str(folder)!r} must hold {files[data.name]} for `{data.name}`.{why}"
     fix = "Without internet, download it elsewhere and put it there, or name its folder: data.folder=FOLDER."
-    raise ConfigError([Problem("data.folder", f"{told} {fix}")]) from None
+    raise ConfigError([Problem("data.folder", f"{message} {fix}")]) from None
 
 
 def _read_mnist(data: DownloadedConfig, folder: Path) -> Arrays | None:

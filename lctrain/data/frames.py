@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from lctrain.data.checks import MAX_TOLD, refuse
+from lctrain.data.checks import MAX_LISTED, refuse
 from lctrain.data.headers import UNREADABLE, TableFile, is_number, read_lines, refuse_unreadable
 
 if TYPE_CHECKING:
@@ -52,12 +52,12 @@ def read_numbers(column: "pandas.Series", table: TableFile) -> np.ndarray:
     wrong = np.flatnonzero(numbers.isna().to_numpy() & column.notna().to_numpy())
     if wrong.size:
         others = f" ({wrong.size:,} such cells in all)" if wrong.size > 1 else ""
-        where, got = tell_line(table, wrong[0]), column.iloc[wrong[0]]
+        where, got = format_line(table, wrong[0]), column.iloc[wrong[0]]
         fix = "Mend it, leave the column out, or name it in `data.one_hot`."
         if table.decimal == "." and "," in str(got) and is_number(str(got)):
             fix = "Mend it, or say that its numbers have decimal commas: data.decimal=comma."
-        told = f"must be numbers; {where} has {str(got)!r}{others}. {fix}"
-        refuse("data.path", table.path, f"column {column.name!r} {told}")
+        message = f"must be numbers; {where} has {str(got)!r}{others}. {fix}"
+        refuse("data.path", table.path, f"column {column.name!r} {message}")
     return numbers.to_numpy(dtype=np.float64, na_value=np.nan)
 
 
@@ -71,8 +71,10 @@ def read_names(
     """
     missing = np.flatnonzero(column.isna().to_numpy())
     if missing.size:
-        told = f"must have a value in each row; {tell_line(table, missing[0])} has none. Fill it in, or leave it out."
-        refuse("data.path", table.path, f"column {column.name!r} {told}")
+        message = (
+            f"must have a value in each row; {format_line(table, missing[0])} has none. Fill it in, or leave it out."
+        )
+        refuse("data.path", table.path, f"column {column.name!r} {message}")
     found, numbers = np.unique(column.astype(str).to_numpy(dtype=object), return_inverse=True)
     names = [str(name) for name in found]
     known = categories.get(str(column.name))
@@ -80,9 +82,9 @@ def read_names(
         return numbers, names
     strange = [number for number, name in enumerate(names) if name not in known]
     if strange:
-        where = tell_line(table, int(np.flatnonzero(numbers == strange[0])[0]))
-        told = f"must be one of {known[:MAX_TOLD]}; {where} has {names[strange[0]]!r}. See `data.categories`."
-        refuse("data.path", table.path, f"column {column.name!r} {told}")
+        where = format_line(table, int(np.flatnonzero(numbers == strange[0])[0]))
+        message = f"must be one of {known[:MAX_LISTED]}; {where} has {names[strange[0]]!r}. See `data.categories`."
+        refuse("data.path", table.path, f"column {column.name!r} {message}")
     return np.array([known.index(name) for name in names])[numbers], list(known)
 
 
@@ -94,7 +96,7 @@ def is_text(column: "pandas.Series") -> bool:
     return is_category or pandas.api.types.is_string_dtype(column.dtype) or column.dtype == object
 
 
-def tell_line(table: TableFile, row: int) -> str:
+def format_line(table: TableFile, row: int) -> str:
     """Where in its file a row is: its line, from 1, as editors count; its number, from 0, where there are no lines."""
     if table.separator is not None:
         with suppress(csv.Error):

@@ -21,7 +21,7 @@ SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".webp")
 FORMATS = ("PNG", "JPEG", "BMP", "GIF", "WEBP")
 CHANNELS = {"rgb": ("RGB", 3), "grayscale": ("L", 1)}
 WIDE_MODES = ("I;16", "I;16B", "I;16L", "I;16N")  # 16 bits of gray
-MAX_TOLD = 3  # files in one sentence
+MAX_LISTED = 3  # files in one sentence
 MAX_CLASSES = 10  # classes in one sentence
 
 
@@ -30,15 +30,15 @@ def inspect_images(data: ImagesConfig) -> Facts:
     parts = _list_parts(data)
     class_names = _name_classes(parts, data)
     if data.task == "binary" and len(class_names) != 2:
-        told = f"must have two folders of images with task binary; got {len(class_names)}: {class_names[:5]}."
-        refuse("data.path", data.path, told)
+        message = f"must have two folders of images with task binary; got {len(class_names)}: {class_names[:5]}."
+        refuse("data.path", data.path, message)
     num_images = sum(len(files) for folders in parts.values() for files in folders.values())
     num_bytes = num_images * data.image_size[0] * data.image_size[1] * CHANNELS[data.color][1]
     return Facts(
         input_shape=[*data.image_size, CHANNELS[data.color][1]],
         num_examples=num_images,
         given=tuple(part for part in PARTS[1:] if part in parts),
-        held_bytes=2 * num_bytes if num_bytes < rows.SMALL_BYTES else 0,
+        data_bytes=2 * num_bytes if num_bytes < rows.SMALL_BYTES else 0,
         target_shape=[],
         num_classes=len(class_names),
         class_names=class_names,
@@ -98,9 +98,9 @@ def _list_images(folder: Path) -> list[Path]:
         refuse("data.path", folder, f"can't be read: {error.strerror}.")
     others = [path for path in entries if path.suffix.lower() not in SUFFIXES or path.is_dir()]
     if others:
-        more = f" and {len(others) - MAX_TOLD} more" if len(others) > MAX_TOLD else ""
-        told = ", ".join(repr(path.name) for path in others[:MAX_TOLD])
-        refuse("data.path", folder, f"must hold images alone ({', '.join(SUFFIXES)}); got {told}{more}.")
+        more = f" and {len(others) - MAX_LISTED} more" if len(others) > MAX_LISTED else ""
+        message = ", ".join(repr(path.name) for path in others[:MAX_LISTED])
+        refuse("data.path", folder, f"must hold images alone ({', '.join(SUFFIXES)}); got {message}{more}.")
     if not entries:
         refuse("data.path", folder, "holds no images. Each class needs some.")
     return entries
@@ -115,12 +115,12 @@ def _name_classes(parts: dict[str, dict[str, list[Path]]], data: ImagesConfig) -
     found = {name: folder for folders in parts.values() for name, (folder, *_) in folders.items()}
     names = sorted(found)
     if len(names) < 2 and data.class_names is None:
-        told = f"must hold two folders of images or more, one for each class; got {names}."
+        message = f"must hold two folders of images or more, one for each class; got {names}."
         folder = next(iter(parts["train"].values()))[0].parent.parent
-        refuse("data.path", folder, told)
+        refuse("data.path", folder, message)
     strange = [name for name in names if data.class_names is not None and name not in data.class_names]
     if strange:
-        known = f"{data.class_names[:MAX_TOLD]}{' ...' * (len(data.class_names) > MAX_TOLD)}"
+        known = f"{data.class_names[:MAX_LISTED]}{' ...' * (len(data.class_names) > MAX_LISTED)}"
         refuse("data.path", found[strange[0]].parent, f"must be of one of `data.class_names`, {known}.")
     return names if data.class_names is None else data.class_names
 
@@ -162,8 +162,8 @@ def _decode_one(file: Path, data: ImagesConfig) -> np.ndarray:
             image.load()
             image = _convert(image, CHANNELS[data.color][0], file)
     except (Image.DecompressionBombWarning, Image.DecompressionBombError):
-        told = f"has more than {Image.MAX_IMAGE_PIXELS:,} pixels, the most that is decoded. Make it smaller."
-        refuse("data.path", file, told)
+        message = f"has more than {Image.MAX_IMAGE_PIXELS:,} pixels, the most that is decoded. Make it smaller."
+        refuse("data.path", file, message)
     except UnidentifiedImageError:
         refuse("data.path", file, f"is no image that can be decoded ({', '.join(FORMATS)}). Replace or remove it.")
     except (OSError, SyntaxError, ValueError, EOFError) as error:

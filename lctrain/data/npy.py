@@ -61,8 +61,10 @@ class StoredArray:
         except MemoryError as error:
             size = prod(self.shape) * self.dtype.itemsize / 1e9
             fix = "Save it uncompressed (numpy.savez, or .npy), so that it can stay on the disk."
-            told = f"`data.path` {str(self.path)!r}: `{self.name}` takes {size:,.1f} GB, which do not fit into memory"
-            raise DoesNotFit(f"{told}. {fix}") from error
+            message = (
+                f"`data.path` {str(self.path)!r}: `{self.name}` takes {size:,.1f} GB, which do not fit into memory"
+            )
+            raise DoesNotFit(f"{message}. {fix}") from error
 
     def read_inputs(self, example_shape: list[int], layout: str) -> Inputs:
         """It as float32 or uint8, each row in the given shape, which has the channels last whatever it has itself."""
@@ -142,8 +144,10 @@ def _read_header(file: BinaryIO, path: Path, name: str) -> tuple[tuple[int, ...]
 def _check_size(path: Path, name: str, shape: tuple[int, ...], dtype: np.dtype, num_bytes: int) -> None:
     expected = prod(shape) * dtype.itemsize
     if num_bytes < expected:
-        told = f"is truncated: `{name}` of the shape {shape} has {expected:,} bytes, of which {max(num_bytes, 0):,} are"
-        refuse("data.path", path, f"{told} there. Copy the file anew.")
+        message = (
+            f"is truncated: `{name}` of the shape {shape} has {expected:,} bytes, of which {max(num_bytes, 0):,} are"
+        )
+        refuse("data.path", path, f"{message} there. Copy the file anew.")
 
 
 @contextmanager

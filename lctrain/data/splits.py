@@ -57,7 +57,7 @@ class Facts:
         input_shape: of one example, channels last.
         num_examples: of all parts together.
         given: the parts other than `train` that it has of its own.
-        held_bytes: of memory that its arrays take.
+        data_bytes: of memory that its arrays take.
         target_shape: sizes of a target before its classes or numbers.
         num_classes: None where the task has none.
         num_targets: numbers to predict.
@@ -71,7 +71,7 @@ class Facts:
     input_shape: list[int]
     num_examples: int
     given: tuple[str, ...]
-    held_bytes: float
+    data_bytes: float
     target_shape: list[int]
     num_classes: int | None = None
     num_targets: int = 1

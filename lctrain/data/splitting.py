@@ -85,8 +85,8 @@ def _draw(
     except ValueError as error:
         wanted = "an example" if classes is None else "every class"
         fix = "Take more examples, larger fractions, or data.stratify=false."
-        told = f"can't be split so that every split holds {wanted}: {str(error).rstrip('.')}. {fix}"
-        raise ConfigError([Problem("data", told)]) from None
+        message = f"can't be split so that every split holds {wanted}: {str(error).rstrip('.')}. {fix}"
+        raise ConfigError([Problem("data", message)]) from None
 
 
 def _fold(rows: np.ndarray, classes: np.ndarray | None, data: DataConfig) -> tuple[np.ndarray, np.ndarray]:

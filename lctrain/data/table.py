@@ -8,9 +8,9 @@ import numpy as np
 
 from lctrain.config.schema import TableConfig
 from lctrain.data import rows
-from lctrain.data.checks import MAX_TOLD, ZEROS_AND_ONES, as_labels, check_class_numbers, check_finite, refuse
+from lctrain.data.checks import MAX_LISTED, ZEROS_AND_ONES, as_labels, check_class_numbers, check_finite, refuse
 from lctrain.data.columns import Columns, check_counting, find_columns
-from lctrain.data.frames import is_text, read_frame, read_names, read_numbers, tell_line
+from lctrain.data.frames import format_line, is_text, read_frame, read_names, read_numbers
 from lctrain.data.headers import TableFile, open_table
 from lctrain.data.rows import Inputs, Rows
 from lctrain.data.splits import PARTS, SPELT, Facts, Loaded, Split
@@ -35,7 +35,7 @@ def inspect_table(data: TableConfig) -> Facts:
     if data.task == "classification":
         values, class_names = _read_classes(frame[columns.targets[0]], table, data.categories)
         if class_names is None:
-            check_class_numbers(values, table.path, columns.targets[0], lambda index: tell_line(table, index[0]))
+            check_class_numbers(values, table.path, columns.targets[0], lambda index: format_line(table, index[0]))
         num_classes = int(values.max()) + 1 if class_names is None else len(class_names)
     elif data.task in ZEROS_AND_ONES:
         num_classes = len(columns.targets) if data.task == "multilabel" else 2
@@ -44,7 +44,7 @@ def inspect_table(data: TableConfig) -> Facts:
         input_shape=[num_features, 1] if data.window is None else [data.window.length, num_features],
         num_examples=len(frame),
         given=tuple(PARTS[number] for number in given if number != TRAIN),
-        held_bytes=_held_bytes(len(frame), num_features, len(columns.targets), data),
+        data_bytes=_data_bytes(len(frame), num_features, len(columns.targets), data),
         target_shape=[],
         num_classes=num_classes,
         num_targets=len(columns.targets) if data.task == "regression" else 1,
@@ -65,13 +65,13 @@ def _describe(columns: Columns, data: TableConfig, table: TableFile, class_names
         fix = "data.features=[...], with them" if data.exclude else "data.exclude=[]"
         notes.append(f"{data.path!r}: {what}: {', '.join(named)}. To have them as features: {fix}.")
     if class_names is not None:
-        shown = ", ".join(f"{number} {name!r}" for number, name in enumerate(class_names[:MAX_TOLD]))
-        more = f" and {len(class_names) - MAX_TOLD} more" if len(class_names) > MAX_TOLD else ""
+        shown = ", ".join(f"{number} {name!r}" for number, name in enumerate(class_names[:MAX_LISTED]))
+        more = f" and {len(class_names) - MAX_LISTED} more" if len(class_names) > MAX_LISTED else ""
         notes.append(f"{data.path!r}: the classes of `{columns.targets[0]}` are numbered by name: {shown}{more}.")
     return tuple(notes)
 
 
-def _held_bytes(num_rows: int, num_features: int, num_targets: int, data: TableConfig) -> float:
+def _data_bytes(num_rows: int, num_features: int, num_targets: int, data: TableConfig) -> float:
     """Of the table, and of windows that are cut out of it before they are read."""
     table = num_rows * (num_features + num_targets) * CELL_BYTES
     if data.window is None:
@@ -122,7 +122,7 @@ def _read_features(frame: "pandas.DataFrame", columns: Columns, data: TableConfi
         values = read_numbers(frame[name], table)
         with np.errstate(over="ignore"):
             values = values.astype(np.float32)
-        check_finite(values, table.path, name, place=lambda index: tell_line(table, index[0]))
+        check_finite(values, table.path, name, place=lambda index: format_line(table, index[0]))
         parts.append(values[:, None])
     return np.concatenate(parts, axis=1)
 
@@ -134,15 +134,15 @@ def _read_targets(
         (name,) = columns.targets
         values, class_names = _read_classes(frame[name], table, data.categories)
         if data.task == "binary" and class_names is not None and len(class_names) > 2:
-            told = f"`{name}` must have two values with task binary; got {len(class_names)}: {class_names[:5]}."
-            refuse("data.path", table.path, told)
+            message = f"`{name}` must have two values with task binary; got {len(class_names)}: {class_names[:5]}."
+            refuse("data.path", table.path, message)
     else:
         name, class_names = ", ".join(columns.targets), None
         values = np.stack([read_numbers(frame[target], table) for target in columns.targets], axis=1)
 
     def place(index: tuple[int, ...]) -> str:
         column = columns.targets[int(index[1]) if len(index) > 1 else 0]
-        return f"{tell_line(table, index[0])}, column {column!r}"
+        return f"{format_line(table, index[0])}, column {column!r}"
 
     return as_labels(values, data, table.path, name, place=place), class_names
 
@@ -161,9 +161,9 @@ def _read_splits(column: "pandas.Series", table: TableFile) -> np.ndarray:
     numbers, names = read_names(column, table, {})
     for number, name in enumerate(names):
         if name not in SPELT:
-            where = tell_line(table, int(np.flatnonzero(numbers == number)[0]))
-            told = f"must say train, validation or test; {where} has {name!r}."
-            refuse("data.path", table.path, f"column {column.name!r} {told}")
+            where = format_line(table, int(np.flatnonzero(numbers == number)[0]))
+            message = f"must say train, validation or test; {where} has {name!r}."
+            refuse("data.path", table.path, f"column {column.name!r} {message}")
     if "train" not in names:
         refuse("data.path", table.path, f"column {column.name!r} must say train of some rows; got {names}.")
     return np.array([PARTS.index(SPELT[name]) for name in names])[numbers]

@@ -73,7 +73,7 @@ def default_lock_folder() -> Path:
 
 
 def take_device(
-    device: GpuConfig, names: Sequence[str], is_mirrored: bool, folder: Path, tell: Callable[[str], None]
+    device: GpuConfig, names: Sequence[str], is_mirrored: bool, folder: Path, print_line: Callable[[str], None]
 ) -> tuple[GpuConfig, list[FileLock]]:
     """Waits until the cards that a job asks for are free, and holds them.
 
@@ -82,7 +82,7 @@ def take_device(
         names: of all cards that TensorFlow can use, the same for every process: UUIDs.
         is_mirrored: whether a job without an index takes all.
         folder: of the locks, made where it is missing.
-        tell: gets a line where there is something to wait for.
+        print_line: gets a line where there is something to wait for.
 
     Returns:
         The device with the cards that were taken, and what holds them until it is let go, or the process ends.
@@ -97,12 +97,12 @@ def take_device(
     wanted = range(len(names)) if device.index is None and is_mirrored else device.index
     if device.share:
         return device.model_copy(update={"index": list(wanted or [0])}), []
-    locks = _lock(names, wanted, folder, tell)
+    locks = _lock(names, wanted, folder, print_line)
     return device.model_copy(update={"index": sorted(locks)}), list(locks.values())
 
 
 def _lock(
-    names: Sequence[str], wanted: Sequence[int] | None, folder: Path, tell: Callable[[str], None]
+    names: Sequence[str], wanted: Sequence[int] | None, folder: Path, print_line: Callable[[str], None]
 ) -> Mapping[int, FileLock]:
     """The locks of all that are wanted, or of any one, by number."""
     folder.mkdir(exist_ok=True)
@@ -110,23 +110,25 @@ def _lock(
         folder.chmod(FOR_ALL_USERS)
     locks = {index: FileLock(folder / f"{name}.lock", mode=0o666) for index, name in enumerate(names)}
     if wanted is None:
-        return _lock_any(locks, tell)
+        return _lock_any(locks, print_line)
     for index in sorted(wanted):  # all jobs in the same order, so that none waits for one that waits for it
         if not _try(locks[index]):
-            tell(f"Another job uses GPU {index}; waiting for its end (device.share=true does not wait).")
+            print_line(f"Another job uses GPU {index}; waiting for its end (device.share=true does not wait).")
             locks[index].acquire(poll_interval=POLL_SECONDS)
     return {index: locks[index] for index in wanted}
 
 
-def _lock_any(locks: Mapping[int, FileLock], tell: Callable[[str], None]) -> Mapping[int, FileLock]:
-    has_told = False
+def _lock_any(locks: Mapping[int, FileLock], print_line: Callable[[str], None]) -> Mapping[int, FileLock]:
+    has_printed = False
     while True:
         for index, lock in locks.items():
             if _try(lock):
                 return {index: lock}
-        if not has_told:
-            tell(f"Other jobs use every GPU ({len(locks)}); waiting for the first (device.share=true does not wait).")
-            has_told = True
+        if not has_printed:
+            print_line(
+                f"Other jobs use every GPU ({len(locks)}); waiting for the first (device.share=true does not wait)."
+            )
+            has_printed = True
         time.sleep(POLL_SECONDS)
 
 

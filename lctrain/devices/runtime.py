@@ -17,7 +17,7 @@ from lctrain.devices.gpus import default_lock_folder, list_gpus, take_device
 from lctrain.errors import UserError
 from lctrain.system.machine import available_cores
 
-CHATTER = re.compile(
+STARTUP_MESSAGES = re.compile(
     rb"I\d{4} "  # informational lines of TensorFlow's C++ log
     rb"|WARNING: All log messages before absl::InitializeLog"
     rb"|To enable the following instructions"
@@ -26,7 +26,7 @@ CHATTER = re.compile(
 
 
 @contextmanager
-def without_chatter() -> Iterator[None]:
+def without_startup_messages() -> Iterator[None]:
     """Leaves out of standard error the lines that TensorFlow's C++ code writes on every start; all others come through.
 
     TF_CPP_MIN_LOG_LEVEL does not reach them: they are written before the log is set up.
@@ -43,7 +43,7 @@ def without_chatter() -> Iterator[None]:
             os.close(standard_error)
             captured.seek(0)
             for line in captured:
-                if line.strip() and not CHATTER.match(line):
+                if line.strip() and not STARTUP_MESSAGES.match(line):
                     os.write(2, line)
 
 
@@ -66,7 +66,7 @@ class Devices:
     locks: list[FileLock]
 
     @property
-    def lent(self) -> CpuConfig | GpuConfig:
+    def child_device(self) -> CpuConfig | GpuConfig:
         """The same for a process that this one starts and waits for, which must not wait for this one."""
         return self.taken.model_copy(update={"share": True}) if self.taken.name == "gpu" else self.taken
 
@@ -87,12 +87,12 @@ def load_libraries(config: Config) -> Devices:
             raise UserError(f"`device` must stay the same within one process; got {asked}. {fix}")
         return _check_replicas(_held[0], config)
     os.environ.setdefault("CUDA_DEVICE_ORDER", "PCI_BUS_ID")  # as nvidia-smi numbers them
-    with without_chatter():
+    with without_startup_messages():
         import tensorflow as tf
 
         gpus = tf.config.list_physical_devices("GPU")
     taken, locks = _take(config, len(gpus))
-    with without_chatter():
+    with without_startup_messages():
         _start(taken, gpus)
         names = tuple(device.name for device in tf.config.list_logical_devices(taken.name.upper()))
 
@@ -119,10 +119,10 @@ def _take(config: Config, num_gpus: int) -> tuple[CpuConfig | GpuConfig, list[Fi
     are_all_listed = len(listed) == num_gpus
     names = [gpu.uuid for gpu in listed] if are_all_listed else [f"gpu-{index}" for index in range(num_gpus)]
 
-    def tell(line: str) -> None:
+    def print_line(line: str) -> None:
         print(line, file=sys.stderr, flush=True)
 
-    return take_device(device, names, config.strategy == "mirrored", default_lock_folder(), tell)
+    return take_device(device, names, config.strategy == "mirrored", default_lock_folder(), print_line)
 
 
 def _start(device: CpuConfig | GpuConfig, gpus: Sequence[Any]) -> None:

@@ -88,11 +88,11 @@ def _cpu_quota() -> float | None:
 
 
 def _find_memory() -> Row:
-    from lctrain.system.memory import find_tightest, tell_need
+    from lctrain.system.memory import find_tightest, format_need
 
     limit, counted = find_tightest(0)
     if counted > limit.bytes:
-        return Row("memory", "fail", f"a job {tell_need(limit, counted)}", "End other programs, or raise the limit.")
+        return Row("memory", "fail", f"a job {format_need(limit, counted)}", "End other programs, or raise the limit.")
     kind = "GB of address space" if limit.is_address_space else "GB"
     return Row("memory", "ok", f"{limit.bytes / GIGABYTE:.1f} {kind} are available ({limit.source})")
 
@@ -141,7 +141,7 @@ def find_store(folder: Path) -> Row:
         return Row(
             name, "fail", f"{file} can't be written to", "Change its permissions, or use tracking.folder=FOLDER."
         )
-    return _judge_schema(file, revisions, f"{file} opens; runs: {num_runs}")
+    return _compare_schema(file, revisions, f"{file} opens; runs: {num_runs}")
 
 
 def _open(file: Path) -> sqlite3.Connection:
@@ -152,7 +152,7 @@ def _open(file: Path) -> sqlite3.Connection:
     return sqlite3.connect(f"{file.as_uri()}?mode=ro{'&immutable=1' if is_idle else ''}", uri=True, timeout=2)
 
 
-def _judge_schema(file: Path, revisions: set[str], detail: str) -> Row:
+def _compare_schema(file: Path, revisions: set[str], detail: str) -> Row:
     known, newest = _mlflow_revisions()
     found, name = ", ".join(sorted(revisions)), "tracking store"
     if not known:

@@ -79,7 +79,7 @@ def _find_python() -> Row:
 
 
 def _find_dependency(requirement: Requirement) -> Row:
-    version, state = installed_version(requirement.name), _judge(requirement)
+    version, state = installed_version(requirement.name), _compare_version(requirement)
     needs = str(requirement.specifier) or "any version"
     fix = f"pip install {shlex.quote(f'{requirement.name}{requirement.specifier}')}"
     if state == "missing":
@@ -91,7 +91,7 @@ def _find_dependency(requirement: Requirement) -> Row:
     return Row(requirement.name, "fail", f"{version} does not fit; needs {needs}", fix)
 
 
-def _judge(requirement: Requirement) -> Literal["missing", "fits", "newer", "unfit"]:
+def _compare_version(requirement: Requirement) -> Literal["missing", "fits", "newer", "unfit"]:
     version = installed_version(requirement.name)
     if version is None:
         return "missing"
@@ -109,10 +109,10 @@ def _find_extra(name: str, requirements: Sequence[Requirement]) -> Row:
     own = _of_extra(requirements, name)
     if not own:
         return Row(title, "warn", "is not known to pip, so it can't be compared", "Install lctrain again.")
-    if all(_judge(one) == "missing" for one in own):
+    if all(_compare_version(one) == "missing" for one in own):
         return Row(title, "absent", f"for {EXTRAS[name]}", install)
     whole = [*own, *(brought for one in own for brought in _brought_by(one))]
-    states = [(one, _judge(one)) for one in whole]
+    states = [(one, _compare_version(one)) for one in whole]
     missing = [one.name for one, state in states if state == "missing"]
     unfit = [f"{one.name} {installed_version(one.name)} ({one.specifier})" for one, state in states if state in UNFIT]
     if missing:

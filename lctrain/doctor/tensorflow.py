@@ -108,7 +108,7 @@ def run_trials(
             run = partial(run_in_process, function or try_computations, file, set(trials))
             outcome = run(timeout=left, environment=ENVIRONMENT)
             entries = _read(file)
-            found = {name: _judge(name, *entry, outcome) for name, entry in entries.items() if name not in trials}
+            found = {name: _read_trial(name, *entry, outcome) for name, entry in entries.items() if name not in trials}
             trials |= found
             loaded = trials.get(LOADING)
             if outcome.status == "done" or (loaded is not None and loaded.status != "done"):
@@ -129,7 +129,7 @@ def _read(file: Path) -> Mapping[str, tuple[str, str]]:
     return entries
 
 
-def _judge(name: str, status: str, detail: str, outcome: Outcome) -> Trial:
+def _read_trial(name: str, status: str, detail: str, outcome: Outcome) -> Trial:
     if status != "begun":
         return Trial(name, status, detail)
     if hasattr(signal, "SIGALRM") and outcome.exit_code == -signal.SIGALRM:

@@ -4,12 +4,12 @@ from dataclasses import dataclass, fields, replace
 
 from lctrain.config import Config
 from lctrain.cost import choose_implementation
-from lctrain.data import held_bytes
+from lctrain.data import data_bytes
 from lctrain.devices.gpus import list_gpus
 from lctrain.errors import ConfigError, DoesNotFit
 from lctrain.model.shapes.facts import num_elements
 from lctrain.model.summary import COMPARED, ITEMSIZES, LayerSummary, ModelSummary, summarize
-from lctrain.system.memory import GIGABYTE, RUNTIME_BYTES, find_tightest, tell_lack, tell_need
+from lctrain.system.memory import GIGABYTE, RUNTIME_BYTES, find_tightest, format_need, format_shortage
 
 REFUSED_FROM, WARNED_FROM = 1.25, 0.75  # of what is available; what is told here is within a fifth of what was measured
 HALF_PRECISIONS = ("mixed_float16", "mixed_bfloat16")
@@ -84,11 +84,11 @@ def check_memory(config: Config) -> str:
         return ""
     cost = _add_up(config, model)
     limit, counted = find_tightest(cost.total)
-    told = f"it {tell_need(limit, counted)}"
+    message = f"it {format_need(limit, counted)}"
     if counted > REFUSED_FROM * limit.bytes:
-        raise DoesNotFit(f"the job does not fit into memory: {told}. {_suggest_less(config, model, cost)}")
+        raise DoesNotFit(f"the job does not fit into memory: {message}. {_suggest_less(config, model, cost)}")
     if counted > WARNED_FROM * limit.bytes:
-        return f"The job may not fit into memory: {told}."
+        return f"The job may not fit into memory: {message}."
     return ""
 
 
@@ -96,7 +96,7 @@ def _suggest_less(config: Config, model: ModelSummary, cost: JobCost) -> str:
     """The implementations that would fit, the smallest first, or what else can be lowered."""
     has_choice = any(layer.costs for layer in model.layers)
     needs = {choice: _add_up(config, model, choice).total for choice in COMPARED if has_choice}
-    fitting = [choice for choice in sorted(needs, key=needs.get) if not tell_lack(needs[choice])]
+    fitting = [choice for choice in sorted(needs, key=needs.get) if not format_shortage(needs[choice])]
     if fitting:
         listed = [f"{choice} ({(needs[choice] + RUNTIME_BYTES) / GIGABYTE:.1f} GB)" for choice in fitting]
         return f"With these implementations it fits: {', '.join(listed)}."
@@ -113,7 +113,7 @@ def _add_up(config: Config, model: ModelSummary, implementation: int | str | Non
     slots = model.num_slots * sum(trained)
     outputs = sum(num_elements(layer.facts.output_shape) * _computed_itemsize(layer) for layer in model.layers)
     cost = JobCost(
-        data=held_bytes(config),
+        data=data_bytes(config),
         weights=sum(weights) + sum(trained) + (sum(weights) / 2 if config.precision in HALF_PRECISIONS else 0),
         optimizer=slots + UPDATE_COPIES * max(trained, default=0),
         matrix=0,

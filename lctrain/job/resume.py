@@ -10,7 +10,7 @@ from lctrain.composition.dry_run import run_dry
 from lctrain.composition.hydra_app import Job
 from lctrain.composition.overrides import quote, split_override
 from lctrain.errors import UserError
-from lctrain.job.resume_state import FILE, STATES, Unfinished, digest, is_held, list_unfinished, read_unfinished
+from lctrain.job.resume_state import FILE, STATES, ResumeState, digest, is_locked, list_unfinished, read_unfinished
 from lctrain.tracking import read_journal
 
 ROOT = Path("outputs")  # where config.yaml has the folders of jobs
@@ -26,12 +26,14 @@ def read_resume(arguments: Sequence[str]) -> str | None:
     return None if value.casefold() in ("false", "") else value
 
 
-def continue_job(arguments: Sequence[str], tell: Callable[[Exception, str], None]) -> tuple[list[str], int | None]:
+def continue_job(
+    arguments: Sequence[str], print_error: Callable[[Exception, str], None]
+) -> tuple[list[str], int | None]:
     """The command line that goes on with the job that `resume` means, in its folder.
 
     Args:
         arguments: the command line behind the verb.
-        tell: prints an error under a heading.
+        print_error: prints an error under a heading.
 
     Returns:
         The arguments, and where the configuration is wrong, which has been told, the exit code.
@@ -48,13 +50,13 @@ def continue_job(arguments: Sequence[str], tell: Callable[[Exception, str], None
         unfinished = read_unfinished(folder)
         rest = rest or unfinished.overrides
     jobs: list[Job] = []
-    code = run_dry(jobs.append, rest, tell)
+    code = run_dry(jobs.append, rest, print_error)
     if not jobs:
         return rest, code
     if wanted.casefold() == "true":
         folder = find_newest(digest(jobs[0].config), _given_root(rest))
     elif unfinished.digest != digest(jobs[0].config):
-        raise UserError(_tell_other(wanted, unfinished))
+        raise UserError(_format_other_configuration(wanted, unfinished))
     if folder is None:
         print("Nothing to resume: no job of this configuration was left unfinished. A new one starts.", file=sys.stderr)
         return [*rest, f"{RESUME}=true"], None
@@ -86,7 +88,7 @@ def find_run(run_id: str) -> Path:
 
 def _run_id(folder: Path) -> str | None:
     try:
-        return read_journal(Path(Unfinished.read(folder).journal)).run_id
+        return read_journal(Path(ResumeState.read(folder).journal)).run_id
     except (OSError, ValueError, TypeError):  # damaged, which must not hide the others
         return None
 
@@ -106,12 +108,12 @@ def find_newest(wanted: str, root: Path) -> Path | None:
     running = []
     for folder in list_unfinished(root):
         try:
-            is_wanted = Unfinished.read(folder).digest == wanted
+            is_wanted = ResumeState.read(folder).digest == wanted
         except (OSError, ValueError, TypeError) as error:
-            told = f"the unfinished job in {folder} can't be resumed, as its {FILE} is damaged ({error})"
-            print(f"Warning: {told}; it is left as it is.", file=sys.stderr, flush=True)
+            message = f"the unfinished job in {folder} can't be resumed, as its {FILE} is damaged ({error})"
+            print(f"Warning: {message}; it is left as it is.", file=sys.stderr, flush=True)
             continue
-        if is_wanted and not is_held(folder):
+        if is_wanted and not is_locked(folder):
             return folder.absolute()
         if is_wanted:
             running.append(folder)
@@ -122,6 +124,6 @@ def find_newest(wanted: str, root: Path) -> Path | None:
     return None
 
 
-def _tell_other(run_id: str, unfinished: Unfinished) -> str:
+def _format_other_configuration(run_id: str, unfinished: ResumeState) -> str:
     command = shlex.join(["python", "-m", "lctrain", *unfinished.overrides, f"{RESUME}={run_id}"])
     return f"`{RESUME}` {run_id} was started with another configuration. Go on with it by: {command}"

@@ -18,7 +18,7 @@ from lctrain.config.schema import ModelConfig
 from lctrain.data import Splits
 from lctrain.errors import UserError
 from lctrain.system.files import write_json
-from lctrain.system.folder_lock import hold
+from lctrain.system.folder_lock import lock_folder
 from lctrain.system.machine import available_cores, cpu_model
 from lctrain.tracking import find_original, read_journal
 
@@ -35,7 +35,7 @@ SAMPLED_ROWS = 64
 
 
 @dataclass(frozen=True)
-class Unfinished:
+class ResumeState:
     """A job as its folder tells of it, until it is done.
 
     Args:
@@ -57,7 +57,7 @@ class Unfinished:
     data: str
 
     @classmethod
-    def read(cls, folder: Path) -> "Unfinished":
+    def read(cls, folder: Path) -> "ResumeState":
         """What a job's folder says.
 
         Raises:
@@ -75,8 +75,10 @@ class Unfinished:
         try:
             write_json(folder / STATES / FILE, asdict(self))
         except OSError as error:
-            told = f"the job can't be resumed, as {folder / STATES} has no room for {FILE} ({error.strerror or error})"
-            print(f"Warning: {told}.", file=sys.stderr, flush=True)
+            message = (
+                f"the job can't be resumed, as {folder / STATES} has no room for {FILE} ({error.strerror or error})"
+            )
+            print(f"Warning: {message}.", file=sys.stderr, flush=True)
 
     def resolve(self, config: Config) -> Config:
         """The configuration with what measuring decided when the job was started."""
@@ -90,12 +92,12 @@ class Unfinished:
             original = find_original(Path(self.journal))
             if original is None:
                 return Path(self.journal)
-            told = (
+            message = (
                 f"the job is a copy of the one in {original.parent}, whose run it leaves alone; it goes on as a new run"
             )
         except (OSError, ValueError) as error:
-            told = f"the journal of the job's run can't be read ({error}); the job goes on as a new run"
-        print(f"Warning: {told}.", file=sys.stderr, flush=True)
+            message = f"the journal of the job's run can't be read ({error}); the job goes on as a new run"
+        print(f"Warning: {message}.", file=sys.stderr, flush=True)
         return None
 
 
@@ -110,14 +112,14 @@ def digest(config: Config, without: Any = NOT_COMPUTED) -> str:
     return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:32]
 
 
-def read_unfinished(folder: Path) -> Unfinished | None:
+def read_unfinished(folder: Path) -> ResumeState | None:
     """What a folder says of a job; None where it says nothing.
 
     Raises:
         UserError: a file that is damaged.
     """
     try:
-        return Unfinished.read(folder)
+        return ResumeState.read(folder)
     except FileNotFoundError:
         return None
     except (OSError, ValueError, TypeError) as error:
@@ -127,19 +129,19 @@ def read_unfinished(folder: Path) -> Unfinished | None:
         ) from error
 
 
-def held(folder: Path) -> AbstractContextManager[None]:
+def locked(folder: Path) -> AbstractContextManager[None]:
     """Keeps others from going on with a job while this process does.
 
     Raises:
         UserError: another process is at it, or nothing can be written there.
     """
-    return hold(folder, folder / STATES / LOCK, "job", "hydra.run.dir")
+    return lock_folder(folder, folder / STATES / LOCK, "job", "hydra.run.dir")
 
 
-def is_held(folder: Path) -> bool:
+def is_locked(folder: Path) -> bool:
     """Whether a process is at a job."""
     try:
-        with held(folder):
+        with locked(folder):
             return False
     except UserError:
         return True
@@ -185,10 +187,10 @@ def describe_environment() -> dict[str, str]:
     }
 
 
-def tell_differences(then: Mapping[str, str], now: Mapping[str, str]) -> str:
+def format_differences(then: Mapping[str, str], now: Mapping[str, str]) -> str:
     """A warning where a job goes on elsewhere than it began; empty where nothing differs.
 
-    >>> tell_differences({"keras": "3.15.1", "cores": "2"}, {"keras": "3.16.0", "cores": "2"})
+    >>> format_differences({"keras": "3.15.1", "cores": "2"}, {"keras": "3.16.0", "cores": "2"})
     'Warning: the job goes on with keras 3.16.0 (before: 3.15.1), so that its last bits may differ.'
     """
     differing = [f"{name} {now[name]} (before: {then.get(name)})" for name in now if now[name] != then.get(name)]

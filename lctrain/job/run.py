@@ -20,7 +20,7 @@ from lctrain.errors import EXIT_INTERRUPTED, EXIT_TERMINATED, TrainingFailed, Us
 from lctrain.job import resume_state
 from lctrain.job.memory_check import check_memory
 from lctrain.job.provenance import describe_job, requirements
-from lctrain.job.resume_state import STATES, Unfinished
+from lctrain.job.resume_state import STATES, ResumeState
 from lctrain.system import memory
 from lctrain.system.process_setup import prepare_process
 from lctrain.system.signals import Terminated, interrupts, leave_at_once
@@ -77,25 +77,25 @@ def run_job(
     _check_backend()
     _check_init_from(config)
     with resume_state.held(folder):
-        begun = _read_begun(config, folder, goes_on)
+        resumed = _read_resume_state(config, folder, goes_on)
         warning = check_memory(config)
         if warning:
             print(warning, file=sys.stderr)
         devices = load_libraries(config)
         name = f"{config.model.name}-{config.implementation}"
         tags = describe_job(config) | devices.tags | dict(tags) | ({"memory_warning": warning} if warning else {})
-        journal = None if begun is None else begun.find_journal()
+        journal = None if resumed is None else resumed.find_journal()
         with start_run(config.tracking, name, tags, folder, parent, journal, repeats=True) as run:
             run.log_params(config.model_dump())
             run.log_tags({"data_notes": "\n".join(notes)} if notes else {})
             run.log_text(yaml.safe_dump(config.model_dump(), sort_keys=False), "config/config.yaml")
             run.log_text(yaml.safe_dump(list(overrides)), "config/overrides.yaml")
-            resolved = _resolve_tuned(config, run, devices) if begun is None else begun.resolve(config)
+            resolved = _resolve_tuned(config, run, devices) if resumed is None else resumed.resolve(config)
             run.wait_for_store()  # MLflow's memory is not the job's, however long its import takes beside this
             memory_before = memory.begin_measuring()
             splits = load_splits(config.data, config.data_format)
-            _note_begun(
-                begun, resolved, digest=resume_state.digest(config), overrides=overrides, run=run, splits=splits
+            _save_resume_state(
+                resumed, resolved, digest=resume_state.digest(config), overrides=overrides, run=run, splits=splits
             )
             with interrupts.held(lambda: run.end_at_once("KILLED", "interrupted twice")):
                 metrics = _train(resolved, run, devices, splits, folder, memory_before)
@@ -104,25 +104,25 @@ def run_job(
     return metrics
 
 
-def _read_begun(config: Config, folder: Path, goes_on: bool) -> Unfinished | None:
+def _read_resume_state(config: Config, folder: Path, goes_on: bool) -> ResumeState | None:
     """The job that this one goes on with; None where it begins.
 
     Raises:
         UserError: an unfinished job in the folder that is another, or is not meant.
     """
-    begun = resume_state.read_unfinished(folder)
-    if begun is None:
+    resumed = resume_state.read_unfinished(folder)
+    if resumed is None:
         return None
     there = f"`hydra.run.dir` {str(folder)!r} holds a job that was not finished"
     if not goes_on:
         raise UserError(f"{there}. Go on with it by resume=true, or choose another folder.")
-    if begun.digest != resume_state.digest(config):
+    if resumed.digest != resume_state.digest(config):
         raise UserError(f"{there}, of another configuration. Choose another folder.")
-    return begun
+    return resumed
 
 
-def _note_begun(
-    begun: Unfinished | None, config: Config, *, digest: str, overrides: Sequence[str], run: Run, splits: Splits
+def _save_resume_state(
+    resumed: ResumeState | None, config: Config, *, digest: str, overrides: Sequence[str], run: Run, splits: Splits
 ) -> None:
     """Lets the folder say what is done here; where it said so before, warns of what is no longer the same.
 
@@ -131,15 +131,15 @@ def _note_begun(
     """
     environment, data = resume_state.describe_environment(), resume_state.fingerprint(splits)
     folder = run.folder.parent
-    if begun is None:
+    if resumed is None:
         layers = config.model.model_dump()
         known = digest, str(run.folder), list(overrides), layers, config.jit_compile
-        Unfinished(*known, environment, data).write(folder)
+        ResumeState(*known, environment, data).write(folder)
         return
-    replace(begun, journal=str(run.folder)).write(folder)
-    if begun.data != data:
+    replace(resumed, journal=str(run.folder)).write(folder)
+    if resumed.data != data:
         raise UserError("`data` has changed since the job was begun, which can't go on with other examples.")
-    differences = resume_state.tell_differences(begun.environment, environment)
+    differences = resume_state.format_differences(resumed.environment, environment)
     if differences:
         print(differences, file=sys.stderr)
         run.log_tags({"resume_warning": differences})
@@ -151,7 +151,7 @@ def _resolve_tuned(config: Config, run: Run, devices: Devices) -> Config:
         return config
     start = time.perf_counter()
     with run.paused():
-        tuning = tune(config.model_copy(update={"device": devices.lent}))
+        tuning = tune(config.model_copy(update={"device": devices.child_device}))
     run.log_table(tuning.as_table(), "model/tuning.json")
     run.log_metrics({"tuning_seconds": time.perf_counter() - start})
     return tuning.config
@@ -220,9 +220,9 @@ def _log_resolved(model, config: Config, run: Run, devices: Devices, splits: Spl
     run.log_params({"resolved": resolved})
     if config.jit_compile is True and not model.jit_compile:
         layers = ", ".join(training.find_not_compilable(model))
-        told = f"jit_compile is true, but XLA compiles nothing of this model: it can't compile {layers}"
-        print(f"Warning: {told}.", file=sys.stderr, flush=True)
-        run.log_tags({"jit_compile_warning": told})
+        message = f"jit_compile is true, but XLA compiles nothing of this model: it can't compile {layers}"
+        print(f"Warning: {message}.", file=sys.stderr, flush=True)
+        run.log_tags({"jit_compile_warning": message})
 
 
 def _draw_curve(history: dict[str, list[float]], config: Config):

@@ -19,7 +19,7 @@ from lctrain.layers.local import (
 from lctrain.layers.sums import MISPLACED, SUMS, find_misplaced_sums
 from lctrain.ops import check_backend
 
-LOCAL_TWINS = {
+LOCAL_COUNTERPARTS = {
     **{keras.layers.Conv1D: LocallyConnected1D, SUMS["Conv1D"]: LocallyConnected1D},
     **{keras.layers.Conv2D: LocallyConnected2D, SUMS["Conv2D"]: LocallyConnected2D},
     **{keras.layers.Conv3D: LocallyConnected3D, SUMS["Conv3D"]: LocallyConnected3D},
@@ -66,7 +66,7 @@ def conv_to_local(model: keras.Model, layers: Iterable[str] | None = None, **arg
         ValueError: a name in `layers` that is none of a Conv layer of the model; implementation 3 under another Keras
             backend than TensorFlow.
     """
-    convertible = {layer.name for layer in model._flatten_layers() if type(layer) in LOCAL_TWINS}
+    convertible = {layer.name for layer in model._flatten_layers() if type(layer) in LOCAL_COUNTERPARTS}
     chosen = convertible if layers is None else set(layers)
     for name in sorted(chosen - convertible):
         raise ValueError(f"`layers` must name Conv layers of the model; got {name!r}. {suggest(name, convertible)}")
@@ -76,16 +76,16 @@ def conv_to_local(model: keras.Model, layers: Iterable[str] | None = None, **arg
         warnings.warn(f"{listed}: {MISPLACED} The local layers add it where it belongs.", stacklevel=2)
 
     def convert(layer):
-        if type(layer) not in LOCAL_TWINS or layer.name not in chosen:
+        if type(layer) not in LOCAL_COUNTERPARTS or layer.name not in chosen:
             return None
         check_backend(arguments.get("implementation", "auto"), layer.name)
-        twin = LOCAL_TWINS[type(layer)]
-        known = inspect.signature(twin).parameters
+        counterpart = LOCAL_COUNTERPARTS[type(layer)]
+        known = inspect.signature(counterpart).parameters
         config = {
             name: value for name, value in layer.get_config().items() if name in (*known, "name", "dtype", "trainable")
         }
         given = {name: value for name, value in arguments.items() if name != "use_bias" or layer.use_bias}
-        return twin.from_config(config | given)
+        return counterpart.from_config(config | given)
 
     converted = _clone(model, convert)
     _copy_weights(model, converted)
@@ -138,9 +138,9 @@ def untie(conv: keras.layers.Layer, local: BaseLocallyConnected) -> list[np.ndar
     return [kernel, np.broadcast_to(keras.ops.convert_to_numpy(conv.bias), local.bias.shape)]
 
 
-def are_twins(conv: keras.layers.Layer, local: keras.layers.Layer) -> bool:
+def are_equivalent(conv: keras.layers.Layer, local: keras.layers.Layer) -> bool:
     """Whether a Conv layer and a local one, both built, agree in rank, window, channels, groups, filters and bias."""
-    if type(conv) not in LOCAL_TWINS or not isinstance(local, LOCAL_TWINS[type(conv)]):
+    if type(conv) not in LOCAL_COUNTERPARTS or not isinstance(local, LOCAL_COUNTERPARTS[type(conv)]):
         return False
     sizes = prod(conv.kernel.shape[:-1]), conv.filters, conv.groups, tuple(conv.kernel_size), bool(conv.use_bias)
     return sizes == (

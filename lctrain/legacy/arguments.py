@@ -10,7 +10,7 @@ from typing import Any
 from lctrain.config.allowlist import find_class, left_out
 from lctrain.legacy import keras1
 from lctrain.legacy.fields import FIELDS, FINISH, Arguments, Reading, check_origin
-from lctrain.legacy.issues import Teller
+from lctrain.legacy.issues import IssueCollector
 from lctrain.legacy.objects import translate_activation, translate_dtype, translate_object
 from lctrain.legacy.source import Source
 
@@ -53,23 +53,25 @@ class Part:
     suffix: str | None = None
 
 
-def translate_layer(class_name: Any, config: Any, source: Source, teller: Teller) -> list[Part]:
+def translate_layer(class_name: Any, config: Any, source: Source, collector: IssueCollector) -> list[Part]:
     """Today's layers, one behind the other, that compute what an old one does; most often one.
 
     What they can't is told as an obstacle.
     """
     if not isinstance(class_name, str) or not isinstance(config, Mapping):
-        teller.unsupported("class_name", class_name, "must be the name of a layer's class, with a mapping as `config`")
+        collector.unsupported(
+            "class_name", class_name, "must be the name of a layer's class, with a mapping as `config`"
+        )
         return [Part(None, ("", {}))]
     if class_name == "TimeDistributed" and isinstance(config.get("layer"), Mapping):
         inner = config["layer"].get("class_name")
         if inner in MODELS:
-            return _distribute_model(config, source, teller)
+            return _distribute_model(config, source, collector)
     if source.keras_major == 1:
-        class_name, config = keras1.upgrade(class_name, config, source.dim_orderings, teller)
+        class_name, config = keras1.upgrade(class_name, config, source.dim_orderings, collector)
     config = dict(config)
     is_cosine, expected = config.pop("legacy_cosine", False), config.pop("legacy_output_shape", None)
-    spec = _translate(class_name, config, source, teller)
+    spec = _translate(class_name, config, source, collector)
     expected = tuple(expected[1:]) if isinstance(expected, list) else None
     parts = [Part(spec, (class_name, config), expected)]
     if is_cosine:
@@ -77,11 +79,13 @@ def translate_layer(class_name: Any, config: Any, source: Source, teller: Teller
     return parts
 
 
-def _translate(class_name: str, config: Mapping[str, Any], source: Source, teller: Teller) -> Arguments | None:
+def _translate(
+    class_name: str, config: Mapping[str, Any], source: Source, collector: IssueCollector
+) -> Arguments | None:
     new_class = CLASSES.get(class_name, class_name)
     entry = find_class("layers", new_class)
     if class_name in OTHERWISE:
-        teller.unsupported("class_name", class_name, OTHERWISE[class_name])
+        collector.unsupported("class_name", class_name, OTHERWISE[class_name])
         return None
     if entry is None or entry.name != new_class:
         if class_name not in keras1.GONE:
@@ -91,17 +95,17 @@ def _translate(class_name: str, config: Mapping[str, Any], source: Source, telle
                 if reason
                 else "must be a layer that Keras 3 still has and configurations may name"
             )
-            teller.unsupported("class_name", class_name, why)
+            collector.unsupported("class_name", class_name, why)
         return None
     if new_class != class_name:
-        teller.translated("class_name", class_name, new_class)
-    reading = Reading(class_name, config, source, teller, entry)
+        collector.translated("class_name", class_name, new_class)
+    reading = Reading(class_name, config, source, collector, entry)
     for name, value in config.items():
         if name != "name":
             _translate_field(reading, str(name), value)
     for name in entry.required:
         if name not in reading.spec and name not in config:
-            teller.unsupported(name, None, f"is missing, which {class_name} needs")
+            collector.unsupported(name, None, f"is missing, which {class_name} needs")
     if any(name not in reading.spec for name in entry.required):
         return None
     if new_class in FINISH:
@@ -118,39 +122,39 @@ def _translate_field(reading: Reading, name: str, value: Any) -> None:
         return
     if name not in reading.entry.arguments and name in OF_TRAINING:
         if value not in OF_TRAINING[name]:
-            reading.teller.dropped(name, value, "this layer has no such argument now; it acts in training alone")
+            reading.collector.dropped(name, value, "this layer has no such argument now; it acts in training alone")
         return
     if name not in reading.entry.arguments:
-        reading.teller.unsupported(name, value, f"is not an argument of {reading.class_name} that is known")
+        reading.collector.unsupported(name, value, f"is not an argument of {reading.class_name} that is known")
         return
     kind = name.rpartition("_")[2]
     if kind in OBJECTS:
-        made = translate_object(OBJECTS[kind], name, value, reading.teller)
+        made = translate_object(OBJECTS[kind], name, value, reading.collector)
     elif kind == "activation":
-        made = translate_activation(name, value, reading.teller)
+        made = translate_activation(name, value, reading.collector)
     elif name == "dtype":
-        made = translate_dtype(name, value, reading.teller)
+        made = translate_dtype(name, value, reading.collector)
     else:
         made = value
     if made is not None or name in reading.entry.required:
         reading.spec[name] = made
 
 
-def _distribute_model(config: Mapping[str, Any], source: Source, teller: Teller) -> list[Part]:
+def _distribute_model(config: Mapping[str, Any], source: Source, collector: IssueCollector) -> list[Part]:
     """TimeDistributed around a stack of layers: around each of them."""
     inner = config["layer"]
     layers = layers_of(inner.get("config"))
     if inner.get("class_name") != "Sequential" or layers is None:
-        told = "must hold a layer or a Sequential; a graph of layers can't be distributed over time"
-        teller.unsupported("layer", inner.get("class_name"), told)
+        message = "must hold a layer or a Sequential; a graph of layers can't be distributed over time"
+        collector.unsupported("layer", inner.get("class_name"), message)
         return [Part(None, ("", {}))]
-    teller.translated("layer", "Sequential", "a TimeDistributed around each of its layers")
+    collector.translated("layer", "Sequential", "a TimeDistributed around each of its layers")
     parts = []
     for layer in layers:
         if not isinstance(layer, Mapping) or layer.get("class_name") == "InputLayer":
             continue
         wrapped = {"name": config.get("name"), "layer": layer}
-        parts += translate_layer("TimeDistributed", wrapped, source, teller)
+        parts += translate_layer("TimeDistributed", wrapped, source, collector)
     return parts
 
 
@@ -165,10 +169,10 @@ def _nested_layer(reading: Reading, name: str, value: Any) -> Arguments:
     if value is None:
         return {}
     if not isinstance(value, Mapping) or not isinstance(value.get("config"), Mapping):
-        reading.teller.unsupported(name, value, "must be a layer, `class_name` and `config`")
+        reading.collector.unsupported(name, value, "must be a layer, `class_name` and `config`")
         return {}
     config = value["config"]
-    inner = reading.teller.of(str(config.get("name", name)))
+    inner = reading.collector.of(str(config.get("name", name)))
     check_origin(value, inner)
     if value.get("class_name") in MODELS:
         inner.unsupported(name, value["class_name"], f"must be a layer; {reading.class_name} can't hold a model here")
@@ -189,11 +193,11 @@ def _translate_cell(value: Any, name: str, reading: Reading) -> Arguments | None
     entry = find_class("cells", value.get("class_name")) if is_object else None
     if entry is None:
         got = value.get("class_name") if is_object else value
-        reading.teller.unsupported(name, got, "must be a cell that Keras 3 still has")
+        reading.collector.unsupported(name, got, "must be a cell that Keras 3 still has")
         return None
     config = value["config"]
-    check_origin(value, reading.teller.of(str(config.get("name", name))))
-    inner = Reading(entry.name, config, reading.source, reading.teller.of(str(config.get("name", name))), entry)
+    check_origin(value, reading.collector.of(str(config.get("name", name))))
+    inner = Reading(entry.name, config, reading.source, reading.collector.of(str(config.get("name", name))), entry)
     if entry.name == "StackedRNNCells":
         cells = config.get("cells")
         made = [_translate_cell(cell, "cells", inner) for cell in cells] if isinstance(cells, list) else []

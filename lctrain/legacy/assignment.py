@@ -8,7 +8,7 @@ from lctrain.legacy.errors import LegacyFileError, describe
 from lctrain.legacy.expected import check_counts, expected_weights
 from lctrain.legacy.flattening import Leaf
 from lctrain.legacy.hdf5 import StoredArray
-from lctrain.legacy.issues import Teller
+from lctrain.legacy.issues import IssueCollector
 from lctrain.legacy.layout import Layout
 from lctrain.legacy.layouts import find_layout
 from lctrain.legacy.report import MODEL
@@ -19,14 +19,17 @@ MAX_GROWTH = 64  # of a layer's numbers over the stored ones: taps outside of th
 
 
 def assign(
-    leaves: Sequence[Leaf], source: Source, tell: Callable[[Sequence[str]], Teller], by_name: bool = False
+    leaves: Sequence[Leaf],
+    source: Source,
+    collector_of: Callable[[Sequence[str]], IssueCollector],
+    by_name: bool = False,
 ) -> Iterator[tuple[Leaf, Layout, list[StoredArray]]]:
     """Each layer that has arrays, how they are laid out, and the stored ones; nothing of them is read.
 
     Args:
         leaves: of the whole model.
         source: with arrays.
-        tell: makes the teller of a path.
+        collector_of: makes the teller of a path.
         by_name: whether the order of the layers tells nothing, as in a graph that was written anew.
 
     Raises:
@@ -35,7 +38,9 @@ def assign(
     groups: dict[str, list[Leaf]] = {}
     for leaf in sorted(leaves, key=lambda leaf: leaf.place):
         groups.setdefault(leaf.path[0], []).append(leaf)
-    wanted = {name: [(leaf, _layout_of(leaf, source, tell)) for leaf in group] for name, group in groups.items()}
+    wanted = {
+        name: [(leaf, _layout_of(leaf, source, collector_of)) for leaf in group] for name, group in groups.items()
+    }
     wanted = {
         name: [(leaf, layout) for leaf, layout in pairs if layout is not None and layout.stored]
         for name, pairs in wanted.items()
@@ -48,25 +53,25 @@ def assign(
             f"`layer_names` of the weights {order}; got {', '.join(map(describe, list(stored)[:8]))}."
         )
     if set(wanted) != set(stored):
-        stored = _by_order(wanted, stored, tell, by_name)
+        stored = _by_order(wanted, stored, collector_of, by_name)
     for name, pairs in wanted.items():
         for (leaf, layout), arrays in zip(pairs, _split(name, pairs, stored[name]), strict=True):
             _check_shapes(leaf, layout, arrays)
             yield leaf, layout, arrays
 
 
-def _layout_of(leaf: Leaf, source: Source, tell) -> Layout | None:
+def _layout_of(leaf: Leaf, source: Source, collector_of) -> Layout | None:
     if leaf.complete is None or leaf.facts is None:
         return None
-    teller = tell(leaf.path)
+    collector = collector_of(leaf.path)
     kind = leaf.complete["type"]
     stored = source.arrays or {}
     numbers = sum(prod(array.shape) for _, array in stored.get(leaf.path[0], []))
     if source.arrays is not None and leaf.facts.parameters > MAX_GROWTH * numbers:
         _refuse_sizes(leaf, numbers, source)
     if kind not in ("Normalization", "SpectralNormalization"):
-        check_counts(kind, expected_weights(kind, leaf.complete, leaf.shapes), leaf.facts.parameters, teller)
-    return find_layout(leaf.complete, leaf.shapes, leaf.original, source, teller)
+        check_counts(kind, expected_weights(kind, leaf.complete, leaf.shapes), leaf.facts.parameters, collector)
+    return find_layout(leaf.complete, leaf.shapes, leaf.original, source, collector)
 
 
 def _refuse_sizes(leaf: Leaf, numbers: int, source: Source) -> None:
@@ -79,21 +84,23 @@ def _refuse_sizes(leaf: Leaf, numbers: int, source: Source) -> None:
 
 
 def _by_order(
-    wanted: Mapping[str, Any], stored: Mapping[str, list[NamedArray]], tell, by_name: bool
+    wanted: Mapping[str, Any], stored: Mapping[str, list[NamedArray]], collector_of, by_name: bool
 ) -> dict[str, list[NamedArray]]:
     """The stored groups under the model's own names, where theirs are others: one by one, as Keras does it."""
     if by_name:
-        told = f"must have the names of the model's layers, {', '.join(map(describe, list(wanted)[:8]))}"
-        raise LegacyFileError(f"the weights of a graph {told}; got {', '.join(map(describe, list(stored)[:8]))}.")
+        message = f"must have the names of the model's layers, {', '.join(map(describe, list(wanted)[:8]))}"
+        raise LegacyFileError(f"the weights of a graph {message}; got {', '.join(map(describe, list(stored)[:8]))}.")
     if len(wanted) != len(stored):
         missing = [name for name in wanted if name not in stored]
         surplus = [name for name in stored if name not in wanted]
-        told = f"got none for {', '.join(map(describe, missing[:5])) or 'none'}"
-        told += f", and arrays of {', '.join(map(describe, surplus[:5]))}, which has none" if surplus else ""
-        raise LegacyFileError(f"the weights must be those of the model's {len(wanted)} layers that have some; {told}.")
+        message = f"got none for {', '.join(map(describe, missing[:5])) or 'none'}"
+        message += f", and arrays of {', '.join(map(describe, surplus[:5]))}, which has none" if surplus else ""
+        raise LegacyFileError(
+            f"the weights must be those of the model's {len(wanted)} layers that have some; {message}."
+        )
     for name, other in zip(wanted, stored, strict=True):
         if name != other:
-            tell((MODEL,)).assumed("layer_names", other, f"taken for layer {name}, by its place in the file")
+            collector_of((MODEL,)).assumed("layer_names", other, f"taken for layer {name}, by its place in the file")
     return dict(zip(wanted, stored.values(), strict=True))
 
 

@@ -47,8 +47,8 @@ def check(layers: Sequence[OldLayer]) -> Iterator[Obstacle]:
         if layer.padding != "valid":
             yield Obstacle(name, "padding", shorten(layer.padding), "must be valid for DL4J")
         if layer.class_name.startswith("LocallyConnected") and layer.config["data_format"] != "channels_last":
-            told = "must be channels_last for DL4J, whose kernels are (positions, taps * channels, filters)"
-            yield Obstacle(name, "data_format", shorten(layer.config["data_format"]), told)
+            message = "must be channels_last for DL4J, whose kernels are (positions, taps * channels, filters)"
+            yield Obstacle(name, "data_format", shorten(layer.config["data_format"]), message)
         yield from _check_config(name, layer.config)
 
 

@@ -9,7 +9,7 @@ from functools import partial
 from math import prod
 from typing import Any
 
-from lctrain.legacy.issues import Teller
+from lctrain.legacy.issues import IssueCollector
 from lctrain.model.shapes.facts import Shape, find_axis, split_channels
 from lctrain.model.shapes.recurrent import GATES
 
@@ -233,8 +233,8 @@ FAMILIES: dict[str, Callable[[Arguments, Sequence[Shape]], list[Weight]]] = {
 }
 
 
-def check_counts(type_name: str, weights: Sequence[Weight], parameters: int, teller: Teller) -> None:
+def check_counts(type_name: str, weights: Sequence[Weight], parameters: int, collector: IssueCollector) -> None:
     """Whether the arrays make up the parameters that the layer's arithmetic gives; a class unknown here does not."""
     found = sum(prod(weight.shape) for weight in weights)
     if found != parameters:
-        teller.unsupported("class_name", type_name, "has arrays whose old layout is not known")
+        collector.unsupported("class_name", type_name, "has arrays whose old layout is not known")

@@ -56,8 +56,8 @@ def _check_implementation(implementation: int | str | None, to: str) -> None:
         known = ", ".join(map(str, IMPLEMENTATIONS))
         raise UserError(f"`implementation` must be one of {known}; got {implementation!r}.")
     if to == "tflite" and implementation != "batched":
-        told = "must be batched for tflite, which has the operations of that one alone"
-        raise UserError(f"`implementation` {told}; got {implementation!r}. Leave it out.")
+        message = "must be batched for tflite, which has the operations of that one alone"
+        raise UserError(f"`implementation` {message}; got {implementation!r}. Leave it out.")
     if to in ("keras2-h5", "dl4j-h5"):
         raise UserError(f"`implementation` is for savedmodel; {to} says layers, not how they compute. Leave it out.")
 
@@ -118,8 +118,8 @@ class _Writer:
         arrays: dict[Array, tuple[str, int]] = {}
         shapes = [tuple(one.shape) for one in getattr(model, "inputs", None) or []]
         if not shapes or problems:
-            told = "must be built on inputs of known shapes, Sequential or functional"
-            self.obstacles += [] if problems else [Obstacle(MODEL, "inputs", model.name, told)]
+            message = "must be built on inputs of known shapes, Sequential or functional"
+            self.obstacles += [] if problems else [Obstacle(MODEL, "inputs", model.name, message)]
             return []
         for i, array in enumerate(graph.inputs):
             arrays[array] = self._add_input(model.inputs[i]) if given is None else given[i]
@@ -138,8 +138,8 @@ class _Writer:
 
     def _add_call(self, layer: keras.layers.Layer, reads: list[tuple[str, int]]) -> tuple[str, int]:
         if not isinstance(layer, keras.layers.Layer):
-            told = "must be a layer: operations on tensors are code"
-            self.obstacles.append(Obstacle(layer.name, "class_name", type(layer).__name__, told))
+            message = "must be a layer: operations on tensors are code"
+            self.obstacles.append(Obstacle(layer.name, "class_name", type(layer).__name__, message))
             return reads[0]
         if id(layer) not in self.made:
             self.made[id(layer)] = names = []

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from lctrain.config.allowlist import ClassEntry, find_class
-from lctrain.legacy.issues import Teller
+from lctrain.legacy.issues import IssueCollector
 from lctrain.legacy.objects import is_own, translate_dtype
 from lctrain.legacy.source import Source
 
@@ -21,17 +21,17 @@ class Reading:
     class_name: str
     config: Mapping[str, Any]
     source: Source
-    teller: Teller
+    collector: IssueCollector
     entry: ClassEntry | None = None
     spec: Arguments = field(default_factory=dict)
 
 
-def check_origin(entry: Mapping[str, Any], teller: Teller) -> None:
+def check_origin(entry: Mapping[str, Any], collector: IssueCollector) -> None:
     """Tells of a layer that is somebody's own, by the name of one of Keras'."""
     if not is_own(entry):
         registered = entry.get("registered_name")
         got = registered if registered is not None else f"{entry.get('module')}.{entry.get('class_name')}"
-        teller.unsupported(
+        collector.unsupported(
             "registered_name", got, "must be of Keras' own classes; this one is somebody's, of the same name"
         )
 
@@ -42,7 +42,7 @@ def check_origin(entry: Mapping[str, Any], teller: Teller) -> None:
 def _absorb(note: str) -> Callable[[Reading, str, Any], Arguments]:
     def translate(reading: Reading, name: str, value: Any) -> Arguments:
         if value is not None:
-            reading.teller.translated(name, value, note)
+            reading.collector.translated(name, value, note)
         return {}
 
     return translate
@@ -54,9 +54,9 @@ def _require(*allowed: Any, note: str, message: str) -> Callable[[Reading, str, 
     def translate(reading: Reading, name: str, value: Any) -> Arguments:
         if any(value == one and type(value) is type(one) for one in allowed):
             if value not in (None, False, 1):
-                reading.teller.translated(name, value, note)
+                reading.collector.translated(name, value, note)
         else:
-            reading.teller.unsupported(name, value, message)
+            reading.collector.unsupported(name, value, message)
         return {}
 
     return translate
@@ -65,7 +65,7 @@ def _require(*allowed: Any, note: str, message: str) -> Callable[[Reading, str, 
 def _drop(note: str) -> Callable[[Reading, str, Any], Arguments]:
     def translate(reading: Reading, name: str, value: Any) -> Arguments:
         if value is not None and value is not False:
-            reading.teller.dropped(name, value, note)
+            reading.collector.dropped(name, value, note)
         return {}
 
     return translate
@@ -73,7 +73,7 @@ def _drop(note: str) -> Callable[[Reading, str, Any], Arguments]:
 
 def _rename(new_name: str) -> Callable[[Reading, str, Any], Arguments]:
     def translate(reading: Reading, name: str, value: Any) -> Arguments:
-        reading.teller.translated(name, value, new_name)
+        reading.collector.translated(name, value, new_name)
         return {new_name: value}
 
     return translate
@@ -82,10 +82,10 @@ def _rename(new_name: str) -> Callable[[Reading, str, Any], Arguments]:
 def _implementation(reading: Reading, name: str, value: Any) -> Arguments:
     """Of a local layer; how it is computed is chosen anew."""
     if reading.source.is_tf_keras and value in (1, 2, 3) and not isinstance(value, bool):
-        reading.teller.translated(name, value, "auto: how it is computed, never what")
+        reading.collector.translated(name, value, "auto: how it is computed, never what")
     elif value != 1:
         allowed = "1, 2 or 3" if reading.source.is_tf_keras else "1, the only one before tf.keras"
-        reading.teller.unsupported(name, value, f"must be {allowed}")
+        reading.collector.unsupported(name, value, f"must be {allowed}")
     return {}
 
 
@@ -95,10 +95,10 @@ def _local_padding(reading: Reading, name: str, value: Any) -> Arguments:
         return {name: "valid"}
     implementation = reading.config.get("implementation", 1)
     if value != "same" or not reading.source.is_tf_keras or implementation == 1:
-        told = "must be valid; same exists in tf.keras' implementations 2 and 3"
-        reading.teller.unsupported(name, value, told)
+        message = "must be valid; same exists in tf.keras' implementations 2 and 3"
+        reading.collector.unsupported(name, value, message)
         return {name: "valid"}
-    reading.teller.translated(name, value, "explicit zeros: kernel_size // 2 of them before, as tf.keras has them")
+    reading.collector.translated(name, value, "explicit zeros: kernel_size // 2 of them before, as tf.keras has them")
     return {name: "same"}
 
 
@@ -110,14 +110,14 @@ def _keep_kernel_fans(reading: Reading) -> None:
         if reading.source.keras_major == 2 and reading.config.get("implementation", 1) == 1:
             spec["kernel_fans"] = "legacy"
             note = "with kernel_fans: legacy, the variance that new weights were drawn with"
-            reading.teller.translated("kernel_initializer", drawn, note)
+            reading.collector.translated("kernel_initializer", drawn, note)
         else:
             note = "fans of one position; the old ones were others. It matters to weights that are drawn anew"
-            reading.teller.approximated("kernel_initializer", drawn, note)
+            reading.collector.approximated("kernel_initializer", drawn, note)
     constraint = spec.get("kernel_constraint")
     if constraint and "axis" in find_class("constraints", constraint["type"]).arguments:
-        told = "per position and filter; the old one ran over the stored kernel's axes. It acts in training alone"
-        reading.teller.approximated("kernel_constraint", constraint["type"], told)
+        message = "per position and filter; the old one ran over the stored kernel's axes. It acts in training alone"
+        reading.collector.approximated("kernel_constraint", constraint["type"], message)
         spec["kernel_constraint"] = {key: part for key, part in constraint.items() if key != "axis"}
 
 
@@ -130,49 +130,49 @@ def _axis(reading: Reading, name: str, value: Any) -> Arguments:
     if isinstance(value, list) and len(value) == 1:
         return {name: value[0]}
     if isinstance(value, list) and reading.entry.name == "BatchNormalization":
-        reading.teller.unsupported(name, value, "must be one axis in Keras 3")
+        reading.collector.unsupported(name, value, "must be one axis in Keras 3")
     return {name: value}
 
 
 def _integer_dtype(reading: Reading, name: str, value: Any) -> Arguments:
     """Of layers that give integers, or one-hot rows, whatever is said."""
-    return {} if value == "int64" else {name: translate_dtype(name, value, reading.teller)}
+    return {} if value == "int64" else {name: translate_dtype(name, value, reading.collector)}
 
 
 def _interpolation(reading: Reading, name: str, value: Any) -> Arguments:
     if value == "bilinear" and (not reading.source.is_tf_keras or reading.source.version[:2] < TF_BILINEAR):
-        told = "must be nearest before tf.keras 2.3, whose bilinear one had no half-pixel centres"
-        reading.teller.unsupported(name, value, told)
+        message = "must be nearest before tf.keras 2.3, whose bilinear one had no half-pixel centres"
+        reading.collector.unsupported(name, value, message)
     return {name: value}
 
 
 def _reset_after(reading: Reading) -> None:
     if "reset_after" not in reading.config:
-        reading.teller.translated("reset_after", None, "false, as it was before the argument was there")
+        reading.collector.translated("reset_after", None, "false, as it was before the argument was there")
     reading.spec.setdefault("reset_after", False)
 
 
 def _theta(reading: Reading, name: str, value: Any) -> Arguments:
-    reading.teller.assumed(name, value, "threshold; no input equals it, which is kept now, and was set to 0")
+    reading.collector.assumed(name, value, "threshold; no input equals it, which is kept now, and was set to 0")
     return {"threshold": value}
 
 
 def _return_state(reading: Reading, name: str, value: Any) -> Arguments:
     if value:
-        reading.teller.translated(name, value, "the states are not used by the model")
+        reading.collector.translated(name, value, "the states are not used by the model")
     return {}
 
 
 def _noop_of_unused(reading: Reading, name: str, value: Any) -> Arguments:
     """Arguments of Conv that its separable and depthwise kin write and never use."""
     if value is not None:
-        reading.teller.translated(name, value, "is not used by this layer")
+        reading.collector.translated(name, value, "is not used by this layer")
     return {}
 
 
 def _merge_mode(reading: Reading, name: str, value: Any) -> Arguments:
     if value is None:
-        reading.teller.unsupported(name, value, "must be sum, mul, concat or ave; two outputs can't be wired")
+        reading.collector.unsupported(name, value, "must be sum, mul, concat or ave; two outputs can't be wired")
     return {name: value}
 
 

@@ -14,7 +14,7 @@ from lctrain.legacy.arguments import MODELS, Part, layers_of, translate_layer
 from lctrain.legacy.errors import LegacyFileError, Obstacle, describe, shorten
 from lctrain.legacy.fields import check_origin
 from lctrain.legacy.inputs import MAX_ELEMENTS, MAX_MODELS, find_input, read_input
-from lctrain.legacy.issues import Teller
+from lctrain.legacy.issues import IssueCollector
 from lctrain.legacy.keras3 import make_padding_explicit
 from lctrain.legacy.masks import UNSURE, hand_on, reads_mask, repeats_masked
 from lctrain.legacy.report import Report
@@ -146,8 +146,8 @@ class _Writer:
         self.input_names: set[str] = set()  # as the file calls them, and as the model will
         self.masks: dict[str, str | None] = {}  # by the array that has it
 
-    def teller(self, path: Sequence[str]) -> Teller:
-        return Teller("/".join(path) or "(model)", self.report, self.obstacles)
+    def collector(self, path: Sequence[str]) -> IssueCollector:
+        return IssueCollector("/".join(path) or "(model)", self.report, self.obstacles)
 
     def write_model(
         self, kind: str, config: Any, path: tuple[str, ...], place: tuple[int, ...], arrays: list[str] | None
@@ -167,7 +167,7 @@ class _Writer:
     def _check_keys(self, mapping: Any, known: set[str], path: Sequence[str]) -> None:
         """What a file says beside what is read of it is no argument of anything."""
         for key in sorted(map(str, set(mapping) - known)) if isinstance(mapping, Mapping) else ():
-            self.teller(path).unsupported(key, mapping.get(key), "is not known here")
+            self.collector(path).unsupported(key, mapping.get(key), "is not known here")
 
     def _check_input(self, config: Any, array: str, path: Sequence[str]) -> None:
         """Whether what a model in another says of its input is what it gets there."""
@@ -177,7 +177,7 @@ class _Writer:
             return
         pairs = zip(written[1:], shape[1:], strict=False)
         if len(written) != len(shape) or any(size not in (None, other) for size, other in pairs):
-            self.teller(path).unsupported("batch_input_shape", written, f"must be that of what it reads, {shape}")
+            self.collector(path).unsupported("batch_input_shape", written, f"must be that of what it reads, {shape}")
 
     def _write_stack(self, config: Any, path, place, arrays: list[str] | None) -> list[str]:
         layers, name = layers_of(config), "/".join(path) or "Sequential"
@@ -185,8 +185,8 @@ class _Writer:
             raise LegacyFileError(f"model `{name}` must have a list of layers; got {describe(config)}.")
         for one in layers:
             if not isinstance(one, Mapping) or not isinstance(one.get("class_name"), str):
-                told = "must have layers whose `class_name` is a text"
-                raise LegacyFileError(f"model `{name}` {told}; got {describe(one)}.")
+                message = "must have layers whose `class_name` is a text"
+                raise LegacyFileError(f"model `{name}` {message}; got {describe(one)}.")
         if len(layers) > MAX_LAYERS:
             raise LegacyFileError(f"a model must have at most {MAX_LAYERS:,} layers; got {len(layers):,}.")
         if arrays is None and layers and layers[0]["class_name"] == "Merge":
@@ -234,11 +234,11 @@ class _Writer:
         places = {one: i for i, one in enumerate(graph.entries)}
         ordered = sort_calls(graph, name)
         for layer in set(graph.entries) - {use[0] for use in ordered} - set(graph.inputs):
-            self.teller((*path, layer)).dropped("inbound_nodes", "no call", "leads to no output of the model")
+            self.collector((*path, layer)).dropped("inbound_nodes", "no call", "leads to no output of the model")
         for layer, number in ordered:
             call = graph.calls[layer][number]
             reads = [self._pick(given, one, path) for one in call.reads]
-            check_arguments(call, self.teller((*path, layer)))
+            check_arguments(call, self.collector((*path, layer)))
             entry = {**graph.entries[layer], "name": layer}
             given[layer, number] = self.write_layer(entry, path, (*place, places[layer]), reads)
         return [self._pick(given, one, path) for one in graph.outputs]
@@ -246,8 +246,8 @@ class _Writer:
     def _pick(self, given, reference, path) -> str:
         arrays = given[reference.layer, reference.call]
         if reference.tensor >= len(arrays):
-            told = "must not be read but for its first output: states and further outputs can't be wired"
-            self.teller((*path, reference.layer)).unsupported("inbound_nodes", reference.tensor, told)
+            message = "must not be read but for its first output: states and further outputs can't be wired"
+            self.collector((*path, reference.layer)).unsupported("inbound_nodes", reference.tensor, message)
             return arrays[0]
         return arrays[reference.tensor]
 
@@ -261,11 +261,11 @@ class _Writer:
             raise LegacyFileError(f"a layer's `name` must be a text; got {describe(name)}.")
         path = (*path, kind.lower() if name is None else name)
         self._check_keys(entry, KEYS_OF_LAYERS, path)
-        check_origin(entry, self.teller(path))
+        check_origin(entry, self.collector(path))
         if kind in MODELS:
             if place not in self.made:
                 self.made[place] = []
-                self.teller(path).translated("class_name", kind, "its layers stand in the model itself")
+                self.collector(path).translated("class_name", kind, "its layers stand in the model itself")
             return self.write_model(kind, config, path, place, arrays)
         if place in self.made:
             return self._use_again(place, path, arrays, kind)
@@ -280,11 +280,11 @@ class _Writer:
 
     def _translate(self, kind: str, config: Any, path) -> list[Part]:
         """Today's layers for one of the old, without what today's Keras takes no more and training alone needs."""
-        teller, parts = self.teller(path), []
-        for part in translate_layer(kind, config, self.source, teller):
+        collector, parts = self.collector(path), []
+        for part in translate_layer(kind, config, self.source, collector):
             if part.spec is not None:
                 problems = check_spec(part.spec, "layer", "layers")
-                part = replace(part, spec=drop_for_training(part.spec, problems, teller)[0])
+                part = replace(part, spec=drop_for_training(part.spec, problems, collector)[0])
             parts.append(part)
         return parts
 
@@ -294,7 +294,7 @@ class _Writer:
         if is_weightless or part.spec is None or check_spec(part.spec, "layer", "layers"):
             return [part]  # of the last the user is told when it is added
         is_positive = is_never_negative(arrays[0], self.flat.layers)
-        return write_padding(part, self._shapes_of(arrays), is_positive, self.source, self.teller(path))
+        return write_padding(part, self._shapes_of(arrays), is_positive, self.source, self.collector(path))
 
     def _use_again(self, place: tuple[int, ...], path, arrays: list[str], kind: str) -> list[str]:
         """Writes a further use of a layer: the same weights, behind zeros that are those of this input."""
@@ -310,10 +310,10 @@ class _Writer:
                 elif leaf.facts is not None and leaf.facts.parameters == 0:
                     arrays = [self._add(piece, path, place, arrays, kind).name]
                 else:
-                    told = (
+                    message = (
                         "must be valid where a layer is used on inputs of several sizes: Theano padded each otherwise"
                     )
-                    self.teller(path).unsupported("padding", "same", told)
+                    self.collector(path).unsupported("padding", "same", message)
         return arrays
 
     def _share(self, leaf: Leaf, path, arrays: list[str]) -> list[str]:
@@ -321,37 +321,41 @@ class _Writer:
         name = self._take_name(path, is_further_use=True)
         self.flat.layers[name] = {"shares": leaf.name, "inputs": arrays}
         shapes = self._shapes_of(arrays)
-        facts = self._infer(leaf.complete, shapes, self.teller(path))
+        facts = self._infer(leaf.complete, shapes, self.collector(path))
         self.flat.shapes[name] = None if facts is None else facts.output_shape
-        self._follow_mask(name, leaf.spec, arrays, self.teller(path))
+        self._follow_mask(name, leaf.spec, arrays, self.collector(path))
         return [name]
 
-    def _follow_mask(self, name: str, spec: dict[str, Any] | None, arrays: Sequence[str], teller: Teller) -> None:
+    def _follow_mask(
+        self, name: str, spec: dict[str, Any] | None, arrays: Sequence[str], collector: IssueCollector
+    ) -> None:
         """What of its inputs' masks a layer hands on; one that reads a mask which Keras 3 makes otherwise is told."""
         masks = [self.masks.get(array) for array in arrays]
         if spec is None:
             return
         if reads_mask(spec) and (UNSURE in masks or (spec["type"] == "TimeDistributed" and any(masks))):
-            told = "must not come by a merge of differently masked arrays, Rescaling, Normalization, Identity"
-            teller.unsupported("mask", spec["type"], f"{told} or TimeDistributed: Keras 3 hands it on otherwise there")
+            message = "must not come by a merge of differently masked arrays, Rescaling, Normalization, Identity"
+            collector.unsupported(
+                "mask", spec["type"], f"{message} or TimeDistributed: Keras 3 hands it on otherwise there"
+            )
         if spec["type"] == "Bidirectional" and any(masks) and repeats_masked(spec) and not self.source.is_tf_keras:
-            told = (
+            message = (
                 "must not reach a Bidirectional of return_sequences: it repeated the step before, Keras 3 gives 0 there"
             )
-            teller.unsupported("mask", spec["type"], told)
+            collector.unsupported("mask", spec["type"], message)
         self.masks[name] = hand_on(name, spec, masks)
 
     def _add(self, part: Part, path, place, arrays: list[str], original_type: str) -> Leaf:
-        teller = self.teller(path)
+        collector = self.collector(path)
         shapes = self._shapes_of(arrays)
         name = self._take_name(path, suffix=part.suffix)
         if len(arrays) > 1 and part.spec is not None and part.spec["type"] not in MERGES:
-            told = f"must read one array; states can't be wired into {part.spec['type']}"
-            teller.unsupported("inbound_nodes", len(arrays), told)
+            message = f"must read one array; states can't be wired into {part.spec['type']}"
+            collector.unsupported("inbound_nodes", len(arrays), message)
             shapes = None
         spec = make_padding_explicit(part.spec, shapes)
-        complete = None if spec is None else self._complete(spec, teller)
-        facts = self._infer(complete, shapes, teller)
+        complete = None if spec is None else self._complete(spec, collector)
+        facts = self._infer(complete, shapes, collector)
         self.flat.layers[name] = {**(spec or {"type": original_type}), "inputs": arrays}
         self.flat.shapes[name] = None if facts is None else facts.output_shape
         if (
@@ -359,36 +363,36 @@ class _Writer:
             and facts is not None
             and tuple(facts.output_shape[1:]) != part.expected_output
         ):
-            told = f"must be what its arguments give, {facts.output_shape}"
-            teller.unsupported("output_shape", part.expected_output, told)
+            message = f"must be what its arguments give, {facts.output_shape}"
+            collector.unsupported("output_shape", part.expected_output, message)
         is_frozen = part.original[1].get("trainable") is False
         leaf = Leaf(name, place, path, spec, complete, part.original, original_type, shapes, facts, is_frozen)
         self.flat.leaves.append(leaf)
-        self._follow_mask(name, spec, arrays, teller)
+        self._follow_mask(name, spec, arrays, collector)
         return leaf
 
-    def _complete(self, spec: Mapping[str, Any], teller: Teller) -> dict[str, Any] | None:
+    def _complete(self, spec: Mapping[str, Any], collector: IssueCollector) -> dict[str, Any] | None:
         """The spec with defaults, where it is one that configurations may hold; else what is wrong is told."""
         problems = check_spec(spec, "layer", "layers")
         for problem in problems:
             name = problem.path.partition(".")[2]
             value = spec.get(name.split(".")[0], spec) if name else spec["type"]
-            teller.unsupported(name or "class_name", value, problem.message.split("; got")[0].rstrip("."))
+            collector.unsupported(name or "class_name", value, problem.message.split("; got")[0].rstrip("."))
         return None if problems else with_defaults("layers", spec)
 
-    def _infer(self, complete, shapes: list[Shape] | None, teller: Teller) -> LayerFacts | None:
+    def _infer(self, complete, shapes: list[Shape] | None, collector: IssueCollector) -> LayerFacts | None:
         if complete is None or shapes is None:
             return None
         try:
             facts = infer_layer(complete["type"], complete, shapes)
         except (ValueError, TypeError, IndexError, KeyError, AttributeError) as error:
-            told = f"must fit its input of shape {', '.join(map(str, shapes))}: {error}"
-            teller.unsupported("config", complete["type"], told.rstrip("."))
+            message = f"must fit its input of shape {', '.join(map(str, shapes))}: {error}"
+            collector.unsupported("config", complete["type"], message.rstrip("."))
             return None
         sizes = facts.output_shape[1:]
         elements = prod(sizes) * (self.flat.batch_size or 1)
         if any(size is None or size < 1 for size in sizes) or elements > MAX_ELEMENTS:
-            teller.unsupported("config", facts.output_shape, f"must give at most {MAX_ELEMENTS:,} numbers, and some")
+            collector.unsupported("config", facts.output_shape, f"must give at most {MAX_ELEMENTS:,} numbers, and some")
             return None
         return facts
 
@@ -407,12 +411,12 @@ class _Writer:
             name = make_name("_".join(path), taken)
         if name != path[-1] and not is_further_use:
             note = f"{name}: names are letters, digits and underscores, each once"
-            self.teller(path).translated("name", path[-1], note)
+            self.collector(path).translated("name", path[-1], note)
         return name
 
     def _add_input(self, name: str, known: Mapping[str, Any], path) -> str:
         """An input of the whole model."""
-        teller = self.teller((*path, name))
+        collector = self.collector((*path, name))
         given = self.input_shape
         if given is not None and not isinstance(given, Mapping) and self.flat.inputs:
             names = ", ".join(f"{one}={','.join(map(str, given))}" for one in [*self.flat.inputs, name])
@@ -423,11 +427,11 @@ class _Writer:
         made = make_name(name, {*self.flat.inputs, *self.flat.layers})
         self.input_names |= {name, made}
         found = read_input(
-            made, known, given.get(made, given.get(name)) if isinstance(given, Mapping) else given, teller
+            made, known, given.get(made, given.get(name)) if isinstance(given, Mapping) else given, collector
         )
         if self.flat.inputs and found.batch_size != self.flat.batch_size:
-            told = f"must open with the batch of the others, {self.flat.batch_size}"
-            teller.unsupported("batch_input_shape", found.written, told)
+            message = f"must open with the batch of the others, {self.flat.batch_size}"
+            collector.unsupported("batch_input_shape", found.written, message)
         self.flat.batch_size = found.batch_size
         self.flat.inputs[made] = [1] if found.sizes is None else found.sizes
         self.flat.shapes[made] = None if found.sizes is None else (None, *found.sizes)

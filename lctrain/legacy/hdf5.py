@@ -73,8 +73,8 @@ class StoredFile:
         self.size = status.st_size
         on_disk = getattr(status, "st_blocks", self.size) * BLOCK
         if self.size > MAX_RATIO * on_disk + MAX_TEXT:
-            told = f"has holes: {self.size:,} bytes, of which {on_disk:,} were ever written and are stored"
-            raise UnsafeFileError(f"{path} {told}.")
+            message = f"has holes: {self.size:,} bytes, of which {on_disk:,} were ever written and are stored"
+            raise UnsafeFileError(f"{path} {message}.")
         self.groups: dict[str, h5g.GroupID] = {}
         self.arrays: dict[str, StoredArray] = {}
         try:
@@ -105,8 +105,8 @@ class StoredFile:
                     raise UnsafeFileError(f"`{where[:200]}` must be at most {MAX_DEPTH} groups deep.")
                 item = h5o.open(group, name)
                 if _address(item) in seen:
-                    told = "must not be a second link to an object, or a cycle of groups"
-                    raise UnsafeFileError(f"`{where}` {told}.")
+                    message = "must not be a second link to an object, or a cycle of groups"
+                    raise UnsafeFileError(f"`{where}` {message}.")
                 seen.add(_address(item))
                 if isinstance(item, h5g.GroupID):
                     waiting.append((where, item, depth + 1))
@@ -141,8 +141,10 @@ class StoredFile:
         if stored > self.size:
             raise UnsafeFileError(f"`{path}` declares {stored:,} stored bytes; the file has {self.size:,}.")
         if declared > stored * (MAX_RATIO if h5z.FILTER_DEFLATE in filters else 1):
-            told = f"declares a size of {shape}, {declared:,} bytes; {stored:,} are stored"
-            raise UnsafeFileError(f"`{path}` {told}. Arrays must be whole, and compressed {MAX_RATIO} times at most.")
+            message = f"declares a size of {shape}, {declared:,} bytes; {stored:,} are stored"
+            raise UnsafeFileError(
+                f"`{path}` {message}. Arrays must be whole, and compressed {MAX_RATIO} times at most."
+            )
         if declared > MAX_BYTES:
             raise UnsafeFileError(f"`{path}` declares {declared:,} bytes; {MAX_BYTES:,} are the most.")
         self.arrays[path] = StoredArray(path, shape, h5py.Dataset(item))

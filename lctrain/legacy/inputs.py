@@ -8,7 +8,7 @@ from typing import Any
 from lctrain.errors import UserError
 from lctrain.legacy.arguments import MODELS, layers_of
 from lctrain.legacy.errors import LegacyFileError
-from lctrain.legacy.issues import Teller
+from lctrain.legacy.issues import IssueCollector
 
 MAX_ELEMENTS = 2**31  # of one example between two layers
 MAX_MODELS = 32  # in one another
@@ -35,14 +35,16 @@ class InputFacts:
     written: Any
 
 
-def read_input(name: str, known: Mapping[str, Any], given: Sequence[int] | None, teller: Teller) -> InputFacts:
+def read_input(
+    name: str, known: Mapping[str, Any], given: Sequence[int] | None, collector: IssueCollector
+) -> InputFacts:
     """An input from what its layer says.
 
     Args:
         name: of the input.
         known: the fields of an InputLayer, or those of a first layer that are about its input.
         given: the shape of one example, by the user; None where the file's own is to do.
-        teller: hears what can't be taken.
+        collector: hears what can't be taken.
 
     Raises:
         UserError: a given shape that contradicts the file's.
@@ -50,24 +52,24 @@ def read_input(name: str, known: Mapping[str, Any], given: Sequence[int] | None,
     written = known.get("batch_input_shape") or known.get("batch_shape")
     batch, sizes = (written[0], written[1:]) if isinstance(written, list) and written else (None, None)
     for field in sorted(set(known) - INPUT_FIELDS):
-        teller.unsupported(field, known[field], "is not an argument of an input that is known")
+        collector.unsupported(field, known[field], "is not an argument of an input that is known")
     for field in ("sparse", "ragged"):
         if known.get(field):
-            teller.unsupported(field, known[field], "must be false")
+            collector.unsupported(field, known[field], "must be false")
     if given is not None:
         sizes = _match(sizes, list(given))
     if not sizes or not all(map(is_size, sizes)):
         example = f"--input-shape 28,28,1, or --input-shape {name}=28,28,1 where there are several inputs"
-        told = f"must be known sizes. Give them: {example}; load_model(path, input_shape={{{name!r}: (28, 28, 1)}})"
-        teller.unsupported("batch_input_shape", written, told)
+        message = f"must be known sizes. Give them: {example}; load_model(path, input_shape={{{name!r}: (28, 28, 1)}})"
+        collector.unsupported("batch_input_shape", written, message)
         sizes = None
     if batch is not None and not is_size(batch):
-        teller.unsupported("batch_input_shape", written, "must open with null or the size of a batch")
+        collector.unsupported("batch_input_shape", written, "must open with null or the size of a batch")
         batch = None
     if sizes is not None and prod(sizes) * (batch or 1) > MAX_ELEMENTS:
-        teller.unsupported("batch_input_shape", written, f"must be of at most {MAX_ELEMENTS:,} numbers")
+        collector.unsupported("batch_input_shape", written, f"must be of at most {MAX_ELEMENTS:,} numbers")
         sizes = None
-    _check_dtype(known, teller)
+    _check_dtype(known, collector)
     return InputFacts(None if sizes is None else list(sizes), batch, written)
 
 
@@ -80,16 +82,16 @@ def _match(sizes: Any, given: list[int]) -> list[int]:
     return given
 
 
-def _check_dtype(known: Mapping[str, Any], teller: Teller) -> None:
+def _check_dtype(known: Mapping[str, Any], collector: IssueCollector) -> None:
     dtype = known.get("dtype") or known.get("input_dtype")
     if isinstance(dtype, Mapping) or dtype in (None, "float32"):
         return
     if dtype in INTEGERS:
-        teller.assumed("dtype", dtype, "float32; no number is above 16,777,216, up to which these are exact")
+        collector.assumed("dtype", dtype, "float32; no number is above 16,777,216, up to which these are exact")
     elif dtype in FLOATS:
-        teller.approximated("dtype", dtype, "float32; the layers compute in dtypes of their own")
+        collector.approximated("dtype", dtype, "float32; the layers compute in dtypes of their own")
     else:
-        teller.unsupported("dtype", dtype, "must be a dtype of numbers")
+        collector.unsupported("dtype", dtype, "must be a dtype of numbers")
 
 
 def is_size(value: Any) -> bool:

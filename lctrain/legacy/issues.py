@@ -8,7 +8,7 @@ from lctrain.legacy.report import Report
 
 
 @dataclass
-class Teller:
+class IssueCollector:
     """Tells of one layer.
 
     Args:
@@ -38,9 +38,9 @@ class Teller:
     def unsupported(self, name: str, value: Any, message: str) -> None:
         self.obstacles.append(Obstacle(self.layer, self._as_written(name), shorten(value), message))
 
-    def of(self, inner: str) -> "Teller":
+    def of(self, inner: str) -> "IssueCollector":
         """The same, for a layer that this one holds."""
-        return Teller(f"{self.layer}/{inner}", self.report, self.obstacles)
+        return IssueCollector(f"{self.layer}/{inner}", self.report, self.obstacles)
 
     def _as_written(self, name: str) -> str:
         first, dot, rest = name.partition(".")

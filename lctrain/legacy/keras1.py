@@ -6,7 +6,7 @@ Source: the constructors and get_config methods of Keras 1.0.6 to 1.2.2.
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from lctrain.legacy.issues import Teller
+from lctrain.legacy.issues import IssueCollector
 
 DATA_FORMATS = {"tf": "channels_last", "th": "channels_first", "default": None}
 MERGE_MODES = {
@@ -57,7 +57,7 @@ OWN_NAMES = {  # fields that one class renames in its own way
 
 
 def upgrade(
-    class_name: str, config: Mapping[str, Any], orderings: frozenset[str], teller: Teller
+    class_name: str, config: Mapping[str, Any], orderings: frozenset[str], collector: IssueCollector
 ) -> tuple[str, dict[str, Any]]:
     """A layer's class and arguments in the words of Keras 2.
 
@@ -65,22 +65,22 @@ def upgrade(
         class_name: as Keras 1 wrote it.
         config: likewise.
         orderings: what the model's layers say of their dim_ordering, where they say it.
-        teller: of the layer.
+        collector: of the layer.
 
     What Keras 1 computes and Keras 2 does not is told as an obstacle.
     """
     if class_name in GONE:
-        teller.unsupported("class_name", class_name, "must be a layer that Keras 3 still has")
+        collector.unsupported("class_name", class_name, "must be a layer that Keras 3 still has")
     if class_name == "Merge":
-        return _upgrade_merge(config, teller)
+        return _upgrade_merge(config, collector)
     new_class = CLASSES.get(class_name, class_name)
     if new_class != class_name:
-        teller.translated("class_name", class_name, new_class)
+        collector.translated("class_name", class_name, new_class)
     made: dict[str, Any] = {}
     for fields, name in SIZES.items():
         if all(field in config for field in fields):
             made[name] = [config[field] for field in fields]
-            teller.translated(" x ".join(fields), made[name], name)
+            collector.translated(" x ".join(fields), made[name], name)
     consumed = {field for fields in SIZES for field in fields if all(one in config for one in fields)}
     names = RENAMED | OWN_NAMES.get(class_name, {})
     for field, value in config.items():
@@ -88,105 +88,107 @@ def upgrade(
             continue
         special = SPECIAL.get((class_name, field)) or SPECIAL.get(field)
         if special is not None:
-            made |= special(field, value, teller)
+            made |= special(field, value, collector)
         elif field in OF_THE_INPUT and field not in OWN_NAMES.get(class_name, {}):
-            _note_input(field, value, teller)
+            _note_input(field, value, collector)
         elif field in names and names[field] != field:
-            teller.translated(field, value, names[field])
-            teller.written[names[field]] = field
+            collector.translated(field, value, names[field])
+            collector.written[names[field]] = field
             made[names[field]] = value
         else:
             made[field] = value
     if new_class == "GRU":
         made["reset_after"] = False
     if new_class == "ConvLSTM2D" and "strides" not in made:
-        teller.assumed("subsample", None, "1, as Keras 1 read it: it wrote none, whatever the layer had")
+        collector.assumed("subsample", None, "1, as Keras 1 read it: it wrote none, whatever the layer had")
     if class_name in WITHOUT_ORDERING and "dim_ordering" not in config:
-        made |= _find_ordering(orderings, teller)
+        made |= _find_ordering(orderings, collector)
     return new_class, made
 
 
-def _find_ordering(orderings: frozenset[str], teller: Teller) -> dict[str, Any]:
+def _find_ordering(orderings: frozenset[str], collector: IssueCollector) -> dict[str, Any]:
     """Keras 1 let some layers forget it; all layers that do say it had it from the same setting."""
     if len(orderings) != 1:
-        told = "is not written, and no other layer says it" if not orderings else "is not written, and others differ"
-        teller.unsupported("dim_ordering", None, told)
+        message = "is not written, and no other layer says it" if not orderings else "is not written, and others differ"
+        collector.unsupported("dim_ordering", None, message)
         return {}
     (value,) = orderings
-    teller.assumed("dim_ordering", None, f"data_format: {DATA_FORMATS[value]}, as the model's other layers say")
+    collector.assumed("dim_ordering", None, f"data_format: {DATA_FORMATS[value]}, as the model's other layers say")
     return {"data_format": DATA_FORMATS[value]}
 
 
-def _note_input(field: str, value: Any, teller: Teller) -> None:
+def _note_input(field: str, value: Any, collector: IssueCollector) -> None:
     if value is not None:
-        teller.translated(field, value, "said by the shape of the model's input")
+        collector.translated(field, value, "said by the shape of the model's input")
 
 
-def _data_format(field: str, value: Any, teller: Teller) -> dict[str, Any]:
+def _data_format(field: str, value: Any, collector: IssueCollector) -> dict[str, Any]:
     if value not in DATA_FORMATS:
-        teller.unsupported(field, value, "must be tf or th")
+        collector.unsupported(field, value, "must be tf or th")
         return {}
-    teller.translated(field, value, f"data_format: {DATA_FORMATS[value]}")
-    teller.written["data_format"] = field
+    collector.translated(field, value, f"data_format: {DATA_FORMATS[value]}")
+    collector.written["data_format"] = field
     return {"data_format": DATA_FORMATS[value]}
 
 
-def _consume_less(field: str, value: Any, teller: Teller) -> dict[str, Any]:
-    teller.translated(field, value, "how it was computed, never what; `gpu` stored the gates' arrays as one")
+def _consume_less(field: str, value: Any, collector: IssueCollector) -> dict[str, Any]:
+    collector.translated(field, value, "how it was computed, never what; `gpu` stored the gates' arrays as one")
     return {field: value}
 
 
-def _forget_bias(field: str, value: Any, teller: Teller) -> dict[str, Any]:
+def _forget_bias(field: str, value: Any, collector: IssueCollector) -> dict[str, Any]:
     if value in ("one", "ones", "zero", "zeros"):
-        teller.translated(field, value, f"unit_forget_bias: {str(value.startswith('one')).lower()}")
+        collector.translated(field, value, f"unit_forget_bias: {str(value.startswith('one')).lower()}")
         return {"unit_forget_bias": value.startswith("one")}
-    teller.approximated(field, value, "unit_forget_bias: true; how weights are born, not what they are now")
+    collector.approximated(field, value, "unit_forget_bias: true; how weights are born, not what they are now")
     return {}
 
 
-def _mode(field: str, value: Any, teller: Teller) -> dict[str, Any]:
+def _mode(field: str, value: Any, collector: IssueCollector) -> dict[str, Any]:
     if value != 0:
-        told = "must be 0, feature-wise with the moving averages; Keras 3 has no sample-wise one nor one by batch alone"
-        teller.unsupported(field, value, told)
+        message = (
+            "must be 0, feature-wise with the moving averages; Keras 3 has no sample-wise one nor one by batch alone"
+        )
+        collector.unsupported(field, value, message)
     else:
-        teller.translated(field, value, "feature-wise, as BatchNormalization is today")
+        collector.translated(field, value, "feature-wise, as BatchNormalization is today")
     return {}
 
 
-def _embedding_dropout(field: str, value: Any, teller: Teller) -> dict[str, Any]:
+def _embedding_dropout(field: str, value: Any, collector: IssueCollector) -> dict[str, Any]:
     if value:
-        teller.dropped(field, value, "Keras 3's Embedding drops no rows; it acts in training alone")
+        collector.dropped(field, value, "Keras 3's Embedding drops no rows; it acts in training alone")
     return {}
 
 
-def _weights(field: str, value: Any, teller: Teller) -> dict[str, Any]:
+def _weights(field: str, value: Any, collector: IssueCollector) -> dict[str, Any]:
     if value is not None:
-        teller.dropped(field, value, "initial arrays; the stored ones are taken")
+        collector.dropped(field, value, "initial arrays; the stored ones are taken")
     return {}
 
 
-def _output_shape(field: str, value: Any, teller: Teller) -> dict[str, Any]:
+def _output_shape(field: str, value: Any, collector: IssueCollector) -> dict[str, Any]:
     """Deconvolution2D's, which follows from the other arguments; whether it does is seen from the shapes."""
-    teller.translated(field, value, "follows from the input's shape, kernel_size, strides and padding")
+    collector.translated(field, value, "follows from the input's shape, kernel_size, strides and padding")
     return {"legacy_output_shape": value}
 
 
-def _margins(field: str, value: Any, teller: Teller) -> dict[str, Any]:
+def _margins(field: str, value: Any, collector: IssueCollector) -> dict[str, Any]:
     """Keras 1's paddings: one number per axis, or (before, after) by name or in a row."""
     if isinstance(value, Mapping):
         names = (
             ("left_pad", "right_pad") if "top_pad" not in value else ("top_pad", "bottom_pad", "left_pad", "right_pad")
         )
         flat = [value.get(name, 0) for name in names]
-        teller.translated(field, value, "(before, after) pairs")
+        collector.translated(field, value, "(before, after) pairs")
         return {field: flat if len(flat) == 2 else [flat[:2], flat[2:]]}
     if isinstance(value, list) and len(value) == 4:
-        teller.translated(field, value, "(before, after) pairs")
+        collector.translated(field, value, "(before, after) pairs")
         return {field: [value[:2], value[2:]]}
     return {field: value}
 
 
-SPECIAL: dict[Any, Callable[[str, Any, Teller], dict[str, Any]]] = {
+SPECIAL: dict[Any, Callable[[str, Any, IssueCollector], dict[str, Any]]] = {
     "dim_ordering": _data_format,
     "consume_less": _consume_less,
     "forget_bias_init": _forget_bias,
@@ -199,35 +201,35 @@ SPECIAL: dict[Any, Callable[[str, Any, Teller], dict[str, Any]]] = {
 }
 
 
-def _upgrade_merge(config: Mapping[str, Any], teller: Teller) -> tuple[str, dict[str, Any]]:
+def _upgrade_merge(config: Mapping[str, Any], collector: IssueCollector) -> tuple[str, dict[str, Any]]:
     mode = config.get("mode", "sum")
     if config.get("mode_type", "raw") != "raw" or mode not in MERGE_MODES:
-        told = f"must be one of {', '.join(MERGE_MODES)}; other modes are code"
-        teller.unsupported("mode", mode, told)
+        message = f"must be one of {', '.join(MERGE_MODES)}; other modes are code"
+        collector.unsupported("mode", mode, message)
         return "Add", {"name": config.get("name")}
     new_class = MERGE_MODES[mode]
-    teller.translated("mode", mode, new_class)
+    collector.translated("mode", mode, new_class)
     made: dict[str, Any] = {"name": config.get("name")}
     if new_class == "Concatenate":
         made["axis"] = config.get("concat_axis", -1)
-        teller.translated("concat_axis", made["axis"], "axis")
+        collector.translated("concat_axis", made["axis"], "axis")
     if new_class == "Dot":
         made["axes"] = _dot_axes(config.get("dot_axes", -1))
-        teller.translated("dot_axes", config.get("dot_axes", -1), "axes")
+        collector.translated("dot_axes", config.get("dot_axes", -1), "axes")
         made["normalize"] = mode == "cos"
         made["legacy_cosine"] = mode == "cos"
     for field in ("output_shape", "output_mask", "arguments", "trainable", *OF_THE_INPUT):
         value = config.get(field)
         if field == "trainable" or not value or field in OF_THE_INPUT:
             continue
-        teller.translated(field, value, "follows from the inputs")
+        collector.translated(field, value, "follows from the inputs")
     known = {
         *("name", "mode", "mode_type", "concat_axis", "dot_axes", "layers", "trainable", "output_shape"),
         *("output_shape_type", "output_mask", "output_mask_type", "arguments", "node_indices", "tensor_indices"),
         *OF_THE_INPUT,
     }
     for field in set(config) - known:
-        teller.unsupported(field, config[field], "is not an argument of Merge")
+        collector.unsupported(field, config[field], "is not an argument of Merge")
     return new_class, made
 
 

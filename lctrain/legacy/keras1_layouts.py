@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from lctrain.legacy.expected import Weight
-from lctrain.legacy.issues import Teller
+from lctrain.legacy.issues import IssueCollector
 from lctrain.legacy.layout import Arrays, Layout
 from lctrain.legacy.source import Source
 from lctrain.model.shapes.facts import is_channels_first
@@ -19,11 +19,11 @@ LSTM_GATES = (0, 2, 1, 3)  # Keras 1 stored the gates i, c, f, o; today's order 
 
 
 def find_keras1_layout(
-    kind: str, config: Mapping[str, Any], weights: list[Weight], source: Source, teller: Teller
+    kind: str, config: Mapping[str, Any], weights: list[Weight], source: Source, collector: IssueCollector
 ) -> Layout | None:
     """What Keras 1 stored otherwise; None where it did not."""
     if kind == "BatchNormalization":
-        return _with_deviation(config, weights, source, teller)
+        return _with_deviation(config, weights, source, collector)
     if kind == "SeparableConv2D" and is_channels_first(config):
         stored = [Weight(weight.name, _to_first(weight.shape)) for weight in weights[:2]]
         return Layout([*stored, *weights[2:]], lambda a: [*map(_from_channels_first, a[:2]), *a[2:]], {})
@@ -46,12 +46,14 @@ def find_keras1_layout(
     return None
 
 
-def _with_deviation(config: Mapping[str, Any], weights: list[Weight], source: Source, teller: Teller) -> Layout | None:
+def _with_deviation(
+    config: Mapping[str, Any], weights: list[Weight], source: Source, collector: IssueCollector
+) -> Layout | None:
     """Up to Keras 1.0.5 `running_std` was what its name says, and epsilon was added to it; later it is a variance."""
     if source.version < (1, 1) and len(source.version) < 3:
-        told = "must be told in full for BatchNormalization: up to 1.0.5 it stored a deviation, then a variance"
+        message = "must be told in full for BatchNormalization: up to 1.0.5 it stored a deviation, then a variance"
         fix = "--keras-version 1.0.8, load_model(keras_version=...)"
-        teller.unsupported("keras_version", source.keras_version, f"{told}: {fix}")
+        collector.unsupported("keras_version", source.keras_version, f"{message}: {fix}")
         return None
     if source.version >= (1, 0, 6):
         return None

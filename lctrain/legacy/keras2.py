@@ -14,7 +14,7 @@ from lctrain.config.allowlist import classes
 from lctrain.layers import OWN_ACTIVATIONS, BaseLocallyConnected
 from lctrain.layers.sums import MERGES, find_use_shapes, misplaces_sum
 from lctrain.legacy.errors import Obstacle
-from lctrain.legacy.issues import Teller
+from lctrain.legacy.issues import IssueCollector
 from lctrain.legacy.report import Report
 
 RENAMED = {("LeakyReLU", "negative_slope"): "alpha"}
@@ -64,32 +64,32 @@ def known() -> dict[str, Any]:
 
 def write_layer(layer: keras.layers.Layer, report: Report, obstacles: list[Obstacle]) -> list[OldLayer]:
     """The layers of Keras 2, one behind the other, that compute what a layer does: a padding may come first."""
-    teller = Teller(layer.name, report, obstacles)
+    collector = IssueCollector(layer.name, report, obstacles)
     if isinstance(layer, BaseLocallyConnected):
-        return write_local(layer, teller)
+        return write_local(layer, collector)
     if isinstance(layer, keras.layers.TimeDistributed) and isinstance(layer.layer, BaseLocallyConnected):
-        made = write_local(layer.layer, teller.of(layer.layer.name))
+        made = write_local(layer.layer, collector.of(layer.layer.name))
         wrapped = [OldLayer("TimeDistributed", _wrap(one, layer, i), one.arrays) for i, one in enumerate(made)]
         wrapped[-1].config["name"] = layer.name
         return wrapped
-    config = _write_config(type(layer).__name__, layer.get_config(), teller)
-    _check_sum(layer, teller)
+    config = _write_config(type(layer).__name__, layer.get_config(), collector)
+    _check_sum(layer, collector)
     if isinstance(layer, keras.layers.MultiHeadAttention):
         built = layer.get_build_config()["shapes_dict"]
         config |= {f"{name}_shape": list(built.get(f"{name}_shape") or built["value_shape"]) for name in INPUTS}
     return [OldLayer(type(layer).__name__, config, _name_arrays(layer))]
 
 
-def _check_sum(layer: keras.layers.Layer, teller: Teller) -> None:
+def _check_sum(layer: keras.layers.Layer, collector: IssueCollector) -> None:
     """Refuses what Keras 3 computes wrongly, and Keras 2 rightly: see `lctrain.config.misplaced_sums`."""
     name = type(layer).__name__
     if not misplaces_sum(layer):
         return
     if name in MERGES and all(reads[0][0] is None for reads, _ in find_use_shapes(layer)):
-        teller.translated("class_name", name, f"{name}; in some batches, as of one example, Keras 3.15 adds wrongly")
+        collector.translated("class_name", name, f"{name}; in some batches, as of one example, Keras 3.15 adds wrongly")
         return
-    told = "must be built by lctrain, of `lctrain.model_to_config(model)`: Keras 3.15 adds along another axis here"
-    teller.unsupported("class_name", name, told)
+    message = "must be built by lctrain, of `lctrain.model_to_config(model)`: Keras 3.15 adds along another axis here"
+    collector.unsupported("class_name", name, message)
 
 
 def _wrap(one: OldLayer, layer: keras.layers.Layer, number: int) -> dict[str, Any]:
@@ -97,32 +97,32 @@ def _wrap(one: OldLayer, layer: keras.layers.Layer, number: int) -> dict[str, An
     return {"name": f"{layer.name}_{number}", "trainable": layer.trainable, "dtype": "float32", "layer": inner}
 
 
-def _write_config(class_name: str, config: Mapping[str, Any], teller: Teller) -> dict[str, Any]:
+def _write_config(class_name: str, config: Mapping[str, Any], collector: IssueCollector) -> dict[str, Any]:
     arguments = known()["layers"].get(class_name, known()["cells"].get(class_name))
     if arguments is None or class_name in NOT_THERE:
-        teller.unsupported("class_name", class_name, NOT_THERE.get(class_name, "must be a layer that Keras 2 has"))
+        collector.unsupported("class_name", class_name, NOT_THERE.get(class_name, "must be a layer that Keras 2 has"))
         return {"name": config.get("name")}
     defaults = {**classes("layers"), **classes("cells")}[class_name].optional
     made = {}
     for name, value in config.items():
         new_name = RENAMED.get((class_name, name), name)
         if name in ("layer", "backward_layer", "cell"):
-            made[name] = _write_nested(value, teller)
+            made[name] = _write_nested(value, collector)
         elif name == "cells":
-            made[name] = [_write_nested(one, teller) for one in value]
+            made[name] = [_write_nested(one, collector) for one in value]
         elif name == "dtype":
-            made[name] = write_dtype(value, teller)
+            made[name] = write_dtype(value, collector)
         elif name in WHERE_TRUE and value is False:
             continue
         elif new_name in arguments or name in ("name", "trainable"):
-            made[new_name] = write_value(name, value, teller)
+            made[new_name] = write_value(name, value, collector)
         elif not any(
             value == one and type(value) is type(one) for one in (*NO_LOSS, defaults.get(name), "channels_last")
         ):
             if name == "seed" or value == 0 or class_name.startswith("Random"):
-                teller.dropped(name, value, "Keras 2 has no such argument; it acts in training alone")
+                collector.dropped(name, value, "Keras 2 has no such argument; it acts in training alone")
             elif name not in ("renorm_momentum", "value_dim"):
-                teller.unsupported(name, value, f"is not an argument of Keras 2's {class_name}")
+                collector.unsupported(name, value, f"is not an argument of Keras 2's {class_name}")
     if class_name == "Bidirectional":
         _drop_mirrored(made)
     return made
@@ -139,60 +139,60 @@ def _drop_mirrored(config: dict[str, Any]) -> None:
         del config["backward_layer"]
 
 
-def _write_nested(value: Any, teller: Teller) -> Any:
+def _write_nested(value: Any, collector: IssueCollector) -> Any:
     if not isinstance(value, Mapping):
         return value
     name = value["class_name"]
     if name.startswith(("LocallyConnected", "LowRank")):
-        teller.unsupported("layer", name, "must stand by itself or in TimeDistributed")
+        collector.unsupported("layer", name, "must stand by itself or in TimeDistributed")
         return None
-    inner = teller.of(value["config"].get("name", name))
+    inner = collector.of(value["config"].get("name", name))
     return {"class_name": name, "config": _write_config(name, value["config"], inner)}
 
 
-def write_value(name: str, value: Any, teller: Teller) -> Any:
+def write_value(name: str, value: Any, collector: IssueCollector) -> Any:
     """An argument's value: objects by class and arguments, activations by their names there."""
     kind = name.rpartition("_")[2]
     if kind == "activation":
-        return _write_activation(name, value, teller)
+        return _write_activation(name, value, collector)
     if kind in ("initializer", "regularizer", "constraint") and isinstance(value, Mapping):
         class_name = value["class_name"]
         if class_name not in known()[f"{kind}s"] or not str(value.get("module")).startswith("keras"):
             if kind == "initializer":
-                teller.dropped(name, class_name, "Keras 2 has no such initializer; the weights are given")
+                collector.dropped(name, class_name, "Keras 2 has no such initializer; the weights are given")
                 return {"class_name": "Zeros", "config": {}}
-            teller.dropped(name, class_name, f"Keras 2 has no such {kind}; it acts in training alone")
+            collector.dropped(name, class_name, f"Keras 2 has no such {kind}; it acts in training alone")
             return None
         config = {key: part for key, part in value["config"].items() if key not in ("input_axes", "output_axes")}
         config = {key: None if key == "seed" and isinstance(part, Mapping) else part for key, part in config.items()}
         return {"class_name": class_name, "config": config}
     if isinstance(value, Mapping):
-        teller.unsupported(name, value.get("class_name", value), "must be a plain value")
+        collector.unsupported(name, value.get("class_name", value), "must be a plain value")
     return value
 
 
-def _write_activation(name: str, value: Any, teller: Teller) -> Any:
+def _write_activation(name: str, value: Any, collector: IssueCollector) -> Any:
     if isinstance(value, Mapping):
         package, _, own = str(value.get("config")).partition(">")
         value = own if package == "lctrain" and own in OWN_ACTIVATIONS else value
     if isinstance(value, str) and value in OTHERWISE:
-        teller.unsupported(name, value, OTHERWISE[value])
+        collector.unsupported(name, value, OTHERWISE[value])
         return value
     new = ACTIVATIONS.get(value, value) if isinstance(value, str) else None
     if new not in known()["activations"]:
-        teller.unsupported(name, value, "must be one of Keras 2's activations")
+        collector.unsupported(name, value, "must be one of Keras 2's activations")
     elif new != value:
-        teller.translated(name, value, new)
+        collector.translated(name, value, new)
     return new
 
 
-def write_dtype(value: Any, teller: Teller) -> Any:
+def write_dtype(value: Any, collector: IssueCollector) -> Any:
     """A dtype policy: its name, or what Keras 2 writes of a mixed one."""
     name = value["config"]["name"] if isinstance(value, Mapping) else value
     if str(name).startswith("mixed"):
         return {"class_name": "Policy", "config": {"name": name}}
     if name not in ("float32", "float64", "float16", "bfloat16"):
-        teller.unsupported("dtype", name, "must be a dtype policy that Keras 2 has")
+        collector.unsupported("dtype", name, "must be a dtype policy that Keras 2 has")
     return name
 
 
@@ -211,45 +211,47 @@ def _name_arrays(layer: keras.layers.Layer) -> list[tuple[str, np.ndarray]]:
     return list(named.items())
 
 
-def write_local(layer: BaseLocallyConnected, teller: Teller) -> list[OldLayer]:
+def write_local(layer: BaseLocallyConnected, collector: IssueCollector) -> list[OldLayer]:
     """A locally connected layer as implementation 1 with padding valid, behind the zeros that it needs."""
-    window, name, num_obstacles = layer.window, layer.name, len(teller.obstacles)
+    window, name, num_obstacles = layer.window, layer.name, len(collector.obstacles)
     for field_name, value, allowed in (
         ("class_name", type(layer).__name__, ("LocallyConnected1D", "LocallyConnected2D")),
         ("groups", layer.groups, (1,)),
         ("dilation_rate", layer.dilation_rate, ((1,) * layer.rank,)),
     ):
         if value not in allowed:
-            teller.unsupported(field_name, value, f"must be {' or '.join(map(str, allowed))} in Keras 2")
+            collector.unsupported(field_name, value, f"must be {' or '.join(map(str, allowed))} in Keras 2")
     if layer.padding in ("circular", "reflect"):
-        teller.unsupported("padding", layer.padding, "must be valid, same, causal or zeros in Keras 2")
-    if len(teller.obstacles) > num_obstacles:
+        collector.unsupported("padding", layer.padding, "must be valid, same, causal or zeros in Keras 2")
+    if len(collector.obstacles) > num_obstacles:
         return [OldLayer(type(layer).__name__, {"name": name})]
     config = layer.get_config()
-    made = {key: write_value(key, config[key], teller) for key in LOCAL_ARGUMENTS}
+    made = {key: write_value(key, config[key], collector) for key in LOCAL_ARGUMENTS}
     made |= {"padding": "valid", "implementation": 1, "use_bias": bool(layer.use_bias)}
-    made["dtype"] = write_dtype(config["dtype"], teller)
-    teller.translated("implementation", layer.implementation, "1, whose layout the kernel has")
-    _tell_of_training(layer, config, teller)
+    made["dtype"] = write_dtype(config["dtype"], collector)
+    collector.translated("implementation", layer.implementation, "1, whose layout the kernel has")
+    _report_training_differences(layer, config, collector)
     arrays = [(f"{name}/kernel:0", _to_rows(layer))]
     if layer.use_bias:
         arrays.append((f"{name}/bias:0", _to_bias(layer)))
         if layer.use_bias == "shared":
-            teller.translated("use_bias", "shared", "true: a copy at each position")
+            collector.translated("use_bias", "shared", "true: a copy at each position")
     margins = window.margins
     if not any(map(any, margins)):
         return [OldLayer(type(layer).__name__, made, arrays)]
-    teller.translated("padding", layer.padding, f"ZeroPadding{layer.rank}D of {margins}, then valid")
+    collector.translated("padding", layer.padding, f"ZeroPadding{layer.rank}D of {margins}, then valid")
     return [*_write_zeros(layer, margins), OldLayer(type(layer).__name__, made, arrays, layer.padding)]
 
 
-def _tell_of_training(layer: BaseLocallyConnected, config: Mapping[str, Any], teller: Teller) -> None:
+def _report_training_differences(
+    layer: BaseLocallyConnected, config: Mapping[str, Any], collector: IssueCollector
+) -> None:
     """What acts otherwise there, in training alone."""
     if layer.kernel_fans != "legacy":
-        teller.approximated("kernel_fans", layer.kernel_fans, "legacy; it matters to weights that are drawn anew")
+        collector.approximated("kernel_fans", layer.kernel_fans, "legacy; it matters to weights that are drawn anew")
     if config["kernel_constraint"] is not None and "axis" in config["kernel_constraint"]["config"]:
-        told = "along the stored kernel's axis; here it is per position and filter"
-        teller.approximated("kernel_constraint", config["kernel_constraint"]["class_name"], told)
+        message = "along the stored kernel's axis; here it is per position and filter"
+        collector.approximated("kernel_constraint", config["kernel_constraint"]["class_name"], message)
 
 
 def _write_zeros(layer: BaseLocallyConnected, margins: Sequence[tuple[int, int]]) -> list[OldLayer]:

@@ -10,7 +10,7 @@ import numpy as np
 
 from lctrain.legacy import keras1
 from lctrain.legacy.expected import Weight
-from lctrain.legacy.issues import Teller
+from lctrain.legacy.issues import IssueCollector
 from lctrain.legacy.keras1_layouts import find_keras1_layout
 from lctrain.legacy.layout import Arrays, Layout
 from lctrain.legacy.local_kernels import find_local_layout
@@ -25,7 +25,7 @@ def find_layout(
     shapes: Sequence[Shape],
     original: tuple[str, Mapping[str, Any]],
     source: Source,
-    teller: Teller,
+    collector: IssueCollector,
 ) -> Layout:
     """The stored layout of a layer.
 
@@ -34,15 +34,15 @@ def find_layout(
         shapes: of its inputs.
         original: its class and configuration in the words of Keras 2.
         source: who wrote it.
-        teller: hears what can't be known of it.
+        collector: hears what can't be known of it.
     """
     kind = spec["type"]
     weights = stored_weights(kind, spec, original[1], shapes)
     if kind == "Bidirectional":
-        return _in_both_directions(spec, shapes, original, source, teller)
+        return _in_both_directions(spec, shapes, original, source, collector)
     if kind == "TimeDistributed":
         batch, _, *frame = shapes[0]
-        return find_layout(spec["layer"], [(batch, *frame)], _inner(original, source), source, teller)
+        return find_layout(spec["layer"], [(batch, *frame)], _inner(original, source), source, collector)
     if kind.startswith("LocallyConnected"):
         return find_local_layout(spec, shapes[0], original[1], weights)
     if kind == "Normalization" and spec["mean"] is None:
@@ -50,14 +50,14 @@ def find_layout(
     if kind == "Discretization" and spec["bin_boundaries"] is None:
         return _discretization(spec)
     if kind == "SpectralNormalization":
-        inner = find_layout(spec["layer"], shapes, _inner(original, source), source, teller)
+        inner = find_layout(spec["layer"], shapes, _inner(original, source), source, collector)
         vector = Weight("vector_u", (1, inner.stored[0].shape[-1]), False)
         return Layout([*inner.stored, vector], lambda arrays: [arrays[-1], *inner.convert(arrays[:-1])], inner.others)
     layout = None
     if source.keras_major == 1:
-        layout = find_keras1_layout(kind, original[1], weights, source, teller)
+        layout = find_keras1_layout(kind, original[1], weights, source, collector)
     layout = layout or Layout(weights, lambda arrays: arrays, {})
-    if kind in TURNED and is_turned(weights, source.backend, teller):
+    if kind in TURNED and is_turned(weights, source.backend, collector):
         layout = turn(kind, layout)
     return widen(layout, spec["kernel_size"]) if kind == RECURRENT else layout
 
@@ -68,13 +68,13 @@ def _inner(original: tuple[str, Mapping[str, Any]], source: Source) -> tuple[str
     class_name, config = layer.get("class_name", ""), layer.get("config") or {}
     if source.keras_major == 2:
         return class_name, config
-    return keras1.upgrade(class_name, config, source.dim_orderings, Teller("", Report(), []))
+    return keras1.upgrade(class_name, config, source.dim_orderings, IssueCollector("", Report(), []))
 
 
-def _in_both_directions(spec, shapes, original, source, teller) -> Layout:
+def _in_both_directions(spec, shapes, original, source, collector) -> Layout:
     backward = spec["backward_layer"] or spec["layer"]
-    first = find_layout(spec["layer"], shapes, _inner(original, source), source, teller)
-    second = find_layout(backward, shapes, _inner(original, source), source, teller)
+    first = find_layout(spec["layer"], shapes, _inner(original, source), source, collector)
+    second = find_layout(backward, shapes, _inner(original, source), source, collector)
     number = len(first.stored)
     others = {**first.others, **{at + number: shape for at, shape in second.others.items()}}
 

@@ -52,8 +52,8 @@ def build(parsed: Parsed) -> Imported:
     except ConfigError as error:
         raise LegacyFileError(f"the model can't be built: {error}") from error
     except RecursionError as error:
-        told = f"the model has {len(config.model.layers):,} layers, one behind the other; Keras builds some 700"
-        raise LegacyFileError(f"{told}.") from error
+        message = f"the model has {len(config.model.layers):,} layers, one behind the other; Keras builds some 700"
+        raise LegacyFileError(f"{message}.") from error
     return Imported(model, dict(parsed.result["model"]), from_data(parsed.result["report"]))
 
 

@@ -6,7 +6,7 @@ from typing import Any
 from lctrain.config.allowlist import activations, find_class
 from lctrain.config.arguments import PRECISIONS
 from lctrain.config.specs import check_spec
-from lctrain.legacy.issues import Teller
+from lctrain.legacy.issues import IssueCollector
 
 OFF_THE_LIST = "it is none of Keras' own that configurations may name"
 LOST = {  # what dropping an object of a group means
@@ -47,7 +47,7 @@ def is_own(entry: Mapping[str, Any]) -> bool:
     return is_kerases and registered in (None, entry.get("class_name"))
 
 
-def translate_object(group: str, field: str, value: Any, teller: Teller) -> Any:
+def translate_object(group: str, field: str, value: Any, collector: IssueCollector) -> Any:
     """The spec of an initializer, regularizer or constraint; None where there is none, or none that is known.
 
     What draws weights, or acts in training alone, changes no prediction: what is not known is dropped.
@@ -57,7 +57,7 @@ def translate_object(group: str, field: str, value: Any, teller: Teller) -> Any:
     spec = _translate_known(group, value)
     problems = [f"{OFF_THE_LIST}"] if spec is None else [str(one) for one in check_spec(spec, field, group)]
     if problems:
-        teller.dropped(field, value, f"{LOST[group]}; {problems[0].rstrip('.')}")
+        collector.dropped(field, value, f"{LOST[group]}; {problems[0].rstrip('.')}")
         return None
     return _simplify(group, spec)
 
@@ -102,7 +102,7 @@ def _simplify(group: str, spec: dict[str, Any]) -> Any:
     return spec
 
 
-def translate_activation(field: str, value: Any, teller: Teller) -> Any:
+def translate_activation(field: str, value: Any, collector: IssueCollector) -> Any:
     """The name of an activation that computes the same; None where there is none."""
     if value is None:
         return None
@@ -110,16 +110,16 @@ def translate_activation(field: str, value: Any, teller: Teller) -> Any:
         value = value.get("config")
     name = ACTIVATION_NAMES.get(value, value) if isinstance(value, str) else None
     if name not in activations():
-        teller.unsupported(field, value, "must be one of Keras' own activations, by its name")
+        collector.unsupported(field, value, "must be one of Keras' own activations, by its name")
         return None
     if name == HARD_SIGMOID:
-        teller.translated(field, value, f"{HARD_SIGMOID}: Keras 3's hard_sigmoid is another function")
+        collector.translated(field, value, f"{HARD_SIGMOID}: Keras 3's hard_sigmoid is another function")
     elif name != value:
-        teller.translated(field, value, name)
+        collector.translated(field, value, name)
     return name
 
 
-def translate_dtype(field: str, value: Any, teller: Teller) -> str | None:
+def translate_dtype(field: str, value: Any, collector: IssueCollector) -> str | None:
     """The dtype policy; None for float32, today's default."""
     if isinstance(value, Mapping):
         config = value.get("config")
@@ -127,6 +127,6 @@ def translate_dtype(field: str, value: Any, teller: Teller) -> str | None:
     if value in (None, "float32"):
         return None
     if value not in PRECISIONS:
-        teller.unsupported(field, value, f"must be one of {', '.join(PRECISIONS)}")
+        collector.unsupported(field, value, f"must be one of {', '.join(PRECISIONS)}")
         return None
     return value

@@ -13,7 +13,7 @@ from lctrain.legacy.arguments import Part
 from lctrain.legacy.assignment import assign
 from lctrain.legacy.errors import LOST, LegacyFileError, Obstacle, UnsupportedKerasConfigurationError
 from lctrain.legacy.flattening import Flat, Leaf, flatten
-from lctrain.legacy.issues import Teller
+from lctrain.legacy.issues import IssueCollector
 from lctrain.legacy.own import read_own
 from lctrain.legacy.report import MODEL, Report
 from lctrain.legacy.source import Source, has_weights_by_layer, read_source
@@ -70,30 +70,32 @@ def parse(request: Request, folder: Path) -> None:
     weights = None if request.weights is None else Path(request.weights)
     source = read_source(Path(request.path), weights, request.backend, request.keras_version, request.model)
     report, obstacles = Report(_introduce(request, source)), []
-    teller = Teller(MODEL, report, obstacles)
+    collector = IssueCollector(MODEL, report, obstacles)
     for name, value in source.extras.items():
-        teller.dropped(name, value, EXTRAS.get(name, NOT_READ))
-    _tell_what_is_assumed(source, teller)
+        collector.dropped(name, value, EXTRAS.get(name, NOT_READ))
+    _report_assumptions(source, collector)
     if source.is_own:
         flat = read_own(source, request.input_shape, request.written_names)
         for leaf in flat.leaves if source.arrays is not None else ():
-            layer_teller = Teller("/".join(leaf.path), report, obstacles)
-            check_padding(Part(leaf.spec, leaf.original), leaf.shapes, source, layer_teller)
+            layer_collector = IssueCollector("/".join(leaf.path), report, obstacles)
+            check_padding(Part(leaf.spec, leaf.original), leaf.shapes, source, layer_collector)
     else:
         flat = flatten(source, report, obstacles, request.input_shape)
     if source.arrays is None and request.must_build:
-        told = "holds an architecture without weights. Give them: --weights WEIGHTS.h5"
-        raise LegacyFileError(f"{request.path} {told}, or load_model(path, weights=...).")
+        message = "holds an architecture without weights. Give them: --weights WEIGHTS.h5"
+        raise LegacyFileError(f"{request.path} {message}, or load_model(path, weights=...).")
 
-    def tell(path: Sequence[str]) -> Teller:
-        return Teller("/".join(path), report, obstacles)
+    def collector_of(path: Sequence[str]) -> IssueCollector:
+        return IssueCollector("/".join(path), report, obstacles)
 
     by_name = source.is_own and not flat.is_stack
-    found = list(assign(flat.leaves, source, tell, by_name)) if source.arrays is not None and not obstacles else []
+    found = (
+        list(assign(flat.leaves, source, collector_of, by_name)) if source.arrays is not None and not obstacles else []
+    )
     if found:
         read = {array.path for _, _, arrays in found for array in arrays}
         for path in sorted(path for path in source.paths - read if not path.startswith("/optimizer_weights/")):
-            teller.dropped(path, "array", NOT_READ)
+            collector.dropped(path, "array", NOT_READ)
     if request.strict:
         obstacles += [
             Obstacle(line.layer, line.field, line.value, f"{LOST} ({line.kind}: {line.note})")
@@ -122,13 +124,13 @@ def parse(request: Request, folder: Path) -> None:
     (folder / RESULT).write_text(json.dumps(result), encoding="utf-8")
 
 
-def _tell_what_is_assumed(source: Source, teller: Teller) -> None:
+def _report_assumptions(source: Source, collector: IssueCollector) -> None:
     """What nobody says of the file as a whole."""
     if source.keras_version is None:
         named = "arrays" if source.is_own else "layers' arguments"
-        teller.assumed("keras_version", None, f"{source.keras_major}, as its {named} are called")
+        collector.assumed("keras_version", None, f"{source.keras_major}, as its {named} are called")
     if source.keras_major == 2 and source.backend.is_likely:
-        teller.assumed("backend", None, "theano; cntk named arrays so too, and turned no kernel: --backend cntk")
+        collector.assumed("backend", None, "theano; cntk named arrays so too, and turned no kernel: --backend cntk")
 
 
 def _introduce(request: Request, source: Source) -> dict[str, Any]:

@@ -66,10 +66,10 @@ class Report:
     def as_text(self) -> str:
         """As people read it: what was assumed comes first."""
         counts = Counter(line.kind for line in self.lines)
-        told = ", ".join(f"{counts[kind]} {kind} ({meaning})" for kind, meaning in MEANINGS.items())
+        message = ", ".join(f"{counts[kind]} {kind} ({meaning})" for kind, meaning in MEANINGS.items())
         heading = [f"{name}: {value}" for name, value in self.source.items()]
         lines = sorted(self.lines, key=lambda line: line.kind != "assumed")
-        text = "\n".join([*heading, f"fields: {told}", "", *map(str, lines)]) + "\n"
+        text = "\n".join([*heading, f"fields: {message}", "", *map(str, lines)]) + "\n"
         return text.encode(errors="backslashreplace").decode()  # names in files may hold what is no character
 
 

@@ -15,7 +15,7 @@ from lctrain.errors import UserError
 from lctrain.legacy.child import NO_ROOM
 from lctrain.legacy.errors import LegacyFileError, UnsafeFileError, from_data
 from lctrain.legacy.parsing import RESULT, Request
-from lctrain.system.subprocesses import run_module, tell_death
+from lctrain.system.subprocesses import describe_exit, run_module
 
 SECONDS = 20.0  # for any file
 BYTES_PER_SECOND = 2**24  # and for each so many bytes one more: disks and these machines are faster
@@ -99,14 +99,14 @@ def parsed(request: Request) -> Iterator[Parsed]:
                 raise UnsafeFileError(f"{request.path}: reading it takes more memory than its size allows.")
             raise RuntimeError(f"reading {request.path} failed: {reason}")
         if exit_code != 0 or not (folder / RESULT).is_file():
-            _, reason = tell_death(exit_code, log)
+            _, reason = describe_exit(exit_code, log)
             raise LegacyFileError(f"{request.path} is damaged: the process that read it was {reason[:300]}.")
         yield Parsed(_read(folder / RESULT), folder)
 
 
 def _no_room(folder: Path) -> UserError:
-    told = f"the temporary folder {folder.parent} has no room for the model's arrays"
-    return UserError(f"{told}. Free some, or set TMPDIR to another folder.")
+    message = f"the temporary folder {folder.parent} has no room for the model's arrays"
+    return UserError(f"{message}. Free some, or set TMPDIR to another folder.")
 
 
 def _last_line(log: Path) -> str:
@@ -127,8 +127,8 @@ def check_folder(folder: Path) -> None:
     if is_file or folder.is_symlink() > folder.exists():
         raise UserError(f"`out` must be a folder; got {str(folder)!r}, which is something else. Choose another name.")
     if holds:
-        told = f"got {str(folder)!r}, which holds something. Choose another"
-        raise UserError(f"`out` must be a new or empty folder; {told}.")
+        message = f"got {str(folder)!r}, which holds something. Choose another"
+        raise UserError(f"`out` must be a new or empty folder; {message}.")
 
 
 def _read(path: Path) -> Any:

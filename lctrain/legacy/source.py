@@ -99,8 +99,10 @@ def read_source(
         file = StoredFile(path)
         text = file.text("/", "model_config")
         if text is None:
-            told = "holds weights alone. Give the model's architecture, Keras' JSON or YAML or a model file of your own"
-            raise UserError(f"{path} {told}: python -m lctrain import MODEL --weights {path}.")
+            message = (
+                "holds weights alone. Give the model's architecture, Keras' JSON or YAML or a model file of your own"
+            )
+            raise UserError(f"{path} {message}: python -m lctrain import MODEL --weights {path}.")
         architecture, holder = read_json(text, "`model_config`"), file
     else:
         text = path.read_text(encoding="utf-8", errors="strict") if kind == "text" else ""
@@ -135,7 +137,7 @@ def _check_architecture(architecture: Any, path: Path) -> None:
 
 
 def _collect(
-    architecture: Mapping[str, Any], holder: StoredFile | None, backend: str | None, told: str | None
+    architecture: Mapping[str, Any], holder: StoredFile | None, backend: str | None, given: str | None
 ) -> Source:
     group = None if holder is None else "/model_weights" if "/model_weights" in holder.groups else "/"
     version, written = (architecture.get(name) for name in ("keras_version", "backend"))
@@ -154,7 +156,7 @@ def _collect(
         for place in dict.fromkeys(("/", group)):
             names = [name for name in holder.attribute_names(place) if not ATTRIBUTES.fullmatch(name)]
             extras |= {f"attribute {name} of {place}": "" for name in names}
-    version = _agree("keras_version", told, version)
+    version = _agree("keras_version", given, version)
     if version is not None and not VERSION.match(version):
         raise LegacyFileError(f"`keras_version` must be such as 2.3.1; got {describe(version)}.")
     arrays = None if holder is None else _list_arrays(holder, group)
@@ -166,12 +168,12 @@ def _collect(
     return Source(architecture, version, major, found, arrays, extras, orderings, paths)
 
 
-def _agree(name: str, told: str | None, written: Any) -> str | None:
+def _agree(name: str, given: str | None, written: Any) -> str | None:
     """What the user says, or else the file; where both do, they must say the same."""
     text = None if written is None else str(written)[:50]
-    if told is not None and text is not None and told != text:
-        raise UserError(f"`{name}` must be what the file says, {describe(text)}; got {describe(told)}. Leave it out.")
-    return told if text is None else text
+    if given is not None and text is not None and given != text:
+        raise UserError(f"`{name}` must be what the file says, {describe(text)}; got {describe(given)}. Leave it out.")
+    return given if text is None else text
 
 
 def _find_major(version: str | None, architecture: Mapping[str, Any], names: Sequence[str]) -> int:

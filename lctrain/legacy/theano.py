@@ -11,7 +11,7 @@ import numpy as np
 
 from lctrain.legacy.backend import ASK, Backend
 from lctrain.legacy.expected import Weight, expected_weights, sizes_of
-from lctrain.legacy.issues import Teller
+from lctrain.legacy.issues import IssueCollector
 from lctrain.legacy.layout import Arrays, Layout
 from lctrain.model.shapes.facts import Shape
 
@@ -20,22 +20,22 @@ RECURRENT = "ConvLSTM2D"
 CORRELATES = ("tensorflow", "cntk")  # backends whose convolutions do not turn their kernels
 
 
-def is_turned(weights: Sequence[Weight], backend: Backend, teller: Teller) -> bool:
+def is_turned(weights: Sequence[Weight], backend: Backend, collector: IssueCollector) -> bool:
     """Whether a convolution's kernel was stored turned by 180 degrees, over all of its spatial axes."""
     if all(size == 1 for size in weights[0].shape[:-2]):
         return False
-    return is_theano(backend, "Theano turns the kernels of convolutions", teller)
+    return is_theano(backend, "Theano turns the kernels of convolutions", collector)
 
 
-def is_theano(backend: Backend, why: str, teller: Teller) -> bool:
+def is_theano(backend: Backend, why: str, collector: IssueCollector) -> bool:
     """Whether Theano made the weights; where nothing or too much tells it, that is an obstacle."""
     if backend.is_contradicted:
         message = "must be that of the arrays' names, which end in `:0` under TensorFlow and nowhere else"
-        teller.unsupported("backend", backend.name, f"{message}: {why}")
+        collector.unsupported("backend", backend.name, f"{message}: {why}")
     elif backend.name is None:
-        teller.unsupported("backend", None, f"must be told, as {why}: {ASK}")
+        collector.unsupported("backend", None, f"must be told, as {why}: {ASK}")
     elif backend.name not in ("theano", *CORRELATES):
-        teller.unsupported("backend", backend.name, f"must be one of theano, {', '.join(CORRELATES)}")
+        collector.unsupported("backend", backend.name, f"must be one of theano, {', '.join(CORRELATES)}")
     return backend.name == "theano"
 
 

@@ -12,7 +12,7 @@ from lctrain.config.allowlist import with_defaults
 from lctrain.config.validation import OVER_LAST_AXIS
 from lctrain.legacy.arguments import Part
 from lctrain.legacy.expected import sizes_of
-from lctrain.legacy.issues import Teller
+from lctrain.legacy.issues import IssueCollector
 from lctrain.legacy.report import Report
 from lctrain.legacy.source import Source
 from lctrain.legacy.theano import RECURRENT, is_theano
@@ -61,7 +61,7 @@ def is_never_negative(name: str, layers: Mapping[str, Mapping[str, Any]]) -> boo
 
 
 def write_padding(
-    part: Part, shapes: Sequence[Shape] | None, is_positive: bool, source: Source, teller: Teller
+    part: Part, shapes: Sequence[Shape] | None, is_positive: bool, source: Source, collector: IssueCollector
 ) -> list[Part]:
     """The layer, or it and the zeros around it where today's "same" is not Theano's.
 
@@ -70,18 +70,18 @@ def write_padding(
         shapes: of its input; None where that is not known.
         is_positive: whether its input is never below 0, so that a maximum over zeros too is one over the input.
         source: who made its weights.
-        teller: of the layer.
+        collector: of the layer.
     """
     if part.spec is None or shapes is None or len(shapes) != 1:
         return [part]
     made = _rewrite(part.spec, shapes[0], partial(_Old, version=source.version, is_positive=is_positive))
-    if made is None or not is_theano(source.backend, 'Theano pads "same" otherwise than TensorFlow', teller):
+    if made is None or not is_theano(source.backend, 'Theano pads "same" otherwise than TensorFlow', collector):
         return [part]
     if made.obstacle is not None:
-        teller.unsupported("padding", "same", made.obstacle)
+        collector.unsupported("padding", "same", made.obstacle)
         return [part]
     for name, value, kind, note in made.lines:
-        (teller.translated if kind == "translated" else teller.approximated)(name, value, note)
+        (collector.translated if kind == "translated" else collector.approximated)(name, value, note)
     before, behind = (_make_part(spec) for spec in (made.before, made.behind))
     if behind:
         behind = [replace(behind[0], expected_output=part.expected_output)]
@@ -89,12 +89,12 @@ def write_padding(
     return [*before, replace(part, spec=made.spec), *behind]
 
 
-def check_padding(part: Part, shapes: Sequence[Shape], source: Source, teller: Teller) -> None:
+def check_padding(part: Part, shapes: Sequence[Shape], source: Source, collector: IssueCollector) -> None:
     """Refuses a layer of a model that stands already, where its zeros are not those that Theano put there."""
-    silent = Teller(teller.layer, Report(), teller.obstacles)
+    silent = IssueCollector(collector.layer, Report(), collector.obstacles)
     if write_padding(part, shapes, False, source, silent) != [part]:
         message = "must be written out as Theano had it: `import` the whole old model, and take what that writes"
-        teller.unsupported("padding", part.spec.get("padding"), message)
+        collector.unsupported("padding", part.spec.get("padding"), message)
 
 
 @dataclass(frozen=True)

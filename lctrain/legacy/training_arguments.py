@@ -5,7 +5,7 @@ from typing import Any
 
 from lctrain.config.allowlist import nested_group, require_class
 from lctrain.errors import Problem
-from lctrain.legacy.issues import Teller
+from lctrain.legacy.issues import IssueCollector
 
 OF_ALL = ("seed", "noise_shape", "unroll", "dropout", "recurrent_dropout", "unit_forget_bias")
 OF_CLASSES = {
@@ -18,29 +18,31 @@ OF_CLASSES = {
 
 
 def drop_for_training(
-    spec: Mapping[str, Any], problems: Sequence[Problem], teller: Teller
+    spec: Mapping[str, Any], problems: Sequence[Problem], collector: IssueCollector
 ) -> tuple[dict[str, Any], list[Problem]]:
     """A layer's spec without what is wrong in it and changes no prediction, and the problems that are left.
 
     Args:
         spec: today's.
         problems: found in it, at paths such as `layer.kernel_initializer.seed`.
-        teller: hears what is dropped.
+        collector: hears what is dropped.
     """
     made, left = dict(spec), []
     for problem in problems:
-        made, is_dropped = _drop(made, problem.path.split(".")[1:], problem, teller)
+        made, is_dropped = _drop(made, problem.path.split(".")[1:], problem, collector)
         left += [] if is_dropped else [problem]
     return made, left
 
 
-def _drop(spec: dict[str, Any], keys: list[str], problem: Problem, teller: Teller) -> tuple[dict[str, Any], bool]:
+def _drop(
+    spec: dict[str, Any], keys: list[str], problem: Problem, collector: IssueCollector
+) -> tuple[dict[str, Any], bool]:
     """The spec without the first argument along a path that acts in training alone; else as it is."""
     if not keys or keys[0] not in spec:
         return spec, False
     name, *rest = keys
     if isinstance(spec[name], Mapping) and name in ("layer", "backward_layer", "cell"):
-        inner, is_dropped = _drop(dict(spec[name]), rest, problem, teller)
+        inner, is_dropped = _drop(dict(spec[name]), rest, problem, collector)
         return ({**spec, name: inner} if is_dropped else spec), is_dropped
     kind = nested_group(name)
     is_object = kind in ("initializers", "regularizers", "constraints")
@@ -51,5 +53,5 @@ def _drop(spec: dict[str, Any], keys: list[str], problem: Problem, teller: Telle
     kept = {key: value for key, value in spec.items() if key != name}
     why = problem.message.split("; got")[0].rstrip(".")
     become = "0, which does nothing" if is_required else "its default"
-    teller.dropped(name, spec[name], f"{become}; it acts in training alone, and today {why}")
+    collector.dropped(name, spec[name], f"{become}; it acts in training alone, and today {why}")
     return ({**kept, name: 0.0} if is_required else kept), True

@@ -6,7 +6,7 @@ from typing import Any
 
 from lctrain.legacy.arguments import MODELS
 from lctrain.legacy.errors import LegacyFileError, describe
-from lctrain.legacy.issues import Teller
+from lctrain.legacy.issues import IssueCollector
 
 SEVERAL = ("query", "value", "key")  # call arguments that name further inputs, in today's order
 MAX_LAYERS = 2_000
@@ -127,12 +127,12 @@ def _renumber(
     entries: Mapping[str, Mapping[str, Any]], calls: dict[str, list[Call]], outputs: Sequence[Reference]
 ) -> dict[str, list[Call]]:
     """Lets the calls of nested models count from 0: from Keras 2.2 on their own making was call 0."""
-    told: dict[str, set[int]] = {}
+    calls: dict[str, set[int]] = {}
     for reference in [*outputs, *(read for uses in calls.values() for call in uses for read in call.reads)]:
-        told.setdefault(reference.layer, set()).add(reference.call)
+        calls.setdefault(reference.layer, set()).add(reference.call)
     shifted = {
         name
-        for name, numbers in told.items()
+        for name, numbers in calls.items()
         if name in entries and entries[name]["class_name"] in MODELS and max(numbers) == len(calls[name]) >= 1
     }
 
@@ -187,11 +187,11 @@ def sort_calls(graph: Graph, path: str) -> list[tuple[str, int]]:
     return list(ordered)
 
 
-def check_arguments(call: Call, teller: Teller) -> None:
+def check_arguments(call: Call, collector: IssueCollector) -> None:
     """Call arguments that would change what a layer gives are obstacles; the others are those of today's calls."""
     for name, value in call.arguments.items():
         if value is None or value is False:
             if value is not None:
-                teller.translated(f"call argument {name}", value, "as it is without being said")
+                collector.translated(f"call argument {name}", value, "as it is without being said")
         else:
-            teller.unsupported(f"call argument {name}", value, "must not be given: wires carry inputs alone")
+            collector.unsupported(f"call argument {name}", value, "must not be given: wires carry inputs alone")

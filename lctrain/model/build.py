@@ -16,7 +16,7 @@ from lctrain.config.augmentation import CHANNELS_LAST_ONLY
 from lctrain.config.graph import WIRING
 from lctrain.config.misplaced_sums import find_misplaced_heads
 from lctrain.config.objectives import label_encoding, refuse_logits
-from lctrain.config.task_metrics import judges_probabilities
+from lctrain.config.task_metrics import is_for_probabilities
 from lctrain.config.tasks import TASKS
 from lctrain.errors import ConfigError, Problem
 from lctrain.layers.sums import ATTENTIONS, find_sum_class
@@ -106,8 +106,8 @@ def _prepare(tensor: keras.KerasTensor, config: Config, normalization: Normaliza
         try:
             tensor = _augment(tensor, f"data_augmentation_{i}", spec, config.data_format)
         except Exception as error:
-            told = f"({spec['type']}) can't be applied to inputs of shape {shape}: {_keras_reason(error)}"
-            raise ConfigError([Problem(path, told)]) from error
+            message = f"({spec['type']}) can't be applied to inputs of shape {shape}: {_keras_reason(error)}"
+            raise ConfigError([Problem(path, message)]) from error
         if tensor.shape != shape:
             raise ConfigError([Problem(path, f"({spec['type']}) must keep the shape {shape}; got {tensor.shape}.")])
     return tensor
@@ -195,7 +195,7 @@ def build_loss(config: Config) -> keras.losses.Loss:
     if spec is None:
         is_one_hot = label_encoding(config.training.model_dump(), config.data.task) == "one_hot"
         spec = {"type": "CategoricalCrossentropy" if is_one_hot else TASKS[config.data.task].loss}
-    return _make_judge("losses", "training.loss", spec, config)
+    return _make_metric("losses", "training.loss", spec, config)
 
 
 def build_metrics(config: Config) -> list[keras.metrics.Metric]:
@@ -206,11 +206,11 @@ def build_metrics(config: Config) -> list[keras.metrics.Metric]:
     for name, spec in config.training.metrics.items():
         kind = accuracies.get(encoding, "BinaryAccuracy") if spec["type"] == "Accuracy" else spec["type"]
         path = f"training.metrics.{name}"
-        metrics.append(_make_judge("metrics", path, {**spec, "type": kind, "name": name}, config))
+        metrics.append(_make_metric("metrics", path, {**spec, "type": kind, "name": name}, config))
     return metrics
 
 
-def _make_judge(group: str, path: str, spec: Mapping[str, Any], config: Config) -> Any:
+def _make_metric(group: str, path: str, spec: Mapping[str, Any], config: Config) -> Any:
     """A loss or metric, told whether the model gives logits.
 
     Raises:
@@ -219,7 +219,7 @@ def _make_judge(group: str, path: str, spec: Mapping[str, Any], config: Config) 
     entry, task, is_logits = find_class(group, spec["type"]), config.data.task, not heads.gives_probabilities(config)
     if "from_logits" in entry.arguments:
         spec = {"from_logits": is_logits, **spec}
-    elif is_logits and judges_probabilities(entry.name, task):
+    elif is_logits and is_for_probabilities(entry.name, task):
         raise ConfigError([refuse_logits(path, entry.name, task)])
     if "average" in entry.arguments and spec.get("average") is None:
         spec = {**spec, "average": "macro"}  # one number, not one per class

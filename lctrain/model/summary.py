@@ -154,8 +154,8 @@ def layer_problem(config: Config, name: str, shapes: Mapping[str, Shape], messag
             f"{shape} from `model.{'inputs' if source in config.model.inputs else 'layers'}.{source}`"
             for source, shape in shapes.items()
         ]
-        told = f"don't fit together in {spec['type']}: {' and '.join(ends)}. {message[:1].upper()}{message[1:]}"
-        return Problem(f"{path}.inputs", f"{told} Reshape, pad or crop one of them.")
+        message = f"don't fit together in {spec['type']}: {' and '.join(ends)}. {message[:1].upper()}{message[1:]}"
+        return Problem(f"{path}.inputs", f"{message} Reshape, pad or crop one of them.")
     argument, _, rest = message.removeprefix("`").partition("` ")
     if message.startswith("`") and argument in find_class("layers", spec["type"]).arguments:
         return Problem(f"{path}.{argument}", rest)

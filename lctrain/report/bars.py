@@ -8,7 +8,7 @@ from matplotlib.axes import Axes
 
 from lctrain.report.comparison import TIME, TIME_P90, Candidate, Comparison
 from lctrain.report.settings import changes_speed_alone, label, short_names
-from lctrain.report.theme import HATCHES, Theme, dress, pick_colours, pick_styles, plain, say
+from lctrain.report.theme import HATCHES, Theme, apply_theme, pick_colours, pick_styles, plain, say
 
 MAX_BARS, MIN_PLACES = 16, 3
 
@@ -31,7 +31,7 @@ class Bars:
     bars: tuple[Bar, ...]
     keys: tuple[str, ...]
     """The settings that label them."""
-    told: str
+    note: str
     """What the title must say of those that are not there."""
 
 
@@ -39,19 +39,19 @@ def choose_bars(comparison: Comparison, metric: str) -> Bars:
     """A bar per candidate; of many a bar per implementation, device, precision, ...; of too many the smallest."""
     keys = comparison.labelled_by
     groups = [[candidate] for candidate in comparison.candidates if candidate.mean(metric) is not None]
-    told = ""
+    note = ""
     if len(groups) > MAX_BARS:
         speed_keys = [key for key in keys if changes_speed_alone(key)]
         by_speed: dict[tuple, list[Candidate]] = {}
         for (candidate,) in groups:
             by_speed.setdefault(tuple(candidate.settings.get(key) for key in speed_keys), []).append(candidate)
         if 1 < len(by_speed) < len(groups):
-            told = f" (medians of {len(groups)} settings)"
+            note = f" (medians of {len(groups)} settings)"
             keys, groups = speed_keys, list(by_speed.values())
     bars = sorted((_make_bar(group, metric, keys) for group in groups), key=lambda bar: bar.value)
     if len(bars) > MAX_BARS:
-        told = f" (the {MAX_BARS} lowest of {len(bars)})"
-    return Bars(tuple(bars[:MAX_BARS]), tuple(keys), told)
+        note = f" (the {MAX_BARS} lowest of {len(bars)})"
+    return Bars(tuple(bars[:MAX_BARS]), tuple(keys), note)
 
 
 def _make_bar(group: Sequence[Candidate], metric: str, keys: Sequence[str]) -> Bar:
@@ -66,13 +66,13 @@ def _make_bar(group: Sequence[Candidate], metric: str, keys: Sequence[str]) -> B
     )
 
 
-def draw_bars(axes: Axes, chosen: Bars, tell: Callable[[float], str], theme: Theme, title: str) -> None:
+def draw_bars(axes: Axes, chosen: Bars, formatter: Callable[[float], str], theme: Theme, title: str) -> None:
     """A colour per implementation, a hatch per device; the figure stands at the end of each bar."""
     if chosen.bars:
         colours = pick_colours([bar.implementation for bar in chosen.bars], theme)
         hatches = pick_styles(sorted({bar.device for bar in chosen.bars}), HATCHES)
         for place, bar in enumerate(chosen.bars):
-            _draw_bar(axes, place, bar, tell, colours[bar.implementation], hatches[bar.device], theme)
+            _draw_bar(axes, place, bar, formatter, colours[bar.implementation], hatches[bar.device], theme)
         names = short_names(chosen.keys)
         axes.set_yticks(range(len(chosen.bars)), [plain(bar.label) for bar in chosen.bars])
         axes.set_ylim(max(len(chosen.bars), MIN_PLACES) - 0.4, -0.6)
@@ -80,11 +80,11 @@ def draw_bars(axes: Axes, chosen: Bars, tell: Callable[[float], str], theme: The
         axes.set_ylabel(", ".join(plain(names[key]) for key in chosen.keys))
     else:
         say(axes, "nothing was measured", theme)
-    dress(axes, theme, f"{title}{chosen.told}")
+    apply_theme(axes, theme, f"{title}{chosen.note}")
     axes.grid(visible=False, axis="y")
 
 
-def _draw_bar(axes: Axes, place: int, bar: Bar, tell: Callable, colour: str, hatch: str, theme: Theme) -> None:
+def _draw_bar(axes: Axes, place: int, bar: Bar, formatter: Callable, colour: str, hatch: str, theme: Theme) -> None:
     high = bar.value if bar.high is None else max(bar.high, bar.value)
     axes.barh(
         place,
@@ -97,4 +97,4 @@ def _draw_bar(axes: Axes, place: int, bar: Bar, tell: Callable, colour: str, hat
         error_kw={"ecolor": theme.ink, "elinewidth": 1.2, "capsize": 3},
     )
     where = {"xytext": (6, 0), "textcoords": "offset points", "va": "center"}
-    axes.annotate(tell(bar.value), (high, place), color=theme.ink, fontsize=8.5, **where)
+    axes.annotate(formatter(bar.value), (high, place), color=theme.ink, fontsize=8.5, **where)

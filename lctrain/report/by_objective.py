@@ -8,8 +8,8 @@ from lctrain.report.comparison import TIME, Candidate, Comparison
 from lctrain.report.objective import Objective
 from lctrain.report.ranking import are_tied, sort_by_time
 from lctrain.report.settings import REPEATS, changes_speed_alone, describe
-from lctrain.report.units import tell_metric, tell_milliseconds, tell_ratio
-from lctrain.report.wording import in_words, join_names, name_all, tell_tested, told_metric
+from lctrain.report.units import format_metric, format_milliseconds, format_ratio
+from lctrain.report.wording import format_tested, in_words, join_names, name_all, reported_metric
 
 
 @dataclass(frozen=True)
@@ -22,13 +22,13 @@ class Choice:
     """The objective, one value per seed and fold: implementations that give the same numbers are no repeats."""
 
     @property
-    def told(self) -> str:
+    def score_text(self) -> str:
         """The score, with the standard deviation where there are repeats."""
-        spread = f" ± {tell_metric(stdev(self.values))}" if len(self.values) > 1 else ""
-        return tell_metric(mean(self.values)) + spread
+        spread = f" ± {format_metric(stdev(self.values))}" if len(self.values) > 1 else ""
+        return format_metric(mean(self.values)) + spread
 
 
-def judge_by_objective(candidates: Sequence[Candidate], comparison: Comparison, varying: Sequence[str]) -> str:
+def recommend_by_objective(candidates: Sequence[Candidate], comparison: Comparison, varying: Sequence[str]) -> str:
     """The best choice, its ties, the next, and what of them trains fastest."""
     objective = comparison.objective
     keys = [key for key in varying if not changes_speed_alone(key)]
@@ -41,17 +41,17 @@ def judge_by_objective(candidates: Sequence[Candidate], comparison: Comparison, 
     metric = in_words(objective.metric)
     repeats = "one run each" if len(best.values) == 1 else f"{len(best.values)} runs each"
     if len(alike) == 1:
-        clause = f"use {describe(best.settings, keys)}: the best {metric}, {best.told} ({repeats})"
+        clause = f"use {describe(best.settings, keys)}: the best {metric}, {best.score_text} ({repeats})"
     else:
         named = join_names([describe(choice.settings, keys) for choice in alike], "or")
-        clause = f"use {named}: a tie by {metric}, {best.told} to {alike[-1].told} ({repeats})"
-    told = told_metric(candidates, comparison.quality)
-    if told != objective.metric:
-        tested = tell_tested([candidate for choice in alike for candidate in choice.candidates], comparison.quality)
+        clause = f"use {named}: a tie by {metric}, {best.score_text} to {alike[-1].score_text} ({repeats})"
+    metric = reported_metric(candidates, comparison.quality)
+    if metric != objective.metric:
+        tested = format_tested([candidate for choice in alike for candidate in choice.candidates], comparison.quality)
         clause += "".join(f", with {fact}" for fact in tested)
     if others:
-        clause += f", ahead of {describe(others[0].settings, keys)} with {others[0].told}"
-    return clause + _tell_speed(alike, varying)
+        clause += f", ahead of {describe(others[0].settings, keys)} with {others[0].score_text}"
+    return clause + _format_speed(alike, varying)
 
 
 def _sort_choices(candidates: Sequence[Candidate], objective: Objective, keys: Sequence[str]) -> list[Choice]:
@@ -75,7 +75,7 @@ def _by_repeat(candidates: Sequence[Candidate], metric: str) -> tuple[float, ...
     return tuple(mean(group) for group in values.values())
 
 
-def _tell_speed(alike: Sequence[Choice], varying: Sequence[str]) -> str:
+def _format_speed(alike: Sequence[Choice], varying: Sequence[str]) -> str:
     """Which of equals trains fastest, where that can be told."""
     timed = sort_by_time([candidate for choice in alike for candidate in choice.candidates])
     tied = [candidate for candidate in timed if are_tied(timed[0], candidate)]
@@ -84,8 +84,8 @@ def _tell_speed(alike: Sequence[Choice], varying: Sequence[str]) -> str:
     keys = varying if len(alike) > 1 else [key for key in varying if changes_speed_alone(key)]
     fastest, slower = timed[0], timed[len(tied)]
     verb = "trains" if len(tied) == 1 else "train"
-    ratio = tell_ratio(slower.mean(TIME) / fastest.mean(TIME))
+    ratio = format_ratio(slower.mean(TIME) / fastest.mean(TIME))
     return (
-        f"; of these {name_all(tied, keys, 'and')} {verb} fastest, {tell_milliseconds(fastest.mean(TIME))} per step,"
+        f"; of these {name_all(tied, keys, 'and')} {verb} fastest, {format_milliseconds(fastest.mean(TIME))} per step,"
         f" {ratio} times as fast as the next, {describe(slower.settings, keys)}"
     )

@@ -6,11 +6,11 @@ from lctrain.report.comparison import MEMORY, TIME, Candidate
 from lctrain.report.objective import Objective
 from lctrain.report.ranking import MARGIN, are_tied, sort_by_time
 from lctrain.report.settings import describe
-from lctrain.report.units import tell_megabytes, tell_metric, tell_milliseconds, tell_ratio
-from lctrain.report.wording import in_words, name_all, tell_tested, told_metric
+from lctrain.report.units import format_megabytes, format_metric, format_milliseconds, format_ratio
+from lctrain.report.wording import format_tested, in_words, name_all, reported_metric
 
 
-def judge_by_speed(candidates: Sequence[Candidate], objective: Objective | None, varying: Sequence[str]) -> str:
+def recommend_by_speed(candidates: Sequence[Candidate], objective: Objective | None, varying: Sequence[str]) -> str:
     """The fastest of those whose test metric is no worse, its ties, the next, and what is faster but worse."""
     timed = sort_by_time(candidates)
     if not timed:
@@ -21,59 +21,59 @@ def judge_by_speed(candidates: Sequence[Candidate], objective: Objective | None,
     slower = [candidate for candidate in sound if candidate not in tied]
     if "implementation" in varying:
         slower = _of_other_implementation(best, slower) or slower
-    clause = _tell_tie(tied, objective, varying) if len(tied) > 1 else _tell_winner(best, objective, varying)
+    clause = _format_tie(tied, objective, varying) if len(tied) > 1 else _format_winner(best, objective, varying)
     if slower:
-        ratio, next_one = tell_ratio(slower[0].mean(TIME) / best.mean(TIME)), describe(slower[0].settings, varying)
-        facts = _tell_figures(slower[0])
+        ratio, next_one = format_ratio(slower[0].mean(TIME) / best.mean(TIME)), describe(slower[0].settings, varying)
+        facts = _format_figures(slower[0])
         if len(tied) > 1:
             clause += f"; the next, {next_one}, takes {ratio} times as long ({facts})"
         else:
             clause += f", {ratio} times as fast as the next, {next_one} ({facts})"
     trades = [candidate for candidate in timed if candidate not in sound and not are_tied(candidate, best)]
     if trades and trades[0].mean(TIME) < best.mean(TIME):
-        clause += f"; {_tell_trade(trades[0], best, objective, varying)}"
+        clause += f"; {_format_trade(trades[0], best, objective, varying)}"
     return clause
 
 
-def _tell_winner(best: Candidate, objective: Objective | None, varying: Sequence[str]) -> str:
+def _format_winner(best: Candidate, objective: Objective | None, varying: Sequence[str]) -> str:
     repeats = f" (mean of {len(best.done)} runs)" if len(best.done) > 1 else ""
     memory = best.mean(MEMORY)
-    facts = ([] if memory is None else [f"{tell_megabytes(memory)} of memory"]) + tell_tested([best], objective)
+    facts = ([] if memory is None else [f"{format_megabytes(memory)} of memory"]) + format_tested([best], objective)
     having = f" with {' and '.join(facts)}" if facts else ""
     name = describe(best.settings, varying)
-    return f"use {name}: {tell_milliseconds(best.mean(TIME))} per training step{repeats}{having}"
+    return f"use {name}: {format_milliseconds(best.mean(TIME))} per training step{repeats}{having}"
 
 
-def _tell_tie(tied: Sequence[Candidate], objective: Objective | None, varying: Sequence[str]) -> str:
-    shortest, longest = tell_milliseconds(tied[0].mean(TIME)), tell_milliseconds(tied[-1].mean(TIME))
+def _format_tie(tied: Sequence[Candidate], objective: Objective | None, varying: Sequence[str]) -> str:
+    shortest, longest = format_milliseconds(tied[0].mean(TIME)), format_milliseconds(tied[-1].mean(TIME))
     times = shortest if shortest == longest else f"{shortest} to {longest}"
-    tested = "".join(f", with {fact}" for fact in tell_tested(tied, objective))
+    tested = "".join(f", with {fact}" for fact in format_tested(tied, objective))
     clause = f"use {name_all(tied, varying)}: their times are a tie, {times} per training step{tested}"
     measured = [candidate for candidate in tied if candidate.mean(MEMORY) is not None]
     if measured:
         least, most = (pick(measured, key=lambda candidate: candidate.mean(MEMORY)) for pick in (min, max))
         if most.mean(MEMORY) > MARGIN * least.mean(MEMORY):
-            figures = f"{tell_megabytes(least.mean(MEMORY))}, not up to {tell_megabytes(most.mean(MEMORY))}"
+            figures = f"{format_megabytes(least.mean(MEMORY))}, not up to {format_megabytes(most.mean(MEMORY))}"
             clause += f", and {describe(least.settings, varying)} takes the least memory ({figures})"
     return clause
 
 
-def _tell_figures(candidate: Candidate) -> str:
+def _format_figures(candidate: Candidate) -> str:
     memory = candidate.mean(MEMORY)
-    time = tell_milliseconds(candidate.mean(TIME))
-    return time if memory is None else f"{time}, {tell_megabytes(memory)}"
+    time = format_milliseconds(candidate.mean(TIME))
+    return time if memory is None else f"{time}, {format_megabytes(memory)}"
 
 
-def _tell_trade(faster: Candidate, best: Candidate, objective: Objective, varying: Sequence[str]) -> str:
-    metric = told_metric([faster, best], objective)
-    ratio = tell_ratio(best.mean(TIME) / faster.mean(TIME))
-    lost = f"{in_words(metric)} is {tell_metric(faster.mean(metric))}, not {tell_metric(best.mean(metric))}"
+def _format_trade(faster: Candidate, best: Candidate, objective: Objective, varying: Sequence[str]) -> str:
+    metric = reported_metric([faster, best], objective)
+    ratio = format_ratio(best.mean(TIME) / faster.mean(TIME))
+    lost = f"{in_words(metric)} is {format_metric(faster.mean(metric))}, not {format_metric(best.mean(metric))}"
     return f"{describe(faster.settings, varying)} is {ratio} times as fast still, but its {lost}"
 
 
 def _is_worse(candidate: Candidate, candidates: Sequence[Candidate], objective: Objective | None) -> bool:
     """Whether its test metric is worse than the best by more than can be chance."""
-    metric = told_metric(candidates, objective)
+    metric = reported_metric(candidates, objective)
     if metric is None or not candidate.values(metric):
         return False
     scored = [other for other in candidates if other.values(metric)]

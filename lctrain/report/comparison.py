@@ -41,10 +41,10 @@ class Job:
     def seconds(self) -> float | None:
         """How long the whole job took; where nobody has told, how long its run was open."""
         try:
-            told = float(self.run.tags.get(SECONDS, "nan"))
+            seconds = float(self.run.tags.get(SECONDS, "nan"))
         except ValueError:
-            told = math.nan
-        return told if math.isfinite(told) else self.run.seconds
+            seconds = math.nan
+        return seconds if math.isfinite(seconds) else self.run.seconds
 
     @property
     def test_metrics(self) -> dict[str, float]:
@@ -116,8 +116,8 @@ class Comparison:
 
     def _values(self, key: str) -> set[str | None]:
         """What a setting is among the candidates; None where one goes without, unless nothing is known of that one."""
-        told = (one for one in self.candidates if key in one.settings or one.jobs[0].run.params)
-        return {one.settings.get(key) for one in told}
+        known = (one for one in self.candidates if key in one.settings or one.jobs[0].run.params)
+        return {one.settings.get(key) for one in known}
 
     @property
     def labelled_by(self) -> list[str]:

@@ -6,7 +6,7 @@ from typing import Any
 from lctrain.report.comparison import Candidate, Comparison
 
 FOLD, FOLDS = "data.fold", "data.folds"
-JUDGING = ("val_", "test_")  # metrics of what was not trained on
+HELD_OUT_PREFIXES = ("val_", "test_")  # metrics of what was not trained on
 
 
 def summarize_folds(comparison: Comparison) -> dict[str, list[Any]]:
@@ -38,7 +38,7 @@ def fold_metrics(comparison: Comparison) -> dict[str, float]:
     return found
 
 
-def tell_folds(comparison: Comparison) -> Iterator[str]:
+def format_folds(comparison: Comparison) -> Iterator[str]:
     """A sentence for each setting.
 
     Folds that are not done are left out of the mean, which the number tells.
@@ -46,12 +46,12 @@ def tell_folds(comparison: Comparison) -> Iterator[str]:
     table = summarize_folds(comparison)
     for settings in dict.fromkeys(table["settings"]):
         rows = [i for i, other in enumerate(table["settings"]) if other == settings]
-        told = [
+        parts = [
             f"{table['metric'][i]} {table['mean'][i]:.4g}"
             + ("" if table["deviation"][i] is None else f" ± {table['deviation'][i]:.2g}")
             for i in rows
         ]
-        yield f"{settings}, over {table['folds'][rows[0]]} folds: {', '.join(told)}"
+        yield f"{settings}, over {table['folds'][rows[0]]} folds: {', '.join(parts)}"
 
 
 def _folds(candidate: Candidate) -> set[str]:
@@ -61,5 +61,5 @@ def _folds(candidate: Candidate) -> set[str]:
 
 
 def _metrics(candidate: Candidate) -> list[str]:
-    names = {name for job in candidate.done for name in job.run.metrics if name.startswith(JUDGING)}
+    names = {name for job in candidate.done for name in job.run.metrics if name.startswith(HELD_OUT_PREFIXES)}
     return sorted(name for name in names if candidate.values(name))

@@ -8,7 +8,7 @@ from matplotlib.ticker import MaxNLocator
 
 from lctrain.report.comparison import Comparison, Job
 from lctrain.report.settings import changes_speed_alone
-from lctrain.report.theme import LINE_STYLES, Theme, dress, pick_colours, pick_styles, plain, say
+from lctrain.report.theme import LINE_STYLES, Theme, apply_theme, pick_colours, pick_styles, plain, say
 
 MAX_LINES = 12
 WATCHED = "val_loss"
@@ -46,7 +46,7 @@ def draw_by_second(axes: Axes, comparison: Comparison, theme: Theme) -> None:
 
 
 def _draw(axes: Axes, comparison: Comparison, theme: Theme, over: str, place: Callable, thicker: float) -> None:
-    jobs, told = choose_curves(comparison)
+    jobs, note = choose_curves(comparison)
     if jobs:
         _draw_lines(axes, jobs, comparison, theme, place, thicker)
         axes.set(xlabel=over, ylabel="validation loss")
@@ -55,7 +55,7 @@ def _draw(axes: Axes, comparison: Comparison, theme: Theme, over: str, place: Ca
             axes.set_yscale("log")
     else:
         say(axes, "no validation loss was logged", theme)
-    dress(axes, theme, f"Validation loss by {over.split()[0]}{told}")
+    apply_theme(axes, theme, f"Validation loss by {over.split()[0]}{note}")
 
 
 def _draw_lines(

@@ -32,13 +32,13 @@ class Column:
     """One column of a table."""
 
     title: str
-    tell: Callable[[Any], str] = str
+    formatter: Callable[[Any], str] = str
     """Writes a value as people read it."""
     is_number: bool = False
 
 
-def number_column(title: str, tell: Callable[[Any], str]) -> Column:
-    return Column(title, tell, is_number=True)
+def number_column(title: str, formatter: Callable[[Any], str]) -> Column:
+    return Column(title, formatter, is_number=True)
 
 
 @dataclass(frozen=True)
@@ -76,7 +76,7 @@ def _cell(column: Column, value: Any) -> str:
     if value is None or value == "":
         return f"<td{_class(column)}>{MISSING if markup is None else markup}</td>"
     if markup is None:
-        markup = text(column.tell(value))
+        markup = text(column.formatter(value))
     is_unsortable = isinstance(value, float) and not math.isfinite(value)
     data = "" if is_unsortable else f' data-value="{text(value)}"'
     return f"<td{_class(column)}{data}>{markup}</td>"

@@ -22,10 +22,10 @@ from lctrain.report.sections import (
 )
 from lctrain.report.settings import describe
 from lctrain.report.units import (
-    tell_megabytes,
-    tell_metric,
-    tell_milliseconds,
-    tell_seconds,
+    format_megabytes,
+    format_metric,
+    format_milliseconds,
+    format_seconds,
 )
 from lctrain.report.wording import in_words
 from lctrain.tracking.run_result import RunResult
@@ -92,7 +92,7 @@ def _header(parent: RunResult, comparison: Comparison) -> str:
     facts = [f"started {start}"]
     ends = [run.end for run in (parent, *(job.run for job in comparison.jobs)) if run.end is not None]
     if ends and parent.status != "RUNNING":
-        facts.append(f"took {tell_seconds((max(ends) - parent.start) / 1e3)}")
+        facts.append(f"took {format_seconds((max(ends) - parent.start) / 1e3)}")
     facts.append(f"{len(comparison.jobs)} jobs: {ended}" if comparison.jobs else "no jobs")
     command = parent.tags.get("sweep.command")
     shown = f'<p class="small"><code>python -m lctrain {text(command)}</code></p>' if command else ""
@@ -104,19 +104,19 @@ def _header(parent: RunResult, comparison: Comparison) -> str:
 
 def _tiles(comparison: Comparison) -> str:
     """The few figures that a reader looks for."""
-    judged = [candidate for candidate in comparison.candidates if candidate.status == DONE]
-    done = sum(len(candidate.done) for candidate in judged)
+    finished = [candidate for candidate in comparison.candidates if candidate.status == DONE]
+    done = sum(len(candidate.done) for candidate in finished)
     tiles = [("jobs done", f"{done} of {len(comparison.jobs)}", "")]
     objective = comparison.objective
-    wanted = [(TIME, "shortest step", tell_milliseconds, min), (MEMORY, "least memory", tell_megabytes, min)]
+    wanted = [(TIME, "shortest step", format_milliseconds, min), (MEMORY, "least memory", format_megabytes, min)]
     if objective is not None:
         pick = min if objective.lower_is_better else max
-        wanted.append((objective.metric, f"best {in_words(objective.metric)}", tell_metric, pick))
-    for metric, title, tell, pick in wanted:
-        measured = [candidate for candidate in judged if candidate.mean(metric) is not None]
+        wanted.append((objective.metric, f"best {in_words(objective.metric)}", format_metric, pick))
+    for metric, title, formatter, pick in wanted:
+        measured = [candidate for candidate in finished if candidate.mean(metric) is not None]
         if measured:
             best = pick(measured, key=lambda candidate: candidate.mean(metric))
-            tiles.append((title, tell(best.mean(metric)), describe(best.settings, comparison.labelled_by)))
+            tiles.append((title, formatter(best.mean(metric)), describe(best.settings, comparison.labelled_by)))
     shown = "\n".join(
         f'<div class="tile"><span>{text(title)}</span><b>{text(value)}</b><span>{text(of)}</span></div>'
         for title, value, of in tiles

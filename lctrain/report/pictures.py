@@ -10,7 +10,7 @@ from lctrain.report.comparison import MEMORY, TIME, Comparison
 from lctrain.report.losses import draw_by_epoch, draw_by_second
 from lctrain.report.settings import short_names
 from lctrain.report.theme import LIGHT, Theme, plain
-from lctrain.report.units import tell_megabytes, tell_milliseconds
+from lctrain.report.units import format_megabytes, format_milliseconds
 
 WIDTH, BAR_HEIGHT, REST_HEIGHT, LOSS_HEIGHT = 11.0, 0.34, 1.2, 4.2  # inches
 LEGEND_COLUMNS = 4
@@ -52,9 +52,9 @@ def _bars_height(comparison: Comparison) -> float:
 def _fill_measured(axes: Sequence[Axes], comparison: Comparison, theme: Theme) -> None:
     times, memory = axes
     times.set_xlabel("ms per training step (median; whisker: 90th percentile)")
-    draw_bars(times, choose_bars(comparison, TIME), tell_milliseconds, theme, "Training step")
+    draw_bars(times, choose_bars(comparison, TIME), format_milliseconds, theme, "Training step")
     memory.set_xlabel("MB above the loaded libraries")
-    draw_bars(memory, choose_bars(comparison, MEMORY), tell_megabytes, theme, "Peak memory")
+    draw_bars(memory, choose_bars(comparison, MEMORY), format_megabytes, theme, "Peak memory")
 
 
 def _fill_losses(figure: Figure, axes: Sequence[Axes], comparison: Comparison, theme: Theme) -> None:
@@ -63,8 +63,8 @@ def _fill_losses(figure: Figure, axes: Sequence[Axes], comparison: Comparison, t
     draw_by_second(by_second, comparison, theme)
     lines, names = by_epoch.get_legend_handles_labels()
     if lines:
-        told = short_names(comparison.labelled_by)
-        title = ", ".join(plain(told[key]) for key in comparison.labelled_by)
+        shortened = short_names(comparison.labelled_by)
+        title = ", ".join(plain(shortened[key]) for key in comparison.labelled_by)
         columns = min(len(lines), LEGEND_COLUMNS)
         look = {"facecolor": theme.background, "edgecolor": theme.faint, "labelcolor": theme.ink, "fontsize": 8.5}
         legend = figure.legend(lines, names, loc="outside lower center", ncols=columns, title=title, **look)

@@ -3,12 +3,12 @@
 from collections import Counter
 from collections.abc import Sequence
 
-from lctrain.report.by_objective import judge_by_objective
-from lctrain.report.by_speed import judge_by_speed
+from lctrain.report.by_objective import recommend_by_objective
+from lctrain.report.by_speed import recommend_by_speed
 from lctrain.report.comparison import DIVERGED, DONE, MEMORY, TIME, Candidate, Comparison
 from lctrain.report.settings import changes_speed_alone, describe
-from lctrain.report.units import tell_megabytes, tell_milliseconds
-from lctrain.report.wording import MAX_NAMED, join_names, tell_tested
+from lctrain.report.units import format_megabytes, format_milliseconds
+from lctrain.report.wording import MAX_NAMED, format_tested, join_names
 
 
 def recommend(comparison: Comparison) -> str:
@@ -22,36 +22,36 @@ def recommend(comparison: Comparison) -> str:
     """
     if not comparison.jobs:
         return "Nothing to recommend: the sweep has no jobs."
-    judged = [candidate for candidate in comparison.candidates if candidate.status == DONE]
-    if not judged:
+    finished = [candidate for candidate in comparison.candidates if candidate.status == DONE]
+    if not finished:
         counts = Counter(_status(candidate, job) for candidate in comparison.candidates for job in candidate.jobs)
-        told = ", ".join(f"{count} {status}" for status, count in counts.most_common())
-        return f"Nothing to recommend: none of the sweep's jobs finished well ({told})."
-    parts = _split_by_data(judged, comparison)
-    clauses = [_judge(part, comparison) for part in parts[:MAX_NAMED]]
+        message = ", ".join(f"{count} {status}" for status, count in counts.most_common())
+        return f"Nothing to recommend: none of the sweep's jobs finished well ({message})."
+    parts = _split_by_data(finished, comparison)
+    clauses = [_recommend_comparable(part, comparison) for part in parts[:MAX_NAMED]]
     if len(parts) > MAX_NAMED:
         clauses.append(f"{len(parts) - MAX_NAMED} more kinds of data are in the table")
-    sentence = "; ".join([*clauses, *_tell_left_out(comparison)])
+    sentence = "; ".join([*clauses, *_format_left_out(comparison)])
     return f"{sentence[0].upper()}{sentence[1:]}."
 
 
-def _judge(candidates: Sequence[Candidate], comparison: Comparison) -> str:
+def _recommend_comparable(candidates: Sequence[Candidate], comparison: Comparison) -> str:
     """The clause on candidates that can be compared with each other."""
     data = _data_keys(comparison)
     where = f"for {describe(candidates[0].settings, data)}: " if data else ""
     if len(candidates) == 1:
-        return where + _tell_only(candidates[0], comparison)
+        return where + _format_only(candidates[0], comparison)
     varying = [key for key in comparison.varying if len({candidate.settings.get(key) for candidate in candidates}) > 1]
     is_about_speed = all(changes_speed_alone(key) for key in varying)
     if is_about_speed:
-        return where + judge_by_speed(candidates, comparison.quality, varying)
-    return where + judge_by_objective(candidates, comparison, varying)
+        return where + recommend_by_speed(candidates, comparison.quality, varying)
+    return where + recommend_by_objective(candidates, comparison, varying)
 
 
-def _tell_only(candidate: Candidate, comparison: Comparison) -> str:
-    facts = [f"{tell_milliseconds(candidate.mean(TIME))} per training step"] if candidate.mean(TIME) else []
-    facts += [] if candidate.mean(MEMORY) is None else [f"{tell_megabytes(candidate.mean(MEMORY))} of memory"]
-    facts = ", ".join([*facts, *tell_tested([candidate], comparison.quality), "and nothing to compare it with"])
+def _format_only(candidate: Candidate, comparison: Comparison) -> str:
+    facts = [f"{format_milliseconds(candidate.mean(TIME))} per training step"] if candidate.mean(TIME) else []
+    facts += [] if candidate.mean(MEMORY) is None else [f"{format_megabytes(candidate.mean(MEMORY))} of memory"]
+    facts = ", ".join([*facts, *format_tested([candidate], comparison.quality), "and nothing to compare it with"])
     name = _name(candidate, comparison)
     if len(candidate.done) > 1:
         return f"{len(candidate.done)} runs of {name}: {facts}"
@@ -68,12 +68,12 @@ def _split_by_data(candidates: Sequence[Candidate], comparison: Comparison) -> l
 
 def _data_keys(comparison: Comparison) -> list[str]:
     """The swept settings whose values give results that can't be compared: other data, or another loss as the judge."""
-    is_judged_by_loss = comparison.objective is not None and comparison.objective.metric.endswith("loss")
-    kinds = ("data.", "training.loss") if is_judged_by_loss else ("data.",)
+    is_ranked_by_loss = comparison.objective is not None and comparison.objective.metric.endswith("loss")
+    kinds = ("data.", "training.loss") if is_ranked_by_loss else ("data.",)
     return [key for key in comparison.varying if key.startswith(kinds)]
 
 
-def _tell_left_out(comparison: Comparison) -> list[str]:
+def _format_left_out(comparison: Comparison) -> list[str]:
     left = [candidate for candidate in comparison.candidates if candidate.status != DONE]
     named = [f"{_name(candidate, comparison)} ({candidate.status.replace('_', ' ')})" for candidate in left]
     return [f"not judged: {join_names(named, 'and')}"] if named else []

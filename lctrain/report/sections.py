@@ -8,14 +8,14 @@ from lctrain.report.losses import choose_curves
 from lctrain.report.markup import Cell, Column, badge, definitions, number_column, picture, section, table, text
 from lctrain.report.pictures import draw_losses, draw_measured
 from lctrain.report.ranking import sort_by_time
-from lctrain.report.settings import describe, label, short_names, tell_value, without
+from lctrain.report.settings import describe, format_value, label, short_names, without
 from lctrain.report.units import (
-    tell_count,
-    tell_megabytes,
-    tell_metric,
-    tell_milliseconds,
-    tell_ratio,
-    tell_seconds,
+    format_count,
+    format_megabytes,
+    format_metric,
+    format_milliseconds,
+    format_ratio,
+    format_seconds,
 )
 from lctrain.report.wording import in_words
 
@@ -23,14 +23,14 @@ MAX_REASON = 6000  # characters
 NO_VERSIONS = ("error", "model", "data", "implementation", "device", "verb")  # tags that are told elsewhere
 NO_VERSION_GROUPS = ("mlflow.", "sweep.", "lctrain.")
 MEASURED = (
-    (TIME, "step", tell_milliseconds),
-    (TIME_P90, "step p90", tell_milliseconds),
-    ("examples_per_second", "examples per s", tell_count),
-    ("inference_ms", "inference", tell_milliseconds),
-    ("build_seconds", "build", tell_seconds),
-    ("first_step_seconds", "first step", tell_seconds),
-    (MEMORY, "peak memory", tell_megabytes),
-    ("params_total", "parameters", tell_count),
+    (TIME, "step", format_milliseconds),
+    (TIME_P90, "step p90", format_milliseconds),
+    ("examples_per_second", "examples per s", format_count),
+    ("inference_ms", "inference", format_milliseconds),
+    ("build_seconds", "build", format_seconds),
+    ("first_step_seconds", "first step", format_seconds),
+    (MEMORY, "peak memory", format_megabytes),
+    ("params_total", "parameters", format_count),
 )
 
 
@@ -39,11 +39,11 @@ def show_jobs(comparison: Comparison) -> str:
         return ""
     names = short_names(comparison.swept)
     measured = [column for column in MEASURED if any(job.metric(column[0]) is not None for job in comparison.jobs)]
-    columns = [number_column("job", str), *(Column(names[key], tell_value) for key in comparison.swept)]
-    columns += [Column("status"), *(number_column(in_words(name), tell_metric) for name in comparison.test_metrics)]
-    columns += [number_column("speed-up", _tell_times)] if measured else []
-    columns += [number_column(title, tell) for _, title, tell in measured]
-    columns += [number_column("wall time", tell_seconds)]
+    columns = [number_column("job", str), *(Column(names[key], format_value) for key in comparison.swept)]
+    columns += [Column("status"), *(number_column(in_words(name), format_metric) for name in comparison.test_metrics)]
+    columns += [number_column("speed-up", _format_times)] if measured else []
+    columns += [number_column(title, formatter) for _, title, formatter in measured]
+    columns += [number_column("wall time", format_seconds)]
     rows = []
     for job in comparison.jobs:
         status = DIVERGED if job.status == DONE and job.reason else job.status
@@ -69,8 +69,8 @@ def show_losses(comparison: Comparison) -> str:
     return section("Losses over time", picture(partial(draw_losses, comparison), "validation loss of each job"))
 
 
-def _tell_times(ratio: float) -> str:
-    return f"{tell_ratio(ratio)}\N{MULTIPLICATION SIGN}"
+def _format_times(ratio: float) -> str:
+    return f"{format_ratio(ratio)}\N{MULTIPLICATION SIGN}"
 
 
 def show_speedups(comparison: Comparison) -> str:
@@ -79,7 +79,11 @@ def show_speedups(comparison: Comparison) -> str:
     if not sped:
         return ""
     if "implementation" not in comparison.varying:
-        columns = [Column("setting"), number_column("step", tell_milliseconds), number_column("speed-up", _tell_times)]
+        columns = [
+            Column("setting"),
+            number_column("step", format_milliseconds),
+            number_column("speed-up", _format_times),
+        ]
         rows = [[comparison.label(c), c.mean(TIME), comparison.speedup(c)] for c in sort_by_time(sped)]
         return section("Speed-ups", "<p>Against the slowest of what is otherwise equal.</p>", table(columns, rows))
     others = [key for key in comparison.varying if key != "implementation"]
@@ -93,17 +97,17 @@ def show_speedups(comparison: Comparison) -> str:
         fastest = sort_by_time(list(by_implementation.values()))[0]
         cells = [_speed_cell(by_implementation.get(name), fastest, comparison) for name in implementations]
         rows.append([label(dict(rest), others) or "all jobs", *cells])
-    columns = [Column(""), *(number_column(f"implementation {name}", tell_milliseconds) for name in implementations)]
-    told = "<p>Against implementation 1 where it finished, or the slowest; the fastest of each row is marked.</p>"
-    return section("Speed-ups", told, table(columns, rows), is_long=True)
+    columns = [Column(""), *(number_column(f"implementation {name}", format_milliseconds) for name in implementations)]
+    message = "<p>Against implementation 1 where it finished, or the slowest; the fastest of each row is marked.</p>"
+    return section("Speed-ups", message, table(columns, rows), is_long=True)
 
 
 def _speed_cell(candidate: Candidate | None, fastest: Candidate, comparison: Comparison) -> Cell | None:
     if candidate is None:
         return None
-    told = f"{tell_milliseconds(candidate.mean(TIME))}, {_tell_times(comparison.speedup(candidate))}"
+    message = f"{format_milliseconds(candidate.mean(TIME))}, {_format_times(comparison.speedup(candidate))}"
     mark = ' class="best"' if candidate is fastest else ""
-    return Cell(candidate.mean(TIME), f"<span{mark}>{text(told)}</span>")
+    return Cell(candidate.mean(TIME), f"<span{mark}>{text(message)}</span>")
 
 
 def show_repeats(comparison: Comparison) -> str:
@@ -111,21 +115,21 @@ def show_repeats(comparison: Comparison) -> str:
     repeated = [candidate for candidate in comparison.candidates if len(candidate.jobs) > 1]
     if not repeated:
         return ""
-    told = [
-        *((name, name.replace("_", " "), tell_metric) for name in comparison.test_metrics),
+    measured = [
+        *((name, name.replace("_", " "), format_metric) for name in comparison.test_metrics),
         MEASURED[0],
         MEASURED[6],
     ]
     columns = [
         Column("setting"),
         number_column("runs done", str),
-        *(number_column(title, tell) for _, title, tell in told),
+        *(number_column(title, formatter) for _, title, formatter in measured),
     ]
     rows = [
         [
             comparison.label(candidate),
             len(candidate.done),
-            *(_spread_cell(candidate, name, tell) for name, _, tell in told),
+            *(_spread_cell(candidate, name, formatter) for name, _, formatter in measured),
         ]
         for candidate in repeated
     ]
@@ -134,11 +138,11 @@ def show_repeats(comparison: Comparison) -> str:
     )
 
 
-def _spread_cell(candidate: Candidate, name: str, tell) -> Cell | None:
+def _spread_cell(candidate: Candidate, name: str, formatter) -> Cell | None:
     mean, deviation = candidate.mean(name), candidate.deviation(name)
     if mean is None:
         return None
-    return Cell(mean, text(tell(mean) if deviation is None else f"{tell(mean)} ± {tell(deviation)}"))
+    return Cell(mean, text(formatter(mean) if deviation is None else f"{formatter(mean)} ± {formatter(deviation)}"))
 
 
 def show_failures(comparison: Comparison) -> str:
@@ -172,13 +176,13 @@ def show_versions(comparison: Comparison) -> str:
     for job in comparison.jobs:
         for key, value in sorted(job.run.tags.items()):
             if not key.startswith(NO_VERSION_GROUPS) and key not in NO_VERSIONS:
-                told = values.setdefault(key.replace("_", " "), {})
-                told.setdefault(value, []).append(str(job.number))
-    pairs = {key: _tell_values(by_value, len(comparison.jobs)) for key, by_value in values.items()}
+                by_value = values.setdefault(key.replace("_", " "), {})
+                by_value.setdefault(value, []).append(str(job.number))
+    pairs = {key: _format_values(by_value, len(comparison.jobs)) for key, by_value in values.items()}
     return section("Versions and hardware", definitions(pairs)) if pairs else ""
 
 
-def _tell_values(by_value: dict[str, list[str]], num_jobs: int) -> str:
+def _format_values(by_value: dict[str, list[str]], num_jobs: int) -> str:
     if len(by_value) == 1 and len(next(iter(by_value.values()))) == num_jobs:
         return next(iter(by_value))
     return "; ".join(f"{value} (jobs {', '.join(numbers)})" for value, numbers in by_value.items())

@@ -64,9 +64,9 @@ def find_swept(runs: Sequence[RunResult]) -> list[str]:
     known = [read_settings(run) for run in runs if run.params]
     keys = sorted({key for settings in known for key in settings if key.split(".")[0] not in NO_SETTINGS})
     differing = [key for key in keys if len({settings.get(key) for settings in known}) > 1]
-    told = {choice: _told_by(choice, keys, known) for run in runs for choice in _read_choices(run)}
-    typed = set(told.values())
-    hidden = {*(set(told) - typed), *(f"{choice}.{kind}" for choice in typed for kind in KINDS)}
+    typed_keys = {choice: _find_typed_key(choice, keys, known) for run in runs for choice in _read_choices(run)}
+    typed = set(typed_keys.values())
+    hidden = {*(set(typed_keys) - typed), *(f"{choice}.{kind}" for choice in typed for kind in KINDS)}
     named = [key for key in differing if key in typed]
     rest = [key for key in differing if key not in typed | hidden]
     deciders = [key for key in named if key not in REPEATS]
@@ -82,7 +82,7 @@ def _is_kind(key: str) -> bool:
     return key.count(".") == 1 and key.split(".")[1] in KINDS
 
 
-def _told_by(typed: str, keys: Sequence[str], known: Sequence[Mapping[str, str]]) -> str:
+def _find_typed_key(typed: str, keys: Sequence[str], known: Sequence[Mapping[str, str]]) -> str:
     """The key that tells what was typed: of a group's choice its name or type, where that tells all choices apart."""
     for kind in KINDS:
         name = f"{typed}.{kind}"
@@ -135,10 +135,10 @@ def short_names(keys: Sequence[str]) -> dict[str, str]:
     return names
 
 
-def tell_value(value: str) -> str:
+def format_value(value: str) -> str:
     """A param's value, with no more digits than are read.
 
-    >>> tell_value("0.009000000000000001"), tell_value("batched"), tell_value("27792")
+    >>> format_value("0.009000000000000001"), format_value("batched"), format_value("27792")
     ('0.009', 'batched', '27792')
     """
     if len(value) <= MAX_DIGITS or not NUMBER.fullmatch(value):
@@ -156,18 +156,18 @@ def describe(settings: Mapping[str, str], varying: Sequence[str]) -> str:
     'gpu'
     """
     names = short_names(varying)
-    words = [f"implementation {settings['implementation']}"] if _is_told("implementation", settings, varying) else []
+    words = [f"implementation {settings['implementation']}"] if _is_named("implementation", settings, varying) else []
     others = [key for key in varying if key not in ALWAYS and key in settings]
-    if _is_told("device.name", settings, varying):
+    if _is_named("device.name", settings, varying):
         words.append(f"on {settings['device.name']}" if words else settings["device.name"])
     if others:
         words.append(
-            ("with " if words else "") + ", ".join(f"{names[key]} {tell_value(settings[key])}" for key in others)
+            ("with " if words else "") + ", ".join(f"{names[key]} {format_value(settings[key])}" for key in others)
         )
     return " ".join(words)
 
 
-def _is_told(key: str, settings: Mapping[str, str], varying: Sequence[str]) -> bool:
+def _is_named(key: str, settings: Mapping[str, str], varying: Sequence[str]) -> bool:
     return key in varying and key in settings
 
 
@@ -179,7 +179,7 @@ def label(settings: Mapping[str, str], varying: Sequence[str]) -> str:
     """
     names = short_names(varying)
     words = [
-        settings[key] if key in ALWAYS else f"{names[key]}={tell_value(settings[key])}"
+        settings[key] if key in ALWAYS else f"{names[key]}={format_value(settings[key])}"
         for key in varying
         if key in settings
     ]

@@ -58,10 +58,10 @@ def build_report(
 
 
 def _find_notes(parent: RunResult, comparison: Comparison, deleted: Sequence[int]) -> list[str]:
-    return _tell_missing(parent, comparison, deleted) + _tell_replaced(comparison) + _tell_noise(comparison)
+    return _format_missing(parent, comparison, deleted) + _format_replaced(comparison) + _format_noise(comparison)
 
 
-def _tell_replaced(comparison: Comparison) -> list[str]:
+def _format_replaced(comparison: Comparison) -> list[str]:
     """What was asked for and did not run."""
     jobs: dict[tuple[str, str, str], list[str]] = {}
     for job in comparison.jobs:
@@ -75,23 +75,27 @@ def _tell_replaced(comparison: Comparison) -> list[str]:
     ]
 
 
-def _tell_noise(comparison: Comparison) -> list[str]:
+def _format_noise(comparison: Comparison) -> list[str]:
     pairs = [(job.metric(TIME), job.metric(TIME_P90)) for job in comparison.jobs if job.status == DONE]
     measured = [p90 / median for median, p90 in pairs if median and p90]
     uneven = sum(ratio > UNEVEN for ratio in measured)
     if 2 * uneven <= len(measured):
         return []
-    told = f"In {uneven} of {len(measured)} jobs the 90th percentile of the training step is more than {UNEVEN} times"
-    return [f"{told} its median, as on a busy machine: time the jobs again on a quiet one before you trust a ranking."]
+    message = (
+        f"In {uneven} of {len(measured)} jobs the 90th percentile of the training step is more than {UNEVEN} times"
+    )
+    return [
+        f"{message} its median, as on a busy machine: time the jobs again on a quiet one before you trust a ranking."
+    ]
 
 
-def _tell_missing(parent: RunResult, comparison: Comparison, deleted: Sequence[int]) -> list[str]:
+def _format_missing(parent: RunResult, comparison: Comparison, deleted: Sequence[int]) -> list[str]:
     running = sum(job.status == RUNNING for job in comparison.jobs)
     expected = parent.tags.get("sweep.jobs", "")
     num_known = len(comparison.jobs) + len(deleted)
     missing = max(int(expected) - num_known, 0) if expected.isdecimal() else 0
-    told = f"{len(deleted)} of {num_known + missing} jobs {'was' if len(deleted) == 1 else 'were'} deleted in MLflow"
-    gone = [f"{told} (job {', '.join(map(str, deleted))}) and left out."] if deleted else []
+    message = f"{len(deleted)} of {num_known + missing} jobs {'was' if len(deleted) == 1 else 'were'} deleted in MLflow"
+    gone = [f"{message} (job {', '.join(map(str, deleted))}) and left out."] if deleted else []
     if not running and not missing:
         return gone
     ended = len(comparison.jobs) - running

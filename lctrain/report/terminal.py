@@ -7,10 +7,10 @@ from rich.table import Table
 from rich.text import Text
 
 from lctrain.report.comparison import DONE, MEMORY, TIME, TIME_P90, Comparison, Job
-from lctrain.report.folds import tell_folds
-from lctrain.report.settings import label, short_names, tell_value
+from lctrain.report.folds import format_folds
+from lctrain.report.settings import format_value, label, short_names
 from lctrain.report.sweep import Report
-from lctrain.report.units import tell_megabytes, tell_metric, tell_milliseconds, tell_ratio, tell_seconds
+from lctrain.report.units import format_megabytes, format_metric, format_milliseconds, format_ratio, format_seconds
 
 WIDTH = 120  # columns, where the output is no terminal
 MAX_SETTINGS, MAX_METRICS = 5, 1  # columns of the terminal's table; the page has all
@@ -27,7 +27,7 @@ def print_report(report: Report) -> None:
             console.print(_plain(f"{_name(job, report.comparison)}: {_first_lines(job.reason)}"))
     for note in report.notes:
         console.print(_plain(note))
-    for line in tell_folds(report.comparison):
+    for line in format_folds(report.comparison):
         console.print(_plain(line))
     console.print(_plain(report.recommendation))
 
@@ -47,21 +47,21 @@ def sweep_table(comparison: Comparison) -> Table:
         speedup = comparison.speedup(comparison.candidate_of(job)) if job.status == DONE else None
         cells = [
             "" if job.number is None else str(job.number),
-            *(tell_value(job.settings.get(key, "")) for key in keys),
+            *(format_value(job.settings.get(key, "")) for key in keys),
             job.status.replace("_", " "),
-            *(_tell(job.metric(name), tell_metric) for name in metrics),
-            _tell(job.metric(TIME), tell_milliseconds),
-            _tell(job.metric(TIME_P90), tell_milliseconds),
-            "" if speedup is None else f"{tell_ratio(speedup)}x",
-            _tell(job.metric(MEMORY), tell_megabytes),
-            _tell(job.seconds, tell_seconds),
+            *(_format_or_empty(job.metric(name), format_metric) for name in metrics),
+            _format_or_empty(job.metric(TIME), format_milliseconds),
+            _format_or_empty(job.metric(TIME_P90), format_milliseconds),
+            "" if speedup is None else f"{format_ratio(speedup)}x",
+            _format_or_empty(job.metric(MEMORY), format_megabytes),
+            _format_or_empty(job.seconds, format_seconds),
         ]
         table.add_row(*map(_plain, cells))
     return table
 
 
-def _tell(value: float | None, tell: Callable[[float], str]) -> str:
-    return "" if value is None else tell(value)
+def _format_or_empty(value: float | None, formatter: Callable[[float], str]) -> str:
+    return "" if value is None else formatter(value)
 
 
 def _name(job: Job, comparison: Comparison) -> str:

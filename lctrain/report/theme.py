@@ -50,7 +50,7 @@ def pick_styles(names: Iterable[str], styles: Sequence[str]) -> Mapping[str, str
     return {name: styles[index % len(styles)] for index, name in enumerate(dict.fromkeys(names))}
 
 
-def dress(axes: Axes, theme: Theme, title: str) -> None:
+def apply_theme(axes: Axes, theme: Theme, title: str) -> None:
     """Puts on the theme's colours, a title on the left, and no more lines than are read."""
     axes.set_facecolor(theme.background)
     axes.set_title(title, loc="left", color=theme.ink, fontsize=10.5, fontweight="bold")

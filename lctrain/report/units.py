@@ -5,19 +5,19 @@ import math
 MINUTE, HOUR = 60, 3600
 
 
-def tell_milliseconds(value: float) -> str:
+def format_milliseconds(value: float) -> str:
     """A time of a step.
 
-    >>> tell_milliseconds(0.8314), tell_milliseconds(145.26), tell_milliseconds(1453.0)
+    >>> format_milliseconds(0.8314), format_milliseconds(145.26), format_milliseconds(1453.0)
     ('0.831 ms', '145 ms', '1.45 s')
     """
     return f"{three_digits(value / 1e3)} s" if value >= 999.5 else f"{three_digits(value)} ms"
 
 
-def tell_seconds(value: float) -> str:
+def format_seconds(value: float) -> str:
     """A time of a job.
 
-    >>> tell_seconds(0.42), tell_seconds(75.3), tell_seconds(7500)
+    >>> format_seconds(0.42), format_seconds(75.3), format_seconds(7500)
     ('0.420 s', '1 min 15 s', '2 h 5 min')
     """
     if value < MINUTE:
@@ -27,27 +27,27 @@ def tell_seconds(value: float) -> str:
     return f"{int(value // HOUR)} h {int(value % HOUR // MINUTE)} min"
 
 
-def tell_megabytes(value: float) -> str:
+def format_megabytes(value: float) -> str:
     """Memory, where 1,024 MB are a GB.
 
-    >>> tell_megabytes(312.4), tell_megabytes(2150.0)
+    >>> format_megabytes(312.4), format_megabytes(2150.0)
     ('312 MB', '2.10 GB')
     """
     return f"{three_digits(value / 1024)} GB" if value >= 1000 else f"{value:.0f} MB"
 
 
-def tell_count(value: float) -> str:
+def format_count(value: float) -> str:
     """
-    >>> tell_count(27792.0)
+    >>> format_count(27792.0)
     '27,792'
     """
     return f"{value:,.0f}" if math.isfinite(value) else str(value)
 
 
-def tell_metric(value: float) -> str:
+def format_metric(value: float) -> str:
     """A loss or metric, to four digits behind the point; very large and very small ones by powers of ten.
 
-    >>> tell_metric(0.95316), tell_metric(0.0), tell_metric(3e-7), tell_metric(float("nan"))
+    >>> format_metric(0.95316), format_metric(0.0), format_metric(3e-7), format_metric(float("nan"))
     ('0.9532', '0.0000', '3.00e-07', 'nan')
     """
     if not math.isfinite(value):
@@ -55,9 +55,9 @@ def tell_metric(value: float) -> str:
     return f"{value:.4f}" if value == 0 or 1e-3 <= abs(value) < 1e5 else f"{value:.2e}"
 
 
-def tell_ratio(value: float) -> str:
+def format_ratio(value: float) -> str:
     """
-    >>> tell_ratio(1.2345), tell_ratio(26.08)
+    >>> format_ratio(1.2345), format_ratio(26.08)
     ('1.2', '26')
     """
     return f"{value:.1f}" if value < 9.95 else f"{value:,.0f}"

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from lctrain.report.comparison import Candidate
 from lctrain.report.objective import Objective
 from lctrain.report.settings import describe
-from lctrain.report.units import tell_metric
+from lctrain.report.units import format_metric
 
 MAX_NAMED = 3  # of anything, in one sentence
 
@@ -37,7 +37,7 @@ def in_words(metric: str) -> str:
     return metric.replace("val_", "validation ", 1).replace("_", " ")
 
 
-def told_metric(candidates: Sequence[Candidate], objective: Objective | None) -> str | None:
+def reported_metric(candidates: Sequence[Candidate], objective: Objective | None) -> str | None:
     """The objective on the test data where that was logged, or the objective itself."""
     if objective is None:
         return None
@@ -45,14 +45,14 @@ def told_metric(candidates: Sequence[Candidate], objective: Objective | None) ->
     return objective.test_metric if has_test else objective.metric
 
 
-def tell_tested(candidates: Sequence[Candidate], objective: Objective | None) -> list[str]:
+def format_tested(candidates: Sequence[Candidate], objective: Objective | None) -> list[str]:
     """`a test accuracy of 0.95`, or from the lowest to the highest; nothing where it was not logged."""
-    metric = told_metric(candidates, objective)
+    metric = reported_metric(candidates, objective)
     means = [] if metric is None else [candidate.mean(metric) for candidate in candidates if candidate.values(metric)]
     if not means:
         return []
-    lowest, highest = tell_metric(min(means)), tell_metric(max(means))
+    lowest, highest = format_metric(min(means)), format_metric(max(means))
     deviation = candidates[0].deviation(metric) if len(candidates) == 1 else None
     rest = "" if lowest == highest else f" to {highest}"
-    rest = rest if deviation is None else f" ± {tell_metric(deviation)}"
+    rest = rest if deviation is None else f" ± {format_metric(deviation)}"
     return [f"a {in_words(metric)} of {lowest}{rest}"]

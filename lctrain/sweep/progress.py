@@ -10,13 +10,13 @@ from lctrain.sweep.records import Record, Records
 LOOK = 0.5  # seconds between two looks at the records
 
 
-class Progress:
+class SweepMonitor:
     """Tells of every job that starts and ends: job i of n, and about how long the others will take.
 
     Args:
         records: of the sweep.
         num_jobs: how many there are to be.
-        tell: prints a line.
+        print_line: prints a line.
         common: overrides of every job, which are not told of each.
         now: seconds since the epoch.
     """
@@ -25,18 +25,24 @@ class Progress:
         self,
         records: Records,
         num_jobs: int,
-        tell: Callable[[str], None],
+        print_line: Callable[[str], None],
         common: Collection[str] = (),
         now: Callable[[], float] = time.time,
     ):
-        self._records, self._num_jobs, self._tell, self._common, self._now = records, num_jobs, tell, common, now
+        self._records, self._num_jobs, self._print_line, self._common, self._now = (
+            records,
+            num_jobs,
+            print_line,
+            common,
+            now,
+        )
         self._started = now()
         before = records.read_all()
         self._seen = {record.number: record for record in before if record.status == "done"}
         self._attempts_before = {record.number: record.attempt for record in before if record.status != "done"}
         self._num_before = len(self._seen)
         if self._seen:
-            tell(f"{len(self._seen)} of {num_jobs} jobs are done already.")
+            print_line(f"{len(self._seen)} of {num_jobs} jobs are done already.")
 
     def look(self) -> None:
         """Tells what is new since the last look."""
@@ -49,12 +55,12 @@ class Progress:
                 continue
             place = f"[{record.number + 1}/{self._num_jobs}] Job {record.number}"
             if record.has_ended:
-                self._tell(f"{place} {describe_end(record)}.{self._time_left()}")
+                self._print_line(f"{place} {describe_end(record)}.{self._time_left()}")
             else:
                 special = [override for override in record.overrides if override not in self._common]
-                self._tell(f"{place}: {' '.join(special or record.overrides)}")
+                self._print_line(f"{place}: {' '.join(special or record.overrides)}")
                 if record.warning:
-                    self._tell(f"Warning: {record.warning}")
+                    self._print_line(f"Warning: {record.warning}")
 
     def _time_left(self) -> str:
         """An estimate from the jobs that ended since the start; nothing once all have."""
@@ -68,7 +74,7 @@ class Progress:
 
 
 @contextmanager
-def watch(progress: Progress) -> Iterator[None]:
+def watch(progress: SweepMonitor) -> Iterator[None]:
     """Looks at the records while the block runs, and once more when it ends."""
     is_over = threading.Event()
 
@@ -97,11 +103,11 @@ def describe_end(record: Record) -> str:
     words = {"done": "is done", "failed": "has failed", "timed_out": "took too long", "refused": "does not fit"}
     ended = words.get(record.status, f"was {record.status}")
     if record.status == "done":
-        told = _best_known(record.metrics)
+        message = _best_known(record.metrics)
     else:
-        told = record.reason.splitlines()[0] if record.reason else ""
+        message = record.reason.splitlines()[0] if record.reason else ""
     after = "" if record.status == "skipped" else f" after {as_duration(record.seconds)}"
-    return f"{ended}{after}{': ' if told else ''}{told}".rstrip(".")
+    return f"{ended}{after}{': ' if message else ''}{message}".rstrip(".")
 
 
 def _best_known(metrics: Mapping[str, float]) -> str:

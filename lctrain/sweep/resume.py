@@ -30,8 +30,8 @@ def read_resume(arguments: Sequence[str]) -> tuple[list[str], Path | None]:
     if folder is not None:
         for argument in others:
             if not argument.lstrip("+").startswith(SET_ANEW):
-                told = "takes no other settings than those of `sweep` and of the launcher: the sweep has its own"
-                raise UserError(f"`{RESUME}` {told}; got {argument!r}.")
+                message = "takes no other settings than those of `sweep` and of the launcher: the sweep has its own"
+                raise UserError(f"`{RESUME}` {message}; got {argument!r}.")
     return others, folder
 
 
@@ -60,8 +60,8 @@ def read_manifest(folder: Path) -> Manifest:
         )
     original = find_original(journal)
     if original is not None:
-        told = f"is a copy of {original.parent}, and its runs in the store are those of that one"
-        raise UserError(f"`{RESUME}` {str(folder)!r} {told}. Resume that: {RESUME}={original.parent}")
+        message = f"is a copy of {original.parent}, and its runs in the store are those of that one"
+        raise UserError(f"`{RESUME}` {str(folder)!r} {message}. Resume that: {RESUME}={original.parent}")
     working_folder = find_move_of(folder).apply(Path(manifest.working_folder))
     if working_folder != Path.cwd():
         raise UserError(f"`{RESUME}` must be given in the folder where the sweep was started: cd {working_folder}")
@@ -94,15 +94,17 @@ def digest(config: Config) -> str:
 
 def check_resumed(then: Manifest, now: Manifest, folder: Path) -> None:
     """Whether the files still say what they said: else the same number would be another job."""
-    told = f"`{RESUME}` {str(folder)!r} can't be resumed:"
+    message = f"`{RESUME}` {str(folder)!r} can't be resumed:"
     if [_without_sweep(job) for job in then.jobs] != [_without_sweep(job) for job in now.jobs]:
-        raise UserError(f"{told} its command line now means other jobs.")
+        raise UserError(f"{message} its command line now means other jobs.")
     changed = [
         str(number) for number, pair in enumerate(zip(then.digests, now.digests, strict=True)) if len(set(pair)) > 1
     ]
     if changed:
         some = ", ".join(changed[:5]) + (", ..." if len(changed) > 5 else "")
-        raise UserError(f"{told} files have changed, and with them the configuration of job {some}. Start a new sweep.")
+        raise UserError(
+            f"{message} files have changed, and with them the configuration of job {some}. Start a new sweep."
+        )
 
 
 def _without_sweep(overrides: Sequence[str]) -> list[str]:

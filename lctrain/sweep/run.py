@@ -16,17 +16,17 @@ from lctrain.config import Config
 from lctrain.data import check_feeds
 from lctrain.errors import EXIT_DONE, EXIT_FAILED, EXIT_USER_ERROR, ConfigError, Problem, UserError, suggest
 from lctrain.model.summary import summarize
-from lctrain.sweep.progress import Progress, watch
+from lctrain.sweep.progress import SweepMonitor, watch
 from lctrain.sweep.records import MANIFEST, Manifest, Record, Records
 from lctrain.sweep.resume import check_resumed, continue_arguments, digest, find_move_of, read_manifest, read_resume
 from lctrain.sweep.supervisor import STOPPED, close_lost
 from lctrain.sweep.task import SweepTask
-from lctrain.system.folder_lock import hold
+from lctrain.system.folder_lock import lock_folder
 from lctrain.system.machine import describe_machine
 from lctrain.tracking import Run, check_writable, deliver, read_journal, start_run, ui_command
 from lctrain.tracking.run_result import RunResult
 
-Tell = Callable[[Exception, str], None]
+PrintError = Callable[[Exception, str], None]
 LOCK = ".lock"  # the file by which a sweep belongs to one process
 TIMINGS = (
     "train_step_ms",
@@ -55,7 +55,7 @@ class Sweep:
     resumed: Manifest | None
 
 
-def run_sweep(arguments: Sequence[str], tell: Tell) -> int:
+def run_sweep(arguments: Sequence[str], print_error: PrintError) -> int:
     """Runs every job of a multirun, whatever happens to the others.
 
     Returns:
@@ -70,7 +70,7 @@ def run_sweep(arguments: Sequence[str], tell: Tell) -> int:
     if resumed is not None:
         arguments = continue_arguments(resumed.arguments, arguments)
     settings = read_settings(arguments)
-    jobs = validate_jobs(arguments, settings.num_trials is not None, tell)
+    jobs = validate_jobs(arguments, settings.num_trials is not None, print_error)
     if not jobs:
         print("Nothing was run: all jobs must be valid before the first starts.", file=sys.stderr)
         return EXIT_USER_ERROR
@@ -88,7 +88,7 @@ def run_sweep(arguments: Sequence[str], tell: Tell) -> int:
         check_resumed(resumed, manifest, folder)
     check_writable(jobs[0].config.tracking)
     folder = folder or settings.sweep_folder
-    with hold(folder, folder / LOCK, "sweep", "hydra.sweep.dir"):
+    with lock_folder(folder, folder / LOCK, "sweep", "hydra.sweep.dir"):
         if resumed is None and (folder / MANIFEST).exists():
             fix = f"Choose another with hydra.sweep.dir=PATH, or go on with it: {RESUME}={folder}"
             raise UserError(f"`hydra.sweep.dir` must not hold a sweep already; got {str(folder)!r}. {fix}")
@@ -97,7 +97,7 @@ def run_sweep(arguments: Sequence[str], tell: Tell) -> int:
         return _run(Sweep(folder, jobs[0].config, manifest, resumed))
 
 
-def validate_jobs(arguments: Sequence[str], is_search: bool, tell: Tell) -> list[Job]:
+def validate_jobs(arguments: Sequence[str], is_search: bool, print_error: PrintError) -> list[Job]:
     """All jobs, or those that stand for what a sweeper may choose; none where one is wrong, which has been told."""
     jobs: list[Job] = []
 
@@ -109,7 +109,7 @@ def validate_jobs(arguments: Sequence[str], is_search: bool, tell: Tell) -> list
 
     for combination in one_at_a_time(arguments) if is_search else [without_launcher(arguments)]:
         num_before = len(jobs)
-        if run_dry(keep, combination, tell) != EXIT_DONE:
+        if run_dry(keep, combination, print_error) != EXIT_DONE:
             return []
         _check_folders(jobs[num_before:])
     return jobs
@@ -120,8 +120,8 @@ def _check_folders(jobs: Sequence[Job]) -> None:
     numbers: dict[Path, int | None] = {}
     for job in jobs:
         if numbers.setdefault(job.folder, job.number) != job.number:
-            told = f"must differ from job to job; got {job.folder.name!r} for {numbers[job.folder]} and {job.number}"
-            raise UserError(f"`hydra.sweep.subdir` {told}. Put ${{hydra.job.num}} into it, or leave it out.")
+            message = f"must differ from job to job; got {job.folder.name!r} for {numbers[job.folder]} and {job.number}"
+            raise UserError(f"`hydra.sweep.subdir` {message}. Put ${{hydra.job.num}} into it, or leave it out.")
 
 
 def _check_sweep(config: Config, first: Config, is_search: bool) -> None:
@@ -157,24 +157,24 @@ def _run(sweep: Sweep) -> int:
         common = frozenset.intersection(*map(frozenset, sweep.manifest.jobs or [[]]))
         task = SweepTask(folder, run.folder, Path.cwd(), common)
         try:
-            with watch(Progress(Records(folder), num_jobs, lambda line: print(line, flush=True), common)):
+            with watch(SweepMonitor(Records(folder), num_jobs, lambda line: print(line, flush=True), common)):
                 launch(
                     task,
                     [*sweep.manifest.arguments, f"hydra.sweep.dir={quote(folder)}", *quiet(sweep.manifest.arguments)],
                 )
         except BaseException as error:
             started = _finish(sweep, run, "FAILED" if isinstance(error, Exception) else "KILLED")
-            _tell_resume(sweep, started)
+            _print_resume_command(sweep, started)
             if started and isinstance(error, UserError):  # no mistake, then: the launcher gave up
                 raise RuntimeError(str(error)) from error
             raise
         records = _finish(sweep, run)
-        _tell_resume(sweep, records)
+        _print_resume_command(sweep, records)
     print(f"Browse it: {ui_command(config.tracking)}")
     return _exit_code(records, num_jobs if sweep.manifest.jobs is not None else len(records))
 
 
-def _tell_resume(sweep: Sweep, records: Sequence[Record]) -> None:
+def _print_resume_command(sweep: Sweep, records: Sequence[Record]) -> None:
     is_done = len(records) == sweep.manifest.num_jobs and not any(record.status != "done" for record in records)
     if sweep.manifest.jobs is not None and not is_done:
         print(f"What is not done is run by: python -m lctrain {shlex.quote(f'{RESUME}={sweep.folder}')}")
@@ -225,8 +225,10 @@ def _deliver(sweep: Sweep, journals: Sequence[Path]) -> None:
         if time.monotonic() > deadline or deliver(journal, patience):
             left, patience = left + 1, 0  # a store that did not answer one is not waited for again
     if left:
-        told = f"Warning: not all that {left} of {len(journals)} jobs logged has reached the store."
-        print(f"{told} Deliver the rest with: python -m lctrain sync {shlex.quote(str(sweep.folder))}", file=sys.stderr)
+        message = f"Warning: not all that {left} of {len(journals)} jobs logged has reached the store."
+        print(
+            f"{message} Deliver the rest with: python -m lctrain sync {shlex.quote(str(sweep.folder))}", file=sys.stderr
+        )
 
 
 def _exit_code(records: Sequence[Record], num_jobs: int) -> int:

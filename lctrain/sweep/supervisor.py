@@ -23,7 +23,7 @@ from lctrain.sweep.records import Record, Records
 from lctrain.system.subprocesses import Outcome, run_in_process
 from lctrain.tracking import deliver, end_run, find_journals, signals_wait, start_run, tag_run
 from lctrain.tracking.journal import FILE as JOURNAL_FILE
-from lctrain.tracking.run_owner import describe_owner, look_at_owner
+from lctrain.tracking.run_owner import describe_owner, find_owner_state
 
 GRACE = 30.0  # seconds that a job gets to end its run before it is killed
 DELIVERY = 2.0  # seconds that a sweep waits for the store between two jobs; the rest is sent at its end
@@ -143,7 +143,7 @@ def close_lost(record: Record, is_over: bool = False) -> Record:
         record: the job's.
         is_over: whether nothing runs any more: what watched a job on another machine can't be seen from here.
     """
-    if record.status != "running" or not (is_over or look_at_owner(record.owner) == "dead"):
+    if record.status != "running" or not (is_over or find_owner_state(record.owner) == "dead"):
         return record
     reason = "the process that watched it has died"
     record = replace(record, status="killed", reason=reason, exit_code=EXIT_FAILED)

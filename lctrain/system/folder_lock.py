@@ -10,7 +10,7 @@ from lctrain.errors import UserError
 
 
 @contextmanager
-def hold(folder: Path, lock_file: Path, what: str, key: str) -> Iterator[None]:
+def lock_folder(folder: Path, lock_file: Path, what: str, key: str) -> Iterator[None]:
     """Makes a folder this process's own.
 
     Args:
@@ -29,8 +29,8 @@ def hold(folder: Path, lock_file: Path, what: str, key: str) -> Iterator[None]:
     except Timeout:
         raise UserError(f"The {what} in {str(folder)!r} is running now. Wait for its end, or interrupt it.") from None
     except OSError as error:
-        told = f"must be a folder that can be written to; got {str(folder)!r} ({error.strerror or error})"
-        raise UserError(f"`{key}` {told}. Choose another with {key}=PATH.") from error
+        message = f"must be a folder that can be written to; got {str(folder)!r} ({error.strerror or error})"
+        raise UserError(f"`{key}` {message}. Choose another with {key}=PATH.") from error
     try:
         yield
     finally:

@@ -63,17 +63,17 @@ def find_tightest(needed_bytes: float) -> tuple[Available, float]:
     )
 
 
-def tell_lack(needed_bytes: float) -> str:
+def format_shortage(needed_bytes: float) -> str:
     """`needs 20.5 GB; 15.0 GB are available (the machine's free memory)`, where that is so; else nothing.
 
     Args:
         needed_bytes: by a process of its own, above what TensorFlow takes.
     """
     limit, counted = find_tightest(needed_bytes)
-    return tell_need(limit, counted) if counted > limit.bytes else ""
+    return format_need(limit, counted) if counted > limit.bytes else ""
 
 
-def tell_need(limit: Available, counted_bytes: float) -> str:
+def format_need(limit: Available, counted_bytes: float) -> str:
     kind = "GB of address space" if limit.is_address_space else "GB"
     needed, available = counted_bytes / GIGABYTE, limit.bytes / GIGABYTE
     return f"needs {needed:.1f} {kind}; {available:.1f} GB are available ({limit.source})"

@@ -45,7 +45,7 @@ class Interrupts:
             yield
             return
         self._last_words = last_words
-        before = {number: signal.signal(number, self._hear) for number in SIGNALS}
+        before = {number: signal.signal(number, self._handle_signal) for number in SIGNALS}
         try:
             yield
             self.check()
@@ -66,7 +66,7 @@ class Interrupts:
         if self._pending == signal.SIGTERM:
             raise Terminated
 
-    def _hear(self, number: int, frame) -> None:
+    def _handle_signal(self, number: int, frame) -> None:
         if self._pending is None:
             self._pending = number
             what = "Interrupted" if number == signal.SIGINT else "Terminated"

@@ -80,7 +80,7 @@ def run_in_process(
         if timed_out:
             return Outcome("timed_out", f"ran longer than {timeout:g} s", seconds, exit_code=exit_code)
         if exit_code != 0 or not result.exists():
-            return Outcome(*tell_death(exit_code, log), seconds, exit_code=exit_code)
+            return Outcome(*describe_exit(exit_code, log), seconds, exit_code=exit_code)
         status, payload = pickle.loads(result.read_bytes())  # written by our own process, into a folder of ours
         if status == "done":
             return Outcome("done", "", seconds, value=payload, exit_code=0)
@@ -156,7 +156,7 @@ def _kill_tree(process: subprocess.Popen) -> None:
     process.wait()
 
 
-def tell_death(exit_code: int, log: Path) -> tuple[Literal["exited", "killed"], str]:
+def describe_exit(exit_code: int, log: Path) -> tuple[Literal["exited", "killed"], str]:
     """Status and reason of a process that left no result."""
     if exit_code >= 0:
         tail = " ".join(log.read_text(errors="replace").splitlines()[-LOG_LINES_IN_REASON:])

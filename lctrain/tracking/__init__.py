@@ -9,7 +9,7 @@ from lctrain.tracking.deliver_pending import deliver, drop_journal
 from lctrain.tracking.fetching import FetchedRun, fetch_run
 from lctrain.tracking.journal import find_journals
 from lctrain.tracking.moving import find_move, find_original
-from lctrain.tracking.orphaned_runs import end_run, sync_journal, tag_run, tell_restore
+from lctrain.tracking.orphaned_runs import end_run, format_restore_command, sync_journal, tag_run
 from lctrain.tracking.reading import read_journal
 from lctrain.tracking.results import LATEST, find_deleted_jobs, read_sweep
 from lctrain.tracking.run import Run, flatten, signals_wait, start_run
@@ -29,6 +29,7 @@ __all__ = [
     "find_move",
     "find_original",
     "flatten",
+    "format_restore_command",
     "read_journal",
     "read_sweep",
     "signals_wait",
@@ -36,6 +37,5 @@ __all__ = [
     "store_uri",
     "sync_journal",
     "tag_run",
-    "tell_restore",
     "ui_command",
 ]

@@ -179,11 +179,11 @@ def _check_experiment(tracking: TrackingConfig, experiment_id: int | str, stage:
             f" Restore it (mlflow experiments restore -x {experiment_id}) or choose another name."
         )
     if (relocation := find_relocation(tracking, artifacts)) is not None:
-        told = (
+        message = (
             f"this store was made in {relocation.old} and has been moved or copied. Its artifacts are looked for, and"
         )
-        told += f" kept, in {relocation.new}; MLflow's own UI finds them after: {sync_moved_command(tracking)}"
-        print(f"Warning: {told}", file=sys.stderr, flush=True)
+        message += f" kept, in {relocation.new}; MLflow's own UI finds them after: {sync_moved_command(tracking)}"
+        print(f"Warning: {message}", file=sys.stderr, flush=True)
         return
     if artifacts.startswith("file:") and artifact_root(tracking) not in (None, artifacts):
         raise UserError(

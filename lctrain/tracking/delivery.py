@@ -14,7 +14,7 @@ from lctrain.config.schema import TrackingConfig
 from lctrain.tracking.journal import Entry, Journal
 from lctrain.tracking.models import deliver_model
 from lctrain.tracking.moving import Relocation, find_relocation, locate_parent, locate_store, move_of_journal
-from lctrain.tracking.progress import Progress
+from lctrain.tracking.progress import DeliveryState
 from lctrain.tracking.store import (
     is_http,
     is_replaced,
@@ -89,7 +89,7 @@ class Delivery:
         self.num_delivered = 0
         self.is_loading = False
         self.was_tried = threading.Event()  # once a store was opened, or could not be
-        self.progress = Progress.read(journal.folder)
+        self.progress = DeliveryState.read(journal.folder)
         if self.progress.offset > journal.size:  # the lines went with the process that had them in memory
             self.progress.offset = 0
 
@@ -145,7 +145,7 @@ class Delivery:
         self.progress.offset, self.progress.put_by = self._journal.size, []
         run = self._read_run()
         if run["parent"] is not None:
-            self.progress.parent_id = Progress.read(self._find_parent(run)).run_id or ""  # none is waited for
+            self.progress.parent_id = DeliveryState.read(self._find_parent(run)).run_id or ""  # none is waited for
         self._save()
 
     def _check_not_deleted(self, error: Exception) -> None:
@@ -163,7 +163,7 @@ class Delivery:
         if self.progress.run_id is None:
             self.progress.run_id = self._make_run(run)
             self._save()
-        self._tell_parent(run)
+        self._link_parent(run)
         while entries := self._journal.entries(self.progress.offset, BYTES_PER_STEP):
             num_before = len(self.progress.put_by)
             self._deliver_entries(entries)
@@ -187,7 +187,7 @@ class Delivery:
     def _forget_store(self) -> None:
         """Back to the beginning, for a store that has nothing of the run."""
         self._store = None
-        self.progress = Progress()
+        self.progress = DeliveryState()
         self._save()
 
     def _deliver_put_by(self) -> None:
@@ -256,13 +256,13 @@ class Delivery:
         if run["parent"] is None:
             return False
         known = self.progress.parent_id
-        return known is None or Progress.read(self._find_parent(run)).run_id not in (None, known)
+        return known is None or DeliveryState.read(self._find_parent(run)).run_id not in (None, known)
 
-    def _tell_parent(self, run: Mapping[str, Any]) -> None:
+    def _link_parent(self, run: Mapping[str, Any]) -> None:
         """The run of the sweep may reach the store after this one."""
         if not self._needs_parent(run):
             return
-        parent = Progress.read(self._find_parent(run)).run_id
+        parent = DeliveryState.read(self._find_parent(run)).run_id
         if parent is not None:
             self._begin_step()
             self._store.client.set_tag(self.progress.run_id, "mlflow.parentRunId", parent)

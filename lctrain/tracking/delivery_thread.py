@@ -20,7 +20,7 @@ class DismissedError(Exception):
     """The run no longer waits for the courier."""
 
 
-class Courier(threading.Thread):
+class DeliveryThread(threading.Thread):
     """Delivers what a journal gets, as far as the store can be reached; nobody waits for it but `close`.
 
     It ends with its process, whatever it is waiting for.
@@ -31,7 +31,7 @@ class Courier(threading.Thread):
         self._journal = journal
         self._lock = journal_lock(journal.folder)
         self._lock.acquire()  # whoever gets it knows that this process has died
-        self._delivery = Delivery(journal, between=self._breathe)
+        self._delivery = Delivery(journal, between=self._pause_between)
         self._has_news = threading.Event()
         self._is_closing = threading.Event()
         self._is_idle = threading.Event()
@@ -39,7 +39,7 @@ class Courier(threading.Thread):
         self._may_go.set()
         self._is_dismissed = False
         self._failure: Exception | None = None
-        self._has_told = False
+        self._has_printed = False
 
     @property
     def run_id(self) -> str | None:
@@ -124,18 +124,18 @@ class Courier(threading.Thread):
             except Exception as error:  # whatever keeps the store from being reached
                 num_failures, num_last_failures = num_failures + 1, num_last_failures + is_last
                 self._failure = error
-                self._tell(error)
+                self._print_warning(error)
             else:
                 num_failures, self._failure = 0, None
             if is_last and (self._is_done() or is_refused(self._failure, num_last_failures)):
                 return
-            self._rest(num_failures)
+            self._wait_after_failure(num_failures)
 
     def _is_done(self) -> bool:
         """Whether nothing is left to be tried: all is delivered, or nobody takes it."""
         return self._failure is None or isinstance(self._failure, RunDeletedError)
 
-    def _rest(self, num_failures: int) -> None:
+    def _wait_after_failure(self, num_failures: int) -> None:
         self._is_idle.set()
         if self._is_closing.is_set():
             time.sleep(PAUSE if num_failures else 0)
@@ -146,7 +146,7 @@ class Courier(threading.Thread):
             self._is_closing.wait(INTERVAL)
         self._is_idle.clear()
 
-    def _breathe(self) -> None:
+    def _pause_between(self) -> None:
         if self._is_dismissed:
             raise DismissedError
         if not self._may_go.is_set():
@@ -154,11 +154,11 @@ class Courier(threading.Thread):
             self._may_go.wait()
             self._is_idle.clear()
 
-    def _tell(self, error: Exception) -> None:
-        if not self._has_told:
-            self._has_told = True
-            told = f"the store can't be reached now ({first_line(error)})"
+    def _print_warning(self, error: Exception) -> None:
+        if not self._has_printed:
+            self._has_printed = True
+            message = f"the store can't be reached now ({first_line(error)})"
             kept = f"what the run logs is kept in {self._journal.folder} and delivered as soon as it can be"
             if isinstance(error, RunDeletedError):
-                told, kept = str(error), f"what it logs is kept in {self._journal.folder} until the run is restored"
-            print(f"Warning: {told}; {kept}.", file=sys.stderr, flush=True)
+                message, kept = str(error), f"what it logs is kept in {self._journal.folder} until the run is restored"
+            print(f"Warning: {message}; {kept}.", file=sys.stderr, flush=True)

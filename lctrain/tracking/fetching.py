@@ -69,8 +69,8 @@ class _Source:
     tracking: TrackingConfig
     argument: str
 
-    def refuse(self, told: str) -> UserError:
-        return UserError(f"`{self.argument}` must be a finished run with its model; {introduce(self.run)} {told}")
+    def refuse(self, message: str) -> UserError:
+        return UserError(f"`{self.argument}` must be a finished run with its model; {introduce(self.run)} {message}")
 
     def find_model(self) -> str:
         """Where the store keeps the files of the run's model; `runs:/ID/model` would ask MLflow's default store for it.
@@ -82,9 +82,9 @@ class _Source:
         if logged:
             location: str = self.client.get_logged_model(logged[-1].model_id).artifact_location
             return location
-        raise self.refuse(self._tell_why_none())
+        raise self.refuse(self._explain_none())
 
-    def _tell_why_none(self) -> str:
+    def _explain_none(self) -> str:
         tags, status = self.run.data.tags, self.run.info.status
         journal = Path(tags.get(FOLDER_TAG, ""))
         if status == "RUNNING":
@@ -148,8 +148,8 @@ class _Source:
         except (FileNotFoundError, NotADirectoryError):
             has_files = False
         except OSError as error:
-            told = f"is there, but {what} can't be read: {error.filename or path} ({error.strerror})."
-            raise self.refuse(told) from error
+            message = f"is there, but {what} can't be read: {error.filename or path} ({error.strerror})."
+            raise self.refuse(message) from error
         if not has_files:
             raise self.refuse(f"has lost {what}: there is nothing in {path} any more.")
 

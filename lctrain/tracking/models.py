@@ -34,13 +34,13 @@ def deliver_model(client, experiment_id: str, run_id: str, folder: Path, relocat
     from mlflow.models import Model
 
     run = client.get_run(run_id)
-    begun = client.search_logged_models([experiment_id], filter_string=f"source_run_id = '{run_id}'")
-    logged = next((model for model in begun if model.name == NAME), None)
+    resumed = client.search_logged_models([experiment_id], filter_string=f"source_run_id = '{run_id}'")
+    logged = next((model for model in resumed if model.name == NAME), None)
     if logged is not None and logged.status == "READY" and not folder.exists():
         return
     if not folder.exists():
-        told = f"the model is not delivered again: {folder} was removed once a store, now gone, had it"
-        print(f"Warning: {told}.", file=sys.stderr, flush=True)
+        message = f"the model is not delivered again: {folder} was removed once a store, now gone, had it"
+        print(f"Warning: {message}.", file=sys.stderr, flush=True)
         return
     if logged is None:
         logged = client.create_logged_model(experiment_id, NAME, source_run_id=run_id, params=run.data.params)

@@ -11,7 +11,7 @@ from lctrain.tracking.delivery import Delivery, Store, journal_lock
 from lctrain.tracking.journal import FILE, Journal
 from lctrain.tracking.moving import FOLDER_TAG
 from lctrain.tracking.reading import read_journal
-from lctrain.tracking.run_owner import is_gone, look_at_owner
+from lctrain.tracking.run_owner import find_owner_state, is_gone
 from lctrain.tracking.store import restore_command
 
 OWNER_TAG = "lctrain.owner."  # and host, boot, pid, born
@@ -106,10 +106,10 @@ def sync_journal(journal_folder: Path) -> Outcome:
     except Timeout:
         return Outcome(0, 0, "")
     try:
-        is_begun = Journal(journal_folder).size > 0
+        has_begun = Journal(journal_folder).size > 0
     finally:
         lock.release()
-    if not is_begun:
+    if not has_begun:
         return Outcome(0, 0, "")
     run = read_journal(journal_folder)
     if run.status == "RUNNING":
@@ -119,7 +119,7 @@ def sync_journal(journal_folder: Path) -> Outcome:
     return try_to_deliver(journal_folder, SYNC_PATIENCE)
 
 
-def tell_restore(journal_folder: Path, run_id: str) -> str:
+def format_restore_command(journal_folder: Path, run_id: str) -> str:
     """The command that restores the deleted run of a journal."""
     return restore_command(Delivery(Journal(journal_folder)).tracking, run_id)
 
@@ -133,7 +133,7 @@ def _is_supervised(store: Store, parent_id: str | None) -> bool:
 
 
 def _look_at(tags: Mapping[str, str]) -> str:
-    return look_at_owner(_owner(tags))
+    return find_owner_state(_owner(tags))
 
 
 def _owner(tags: Mapping[str, str]) -> dict[str, str]:

@@ -12,7 +12,7 @@ FILE = "delivered.json"
 
 
 @dataclass
-class Progress:
+class DeliveryState:
     """What the store has. To deliver something again has the same effect as once, so the file may lag behind."""
 
     offset: int = 0
@@ -27,7 +27,7 @@ class Progress:
     """Entries that the store did not take while it took others, each with the `reason`."""
 
     @classmethod
-    def read(cls, folder: Path) -> "Progress":
+    def read(cls, folder: Path) -> "DeliveryState":
         """What was written last, or the beginning, where that is missing or spoilt."""
         with suppress(OSError, ValueError, TypeError):
             return cls(**json.loads((folder / FILE).read_text()))

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from lctrain.tracking.journal import Journal
-from lctrain.tracking.progress import Progress
+from lctrain.tracking.progress import DeliveryState
 from lctrain.tracking.run_result import Point, RunResult
 
 
@@ -41,5 +41,5 @@ def _read(journal_folder: Path) -> RunResult:
         elif entry["kind"] == "resumed":
             status, end = "RUNNING", None
             tags.pop("error", None)
-    run_id = Progress.read(journal.folder).run_id
+    run_id = DeliveryState.read(journal.folder).run_id
     return RunResult(run_id, run["name"], status, run["time"], end, params, tags, metrics)

@@ -52,8 +52,8 @@ def open_existing(tracking: TrackingConfig) -> tuple[Any, str]:
         client = open_client(tracking)
         experiment = client.get_experiment_by_name(tracking.experiment)
     except Exception as error:
-        told = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise UserError(f"`tracking`: the MLflow store {place} can't be read: {told}") from error
+        message = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise UserError(f"`tracking`: the MLflow store {place} can't be read: {message}") from error
     if experiment is None:
         known = ", ".join(sorted(experiment.name for experiment in client.search_experiments()))
         raise UserError(
@@ -112,8 +112,8 @@ def find_by_beginning(known: list, beginning: str, expected: str, else_it: str, 
     if len(found) == 1:
         return found[0]
     what = f"is the beginning of {len(found)}" if found else else_it
-    told = "; ".join(introduce(run) for run in (found or known)[:MAX_SUGGESTED])
-    latest = f"The latest are: {told}." if known else if_none
+    message = "; ".join(introduce(run) for run in (found or known)[:MAX_SUGGESTED])
+    latest = f"The latest are: {message}." if known else if_none
     raise UserError(f"{expected}; got {beginning!r}, which {what}. {latest}")
 
 

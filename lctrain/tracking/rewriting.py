@@ -114,6 +114,8 @@ def _check_gone(uri: str, folder: Path) -> None:
     place = local_path(uri)
     if place is None or not place.is_dir() or not any(path.is_file() for path in place.rglob("*")):
         return
-    told = f"{place} still exists and holds files, so that {folder} seems to be a copy. The copy's runs then lose their"
-    told += f" way to the files there, and look for them in {folder / ARTIFACTS}."
-    raise UserError(f"`sync --moved`: {told} If that is meant, add --force.")
+    message = (
+        f"{place} still exists and holds files, so that {folder} seems to be a copy. The copy's runs then lose their"
+    )
+    message += f" way to the files there, and look for them in {folder / ARTIFACTS}."
+    raise UserError(f"`sync --moved`: {message} If that is meant, add --force.")

@@ -20,7 +20,7 @@ from typing import Any
 import psutil
 
 from lctrain.config.schema import TrackingConfig
-from lctrain.tracking.delivery_thread import Courier
+from lctrain.tracking.delivery_thread import DeliveryThread
 from lctrain.tracking.journal import Journal, make_journal
 from lctrain.tracking.models import save_model
 from lctrain.tracking.moving import FOLDER_TAG
@@ -43,13 +43,13 @@ class Run:
 
     Args:
         journal: where it is logged.
-        courier: who delivers that.
+        delivery_thread: who delivers that.
         repeated: what an earlier process has logged of a run that this one repeats in part: it is not logged twice.
     """
 
-    def __init__(self, journal: Journal, courier: Courier, repeated: RunResult | None = None):
+    def __init__(self, journal: Journal, delivery_thread: DeliveryThread, repeated: RunResult | None = None):
         self._journal = journal
-        self._courier = courier
+        self._delivery_thread = delivery_thread
         self._params: dict[str, str] = {}
         self._tables: list[str] = []
         self._end = ("FINISHED", None)
@@ -66,7 +66,7 @@ class Run:
     @property
     def run_id(self) -> str | None:
         """The store's; None until the run is there."""
-        return self._courier.run_id
+        return self._delivery_thread.run_id
 
     def log_params(self, config: Mapping[str, Any]) -> None:
         """Every scalar (and list of scalars) of a nested configuration, under its dotted path, as JSON spells it.
@@ -123,7 +123,7 @@ class Run:
             save_model(model, partial, pip_requirements)
             partial.replace(folder)
         except Exception as error:  # h5py has errors of its own
-            if not _tells_full_disk(error):
+            if not _is_disk_full(error):
                 raise
             shutil.rmtree(partial, ignore_errors=True)
             print(f"Warning: the model was not kept: no room in {folder} ({error}).", file=sys.stderr, flush=True)
@@ -142,11 +142,11 @@ class Run:
 
     def wait_for_store(self) -> None:
         """Waits until what tracking takes of this process's memory is taken, so that more of it is not the job's."""
-        self._courier.wait_for_store()
+        self._delivery_thread.wait_for_store()
 
     def paused(self) -> AbstractContextManager[None]:
         """Holds the delivery while something is measured."""
-        return self._courier.paused()
+        return self._delivery_thread.paused()
 
     def _fit(self, values: Mapping[str, str], longest: int, path: str, all_values: Mapping[str, str]) -> dict[str, str]:
         """The values; of those that are longer than MLflow keeps the beginning, and where the whole is."""
@@ -161,11 +161,11 @@ class Run:
 
     def _add_file(self, path: str, data: bytes) -> None:
         self._journal.add_file(path, data)
-        self._courier.wake()
+        self._delivery_thread.wake()
 
     def _append(self, kind: str, **fields: Any) -> None:
         self._journal.append(kind, **fields)
-        self._courier.wake()
+        self._delivery_thread.wake()
 
 
 def flatten(config: Mapping[str, Any], prefix: str = "") -> dict[str, str]:
@@ -183,7 +183,7 @@ def flatten(config: Mapping[str, Any], prefix: str = "") -> dict[str, str]:
     return flat
 
 
-def _tells_full_disk(error: Exception) -> bool:
+def _is_disk_full(error: Exception) -> bool:
     return getattr(error, "errno", None) in FULL or any(os.strerror(number) in str(error) for number in FULL)
 
 
@@ -223,19 +223,19 @@ def start_run(
         journal = Journal(resumed)
         journal.append("resumed")
         journal.append("tags", values=dict(tags) | _owner_tags())
-    courier = Courier(journal)
-    courier.start()
-    run = Run(journal, courier, repeated)
+    delivery_thread = DeliveryThread(journal)
+    delivery_thread.start()
+    run = Run(journal, delivery_thread, repeated)
     try:
         yield run
     except BaseException as error:
         status = "KILLED" if isinstance(error, KeyboardInterrupt | SystemExit) else "FAILED"
         with signals_wait():
             _note_end(run, status, f"{type(error).__name__}: {error}")
-        _deliver_end(run, courier, tracking)
+        _deliver_end(run, delivery_thread, tracking)
         raise
     _note_end(run, *run._end)
-    _deliver_end(run, courier, tracking)
+    _deliver_end(run, delivery_thread, tracking)
 
 
 def _begin(journal: Journal, tracking: TrackingConfig, name: str, tags: Mapping[str, str], parent: Path | None) -> None:
@@ -264,26 +264,28 @@ def _note_end(run: Run, status: str, error: str | None) -> None:
     run._append("end", status=status)
 
 
-def _deliver_end(run: Run, courier: Courier, tracking: TrackingConfig) -> None:
+def _deliver_end(run: Run, delivery_thread: DeliveryThread, tracking: TrackingConfig) -> None:
     try:
-        reason = courier.close(tracking.patience)
+        reason = delivery_thread.close(tracking.patience)
     except BaseException:  # an interrupt; the end is in the journal
-        _tell_rest(run, "interrupted")
+        _print_pending(run, "interrupted")
         raise
     if reason:
-        _tell_rest(run, reason, restore_command(tracking, courier.deleted) if courier.deleted else None)
+        _print_pending(
+            run, reason, restore_command(tracking, delivery_thread.deleted) if delivery_thread.deleted else None
+        )
 
 
-def _tell_rest(run: Run, reason: str, restore: str | None = None) -> None:
+def _print_pending(run: Run, reason: str, restore: str | None = None) -> None:
     folder = os.path.relpath(run.folder)
     folder = folder if not folder.startswith("..") else str(run.folder)
-    told = f"Warning: not all of the run has reached the store ({reason})."
+    message = f"Warning: not all of the run has reached the store ({reason})."
     if run._journal.is_whole:
         fix = f"Deliver the rest with: python -m lctrain sync {shlex.quote(folder)}"
         fix = fix if restore is None else f"Restore the run first: {restore}. {fix}"
     else:
         fix = f"There was no room for the rest in {folder}, so that it is lost."
-    print(f"{told} {fix}", file=sys.stderr, flush=True)
+    print(f"{message} {fix}", file=sys.stderr, flush=True)
 
 
 @contextmanager

@@ -17,12 +17,12 @@ def describe_owner() -> dict[str, str]:
     return {"host": socket.gethostname(), "boot": _boot(), "pid": str(os.getpid()), "born": _birth(os.getpid()) or ""}
 
 
-def look_at_owner(owner: Mapping[str, str]) -> Literal["alive", "dead", "unknown"]:
+def find_owner_state(owner: Mapping[str, str]) -> Literal["alive", "dead", "unknown"]:
     """Whether the process lives; unknown where it can't be seen from here: on another host, or in another container.
 
-    >>> look_at_owner(describe_owner()), look_at_owner(describe_owner() | {"born": "0"})
+    >>> find_owner_state(describe_owner()), find_owner_state(describe_owner() | {"born": "0"})
     ('alive', 'dead')
-    >>> look_at_owner(describe_owner() | {"host": "elsewhere"})
+    >>> find_owner_state(describe_owner() | {"host": "elsewhere"})
     'unknown'
     """
     here = describe_owner()
@@ -39,7 +39,7 @@ def is_gone(owner: Mapping[str, str]) -> bool:
     (True, False)
     """
     was_restarted = owner.get("boot", "").split()[:1] != _boot().split()[:1]
-    return look_at_owner(owner) == "dead" or (owner.get("host") == socket.gethostname() and was_restarted)
+    return find_owner_state(owner) == "dead" or (owner.get("host") == socket.gethostname() and was_restarted)
 
 
 def _boot() -> str:

@@ -19,7 +19,7 @@ LARGEST_SHARE = 0.02  # of the time, for checkpoints that are due by time alone
 BEST = "best.npz"
 
 
-class Keeper:
+class CheckpointManager:
     """Keeps the newest states of a training, and its best one.
 
     Args:
@@ -83,7 +83,7 @@ class Keeper:
         try:
             self._checkpoints.save(checkpoint)
         except OSError as error:
-            self._tell_unkept(f"the checkpoint of step {checkpoint.meta['step']}", error)
+            self._warn_not_saved(f"the checkpoint of step {checkpoint.meta['step']}", error)
         self._saved_at = time.monotonic()
         if self._config.every_seconds is not None:
             self._pause = max(self._config.every_seconds, (self._saved_at - started) / LARGEST_SHARE)
@@ -95,7 +95,7 @@ class Keeper:
         try:
             write_checkpoint(self._folder / BEST, checkpoint)
         except OSError as error:
-            self._tell_unkept("the best epoch so far", error)
+            self._warn_not_saved("the best epoch so far", error)
             self._best = checkpoint  # in memory then, until there is a better one
 
     def read_best(self, epoch: int) -> dict[str, np.ndarray] | None:
@@ -114,10 +114,10 @@ class Keeper:
                 raise DamagedCheckpointError("it is an earlier epoch's")
             return dict(best.arrays)
         except (DamagedCheckpointError, OSError) as error:
-            told = f"the best epoch's weights can't be read ({error}); the last epoch's are taken"
-            print(f"Warning: {told}.", file=sys.stderr, flush=True)
+            message = f"the best epoch's weights can't be read ({error}); the last epoch's are taken"
+            print(f"Warning: {message}.", file=sys.stderr, flush=True)
             return None
 
-    def _tell_unkept(self, what: str, error: OSError) -> None:
-        told = f"{what} can't be written to {self._folder} ({error.strerror or error})"
-        print(f"Warning: {told}; training goes on, and the one before it stays.", file=sys.stderr, flush=True)
+    def _warn_not_saved(self, what: str, error: OSError) -> None:
+        message = f"{what} can't be written to {self._folder} ({error.strerror or error})"
+        print(f"Warning: {message}; training goes on, and the one before it stays.", file=sys.stderr, flush=True)

@@ -9,7 +9,7 @@ from lctrain.config import Config
 from lctrain.data import Split, Splits
 from lctrain.errors import TrainingFailed
 from lctrain.training import loop as loops
-from lctrain.training.checkpoint_manager import Keeper
+from lctrain.training.checkpoint_manager import CheckpointManager
 from lctrain.training.checkpoints import Checkpoint
 from lctrain.training.nonfinite import find_origin
 from lctrain.training.setup import evaluation_batches, training_batches
@@ -39,8 +39,8 @@ def fit(
         KeyboardInterrupt, Terminated: after a signal, once the state is kept.
     """
     parts = training_batches(splits.train, config), evaluation_batches(splits.validation, config)
-    keeper = Keeper(folder, config.training.checkpoint)
-    loop = loops.Loop(model, *parts, config, callbacks, keeper)
+    checkpoint_manager = CheckpointManager(folder, config.training.checkpoint)
+    loop = loops.Loop(model, *parts, config, callbacks, checkpoint_manager)
     start = loop.state() if folder is None else None
     try:
         return loop.run()
@@ -53,7 +53,7 @@ def fit(
         reason = error
     except loops.NonFiniteWeights as error:
         steps, when, reason = range(loop.progress.step, loop.progress.step + 1), str(error), error
-    where = _explain(model, parts, config, keeper.read_newest() or start, steps)
+    where = _explain(model, parts, config, checkpoint_manager.read_newest() or start, steps)
     fix = "Lower `optimizer.learning_rate`, set `optimizer.clipnorm`, or normalise the data (data.normalize)."
     raise TrainingFailed(f"{when}: {where}. {fix}") from reason
 

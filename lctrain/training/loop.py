@@ -18,9 +18,9 @@ from lctrain.config.schema import TrainingConfig
 from lctrain.errors import TrainingFailed
 from lctrain.system.signals import Terminated, interrupts
 from lctrain.training.batches import Batches
-from lctrain.training.checkpoint_manager import Keeper
+from lctrain.training.checkpoint_manager import CheckpointManager
 from lctrain.training.checkpoints import Checkpoint, DamagedCheckpointError
-from lctrain.training.metric_monitor import make_watchers
+from lctrain.training.metric_monitor import make_metric_monitors
 from lctrain.training.progress_bar import EpochBar
 from lctrain.training.state import are_finite, read_state, state_variables, write_state
 
@@ -28,7 +28,7 @@ History = dict[str, list[float]]
 
 
 @dataclass
-class Progress:
+class TrainingState:
     """How far a training is.
 
     Args:
@@ -62,7 +62,7 @@ class Loop:
         validation: of the validation split.
         config: validated.
         callbacks: Keras'; told of epochs and batches as by `fit`.
-        keeper: keeps states, and gives the one to go on from.
+        checkpoint_manager: keeps states, and gives the one to go on from.
     """
 
     def __init__(
@@ -72,14 +72,14 @@ class Loop:
         validation: Batches,
         config: Config,
         callbacks: Iterable[keras.callbacks.Callback] = (),
-        keeper: Keeper | None = None,
+        checkpoint_manager: CheckpointManager | None = None,
     ):
         self.model, self._batches, self._validation = model, batches, validation
         self._training: TrainingConfig = config.training
-        self._keeper = keeper or Keeper(None, config.training.checkpoint)
+        self._checkpoint_manager = checkpoint_manager or CheckpointManager(None, config.training.checkpoint)
         self.history: History = {}
-        self.progress = Progress()
-        self._watchers = make_watchers(config.training)
+        self.progress = TrainingState()
+        self._metric_monitors = make_metric_monitors(config.training)
         progress = config.training.progress
         progress = progress if progress != "auto" else "bar" if sys.stdout.isatty() else "lines"
         self._bar = EpochBar() if progress == "bar" else None
@@ -122,19 +122,19 @@ class Loop:
             DamagedCheckpointError: it is of another model, or no state of a training.
         """
         try:
-            self.progress = Progress(**checkpoint.meta["progress"])
+            self.progress = TrainingState(**checkpoint.meta["progress"])
             self.history = {name: list(values) for name, values in checkpoint.meta["history"].items()}
-            for name, watcher in self._watchers.items():
-                watcher.state = dict(checkpoint.meta["watchers"][name])
+            for name, metric_monitor in self._metric_monitors.items():
+                metric_monitor.state = dict(checkpoint.meta["watchers"][name])
         except (KeyError, TypeError, AttributeError) as error:
             raise DamagedCheckpointError(f"it is no state of a training: {error}") from error
         write_state(self._variables, checkpoint.arrays)
 
     def state(self) -> Checkpoint:
         """All that the training goes on from."""
-        watchers = {name: watcher.state for name, watcher in self._watchers.items()}
+        metric_monitors = {name: metric_monitor.state for name, metric_monitor in self._metric_monitors.items()}
         meta = {"step": self.progress.step, "progress": asdict(self.progress)}
-        return Checkpoint(read_state(self._variables), meta | {"history": self.history, "watchers": watchers})
+        return Checkpoint(read_state(self._variables), meta | {"history": self.history, "watchers": metric_monitors})
 
     def steps(self) -> Iterator[float]:
         """Trains call by call, epochs' ends included, and gives the loss since the epoch began after each.
@@ -162,23 +162,23 @@ class Loop:
         return next(iter(self._batches.stream(*begin)))
 
     def _begin(self) -> None:
-        checkpoint = self._keeper.read_start()
+        checkpoint = self._checkpoint_manager.read_start()
         if checkpoint is not None:
             self.restore(checkpoint)
-            print(self._tell_where(), file=sys.stderr, flush=True)
-            self._tell_past()
+            print(self._format_position(), file=sys.stderr, flush=True)
+            self._replay_history()
         else:
             self._save()
         self.model.stop_training = False
         self._callbacks.on_train_begin()
 
-    def _tell_where(self) -> str:
+    def _format_position(self) -> str:
         progress, epochs = self.progress, self._training.epochs
         if progress.has_ended or progress.epoch == epochs:
             return f"All {progress.step} steps were done before; what follows them is done now."
         return f"Going on from step {progress.step}, in epoch {progress.epoch + 1} of {epochs}."
 
-    def _tell_past(self) -> None:
+    def _replay_history(self) -> None:
         """Tells callbacks that keep what they are told of the epochs before: it may not have lasted."""
         frequency, num_epochs = self._training.validation_frequency, self._training.epochs
         metrics: list[dict[str, float]] = [{} for _ in range(self.progress.epoch)]
@@ -211,7 +211,7 @@ class Loop:
         progress.batch += num_steps
         progress.step += num_steps
         self._callbacks.on_train_batch_end(progress.batch - 1, logs)
-        if self._keeper.is_due(progress.step, num_steps):
+        if self._checkpoint_manager.is_due(progress.step, num_steps):
             self._save()
         interrupts.check()
         return loss
@@ -231,24 +231,24 @@ class Loop:
         progress.epoch, progress.batch, progress.metrics = epoch + 1, 0, None
         self._callbacks.on_epoch_end(epoch, metrics)
         progress.has_ended = progress.has_ended or self.model.stop_training
-        if self._keeper.is_due_after_epoch(epoch + 1):
+        if self._checkpoint_manager.is_due_after_epoch(epoch + 1):
             self._save()
         interrupts.check()
 
     def _watch(self, metrics: dict[str, float], epoch: int) -> None:
         """Lets the watchers see an epoch's metrics, and does as they say."""
-        looks = {name: watcher.look(metrics, epoch) for name, watcher in self._watchers.items()}
+        looks = {name: metric_monitor.look(metrics, epoch) for name, metric_monitor in self._metric_monitors.items()}
         if looks.get("best"):
-            self._keeper.save_best(self.state())
-        if "plateau" in looks and self._watchers["plateau"].lower(self.model.optimizer):
+            self._checkpoint_manager.save_best(self.state())
+        if "plateau" in looks and self._metric_monitors["plateau"].lower(self.model.optimizer):
             rate = float(self.model.optimizer.learning_rate)
             print(f"Epoch {epoch + 1}: the learning rate is {rate:g} from now on.", file=sys.stderr, flush=True)
-        if "stopping" in looks and self._watchers["stopping"].must_stop:
+        if "stopping" in looks and self._metric_monitors["stopping"].must_stop:
             self.progress.has_ended = True
 
     def _save(self) -> None:
         if not self._is_lost():
-            self._keeper.save(self.state())
+            self._checkpoint_manager.save(self.state())
 
     def _is_lost(self) -> bool:
         """Whether the next loss must be inf or nan, so that there is nothing to go on to."""
@@ -257,20 +257,20 @@ class Loop:
     def _finish(self) -> None:
         """Takes the best epoch's weights, where they are wanted, and the averages that the optimizer has kept."""
         self._callbacks.on_train_end({name: values[-1] for name, values in self.history.items()})
-        if "best" in self._watchers:
+        if "best" in self._metric_monitors:
             self._take_best()
         self.model.optimizer.finalize_variable_values(self.model.trainable_variables)
         if self._is_lost():
             raise NonFiniteWeights
 
     def _take_best(self) -> None:
-        watcher = self._watchers["best"]
-        epoch = watcher.state["best_epoch"]
+        metric_monitor = self._metric_monitors["best"]
+        epoch = metric_monitor.state["best_epoch"]
         if epoch is None:
-            told = f"`{watcher.monitor}` was a finite number in no epoch; the last epoch's weights are taken"
-            print(f"Warning: {told}.", file=sys.stderr, flush=True)
+            message = f"`{metric_monitor.monitor}` was a finite number in no epoch; the last epoch's weights are taken"
+            print(f"Warning: {message}.", file=sys.stderr, flush=True)
             return
-        best = self._keeper.read_best(epoch)
+        best = self._checkpoint_manager.read_best(epoch)
         if best is not None:
             write_state(self._variables, best)
 

@@ -13,7 +13,7 @@ from lctrain.config.monitors import is_lower_better
 from lctrain.config.schema import EarlyStoppingConfig, PlateauConfig, TrainingConfig
 
 
-class Watcher:
+class MetricMonitor:
     """The best value of a metric so far, and how long ago that was.
 
     Args:
@@ -42,7 +42,7 @@ class Watcher:
         return False
 
 
-class EarlyStopping(Watcher):
+class EarlyStopping(MetricMonitor):
     """Says when to stop."""
 
     def __init__(self, config: EarlyStoppingConfig, lower_is_better: bool):
@@ -54,7 +54,7 @@ class EarlyStopping(Watcher):
         return self.state["num_waited"] > 0 and self.state["num_waited"] >= self._patience
 
 
-class Plateau(Watcher):
+class Plateau(MetricMonitor):
     """Lowers the learning rate, a variable of the optimizer."""
 
     def __init__(self, config: PlateauConfig, lower_is_better: bool):
@@ -74,19 +74,23 @@ class Plateau(Watcher):
         return True
 
 
-def make_watchers(training: TrainingConfig) -> dict[str, Watcher]:
+def make_metric_monitors(training: TrainingConfig) -> dict[str, MetricMonitor]:
     """Those that a configuration asks for: `stopping`, `plateau`, `best`."""
-    watchers: dict[str, Watcher] = {}
+    metric_monitors: dict[str, MetricMonitor] = {}
     stopping, plateau = training.early_stopping, training.reduce_on_plateau
     if stopping is not None:
-        watchers["stopping"] = EarlyStopping(stopping, _is_lower_better(stopping.monitor, stopping.mode, training))
+        metric_monitors["stopping"] = EarlyStopping(
+            stopping, _is_lower_better(stopping.monitor, stopping.mode, training)
+        )
     if plateau is not None:
-        watchers["plateau"] = Plateau(plateau, _is_lower_better(plateau.monitor, plateau.mode, training))
+        metric_monitors["plateau"] = Plateau(plateau, _is_lower_better(plateau.monitor, plateau.mode, training))
     if training.best is not None:
-        watchers["best"] = Watcher(training.best, _is_lower_better(training.best, "auto", training))
+        metric_monitors["best"] = MetricMonitor(training.best, _is_lower_better(training.best, "auto", training))
     elif stopping is not None and stopping.restore_best:
-        watchers["best"] = Watcher(stopping.monitor, _is_lower_better(stopping.monitor, stopping.mode, training))
-    return watchers
+        metric_monitors["best"] = MetricMonitor(
+            stopping.monitor, _is_lower_better(stopping.monitor, stopping.mode, training)
+        )
+    return metric_monitors
 
 
 def _is_lower_better(monitor: str, mode: str, training: TrainingConfig) -> bool:

@@ -28,7 +28,7 @@ def find_origin(loop: Loop, start: Checkpoint, steps: range) -> str:
         if bad is not None and before is not None:
             loop.restore(before)
             origin = _look_at_step(loop)
-            return (f"{origin}, in the step before" if origin else _tell_update(bad)) + suffix
+            return (f"{origin}, in the step before" if origin else _format_update(bad)) + suffix
         origin = _look_at_step(loop)
         if origin is not None:
             return origin + suffix
@@ -36,10 +36,10 @@ def find_origin(loop: Loop, start: Checkpoint, steps: range) -> str:
         before = after
     _advance(loop, steps[-1])
     bad = next(_bad_weights(loop.model), None)
-    return "nothing that could be found when the step was repeated" if bad is None else _tell_update(bad)
+    return "nothing that could be found when the step was repeated" if bad is None else _format_update(bad)
 
 
-def _tell_update(layer: str) -> str:
+def _format_update(layer: str) -> str:
     return f"the weights of `{layer}`, after the step before"
 
 

@@ -20,12 +20,12 @@ class EpochBar(keras.callbacks.Callback, AbstractContextManager):
     def __init__(self, console: Console | None = None):
         super().__init__()
         columns = TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn()
-        columns = *columns, TextColumn("{task.fields[told]}")
+        columns = *columns, TextColumn("{task.fields[message]}")
         console = console or Console(highlight=False)
         stays_apart = not sys.stderr.isatty()  # what is told there must not get into the file of the bar
         shown = {"auto_refresh": False, "transient": True, "redirect_stderr": not stays_apart}
         self._bar = Progress(*columns, console=console, **shown)
-        self._task = self._bar.add_task("", total=None, told="")
+        self._task = self._bar.add_task("", total=None, message="")
         self._drawn = self._began = 0.0
 
     def __exit__(self, *_) -> None:
@@ -34,7 +34,7 @@ class EpochBar(keras.callbacks.Callback, AbstractContextManager):
 
     def on_epoch_begin(self, epoch, logs=None):
         self._began = time.perf_counter()
-        self._bar.reset(self._task, total=self.params["steps"], description=self._name(epoch), told="")
+        self._bar.reset(self._task, total=self.params["steps"], description=self._name(epoch), message="")
         self._bar.start()
 
     def on_train_batch_end(self, batch, logs=None):
@@ -42,15 +42,17 @@ class EpochBar(keras.callbacks.Callback, AbstractContextManager):
         now = time.perf_counter()
         if now - self._drawn >= SECONDS_BETWEEN or batch + 1 == self.params["steps"]:
             self._drawn = now
-            self._bar.update(self._task, told=_tell(logs), refresh=True)
+            self._bar.update(self._task, message=_format_logs(logs), refresh=True)
 
     def on_epoch_end(self, epoch, logs=None):
         seconds = time.perf_counter() - self._began
-        self._bar.console.print(f"{self._name(epoch)}  {seconds:.1f} s  {_tell(logs)}", markup=False, soft_wrap=True)
+        self._bar.console.print(
+            f"{self._name(epoch)}  {seconds:.1f} s  {_format_logs(logs)}", markup=False, soft_wrap=True
+        )
 
     def _name(self, epoch: int) -> str:
         return f"Epoch {epoch + 1}/{self.params['epochs']}"
 
 
-def _tell(logs) -> str:
+def _format_logs(logs) -> str:
     return "  ".join(f"{name} {float(value):.4g}" for name, value in (logs or {}).items())

@@ -6,7 +6,7 @@ from pathlib import Path
 import keras
 
 from lctrain.errors import UserError
-from lctrain.layers.convert import are_twins, untie
+from lctrain.layers.convert import are_equivalent, untie
 from lctrain.layers.local import BaseLocallyConnected
 
 COPIED = "copied", "copied to every position"
@@ -45,20 +45,20 @@ def copy_weights(source: keras.Model, target: keras.Model) -> dict[str, str]:
         UserError: no layer at all could be copied.
     """
     known = dict(_layers(source))
-    told = {}
+    outcomes = {}
     for name, layer in _layers(target):
         if not layer.weights:
             continue
-        told[name] = _copy(known[name], layer) if name in known else "drawn: there is no layer of this name"
-    if not any(why.startswith(COPIED[0]) for why in told.values()):
-        listed = "; ".join(f"`{name}` {why.removeprefix('drawn: ')}" for name, why in told.items())
+        outcomes[name] = _copy(known[name], layer) if name in known else "drawn: there is no layer of this name"
+    if not any(why.startswith(COPIED[0]) for why in outcomes.values()):
+        listed = "; ".join(f"`{name}` {why.removeprefix('drawn: ')}" for name, why in outcomes.items())
         raise UserError(f"`init_from` must hold a layer with the name and shapes of one of the model; {listed}.")
-    return told
+    return outcomes
 
 
 def _copy(source: keras.layers.Layer, target: keras.layers.Layer) -> str:
     """Gives one layer the weights of another where that is possible; returns what became of it."""
-    if are_twins(source, target):
+    if are_equivalent(source, target):
         target.set_weights(untie(source, target))
         others = [one for one in COMPUTED_BY if getattr(source, one) != getattr(target, one)]
         return COPIED[1] + (f", of another {' and '.join(others)}" if others else "")

@@ -185,8 +185,8 @@ def _wait_for(is_so, folder: Path) -> None:
     while not is_so():
         if time.monotonic() > deadline:
             logs = [*sorted(folder.glob("*.log")), *sorted(folder.glob("*.out"))]
-            told = "\n".join(f"{log.name}: {log.read_text(errors='replace')[-2000:]}" for log in logs)
-            raise RuntimeError(f"SLURM did not start within {SECONDS_TO_START} s.\n{told}")
+            message = "\n".join(f"{log.name}: {log.read_text(errors='replace')[-2000:]}" for log in logs)
+            raise RuntimeError(f"SLURM did not start within {SECONDS_TO_START} s.\n{message}")
         time.sleep(0.1)
 
 

@@ -48,10 +48,10 @@ def model_to_config(model: keras.Model, path: str | Path | None = None) -> dict[
     misplaced = [layer.name for layer in find_misplaced_sums(model)]
     if misplaced:
         listed = ", ".join(f"`{name}`" for name in misplaced)
-        told = (
+        message = (
             "Keras 3.15 may add along another axis there than it should; what is built of the configuration does not."
         )
-        warnings.warn(f"{listed}: {told}", stacklevel=2)
+        warnings.warn(f"{listed}: {message}", stacklevel=2)
     if path is not None:
         Path(path).write_text(yaml.safe_dump(config, sort_keys=False), encoding="utf-8")
     return config

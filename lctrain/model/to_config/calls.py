@@ -77,12 +77,12 @@ class _FunctionalGraph:
     def read(self) -> tuple[Calls, list[Problem]]:
         for name in ("inputs", "outputs"):
             if isinstance(self.config[f"{name.removesuffix('s')}_layers"], Mapping):
-                self._tell(f"model.{name}", "must be one tensor or a list of them; got names of tensors.")
+                self._add_problem(f"model.{name}", "must be one tensor or a list of them; got names of tensors.")
         arrays = [self._find_array(end) for end in _find_ends(self.config["input_layers"])]
         inputs = {array: self.operations[array[0]].batch_shape[1:] for array in arrays}
         for (name, _), shape in inputs.items():
             if None in shape:
-                self._tell(f"model.inputs.{name}", f"must have known sizes; got {(None, *shape)}.")
+                self._add_problem(f"model.inputs.{name}", f"must have known sizes; got {(None, *shape)}.")
         outputs = [self._find_array(end) for end in _find_ends(self.config["output_layers"])]
         calls: dict[Array, Call] = {}
         waiting = list(outputs)
@@ -105,19 +105,21 @@ class _FunctionalGraph:
         else:
             is_list = len(arguments) == 1
         if not is_list or not all(map(_is_tensor, arguments)):
-            self._tell(
+            self._add_problem(
                 f"model.layers.{name}", "is called on other things than tensors, which configurations can't say."
             )
         for argument, value in by_name.items():
             if not self._is_by_itself(name, argument, value):
-                self._tell(f"model.layers.{name}", f"is called with `{argument}`, which configurations can't say.")
+                self._add_problem(
+                    f"model.layers.{name}", f"is called with `{argument}`, which configurations can't say."
+                )
         tensors = [value["config"]["keras_history"] for value in arguments if _is_tensor(value)]
         return Call(array, self.operations[name], tuple(map(self._find_array, tensors)))
 
     def _find_array(self, history: Sequence) -> Array:
         name, index, place = history
         if place != 0:
-            self._tell(f"model.layers.{name}", "gives several tensors; configurations can name the first alone.")
+            self._add_problem(f"model.layers.{name}", "gives several tensors; configurations can name the first alone.")
         return name, index
 
     def _is_by_itself(self, name: str, argument: str, value: Any) -> bool:
@@ -128,7 +130,7 @@ class _FunctionalGraph:
         parameter = inspect.signature(self.operations[name].call).parameters.get(argument)
         return value is None or (parameter is not None and value is parameter.default)
 
-    def _tell(self, path: str, message: str) -> None:
+    def _add_problem(self, path: str, message: str) -> None:
         self.problems.append(Problem(path, message))
 
 

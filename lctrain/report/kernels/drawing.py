@@ -12,8 +12,8 @@ from lctrain.report.kernels.layers import LayerKernels, find_kernels, read_kerne
 from lctrain.report.kernels.maps import add_bar, draw_line, draw_map
 from lctrain.report.kernels.measuring import KernelNumbers, measure_kernels
 from lctrain.report.kernels.selecting import Selection, select_kernels
-from lctrain.report.kernels.thinning import tell_steps, thin
-from lctrain.report.theme import LIGHT, Theme, dress, plain
+from lctrain.report.kernels.thinning import format_steps, thin
+from lctrain.report.theme import LIGHT, Theme, apply_theme, plain
 
 HEIGHT, RESOLUTION = 6.8, 150  # inches, dots per inch
 SEQUENCE_WIDTH = 11.0  # inches
@@ -50,7 +50,7 @@ def draw_kernels(
     numbers = numbers or measure_kernels(layer.kernel, layer.window, layer.in_channels, layer.filters)
     figure = Figure(figsize=(SEQUENCE_WIDTH, HEIGHT), layout="constrained", facecolor=theme.background)
     figure.get_layout_engine().set(hspace=0.06, wspace=0.03)
-    figure.suptitle(tell_layer(layer), x=0.01, ha="left", color=theme.ink, fontsize=11)
+    figure.suptitle(format_layer(layer), x=0.01, ha="left", color=theme.ink, fontsize=11)
     figure.supxlabel(NOTE, x=0.01, ha="left", color=theme.ink, fontsize=8)
     if layer.window.rank == 1:
         _fill_sequence(figure, layer, selection, numbers, theme)
@@ -59,7 +59,7 @@ def draw_kernels(
     return figure
 
 
-def tell_layer(layer: LayerKernels) -> str:
+def format_layer(layer: LayerKernels) -> str:
     """Its name, class and sizes in a line."""
     window = layer.window
     sizes, positions = ("x".join(map(str, one)) for one in (window.kernel_size, window.output_spatial))
@@ -69,12 +69,12 @@ def tell_layer(layer: LayerKernels) -> str:
     return f"{plain(layer.name)} ({layer.kind}): {shape}"
 
 
-def _tell_selection(layer: LayerKernels, selection: Selection) -> str:
-    told = f"Kernels of filter {selection.filter}"
+def _format_selection(layer: LayerKernels, selection: Selection) -> str:
+    message = f"Kernels of filter {selection.filter}"
     channel, *more = selection.channels(layer)
     if more:
-        return f"{told}, the input channels as red, green, blue"
-    return f"{told}, input channel {layer.channel_number(selection.filter, channel)}"
+        return f"{message}, the input channels as red, green, blue"
+    return f"{message}, input channel {layer.channel_number(selection.filter, channel)}"
 
 
 def _fill_sequence(
@@ -86,7 +86,7 @@ def _fill_sequence(
     ((positions, step),) = thin(layer.window.output_spatial)
     taps = np.moveaxis(select_kernels(layer, selection)[positions], 0, 1)  # (taps, positions, channels)
     ends = (positions[0] - step / 2, positions[-1] + step / 2)
-    title = _tell_selection(layer, selection) + tell_steps(layer.window.output_spatial, [step], ["position"])
+    title = _format_selection(layer, selection) + format_steps(layer.window.output_spatial, [step], ["position"])
     bar = figure.add_subplot(grid[0, 1])
     title += _show(axes, taps, (*ends, len(taps) - 0.5, -0.5), theme, bar)
     axes.set(aspect="auto", xlabel="output position", ylabel="tap")
@@ -103,7 +103,7 @@ def _fill_image(
 ) -> None:
     """The kernels as tiles on the left, a map for each kind of numbers on the right."""
     kernels, maps = select_kernels(layer, selection), [getattr(numbers, name) for *_, name in MAPS]
-    title = _tell_selection(layer, selection)
+    title = _format_selection(layer, selection)
     if layer.window.rank == 3:
         depth, tap = selection.depth(layer), layer.window.kernel_size[0] // 2
         kernels, maps = kernels[depth, :, :, tap], [one[depth] for one in maps]
@@ -141,7 +141,7 @@ def _draw_tiles(axes: Axes, kernels: np.ndarray, layer: LayerKernels, title: str
     for axis, positions in ((axes.xaxis, columns), (axes.yaxis, rows)):
         every = -(-len(positions) // MAX_TICKS)
         axis.set_ticks(range(0, len(positions), every), [str(position) for position in positions[::every]])
-    _finish(axes, layer, title + tell_steps(sizes, [row_step, column_step], ["row", "column"]), theme)
+    _finish(axes, layer, title + format_steps(sizes, [row_step, column_step], ["row", "column"]), theme)
 
 
 def _show(axes: Axes, taps: np.ndarray, edges: tuple, theme: Theme, bar: Axes | None = None) -> str:
@@ -165,7 +165,7 @@ def _show(axes: Axes, taps: np.ndarray, edges: tuple, theme: Theme, bar: Axes | 
 def _finish(axes: Axes, layer: LayerKernels, title: str, theme: Theme) -> None:
     if layer.window.live_taps is not None:
         title += "\nplain grey: taps on padding"
-    dress(axes, theme, title)
+    apply_theme(axes, theme, title)
     axes.set_facecolor(theme.faint)
     axes.grid(False)
 

@@ -5,7 +5,7 @@ from matplotlib.axes import Axes
 from matplotlib.image import AxesImage
 from matplotlib.ticker import MaxNLocator
 
-from lctrain.report.theme import Theme, dress
+from lctrain.report.theme import Theme, apply_theme
 
 COLOURS = "viridis"
 BAR_WIDTH = 0.13  # inches
@@ -23,7 +23,7 @@ def draw_map(axes: Axes, values: np.ndarray, label: str, theme: Theme, title: st
     axes.set(xlabel="output column", ylabel="output row")
     for axis in (axes.xaxis, axes.yaxis):
         axis.set_major_locator(MaxNLocator(6, integer=True))
-    dress(axes, theme, title)
+    apply_theme(axes, theme, title)
     axes.set_facecolor(theme.faint)
     axes.grid(False)
 
@@ -36,7 +36,7 @@ def draw_line(axes: Axes, values: np.ndarray, label: str, theme: Theme, title: s
     room = 0.08 * (high - low)
     axes.set(xlabel="output position", ylabel=label, ylim=(low - room, high + room))
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
-    dress(axes, theme, title)
+    apply_theme(axes, theme, title)
 
 
 def add_bar(image: AxesImage, axes: Axes, label: str, theme: Theme, place: Axes | None = None) -> None:

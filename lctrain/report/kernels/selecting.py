@@ -48,7 +48,7 @@ def select_kernels(layer: LayerKernels, selection: Selection) -> np.ndarray:
     return taps.reshape(*window.output_spatial, *window.kernel_size, -1)
 
 
-def tell_numbers(layer: LayerKernels, numbers: KernelNumbers, selection: Selection) -> dict[str, Any]:
+def describe_numbers(layer: LayerKernels, numbers: KernelNumbers, selection: Selection) -> dict[str, Any]:
     """What the picture shows, and the whole of what it may have thinned, for JSON: nested lists, null for undefined."""
     kernels = select_kernels(layer, selection)
     return {

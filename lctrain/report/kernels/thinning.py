@@ -20,10 +20,10 @@ def thin(sizes: Sequence[int], most: int = MAX_TILES) -> list[tuple[np.ndarray, 
     return [(np.arange((size - 1) % step // 2, size, step), min(step, size)) for size in sizes]
 
 
-def tell_steps(sizes: Sequence[int], steps: Sequence[int], names: Sequence[str]) -> str:
+def format_steps(sizes: Sequence[int], steps: Sequence[int], names: Sequence[str]) -> str:
     """What a title says of positions that are left out.
 
-    >>> tell_steps((63, 63), (3, 3), ("row", "column"))
+    >>> format_steps((63, 63), (3, 3), ("row", "column"))
     '\\nthinned: every 3rd row and column of 63x63'
     """
     if max(steps) == 1:
