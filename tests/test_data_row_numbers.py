@@ -9,8 +9,7 @@ import pytest
 from made_files import read_data
 
 from lctrain.config.schema import TableConfig
-from lctrain.data import complete_statement, load_splits
-from lctrain.data.dataset_info import find_facts
+from lctrain.data import complete_from_files, find_facts, load_splits
 from lctrain.errors import ConfigError
 
 NUM_ROWS = 60
@@ -30,7 +29,7 @@ def write(path, header, *columns, separator=","):
 def read(path, **changes):
     """What is found out about a table, and its inputs as they are trained on, by their first column."""
     raw = {"data": {"name": "table", "path": str(path), "target": "label"} | changes}
-    data = read_data(complete_statement(raw)["data"])
+    data = read_data(complete_from_files(raw)["data"])
     facts = find_facts(data)
     splits = load_splits(data, "channels_last")
     inputs = np.concatenate([part.inputs for part in (splits.train, splits.validation, splits.test)])[:, :, 0]
@@ -190,7 +189,7 @@ def test_the_names_that_arrays_get_are_names(tmp_path):
     path = tmp_path / "t.csv"
     pandas.DataFrame(np.stack([HEIGHTS, LABELS], axis=1)).to_csv(path, index=False)
     data = {"name": "table", "path": str(path), "target": "1"}
-    assert find_facts(TableConfig(input_shape=[1, 1], **data)).features == ["0"]
+    assert find_facts(TableConfig(input_shape=[1, 1], **data)).reading["features"] == ["0"]
 
 
 def test_rs_write_csv2_is_read_by_its_separator_and_decimal(tmp_path):

@@ -14,7 +14,7 @@ import yaml
 from lctrain.benchmark.tuning import needs_tuning, tune
 from lctrain.config import Config
 from lctrain.cost import MEBIBYTE
-from lctrain.data import Split, Splits, check_feeds, fit_normalization, load_splits, state_reading
+from lctrain.data import Split, Splits, check_feeds, complete_reading, fit_normalization, load_splits
 from lctrain.devices.runtime import Devices, load_libraries
 from lctrain.errors import EXIT_INTERRUPTED, EXIT_TERMINATED, TrainingFailed, UserError, suggest_import
 from lctrain.job import resume_state
@@ -70,7 +70,7 @@ def run_job(
         TrainingFailed: the loss became inf or nan, or there is no room for the model.
     """
     check_feeds(config)
-    config, notes = state_reading(config)
+    config, notes = complete_reading(config)
     for note in notes:
         print(f"data: {note}", file=sys.stderr)
     check_writable(config.tracking)
