@@ -208,5 +208,5 @@ def test_files_that_hold_something_else_are_told(folder):
 def test_a_misspelt_key_is_told_with_the_nearest(name):
     facts = DATA_SETS[name].facts
     data = {"name": name, "input_shape": facts.input_shape, "num_clases": facts.num_classes, "test_fraction": None}
-    with pytest.raises(ConfigError, match="`data.num_clases` is not a known key. Did you mean `data.num_classes`"):
+    with pytest.raises(ConfigError, match=r"`data\.num_clases` is not a known key. Did you mean `data.num_classes`"):
         validate(make_config(data=data))

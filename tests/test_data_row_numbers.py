@@ -33,12 +33,12 @@ def read(path, **changes):
     facts = find_facts(data)
     splits = load_splits(data, "channels_last")
     inputs = np.concatenate([part.inputs for part in (splits.train, splits.validation, splits.test)])[:, :, 0]
-    return facts, inputs[np.argsort(inputs[:, facts.features.index("height")])]
+    return facts, inputs[np.argsort(inputs[:, facts.reading["features"].index("height")])]
 
 
 def check_without_numbers(path, **changes):
     facts, inputs = read(path, **changes)
-    assert facts.features == ["height", "width"]
+    assert facts.reading["features"] == ["height", "width"]
     np.testing.assert_allclose(inputs, np.stack([HEIGHTS, WIDTHS], axis=1))
     return facts
 
@@ -100,7 +100,7 @@ def test_a_named_column_that_only_counts_is_refused_with_both_settings(tmp_path,
         read(path)
     for changes in ({"exclude": ["hour"]}, {"features": ["height"]}):
         facts, inputs = read(path, **changes)
-        assert (facts.features, inputs.shape) == (["height"], (NUM_ROWS, 1))
+        assert (facts.reading["features"], inputs.shape) == (["height"], (NUM_ROWS, 1))
     for changes in ({"exclude": []}, {"features": ["hour", "height"]}):
         _, inputs = read(path, **changes)
         np.testing.assert_allclose(inputs[:, 0], numbers)
@@ -110,7 +110,7 @@ def test_features_and_exclude_keep_a_column_without_a_name(tmp_path):
     path = write(tmp_path / "t.csv", ",height,label", NUMBERS, HEIGHTS, LABELS)
     for changes in ({"features": ["Unnamed: 0", "height"]}, {"exclude": []}):
         facts, inputs = read(path, **changes)
-        assert (facts.features, facts.notes) == (["Unnamed: 0", "height"], ())
+        assert (facts.reading["features"], facts.notes) == (["Unnamed: 0", "height"], ())
         np.testing.assert_allclose(inputs[:, 0], NUMBERS)
 
 
@@ -122,7 +122,7 @@ def test_a_column_that_is_excluded_decides_nothing_of_others(tmp_path):
     ):
         read(path, exclude=["height"])
     facts, _ = read(path, exclude=["hour"])
-    assert facts.features == ["height"]
+    assert facts.reading["features"] == ["height"]
     assert any("the first, which has no name" in note for note in facts.notes)
 
 
@@ -139,7 +139,7 @@ def test_targets_and_measurements_may_count(tmp_path):
     path = tmp_path / "t.csv"
     pandas.DataFrame(columns).to_csv(path, index=False)
     facts, _ = read(path, task="regression")
-    assert facts.features == list(columns)[1:]
+    assert facts.reading["features"] == list(columns)[1:]
 
 
 @pytest.mark.parametrize(
