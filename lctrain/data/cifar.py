@@ -65,7 +65,7 @@ def _read(files: CifarFiles, folder: Path) -> Arrays | None:
     unpacked = f"{files.folder}-target"
     for place in (folder / unpacked / files.folder, folder / files.folder, folder):
         if all((place / name).is_file() for names in files.splits.values() for name in names):
-            return _read_batches(files, place, partial(_open_file, place))
+            return _read_batches(files, place, partial(_open, place))
     for path in (folder / files.archive, folder / f"{unpacked}_archive"):
         if path.is_file():
             with refuse_damaged(path), tarfile.open(path) as archive:
@@ -74,7 +74,7 @@ def _read(files: CifarFiles, folder: Path) -> Arrays | None:
     return None
 
 
-def _open_file(folder: Path, name: str) -> IO[bytes]:
+def _open(folder: Path, name: str) -> IO[bytes]:
     return (folder / name).open("rb")
 
 

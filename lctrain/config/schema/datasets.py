@@ -23,7 +23,6 @@ from lctrain.config.schema.data import (
 )
 from lctrain.errors import Problem
 
-TEST = ("test",)
 FILE = "FILE, or the folder of images."
 
 
@@ -106,6 +105,11 @@ def plain_schema(name: str, description: str) -> type[DataConfig]:
     return create_model(title, __base__=DataConfig, __doc__=description, __module__=__name__, name=only_name)
 
 
+def _published(input_shape: list[int], num_examples: int, num_classes: int) -> Facts:
+    """Of images of bytes, a part of which is published as the test split."""
+    return Facts.in_memory(input_shape, num_examples, itemsize=1, num_classes=num_classes, own_splits=("test",))
+
+
 DATA_SETS: dict[str, DataSet] = {
     "digits": DataSet(
         plain_schema("digits", "1,797 handwritten digits of 8x8 pixels."),
@@ -127,26 +131,12 @@ DATA_SETS: dict[str, DataSet] = {
     "mnist1d": DataSet(
         Mnist1dConfig, load="lctrain.data.mnist1d:make_mnist1d", facts="lctrain.data.mnist1d:inspect_mnist1d"
     ),
-    "mnist": DataSet(
-        DownloadedConfig,
-        load="lctrain.data.mnist:load_mnist",
-        facts=Facts.in_memory([28, 28, 1], 70_000, itemsize=1, num_classes=10, own_splits=TEST),
-    ),
+    "mnist": DataSet(DownloadedConfig, "lctrain.data.mnist:load_mnist", _published([28, 28, 1], 70_000, 10)),
     "fashion_mnist": DataSet(
-        DownloadedConfig,
-        load="lctrain.data.mnist:load_fashion_mnist",
-        facts=Facts.in_memory([28, 28, 1], 70_000, itemsize=1, num_classes=10, own_splits=TEST),
+        DownloadedConfig, "lctrain.data.mnist:load_fashion_mnist", _published([28, 28, 1], 70_000, 10)
     ),
-    "cifar10": DataSet(
-        DownloadedConfig,
-        load="lctrain.data.cifar:load_cifar10",
-        facts=Facts.in_memory([32, 32, 3], 60_000, itemsize=1, num_classes=10, own_splits=TEST),
-    ),
-    "cifar100": DataSet(
-        DownloadedConfig,
-        load="lctrain.data.cifar:load_cifar100",
-        facts=Facts.in_memory([32, 32, 3], 60_000, itemsize=1, num_classes=100, own_splits=TEST),
-    ),
+    "cifar10": DataSet(DownloadedConfig, "lctrain.data.cifar:load_cifar10", _published([32, 32, 3], 60_000, 10)),
+    "cifar100": DataSet(DownloadedConfig, "lctrain.data.cifar:load_cifar100", _published([32, 32, 3], 60_000, 100)),
     "arrays": DataSet(
         ArraysConfig,
         load="lctrain.data.arrays:load_arrays",
