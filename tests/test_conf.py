@@ -14,8 +14,9 @@ from lctrain.composition.hydra_app import config_folder, list_choices
 from lctrain.composition.overrides import leave_keys_to_validation
 from lctrain.config import validate
 from lctrain.config.interpolation import resolve
+from lctrain.config.schema import DATA_SETS
 from lctrain.config.tasks import output_shape
-from lctrain.data import LOADERS, complete_statement, load_splits
+from lctrain.data import complete_from_files, load_splits
 from lctrain.model.build import build_model, build_optimizer
 from lctrain.model.summary import summarize
 
@@ -34,7 +35,7 @@ LOCAL = ("LocallyConnected1D", "LocallyConnected2D", "LocallyConnected3D", "LowR
 def compose_config(*overrides):
     with initialize_config_dir(str(config_folder()), version_base="1.3"):
         composed = compose("config", [leave_keys_to_validation(override) for override in overrides])
-        return validate(*resolve(complete_statement(OmegaConf.to_container(composed))))
+        return validate(*resolve(complete_from_files(OmegaConf.to_container(composed))))
 
 
 @pytest.fixture(scope="session")
@@ -101,7 +102,7 @@ def test_every_file_opens_with_its_command_and_what_it_is(group, choice):
 
 def test_every_loader_has_a_choice():
     made_of_others = ("synthetic_faces", "synthetic_genomes", "synthetic_sequences", "synthetic_volumes")
-    assert set(LOADERS) == set(list_choices()["data"]) - set(made_of_others)
+    assert set(DATA_SETS) == set(list_choices()["data"]) - set(made_of_others)
 
 
 def test_a_model_chooses_its_data_and_the_command_line_wins():

@@ -4,7 +4,7 @@ from conftest import make_config
 from made_files import read_data
 
 from lctrain.config import validate
-from lctrain.data import BUILTIN_INFO, check_feeds, count_examples, data_bytes, load_splits
+from lctrain.data import check_feeds, find_facts, load_splits
 from lctrain.errors import ConfigError, UserError
 
 DIGITS = {
@@ -84,10 +84,11 @@ def test_what_the_data_does_not_hold_is_refused(changes, message):
 
 @pytest.mark.parametrize("name", ["digits", "digits_rows", "mnist1d"])
 def test_what_is_said_to_be_held_is_held(name):
-    input_shape, num_classes = BUILTIN_INFO[name]
-    changes = {"test_fraction": None} if name == "mnist1d" else {}
-    splits = load(DIGITS | {"name": name, "input_shape": input_shape, "num_classes": num_classes} | changes)
-    assert (list(splits.train.inputs.shape[1:]), splits.train.labels.max() + 1) == BUILTIN_INFO[name]
+    changes = {"name": name} | ({"test_fraction": None} if name == "mnist1d" else {})
+    facts = find_facts(read_data(DIGITS | changes))
+    splits = load(DIGITS | changes | {"input_shape": facts.input_shape, "num_classes": facts.num_classes})
+    held = (list(splits.train.inputs.shape[1:]), splits.train.labels.max() + 1)
+    assert held == (facts.input_shape, facts.num_classes)
 
 
 def test_what_is_stated_wrongly_is_told_before_anything_is_loaded():
@@ -209,10 +210,10 @@ def test_a_missing_package_is_named(monkeypatch):
 
 def test_held_bytes_count_what_is_loaded_and_what_is_split():
     config = validate(make_config(data=DIGITS))
-    assert data_bytes(config) == 2 * 4 * 1797 * 64
-    assert count_examples(config.data) == 1797
+    assert find_facts(config.data).data_bytes == 2 * 4 * 1797 * 64
+    assert find_facts(config.data).num_examples == 1797
     mnist = {"name": "mnist", "input_shape": [28, 28, 1], "num_classes": 10, "test_fraction": None}
-    assert data_bytes(validate(make_config(data=mnist))) == 2 * 70000 * 784
+    assert find_facts(validate(make_config(data=mnist)).data).data_bytes == 2 * 70000 * 784
 
 
 def test_nothing_large_is_imported_with_it(run_python):

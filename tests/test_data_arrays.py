@@ -9,7 +9,7 @@ from conftest import make_config
 from made_files import make_arrays, read_data
 
 from lctrain.config import validate
-from lctrain.data import Rows, check_feeds, complete_statement, count_examples, data_bytes, load_splits
+from lctrain.data import Rows, check_feeds, complete_from_files, find_facts, load_splits
 from lctrain.data import rows as rows_module
 from lctrain.errors import ConfigError
 
@@ -23,7 +23,7 @@ def load(path, data_format="channels_last", **changes):
 
 
 def complete(path, **changes):
-    raw = complete_statement({"data": {"name": "arrays", "path": str(path)} | changes})
+    raw = complete_from_files({"data": {"name": "arrays", "path": str(path)} | changes})
     return {key: raw["data"].get(key) for key in ("input_shape", "target_shape", "num_classes", "num_targets")}
 
 
@@ -134,7 +134,7 @@ def test_what_is_left_open_is_read_from_the_file(tmp_path, task, y, expected, sh
 def test_what_is_stated_stays_and_references_are_followed(tmp_path):
     path = make_arrays(tmp_path)
     raw = {"here": str(path), "data": {"name": "arrays", "path": "${here}", "input_shape": None, "num_classes": 7}}
-    completed = complete_statement(raw)
+    completed = complete_from_files(raw)
     assert completed["data"] == {**raw["data"], "input_shape": [5, 7, 2], "target_shape": [], "num_targets": 1}
     assert raw["data"]["input_shape"] is None
 
@@ -155,7 +155,7 @@ def test_what_is_stated_stays_and_references_are_followed(tmp_path):
     ],
 )
 def test_what_is_malformed_is_left_to_validation(raw):
-    assert complete_statement(raw) is raw
+    assert complete_from_files(raw) is raw
 
 
 @pytest.mark.parametrize(
@@ -172,7 +172,7 @@ def test_what_is_malformed_is_left_to_validation(raw):
 )
 def test_a_file_that_is_not_named_or_not_there_is_all_that_is_told(data, message):
     with pytest.raises(ConfigError, match=message):
-        complete_statement({"data": data})
+        complete_from_files({"data": data})
 
 
 def test_images_without_channels_get_one_where_it_is_stated(tmp_path):
@@ -184,10 +184,10 @@ def test_images_without_channels_get_one_where_it_is_stated(tmp_path):
 
 def test_facts_are_read_from_headers(tmp_path, mapped):
     config = validate(make_config(data=state(make_arrays(tmp_path), num_classes=4)))
-    assert count_examples(config.data) == 90
-    assert data_bytes(config) == 0
+    assert find_facts(config.data).num_examples == 90
+    assert find_facts(config.data).data_bytes == 0
     np.savez_compressed(tmp_path / "my.npz", **np.load(tmp_path / "my.npz"))
-    assert data_bytes(config) == 2 * 4 * 90 * 70
+    assert find_facts(config.data).data_bytes == 2 * 4 * 90 * 70
 
 
 def test_check_feeds_looks_into_the_file(tmp_path):

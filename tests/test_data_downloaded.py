@@ -5,9 +5,12 @@ import tarfile
 
 import numpy as np
 import pytest
+from conftest import make_config
 from made_files import CIFAR10, make_downloads, read_data, write_idx, write_pickle
 
-from lctrain.data import BUILTIN_INFO, load_splits
+from lctrain.config import validate
+from lctrain.config.schema import DATA_SETS
+from lctrain.data import load_splits
 from lctrain.data.pickles import RefusedError, load_arrays_only
 from lctrain.errors import ConfigError
 
@@ -15,8 +18,8 @@ BATCHES = "cifar-10-batches-py-target/cifar-10-batches-py"
 
 
 def load(name, folder, **changes):
-    input_shape, num_classes = BUILTIN_INFO[name]
-    stated = {"name": name, "input_shape": input_shape, "num_classes": num_classes, "test_fraction": None}
+    facts = DATA_SETS[name].facts
+    stated = {"name": name, "input_shape": facts.input_shape, "num_classes": facts.num_classes, "test_fraction": None}
     return load_splits(read_data(stated | {"folder": folder and str(folder)} | changes), "channels_last")
 
 
@@ -199,3 +202,11 @@ def test_files_that_hold_something_else_are_told(folder):
         ConfigError, match=r"`data.test_fraction` must be null: `mnist` has a test split of its own; got 0.15"
     ):
         load("mnist", folder, test_fraction=0.15)
+
+
+@pytest.mark.parametrize("name", ["mnist", "cifar100"])
+def test_a_misspelt_key_is_told_with_the_nearest(name):
+    facts = DATA_SETS[name].facts
+    data = {"name": name, "input_shape": facts.input_shape, "num_clases": facts.num_classes, "test_fraction": None}
+    with pytest.raises(ConfigError, match=r"`data\.num_clases` is not a known key. Did you mean `data.num_classes`"):
+        validate(make_config(data=data))

@@ -5,15 +5,14 @@ import pytest
 from made_files import SHADES, make_images, read_data
 from PIL import Image
 
-from lctrain.data import Rows, complete_statement, count_examples, load_splits
+from lctrain.data import Rows, complete_from_files, find_facts, load_splits
 from lctrain.data import rows as rows_module
-from lctrain.data.dataset_info import find_facts
 from lctrain.errors import ConfigError
 
 
 def complete(path, **changes):
     written = {"name": "images", "path": str(path), "image_size": [4, 7]}
-    return complete_statement({"data": written | changes})["data"]
+    return complete_from_files({"data": written | changes})["data"]
 
 
 def load(path, data_format="channels_last", **changes):
@@ -91,7 +90,7 @@ def test_what_is_left_open_is_read_from_the_folder(tmp_path):
     (path / "cat" / ".hidden").write_bytes(b"")
     found = complete(path, color="grayscale")
     assert (found["input_shape"], found["num_classes"]) == ([4, 7, 1], 3)
-    assert count_examples(read_data(found)) == 36
+    assert find_facts(read_data(found)).num_examples == 36
     with pytest.raises(ConfigError, match=r"`data.num_classes` must be 3.*got 4"):
         load(path, num_classes=4)
     with pytest.raises(ConfigError, match=r"`data.input_shape` must be \[4, 7, 3\].*got \[7, 4, 3\]"):

@@ -13,7 +13,7 @@ from made_files import make_arrays, read_data
 from lctrain.config import validate
 from lctrain.config.allowlist import require_class
 from lctrain.config.augmentation import CHANNELS_LAST_ONLY, augmentations, complete_augmentation
-from lctrain.data import Rows, check_feeds, complete_statement, fit_normalization, load_splits, state_reading
+from lctrain.data import Rows, check_feeds, complete_from_files, complete_reading, fit_normalization, load_splits
 from lctrain.data import rows as rows_module
 from lctrain.data.dataset_info import find_facts
 from lctrain.errors import ConfigError
@@ -41,7 +41,7 @@ def write(folder, rank, layout, suffix=".npz", **arrays):
 
 def complete(data, data_format="channels_last", **changes):
     raw = {"data": {"name": "arrays", **data, **changes}, "data_format": data_format}
-    return read_data(complete_statement(raw)["data"])
+    return read_data(complete_from_files(raw)["data"])
 
 
 @pytest.mark.parametrize("is_mapped", [False, True])
@@ -101,7 +101,7 @@ def test_a_shape_that_the_file_has_not_is_told_with_its_layout(tmp_path):
     for key in ("num_examples", "input_shape"):
         config["data"].pop(key)
     config["model"]["layers"]["head"]["units"] = 3
-    config["data"] = complete_statement({**config, "data": {**config["data"], "layout": "channels_first"}})["data"]
+    config["data"] = complete_from_files({**config, "data": {**config["data"], "layout": "channels_first"}})["data"]
     config["model"]["inputs"] = {"input": [5, 7, 2]}
     with pytest.raises(ConfigError, match=r"`model.inputs.input` must be \[7, 2, 5\].*data\.layout=channels_last"):
         check_feeds(validate(config))
@@ -310,6 +310,6 @@ def test_the_configuration_that_is_logged_says_the_layout(tmp_path):
     data = {key: value for key, value in config["data"].items() if key not in ("name", "num_examples")}
     path = make_arrays(tmp_path, y=np.arange(90) % 4)
     config["data"] = {**data, "name": "arrays", "path": str(path)}
-    config, notes = state_reading(validate(config))
+    config, notes = complete_reading(validate(config))
     assert config.data.layout == "channels_last"  # which alone fits the shape that is stated
     assert len(notes) == 1

@@ -9,8 +9,7 @@ import pytest
 from made_files import read_data
 
 from lctrain.config.schema import TableConfig
-from lctrain.data import complete_statement, load_splits
-from lctrain.data.dataset_info import find_facts
+from lctrain.data import complete_from_files, find_facts, load_splits
 from lctrain.errors import ConfigError
 
 NUM_ROWS = 60
@@ -30,16 +29,16 @@ def write(path, header, *columns, separator=","):
 def read(path, **changes):
     """What is found out about a table, and its inputs as they are trained on, by their first column."""
     raw = {"data": {"name": "table", "path": str(path), "target": "label"} | changes}
-    data = read_data(complete_statement(raw)["data"])
+    data = read_data(complete_from_files(raw)["data"])
     facts = find_facts(data)
     splits = load_splits(data, "channels_last")
     inputs = np.concatenate([part.inputs for part in (splits.train, splits.validation, splits.test)])[:, :, 0]
-    return facts, inputs[np.argsort(inputs[:, facts.features.index("height")])]
+    return facts, inputs[np.argsort(inputs[:, facts.reading["features"].index("height")])]
 
 
 def check_without_numbers(path, **changes):
     facts, inputs = read(path, **changes)
-    assert facts.features == ["height", "width"]
+    assert facts.reading["features"] == ["height", "width"]
     np.testing.assert_allclose(inputs, np.stack([HEIGHTS, WIDTHS], axis=1))
     return facts
 
@@ -101,7 +100,7 @@ def test_a_named_column_that_only_counts_is_refused_with_both_settings(tmp_path,
         read(path)
     for changes in ({"exclude": ["hour"]}, {"features": ["height"]}):
         facts, inputs = read(path, **changes)
-        assert (facts.features, inputs.shape) == (["height"], (NUM_ROWS, 1))
+        assert (facts.reading["features"], inputs.shape) == (["height"], (NUM_ROWS, 1))
     for changes in ({"exclude": []}, {"features": ["hour", "height"]}):
         _, inputs = read(path, **changes)
         np.testing.assert_allclose(inputs[:, 0], numbers)
@@ -111,7 +110,7 @@ def test_features_and_exclude_keep_a_column_without_a_name(tmp_path):
     path = write(tmp_path / "t.csv", ",height,label", NUMBERS, HEIGHTS, LABELS)
     for changes in ({"features": ["Unnamed: 0", "height"]}, {"exclude": []}):
         facts, inputs = read(path, **changes)
-        assert (facts.features, facts.notes) == (["Unnamed: 0", "height"], ())
+        assert (facts.reading["features"], facts.notes) == (["Unnamed: 0", "height"], ())
         np.testing.assert_allclose(inputs[:, 0], NUMBERS)
 
 
@@ -123,7 +122,7 @@ def test_a_column_that_is_excluded_decides_nothing_of_others(tmp_path):
     ):
         read(path, exclude=["height"])
     facts, _ = read(path, exclude=["hour"])
-    assert facts.features == ["height"]
+    assert facts.reading["features"] == ["height"]
     assert any("the first, which has no name" in note for note in facts.notes)
 
 
@@ -140,7 +139,7 @@ def test_targets_and_measurements_may_count(tmp_path):
     path = tmp_path / "t.csv"
     pandas.DataFrame(columns).to_csv(path, index=False)
     facts, _ = read(path, task="regression")
-    assert facts.features == list(columns)[1:]
+    assert facts.reading["features"] == list(columns)[1:]
 
 
 @pytest.mark.parametrize(
@@ -190,7 +189,7 @@ def test_the_names_that_arrays_get_are_names(tmp_path):
     path = tmp_path / "t.csv"
     pandas.DataFrame(np.stack([HEIGHTS, LABELS], axis=1)).to_csv(path, index=False)
     data = {"name": "table", "path": str(path), "target": "1"}
-    assert find_facts(TableConfig(input_shape=[1, 1], **data)).features == ["0"]
+    assert find_facts(TableConfig(input_shape=[1, 1], **data)).reading["features"] == ["0"]
 
 
 def test_rs_write_csv2_is_read_by_its_separator_and_decimal(tmp_path):

@@ -8,7 +8,7 @@ import pytest
 from made_files import make_table, read_data
 
 from lctrain.config.schema import WindowConfig
-from lctrain.data import Rows, complete_statement, count_examples, load_splits
+from lctrain.data import Rows, complete_from_files, find_facts, load_splits
 from lctrain.data import rows as rows_module
 from lctrain.data.windows import find_windows
 from lctrain.errors import ConfigError
@@ -18,7 +18,7 @@ LABELS = {"label": [row % 3 for row in range(80)]}
 
 
 def complete(path, **changes):
-    return complete_statement({"data": {"name": "table", "path": str(path)} | NUMBERS | changes})["data"]
+    return complete_from_files({"data": {"name": "table", "path": str(path)} | NUMBERS | changes})["data"]
 
 
 def load(path, data_format="channels_last", **changes):
@@ -62,7 +62,7 @@ def test_what_is_left_open_is_read_from_the_table(tmp_path):
     assert complete(path, features=["width"], one_hot=[])["input_shape"] == [1, 1]
     found = complete(path, task="regression", target=["height", "width"], one_hot=["kind"])
     assert (found["input_shape"], found["num_classes"], found["num_targets"]) == ([4, 1], None, 2)
-    assert count_examples(read_data(found)) == 80
+    assert find_facts(read_data(found)).num_examples == 80
 
 
 def test_inputs_have_any_shape_of_as_many_numbers(tmp_path):

@@ -24,12 +24,12 @@ VERBS = {  # by name: a line on what it does, and the module here and its functi
     "train": ("train one model, or several with -m; the verb may be left out", "train", "run_train"),
     "evaluate": (
         "loss and metrics of a run's model on its test split, or on other data: run=ID",
-        "judge",
+        "evaluate",
         "run_evaluate",
     ),
     "predict": (
         "what a run's model predicts, as CSV or .npy: run=ID [--inputs FILE [--layout LAYOUT]] [--out FILE]",
-        "judge",
+        "evaluate",
         "run_predict",
     ),
     "bench": ("time every locally connected layer and the whole model; --out FILE writes JSON", "bench", "run_bench"),

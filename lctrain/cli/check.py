@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from lctrain.composition.dry_run import run_dry
 from lctrain.composition.hydra_app import Job
 from lctrain.composition.sweep_overrides import is_sweep, read_settings, refuse_resume
-from lctrain.data import check_feeds, state_reading
+from lctrain.data import check_feeds, complete_reading
 from lctrain.errors import EXIT_DONE, EXIT_USER_ERROR
 from lctrain.model.summary import summarize
 from lctrain.sweep.run import validate_jobs
@@ -25,7 +25,7 @@ def run_check(arguments: Sequence[str], print_error: Callable[[Exception, str], 
 
     def check(job: Job) -> None:
         check_feeds(job.config)
-        for note in state_reading(job.config)[1]:
+        for note in complete_reading(job.config)[1]:
             print(f"data: {note}", file=sys.stderr)
         summarize(job.config)
         jobs.append(job)

@@ -16,10 +16,10 @@ from lctrain.composition.hydra_app import MULTIRUN
 from lctrain.composition.overrides import split_override
 from lctrain.config import Config, validate
 from lctrain.config.interpolation import resolve
-from lctrain.data import Split, check_feeds, complete_statement, load_splits, state_reading
-from lctrain.data.arrays import as_channels_last
+from lctrain.config.schema import DATA_SETS
+from lctrain.data import Split, check_feeds, complete_from_files, complete_reading, load_splits
+from lctrain.data.arrays import LAYOUTS, as_channels_last
 from lctrain.data.checks import check_finite
-from lctrain.data.dataset_info import LAYOUTS
 from lctrain.data.rows import move_channels
 from lctrain.devices.runtime import load_libraries
 from lctrain.errors import EXIT_DONE, UserError, suggest
@@ -27,13 +27,6 @@ from lctrain.tracking import fetch_run
 from lctrain.tracking.store import read_tracking
 
 SPLITS = ("test", "validation", "train", "all")
-ALIKE = (
-    "layout",
-    "features",
-    "one_hot",
-    "categories",
-    "class_names",
-)  # by which other files are read as the run's own were
 OWN_GROUPS = ("data", "device", "tracking")  # which the command line may set; all else is the run's
 
 
@@ -135,7 +128,7 @@ def _loaded(request: Request) -> Iterator[tuple[Any, Config]]:
         composed = _read_alike(written, fetched.config) if "data" in given else resolve(written)[0]
         config = _merge(fetched.config, {group: composed[group] for group in OWN_GROUPS if group in given})
         check_feeds(config)
-        config, notes = state_reading(config)
+        config, notes = complete_reading(config)
         for note in notes:
             print(f"data: {note}", file=sys.stderr)
         load_libraries(config)
@@ -152,9 +145,9 @@ def _read_alike(written: Mapping[str, Any], run: Mapping[str, Any]) -> dict[str,
     """
     data = written.get("data")
     if isinstance(data, dict) and data.get("name") == run["data"]["name"] and data.get("exclude") is None:
-        alike = {key: run["data"].get(key) for key in ALIKE if key in data}
+        alike = {key: run["data"].get(key) for key in DATA_SETS[data["name"]].reading if key in data}
         data = {**data, **{key: value for key, value in alike.items() if value and not data.get(key)}}
-    return resolve(complete_statement({**written, "data": data, "data_format": run["data_format"]}))[0]
+    return resolve(complete_from_files({**written, "data": data, "data_format": run["data_format"]}))[0]
 
 
 def _merge(run: Mapping[str, Any], given: Mapping[str, Any]) -> Config:

@@ -26,7 +26,7 @@ from lctrain.composition.overrides import FORCED, check_arguments, leave_keys_to
 from lctrain.composition.user_files import check_not_hidden, check_user_files
 from lctrain.config import Config, validate
 from lctrain.config.interpolation import resolve
-from lctrain.data import complete_statement
+from lctrain.data import complete_from_files
 from lctrain.errors import (
     EXIT_DONE,
     EXIT_FAILED,
@@ -148,7 +148,7 @@ def read_job(composed: DictConfig) -> Job:
 
 def read_composed(composed: DictConfig) -> tuple[dict[str, Any], list[Problem]]:
     """What was composed, with what the user's own files say of themselves, its references resolved; and problems."""
-    return resolve(complete_statement(read_written(composed)))
+    return resolve(complete_from_files(read_written(composed)))
 
 
 def read_written(composed: DictConfig) -> dict[str, Any]:

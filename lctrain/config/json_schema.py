@@ -4,7 +4,7 @@ from typing import Any
 
 from lctrain.config.allowlist import LIST_ARGUMENTS, ClassEntry, activations, classes, nested_group, spellings
 from lctrain.config.arguments import find_check
-from lctrain.config.schema import Config
+from lctrain.config.schema import DATA_SETS, Config
 from lctrain.config.specs import may_be_null
 from lctrain.config.spelling import first_argument
 from lctrain.config.values import describe_values
@@ -24,7 +24,7 @@ DEFAULTS = {"type": "array", "description": "Hydra's list of the files that this
 NAMES = {"anyOf": [{"type": "string"}, {"type": "array", "items": {"type": "string"}, "minItems": 1}]}
 GLOBAL_GROUPS = ("experiment", "debug")  # whose files may hold parts of everything
 GROUPS = ("model", "data", "optimizer", "training", "device", "tracking")
-OF_FILES = ("ArraysConfig", "TableConfig", "ImagesConfig")
+OF_FILES = [row.schema.__name__ for row in DATA_SETS.values() if row.is_of_files]
 SHAPE = {"type": "array", "items": {"type": "integer", "exclusiveMinimum": 0}, "minItems": 1}
 WIRING: dict[str, Schema] = {  # of a layer of the model, beside its arguments
     "inputs": {**NAMES, "description": "The layers and model inputs that it reads, by name; else the layer above it."},

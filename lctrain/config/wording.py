@@ -81,8 +81,8 @@ def _known_keys(location: Location, raw: Mapping[str, Any]) -> list[str]:
         if len(candidates) == 1:
             group = candidates[0]
         else:
-            by_name = {get_args(kind.model_fields["name"].annotation): kind for kind in candidates}
-            group = by_name[(raw[key]["name"],)]
+            by_name = {name: kind for kind in candidates for name in get_args(kind.model_fields["name"].annotation)}
+            group = by_name[raw[key]["name"]]
     return [*group.model_fields, *(CHOSEN_ONLY if group is Config else ())]
 
 

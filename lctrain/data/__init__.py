@@ -1,59 +1,33 @@
 """Data sets as fixed, seeded, stratified splits, in memory or on the disk."""
 
-from collections.abc import Callable
-from typing import Any
-
-from lctrain.config.schema import DataConfig
-from lctrain.data.arrays import load_arrays
+from lctrain.config.schema import DATA_SETS, DataConfig
 from lctrain.data.checks import check_classes
 from lctrain.data.dataset_info import (
-    BUILTIN_INFO,
     check_feeds,
-    check_statement,
+    complete_from_files,
     complete_layout,
-    complete_statement,
-    count_examples,
-    data_bytes,
-    state_reading,
+    complete_reading,
+    find_facts,
+    find_problems_in_data,
+    import_function,
 )
-from lctrain.data.downloaded import load_downloaded
-from lctrain.data.images import load_images
-from lctrain.data.made import load_digits, load_digits_rows, make_mnist1d, make_synthetic
 from lctrain.data.normalization import fit_normalization
 from lctrain.data.rows import Rows, select
 from lctrain.data.splits import Loaded, Split, Splits
 from lctrain.data.splitting import draw_splits
-from lctrain.data.table import load_table
 from lctrain.errors import ConfigError
 
 __all__ = [
-    "BUILTIN_INFO",
-    "LOADERS",
     "Rows",
     "Split",
     "Splits",
     "check_feeds",
-    "complete_statement",
-    "count_examples",
-    "data_bytes",
+    "complete_from_files",
+    "complete_reading",
+    "find_facts",
     "fit_normalization",
     "load_splits",
-    "state_reading",
 ]
-
-LOADERS: dict[str, Callable[[Any], Loaded]] = {
-    "digits": load_digits,
-    "digits_rows": load_digits_rows,
-    "synthetic": make_synthetic,
-    "mnist1d": make_mnist1d,
-    "mnist": load_downloaded,
-    "fashion_mnist": load_downloaded,
-    "cifar10": load_downloaded,
-    "cifar100": load_downloaded,
-    "arrays": load_arrays,
-    "table": load_table,
-    "images": load_images,
-}
 
 
 def load_splits(data: DataConfig, data_format: str) -> Splits:
@@ -69,10 +43,10 @@ def load_splits(data: DataConfig, data_format: str) -> Splits:
         UserError: the data set can't be had.
     """
     data = complete_layout(data, data_format)
-    problems = check_statement(data)
+    problems = find_problems_in_data(data)
     if problems:
         raise ConfigError(problems)
-    loaded = LOADERS[data.name](data)
+    loaded: Loaded = import_function(DATA_SETS[data.name].load)(data)
     parts = loaded.parts
     check_classes(parts["train"].labels, data, loaded.class_names, is_limited=False)
     drawn = draw_splits(parts["train"].labels, tuple(parts), data)

@@ -1,4 +1,4 @@
-"""Arrays of one's own: a .npz with inputs and labels, or a .npy of each."""
+"""Arrays of the user's own: a .npz with inputs and labels, or a .npy of each."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from lctrain.config.schema import ArraysConfig
+from lctrain.config.schema import ArraysConfig, Facts
 from lctrain.data.checks import (
     as_labels,
     check_class_numbers,
@@ -17,10 +17,13 @@ from lctrain.data.checks import (
     refuse,
 )
 from lctrain.data.npy import StoredArray, open_npy, open_npz
-from lctrain.data.splits import Facts, Loaded, Split
+from lctrain.data.splits import Loaded, Split
 from lctrain.errors import ConfigError, Problem, suggest
 
-SPELT = {  # by part, how its inputs and labels may be called
+LAYOUTS = ("channels_last", "channels_first")
+
+# By split, what its inputs and labels may be called.
+ARRAY_NAMES = {
     "train": (("x", "y"), ("inputs", "labels"), ("x_train", "y_train")),
     "validation": (("x_validation", "y_validation"), ("x_val", "y_val")),
     "test": (("x_test", "y_test"),),
@@ -51,15 +54,16 @@ def inspect_arrays(data: ArraysConfig) -> Facts:
     elif data.task == "binary" and sizes[-1:] == [2]:
         check_not_one_hot(labels.read(), data, labels.path, labels.name)
     notes = [f"{data.path!r}: {note}" for note in (*_describe(pairs["train"], data, layout), *unused)]
-    is_flat = _lacks_channels(inputs, data)
     return Facts(
-        input_shape=list(inputs.shape[1:]) if is_flat else as_channels_last(inputs.shape[1:], layout),
+        input_shape=as_channels_last(inputs.shape[1:], "channels_last" if _has_no_channels(inputs, data) else layout),
         num_examples=sum(pair.inputs.shape[0] for pair in pairs.values()),
-        given=tuple(part for part in pairs if part != "train"),
-        data_bytes=sum(_data_bytes(pair.inputs) for pair in pairs.values()),
+        data_bytes=sum(_count_bytes(pair.inputs) for pair in pairs.values()),
+        own_splits=tuple(part for part in pairs if part != "train"),
         target_shape=target_shape,
         num_classes=num_classes,
         num_targets=num_targets,
+        may_lack_channels=True,
+        may_lack_classes=True,
         notes=tuple(notes),
     )
 
@@ -92,8 +96,9 @@ def find_layout(stored: Sequence[int], stated: Sequence[int] | None, data_format
     ('channels_first', 'channels_last')
     """
     other = "channels_last" if data_format == "channels_first" else "channels_first"
-    is_other = stated is not None and as_channels_last(stored, data_format) != list(stated)
-    return other if is_other and as_channels_last(stored, other) == list(stated) else data_format
+    if stated is None or as_channels_last(stored, data_format) == list(stated):
+        return data_format
+    return other if as_channels_last(stored, other) == list(stated) else data_format
 
 
 def as_channels_last(stored: Sequence[int], layout: str) -> list[int]:
@@ -108,7 +113,7 @@ def as_channels_last(stored: Sequence[int], layout: str) -> list[int]:
 def _describe(pair: _Pair, data: ArraysConfig, layout: str) -> Iterator[str]:
     """How arrays are read whose axes may be meant otherwise."""
     x, y = pair.inputs, pair.labels
-    if len(x.shape) > 2 and not _lacks_channels(x, data):
+    if len(x.shape) > 2 and not _has_no_channels(x, data):
         *spatial, channels = as_channels_last(x.shape[1:], layout)
         other = "channels_last" if layout == "channels_first" else "channels_first"
         positions = f"{'x'.join(map(str, spatial))} positions of {channels} channel{'s' * (channels > 1)}"
@@ -119,7 +124,7 @@ def _describe(pair: _Pair, data: ArraysConfig, layout: str) -> Iterator[str]:
         yield f"`{y.name}` of {y.shape} is read as targets of the shape {data.target_shape}{each}. {fix}"
 
 
-def _lacks_channels(inputs: StoredArray, data: ArraysConfig) -> bool:
+def _has_no_channels(inputs: StoredArray, data: ArraysConfig) -> bool:
     """Whether the examples have no axis of channels in the file, of which they are stated to have one."""
     return [*inputs.shape[1:], 1] == data.input_shape
 
@@ -132,7 +137,7 @@ def _count_classes(pairs: Mapping[str, _Pair], data: ArraysConfig) -> int:
     return int(max(values.max() for values in numbers)) + 1
 
 
-def _data_bytes(stored: StoredArray) -> float:
+def _count_bytes(stored: StoredArray) -> float:
     """As read, as converted, and as split, of which two are there at a time."""
     if stored.is_mapped:
         return 0
@@ -143,7 +148,7 @@ def _data_bytes(stored: StoredArray) -> float:
 def _load(pair: _Pair, data: ArraysConfig) -> Split:
     shape = list(pair.inputs.shape[1:])
     layout = "channels_last" if data.layout is None else data.layout
-    if _lacks_channels(pair.inputs, data):
+    if _has_no_channels(pair.inputs, data):
         layout = "channels_last"
     elif as_channels_last(shape, layout) != data.input_shape:
         message = (
@@ -198,8 +203,8 @@ def _open(data: ArraysConfig) -> tuple[dict[str, _Pair], list[str]]:
 
 def _pair(stored: Mapping[str, StoredArray], path: Path) -> dict[str, _Pair]:
     pairs = {}
-    for part, spelt in SPELT.items():
-        found = [names for names in spelt if any(name in stored for name in names)]
+    for part, pairs_of_names in ARRAY_NAMES.items():
+        found = [names for names in pairs_of_names if any(name in stored for name in names)]
         if len(found) > 1:
             message = " and ".join(f"`{names[0]}`, `{names[1]}`" for names in found)
             refuse("data.path", path, f"must hold one pair of arrays to {part} on; got {message}.")
@@ -215,6 +220,6 @@ def _pair(stored: Mapping[str, StoredArray], path: Path) -> dict[str, _Pair]:
 
 
 def _format_names(name: str, stored: Mapping[str, StoredArray]) -> str:
-    known = {spelt for pairs in SPELT.values() for names in pairs for spelt in names}
+    known = {one for pairs in ARRAY_NAMES.values() for names in pairs for one in names}
     others = [other for other in stored if other not in known]
     return suggest(name, others or stored) if stored else "It holds no arrays."

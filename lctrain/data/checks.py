@@ -1,23 +1,36 @@
-"""What is wrong in the numbers of a data set, told with the file and the place in it, before anything is trained."""
+"""Checks of the numbers of a data set before anything is trained; errors name the file and the place in it."""
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import NoReturn
+from typing import NoReturn, TypeVar
 
 import numpy as np
 
 from lctrain.config.schema import DataConfig
+from lctrain.config.tasks import num_outputs
 from lctrain.data.rows import Inputs, iterate_blocks
 from lctrain.errors import ConfigError, Problem
 
-MAX_LISTED = 10  # classes in one sentence
+Value = TypeVar("Value")
+
+# How the user of a file finds the element at some indices.
+Place = Callable[[tuple[int, ...]], str]
+
+# Classes in one sentence.
+MAX_LISTED = 10
 ZEROS_AND_ONES = ("binary", "multilabel")
-Place = Callable[[tuple[int, ...]], str]  # how a file's user finds the element at some indices
 
 
 def refuse(key: str, path: object, message: str) -> NoReturn:
     """Raises what is wrong in a file: `` `data.path` 'my.npz': `y` must ... ``."""
     raise ConfigError([Problem(key, f"{str(path)!r}: {message}")]) from None
+
+
+def require(value: Value | None, key: str) -> Value:
+    """The value of a key that a validated configuration does not leave open here."""
+    if value is None:
+        raise ValueError(f"`{key}` must be stated, as validation asks; got None.")
+    return value
 
 
 def check_file(path: Path, key: str = "data.path") -> None:
@@ -103,7 +116,7 @@ def as_labels(
         check_finite(values, path, name, key, place)
         return values.reshape(shape)
     check_finite(values, path, name, key, place)
-    highest = 1 if data.task in ZEROS_AND_ONES else data.num_classes - 1
+    highest = 1 if data.task in ZEROS_AND_ONES else require(data.num_classes, "data.num_classes") - 1
     expected = "0 or 1" if highest == 1 else f"whole numbers from 0 to {highest}, one for each of `data.num_classes`"
     is_bad = (values < 0) | (values > highest) | (values != np.floor(values))
     _refuse_where(is_bad, values, path, name, expected, key, place)
@@ -145,12 +158,12 @@ def _check_numbers(values: np.ndarray, path: object, name: str, key: str) -> Non
 
 def _find_shape(values: np.ndarray, data: DataConfig, path: object, name: str, key: str) -> tuple[int, ...]:
     """The shape that a `Split` has of these values."""
-    last = {"classification": (), "binary": (1,), "multilabel": (data.num_classes,), "regression": (data.num_targets,)}
-    sizes = (*data.target_shape, *last[data.task])
+    last = () if data.task == "classification" else (require(num_outputs(data), "data.num_classes"),)
+    sizes = (*data.target_shape, *last)
     got = values.shape[1:]
-    spelt = [sizes, (*sizes, 1)] if data.task == "classification" else [sizes]
-    spelt += [sizes[:-1]] if sizes[-1:] == (1,) and data.task in ("binary", "regression") else []
-    if got in spelt:
+    allowed = [sizes, (*sizes, 1)] if data.task == "classification" else [sizes]
+    allowed += [sizes[:-1]] if sizes[-1:] == (1,) and data.task in ("binary", "regression") else []
+    if got in allowed:
         return (len(values), *sizes)
     meanings = {
         "classification": "the number of a class for each of `data.target_shape`; of one-hot rows take the argmax",
@@ -163,13 +176,7 @@ def _find_shape(values: np.ndarray, data: DataConfig, path: object, name: str, k
 
 
 def _refuse_where(
-    is_bad: np.ndarray,
-    values: np.ndarray,
-    path: object,
-    name: str,
-    expected: str,
-    key: str,
-    place: Place = format_place,
+    is_bad: np.ndarray, values: np.ndarray, path: object, name: str, expected: str, key: str, place: Place
 ) -> None:
     if is_bad.any():
         first = tuple(np.argwhere(is_bad)[0])

@@ -13,8 +13,11 @@ from lctrain.errors import ConfigError, Problem, suggest
 if TYPE_CHECKING:
     import pandas
 
-MIN_COUNTED = 3  # rows, from which on consecutive numbers are no accident
-MAX_LISTED = 20  # features that a message writes out
+# Rows from which on consecutive numbers are no accident.
+MIN_COUNTED = 3
+
+# Features that a message writes out.
+MAX_LISTED = 20
 
 
 @dataclass(frozen=True)
@@ -32,7 +35,7 @@ class Columns:
         return list(dict.fromkeys([*self.features, *self.targets, *([self.split] if self.split else [])]))
 
 
-def keeps_all(data: TableConfig) -> bool:
+def has_all_columns(data: TableConfig) -> bool:
     """Whether the configuration says that every column is a feature, whatever it is called and holds."""
     return data.exclude == []
 
@@ -49,7 +52,7 @@ def find_columns(data: TableConfig, table: TableFile) -> Columns:
     features, left_out = data.features, []
     if features is None:
         features = [name for name in known if name not in (*targets, *split, *(data.exclude or ()))]
-        if not keeps_all(data):
+        if not has_all_columns(data):
             left_out = [name for name in features if name in table.index_columns and name not in data.one_hot]
             features = [name for name in features if name not in left_out]
     groups = {"target": targets, "features": features, "one_hot": data.one_hot, "split_column": split}
@@ -62,8 +65,8 @@ def find_columns(data: TableConfig, table: TableFile) -> Columns:
     ]
     if not problems:
         problems = _find_problems_in_roles(data, targets, features)
-    if not problems and data.features is None and not keeps_all(data):
-        problems = _find_nameless(features, targets, table)
+    if not problems and data.features is None and not has_all_columns(data):
+        problems = _find_problems_in_names(features, targets, table)
     if problems:
         raise ConfigError(problems)
     return Columns(targets, features, data.one_hot, data.split_column, left_out)
@@ -77,9 +80,9 @@ def check_counting(frame: "pandas.DataFrame", columns: Columns, data: TableConfi
     Raises:
         ConfigError: names the column, and what to write to leave it out and to keep it.
     """
-    if data.features is not None or keeps_all(data):
+    if data.features is not None or has_all_columns(data):
         return
-    counting = [name for name in columns.features if name not in columns.one_hot and _counts(frame[name])]
+    counting = [name for name in columns.features if name not in columns.one_hot and _has_row_numbers(frame[name])]
     if not counting:
         return
     message, is_one = ", ".join(f"`{name}`" for name in counting), len(counting) == 1
@@ -95,7 +98,7 @@ def check_counting(frame: "pandas.DataFrame", columns: Columns, data: TableConfi
     raise ConfigError([Problem("data.features", f"must be given, as {message} of {str(table.path)!r} {what}. {fix}")])
 
 
-def _counts(column: "pandas.Series") -> bool:
+def _has_row_numbers(column: "pandas.Series") -> bool:
     """Whether its whole numbers, in some order, are one for each row without a gap, from 0 or above."""
     import pandas
 
@@ -108,7 +111,7 @@ def _counts(column: "pandas.Series") -> bool:
     return first >= 0 and bool((np.sort(values) == np.arange(len(values)) + first).all())
 
 
-def _find_nameless(features: Sequence[str], targets: Sequence[str], table: TableFile) -> list[Problem]:
+def _find_problems_in_names(features: Sequence[str], targets: Sequence[str], table: TableFile) -> list[Problem]:
     """Columns without a name that are not the first."""
     return [
         Problem(
@@ -124,7 +127,8 @@ def _find_nameless(features: Sequence[str], targets: Sequence[str], table: Table
 def _find_problems_in_roles(data: TableConfig, targets: Sequence[str], features: Sequence[str]) -> list[Problem]:
     """Columns whose parts do not go together."""
     problems = []
-    is_forecast = data.window is not None and data.window.horizon > 0  # from the target's own past
+    # A forecast may read the target's own past.
+    is_forecast = data.window is not None and data.window.horizon > 0
     for name in () if is_forecast else sorted(set(targets) & set(features)):
         problems.append(
             Problem("data.features", f"must not hold the target, from which it would be read; got {name!r}.")

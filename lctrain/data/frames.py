@@ -43,9 +43,9 @@ def read_numbers(column: "pandas.Series", table: TableFile) -> np.ndarray:
     import pandas
 
     if pandas.api.types.is_bool_dtype(column.dtype):
-        return column.to_numpy(dtype=np.float64, na_value=np.nan)
+        return _as_floats(column)
     if pandas.api.types.is_numeric_dtype(column.dtype) and column.dtype.kind != "c":
-        return column.to_numpy(dtype=np.float64, na_value=np.nan)
+        return _as_floats(column)
     numbers = pandas.to_numeric(_with_points(column, table), errors="coerce") if is_text(column) else None
     if numbers is None:
         refuse("data.path", table.path, f"column {column.name!r} must be numbers; got the type {column.dtype}.")
@@ -58,7 +58,12 @@ def read_numbers(column: "pandas.Series", table: TableFile) -> np.ndarray:
             fix = "Mend it, or say that its numbers have decimal commas: data.decimal=comma."
         message = f"must be numbers; {where} has {str(got)!r}{others}. {fix}"
         refuse("data.path", table.path, f"column {column.name!r} {message}")
-    return numbers.to_numpy(dtype=np.float64, na_value=np.nan)
+    return _as_floats(numbers)
+
+
+def _as_floats(column: "pandas.Series") -> np.ndarray:
+    values: np.ndarray = column.to_numpy(dtype=np.float64, na_value=np.nan)
+    return values
 
 
 def read_names(
@@ -101,7 +106,8 @@ def format_line(table: TableFile, row: int) -> str:
     if table.separator is not None:
         with suppress(csv.Error):
             for number, (line, _) in enumerate(read_lines(table.path, table.separator)):
-                if number == row + 1:  # the header is before the first
+                # The header is before the first row.
+                if number == row + 1:
                     return f"line {line}"
     return f"row {row}"
 

@@ -13,9 +13,11 @@ from lctrain.config.schema import TableConfig
 from lctrain.data.checks import refuse
 from lctrain.errors import ConfigError, Problem
 
-INDEX = re.compile(r"Unnamed: 0(\.\d+)*|__index_level_\d+__")  # as pandas calls an index, read from CSV or in Parquet
-ROW_NAMES = "Unnamed: 0"  # what pandas calls a first column without a name
-UNREADABLE = (OSError, EOFError, ValueError, RuntimeError, zlib.error)  # pandas' and pyarrow's own are among them
+# What pandas calls an index that it reads from CSV or writes to Parquet.
+INDEX = re.compile(r"Unnamed: 0(\.\d+)*|__index_level_\d+__")
+
+# The errors of pandas and pyarrow are among them.
+UNREADABLE = (OSError, EOFError, ValueError, RuntimeError, zlib.error)
 SEPARATORS = {"comma": ",", "semicolon": ";", "tab": "\t", "pipe": "|"}
 BY_ENDING = {".csv": "comma", ".tsv": "tab"}
 DECIMALS = {"point": ".", "comma": ","}
@@ -143,7 +145,7 @@ def _read_header(path: Path, separator: str) -> list[str]:
 def _check_header(header: Sequence[str], data: TableConfig, path: Path) -> None:
     """Refuses a header that was cut at the wrong places, and a first row that holds numbers alone."""
     others = {name: len(_read_header(path, sign)) for name, sign in SEPARATORS.items()} if len(header) == 1 else {}
-    likely = max(others, key=others.get) if others else None
+    likely = max(others, key=lambda name: others[name]) if others else None
     if likely is not None and others[likely] > 1:
         used = data.separator or BY_ENDING[find_ending(path)]
         fix = f"Say what separates its cells: data.separator={likely}"
@@ -185,7 +187,8 @@ def _has_row_names(path: Path, separator: str, num_names: int) -> bool:
     try:
         for number, (_, cells) in enumerate(read_lines(path, separator)):
             if number and len(cells) != num_names + 1:
-                return False  # what is wrong there, the reader tells
+                # The reader tells what is wrong there.
+                return False
             if number:
                 numbers.append(cells[0])
     except (*UNREADABLE, csv.Error):

@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from lctrain.config.schema import ImagesConfig
+from lctrain.config.schema import Facts, ImagesConfig
 from lctrain.data import rows
 from lctrain.data.checks import refuse
 from lctrain.data.rows import Pages, Rows, make_scratch
-from lctrain.data.splits import PARTS, SPELT, Facts, Loaded, Split
+from lctrain.data.splits import PART_NAMES, PARTS, Loaded, Split
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -20,9 +20,13 @@ if TYPE_CHECKING:
 SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".webp")
 FORMATS = ("PNG", "JPEG", "BMP", "GIF", "WEBP")
 CHANNELS = {"rgb": ("RGB", 3), "grayscale": ("L", 1)}
-WIDE_MODES = ("I;16", "I;16B", "I;16L", "I;16N")  # 16 bits of gray
-MAX_LISTED = 3  # files in one sentence
-MAX_CLASSES = 10  # classes in one sentence
+
+# Modes of 16 bits of gray.
+WIDE_MODES = ("I;16", "I;16B", "I;16L", "I;16N")
+
+# Files and classes in one sentence.
+MAX_LISTED = 3
+MAX_CLASSES = 10
 
 
 def inspect_images(data: ImagesConfig) -> Facts:
@@ -37,12 +41,12 @@ def inspect_images(data: ImagesConfig) -> Facts:
     return Facts(
         input_shape=[*data.image_size, CHANNELS[data.color][1]],
         num_examples=num_images,
-        given=tuple(part for part in PARTS[1:] if part in parts),
         data_bytes=2 * num_bytes if num_bytes < rows.SMALL_BYTES else 0,
-        target_shape=[],
+        own_splits=tuple(part for part in PARTS[1:] if part in parts),
         num_classes=len(class_names),
         class_names=class_names,
         notes=_describe(parts, class_names, data),
+        reading={"class_names": class_names},
     )
 
 
@@ -67,8 +71,8 @@ def _list_parts(data: ImagesConfig) -> dict[str, dict[str, list[Path]]]:
     folders = _list_folders(root)
     if not folders:
         refuse("data.path", data.path, "must hold a folder of images for each class; it has no folders.")
-    if "train" in [folder.name for folder in folders] and all(folder.name in SPELT for folder in folders):
-        return {SPELT[folder.name]: _list_classes(folder) for folder in folders}
+    if "train" in [folder.name for folder in folders] and all(folder.name in PART_NAMES for folder in folders):
+        return {PART_NAMES[folder.name]: _list_classes(folder) for folder in folders}
     return {"train": _list_classes(root)}
 
 
@@ -118,11 +122,13 @@ def _name_classes(parts: dict[str, dict[str, list[Path]]], data: ImagesConfig) -
         message = f"must hold two folders of images or more, one for each class; got {names}."
         folder = next(iter(parts["train"].values()))[0].parent.parent
         refuse("data.path", folder, message)
-    strange = [name for name in names if data.class_names is not None and name not in data.class_names]
+    if data.class_names is None:
+        return names
+    strange = [name for name in names if name not in data.class_names]
     if strange:
         known = f"{data.class_names[:MAX_LISTED]}{' ...' * (len(data.class_names) > MAX_LISTED)}"
         refuse("data.path", found[strange[0]].parent, f"must be of one of `data.class_names`, {known}.")
-    return names if data.class_names is None else data.class_names
+    return data.class_names
 
 
 def _describe(parts: dict[str, dict[str, list[Path]]], class_names: list[str], data: ImagesConfig) -> tuple[str, ...]:
@@ -158,9 +164,9 @@ def _decode_one(file: Path, data: ImagesConfig) -> np.ndarray:
 
     height, width = data.image_size
     try:
-        with Image.open(file, formats=FORMATS) as image:
-            image.load()
-            image = _convert(image, CHANNELS[data.color][0], file)
+        with Image.open(file, formats=FORMATS) as opened:
+            opened.load()
+            image = _convert(opened, CHANNELS[data.color][0], file)
     except (Image.DecompressionBombWarning, Image.DecompressionBombError):
         message = f"has more than {Image.MAX_IMAGE_PIXELS:,} pixels, the most that is decoded. Make it smaller."
         refuse("data.path", file, message)

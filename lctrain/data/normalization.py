@@ -1,4 +1,4 @@
-"""What inputs are normalized by, from the training split alone."""
+"""What inputs are normalized by; from the training split alone."""
 
 import numpy as np
 
@@ -22,7 +22,9 @@ def fit_normalization(inputs: Inputs, kind: str, data_format: str) -> tuple[np.n
     (array([2., 5.]), array([1., 1.]))
     """
     is_first = data_format == "channels_first" and inputs.ndim > 2
-    least, most, count, mean, squares = np.inf, -np.inf, 0, 0.0, 0.0
+    channels = inputs.shape[1 if is_first else -1]
+    least, most = np.full(channels, np.inf), np.full(channels, -np.inf)
+    count, mean, squares = 0, np.zeros(channels), np.zeros(channels)
     for _, block in iterate_blocks(inputs):
         values = np.moveaxis(block, 1, -1) if is_first else block
         values = values.reshape(-1, values.shape[-1]).astype(np.float64)

@@ -1,4 +1,4 @@
-"""Arrays in NumPy's files: in memory where they are small, else mapped where they lie; nothing is ever unpickled."""
+"""Arrays in NumPy's files: in memory where they are small, else mapped where they lie. Nothing is ever unpickled."""
 
 import tokenize
 import zipfile
@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from math import prod
 from pathlib import Path
-from typing import BinaryIO
+from typing import IO, Literal
 
 import numpy as np
 
@@ -17,8 +17,11 @@ from lctrain.data.checks import refuse
 from lctrain.data.rows import Inputs, Pages, Rows, move_channels
 from lctrain.errors import DoesNotFit
 
-LOCAL_HEADER = 30  # bytes of a zip member's header, before its name and its extra field
-PASSES_ROWS = 1024  # at least, that are read at once of an array whose columns lie together
+# Bytes of the header of a zip's member, before its name and its extra field.
+LOCAL_HEADER = 30
+
+# That are read at once, at least, of an array whose columns lie together.
+MIN_ROWS = 1024
 UNREADABLE = (ValueError, EOFError, SyntaxError, tokenize.TokenError, zipfile.BadZipFile, zlib.error, RuntimeError)
 
 
@@ -42,7 +45,7 @@ class StoredArray:
     dtype: np.dtype
     is_fortran: bool
     offset: int | None
-    open: Callable[[], BinaryIO]
+    open: Callable[[], IO[bytes]]
 
     @property
     def is_mapped(self) -> bool:
@@ -70,12 +73,13 @@ class StoredArray:
         """It as float32 or uint8, each row in the given shape, which has the channels last whatever it has itself."""
         if self.dtype.kind not in "biuf":
             refuse("data.path", self.path, f"`{self.name}` must be numbers; got the type {self.dtype}.")
-        if self.is_mapped:
-            order = "F" if self.is_fortran else "C"
+        if self.is_mapped and self.offset is not None:
+            order: Literal["F", "C"] = "F" if self.is_fortran else "C"
             mapped = np.memmap(self.path, self.dtype, "r", self.offset, self.shape, order)
-            return Rows(_turn(mapped) if self.is_fortran else mapped, example_shape, layout=layout)
+            return Rows(_copy_row_by_row(mapped) if self.is_fortran else mapped, example_shape, layout=layout)
         array = self.read()
-        with np.errstate(over="ignore"):  # what float32 can't hold becomes inf, which checks tell
+        # What float32 can't hold becomes inf, which the checks refuse.
+        with np.errstate(over="ignore"):
             array = np.ascontiguousarray(array, np.uint8 if array.dtype == np.uint8 else np.float32)
         *spatial, channels = example_shape
         if layout == "channels_first":
@@ -123,13 +127,13 @@ def _open_member(archive: zipfile.ZipFile, info: zipfile.ZipInfo, path: Path) ->
         offset = info.header_offset + LOCAL_HEADER + sum(sizes) + header
         _check_size(path, name, shape, dtype, path.stat().st_size - offset)
 
-    def open_again() -> BinaryIO:
+    def open_again() -> IO[bytes]:
         return zipfile.ZipFile(path).open(info)
 
     return StoredArray(path, name, shape, dtype, is_fortran, offset, open_again)
 
 
-def _read_header(file: BinaryIO, path: Path, name: str) -> tuple[tuple[int, ...], bool, np.dtype]:
+def _read_header(file: IO[bytes], path: Path, name: str) -> tuple[tuple[int, ...], bool, np.dtype]:
     version = np.lib.format.read_magic(file)
     read = np.lib.format.read_array_header_1_0 if version[0] == 1 else np.lib.format.read_array_header_2_0
     shape, is_fortran, dtype = read(file)
@@ -152,7 +156,7 @@ def _check_size(path: Path, name: str, shape: tuple[int, ...], dtype: np.dtype, 
 
 @contextmanager
 def _readable(path: Path) -> Iterator[None]:
-    """Tells what is wrong with a file that NumPy can't read."""
+    """Refuses a file that NumPy can't read, and says why."""
     try:
         yield
     except FileNotFoundError:
@@ -163,14 +167,15 @@ def _readable(path: Path) -> Iterator[None]:
         refuse("data.path", path, f"is truncated, or no file of NumPy's: {str(error).splitlines()[0]}.")
 
 
-def _turn(mapped: np.memmap) -> np.ndarray:
+def _copy_row_by_row(mapped: np.memmap) -> np.ndarray:
     """A copy whose rows lie together, some megabytes at a time."""
-    turned = rows.make_scratch(mapped.shape, mapped.dtype)
+    copy = rows.make_scratch(mapped.shape, mapped.dtype)
     row_bytes = max(prod(mapped.shape[1:]) * mapped.itemsize, 1)
-    step = max(rows.PIECE_BYTES // row_bytes, PASSES_ROWS)
-    read, written = Pages(mapped), Pages(turned)
+    step = max(rows.PIECE_BYTES // row_bytes, MIN_ROWS)
+    read, written = Pages(mapped), Pages(copy)
     for start in range(0, len(mapped), step):
-        turned[start : start + step] = mapped[start : start + step]
-        read.touch(rows.RELEASED_BYTES)  # each pass touches pages all over the file
+        copy[start : start + step] = mapped[start : start + step]
+        # Each pass touches pages all over the file.
+        read.touch(rows.RELEASED_BYTES)
         written.touch(step * row_bytes)
-    return turned
+    return copy

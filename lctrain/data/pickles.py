@@ -2,9 +2,10 @@
 
 import importlib
 import pickle
-from typing import Any, BinaryIO
+from typing import IO, Any
 
-ALLOWED = {  # what NumPy's arrays and Python 2's bytes are rebuilt by; NumPy 2 calls `core` `_core`
+# What NumPy's arrays and Python 2's bytes are rebuilt by. NumPy 2 calls `core` `_core`.
+ALLOWED = {
     ("numpy", "ndarray"): ("numpy", "ndarray"),
     ("numpy", "dtype"): ("numpy", "dtype"),
     ("numpy.core.multiarray", "_reconstruct"): ("numpy._core.multiarray", "_reconstruct"),
@@ -26,7 +27,7 @@ class _ArrayUnpickler(pickle.Unpickler):
         return getattr(importlib.import_module(module), name)
 
 
-def load_arrays_only(file: BinaryIO) -> Any:
+def load_arrays_only(file: IO[bytes]) -> Any:
     """What was pickled, as long as it is made of plain values and NumPy's arrays.
 
     Raises:
@@ -36,5 +37,6 @@ def load_arrays_only(file: BinaryIO) -> Any:
         return _ArrayUnpickler(file, encoding="bytes").load()
     except RefusedError:
         raise
-    except Exception as error:  # a damaged pickle may raise anything
+    except Exception as error:
+        # A damaged pickle may raise anything.
         raise RefusedError(f"it is truncated, or no pickle: {error}") from None

@@ -12,11 +12,18 @@ import numpy as np
 
 from lctrain.errors import UserError
 
-SMALL_BYTES = 256 * 2**20  # arrays below are held in memory, others stay on the disk
-RELEASED_BYTES = 128 * 2**20  # of mapped pages, after which they are given back
-PIECE_BYTES = 16 * 2**20  # read at once
-FAULT_BYTES = 2 * 2**20  # that Linux may map around each byte which is touched: a huge page, where the file has such
-MIN_PIECE = 32  # rows read at once, as far as they fit into a piece
+# Smaller arrays are held in memory, others stay on the disk.
+SMALL_BYTES = 256 * 2**20
+
+# Mapped pages are given back after so many bytes.
+RELEASED_BYTES = 128 * 2**20
+
+# Read at once; rows at least so many, as far as they fit into that.
+PIECE_BYTES = 16 * 2**20
+MIN_PIECE = 32
+
+# Linux may map so much around each byte that is touched: a huge page, where the file has such.
+FAULT_BYTES = 2 * 2**20
 
 
 class Pages:
@@ -40,7 +47,8 @@ class Pages:
             if self._touched < RELEASED_BYTES:
                 return
             self._touched = 0
-        self._map.madvise(mmap.MADV_DONTNEED)  # what was written stays in the file
+        # What was written stays in the file.
+        self._map.madvise(mmap.MADV_DONTNEED)
 
 
 class Rows:
@@ -77,11 +85,11 @@ class Rows:
 
     def take(self, indices: np.ndarray | None, data_format: str) -> "Rows":
         """Some of these rows, or with None all, that give their pages back together with these."""
-        taken = object.__new__(Rows)
-        taken.__dict__.update(self.__dict__)
-        taken._indices = self._indices if indices is None else self._indices[indices]
-        taken._is_channels_first = data_format == "channels_first"
-        return taken
+        selected = object.__new__(Rows)
+        selected.__dict__.update(self.__dict__)
+        selected._indices = self._indices if indices is None else self._indices[indices]
+        selected._is_channels_first = data_format == "channels_first"
+        return selected
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -103,7 +111,8 @@ class Rows:
         is_run = bool((np.diff(chosen) == 1).all())
         touched = self._row_bytes if is_run else self._row_bytes + FAULT_BYTES
         step = max(PIECE_BYTES // touched, min(MIN_PIECE, PIECE_BYTES // self._row_bytes), 1)
-        with np.errstate(over="ignore"):  # what float32 can't hold becomes inf, which checks tell
+        # What float32 can't hold becomes inf, which the checks refuse.
+        with np.errstate(over="ignore"):
             for start in range(0, len(chosen), step):
                 piece = chosen[start : start + step]
                 read[start : start + step] = self._array[slice(piece[0], piece[-1] + 1) if is_run else piece]
@@ -155,7 +164,8 @@ def make_scratch(shape: tuple[int, ...], dtype: Any) -> np.ndarray:
     with tempfile.TemporaryFile() as file:
         try:
             if hasattr(os, "posix_fallocate"):
-                os.posix_fallocate(file.fileno(), 0, num_bytes)  # a full disk would end the process later
+                # A disk that fills up only when it is written to would end the process.
+                os.posix_fallocate(file.fileno(), 0, num_bytes)
         except OSError as error:
             where = f"the temporary folder {tempfile.gettempdir()!r}"
             fix = "Free some of it, or name another folder in the environment variable TMPDIR."

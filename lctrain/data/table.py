@@ -1,4 +1,4 @@
-"""Tables of one's own: a row is an example, or several in a row are."""
+"""Tables of the user's own: a row is an example, or several in a row are."""
 
 from collections.abc import Mapping
 from math import prod
@@ -6,20 +6,21 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from lctrain.config.schema import TableConfig
+from lctrain.config.schema import Facts, TableConfig
 from lctrain.data import rows
 from lctrain.data.checks import MAX_LISTED, ZEROS_AND_ONES, as_labels, check_class_numbers, check_finite, refuse
 from lctrain.data.columns import Columns, check_counting, find_columns
 from lctrain.data.frames import format_line, is_text, read_frame, read_names, read_numbers
 from lctrain.data.headers import TableFile, open_table
 from lctrain.data.rows import Inputs, Rows
-from lctrain.data.splits import PARTS, SPELT, Facts, Loaded, Split
+from lctrain.data.splits import PART_NAMES, PARTS, Loaded, Split
 from lctrain.data.windows import TRAIN, find_windows, order_splits, view_windows
 
 if TYPE_CHECKING:
     import pandas
 
-CELL_BYTES = 16  # of a number while the file is read, and then of its copies
+# Of a number while the file is read, and then of its copies.
+CELL_BYTES = 16
 
 
 def inspect_table(data: TableConfig) -> Facts:
@@ -36,23 +37,25 @@ def inspect_table(data: TableConfig) -> Facts:
         values, class_names = _read_classes(frame[columns.targets[0]], table, data.categories)
         if class_names is None:
             check_class_numbers(values, table.path, columns.targets[0], lambda index: format_line(table, index[0]))
-        num_classes = int(values.max()) + 1 if class_names is None else len(class_names)
+            num_classes = int(values.max()) + 1
+        else:
+            num_classes = len(class_names)
+            categories[columns.targets[0]] = class_names
     elif data.task in ZEROS_AND_ONES:
         num_classes = len(columns.targets) if data.task == "multilabel" else 2
-    given = () if columns.split is None else np.unique(_read_splits(frame[columns.split], table))
+    own_splits = () if columns.split is None else np.unique(_read_splits(frame[columns.split], table))
     return Facts(
         input_shape=[num_features, 1] if data.window is None else [data.window.length, num_features],
         num_examples=len(frame),
-        given=tuple(PARTS[number] for number in given if number != TRAIN),
-        data_bytes=_data_bytes(len(frame), num_features, len(columns.targets), data),
-        target_shape=[],
+        data_bytes=_count_bytes(len(frame), num_features, len(columns.targets), data),
+        own_splits=tuple(PARTS[number] for number in own_splits if number != TRAIN),
         num_classes=num_classes,
         num_targets=len(columns.targets) if data.task == "regression" else 1,
         class_names=class_names,
         is_reshaped=True,
+        may_lack_classes=class_names is None,
         notes=_describe(columns, data, table, class_names),
-        features=columns.features,
-        categories=categories | ({} if class_names is None else {columns.targets[0]: class_names}),
+        reading={"features": columns.features, "categories": categories},
     )
 
 
@@ -71,7 +74,7 @@ def _describe(columns: Columns, data: TableConfig, table: TableFile, class_names
     return tuple(notes)
 
 
-def _data_bytes(num_rows: int, num_features: int, num_targets: int, data: TableConfig) -> float:
+def _count_bytes(num_rows: int, num_features: int, num_targets: int, data: TableConfig) -> float:
     """Of the table, and of windows that are cut out of it before they are read."""
     table = num_rows * (num_features + num_targets) * CELL_BYTES
     if data.window is None:
@@ -99,15 +102,15 @@ def load_table(data: TableConfig) -> Loaded:
     parts = {}
     for part, starts in find_windows(splits, data.window).items():
         ends = starts + data.window.length - 1 + data.window.horizon
-        parts[part] = Split(_cut(features, starts, data), labels[ends])
+        parts[part] = Split(_cut(features, starts, data.window.length, data.input_shape), labels[ends])
     return Loaded(parts, class_names)
 
 
-def _cut(features: np.ndarray, starts: np.ndarray, data: TableConfig) -> Inputs:
+def _cut(features: np.ndarray, starts: np.ndarray, length: int, input_shape: list[int]) -> Inputs:
     """The windows that begin at these rows; where they are many, each is cut out when it is read."""
-    view = view_windows(features, data.window.length)
-    windows = Rows(view, data.input_shape, starts)
-    num_bytes = len(starts) * prod(data.input_shape) * view.itemsize
+    view = view_windows(features, length)
+    windows = Rows(view, input_shape, starts)
+    num_bytes = len(starts) * prod(input_shape) * view.itemsize
     return windows if num_bytes >= rows.SMALL_BYTES else windows[:]
 
 
@@ -160,10 +163,11 @@ def _read_splits(column: "pandas.Series", table: TableFile) -> np.ndarray:
     """For each row the number of its split in `PARTS`."""
     numbers, names = read_names(column, table, {})
     for number, name in enumerate(names):
-        if name not in SPELT:
+        if name not in PART_NAMES:
             where = format_line(table, int(np.flatnonzero(numbers == number)[0]))
             message = f"must say train, validation or test; {where} has {name!r}."
             refuse("data.path", table.path, f"column {column.name!r} {message}")
     if "train" not in names:
         refuse("data.path", table.path, f"column {column.name!r} must say train of some rows; got {names}.")
-    return np.array([PARTS.index(SPELT[name]) for name in names])[numbers]
+    splits: np.ndarray = np.array([PARTS.index(PART_NAMES[name]) for name in names])[numbers]
+    return splits

@@ -1,8 +1,9 @@
-"""Windows over the rows of a table, none of which crosses from one split into another."""
+"""Windows over the rows of a table. None crosses from one split into another."""
 
 import numpy as np
 
 from lctrain.config.schema import DataConfig, WindowConfig
+from lctrain.data.checks import require
 from lctrain.data.splits import PARTS
 from lctrain.errors import ConfigError, Problem
 
@@ -14,14 +15,14 @@ def order_splits(num_rows: int, data: DataConfig) -> np.ndarray:
 
     With folds, all before the test rows is cut into as many runs, of which one is the validation split.
     """
-    num_tests = round(num_rows * data.test_fraction)
-    rest = num_rows - num_tests
+    test_start = num_rows - round(num_rows * require(data.test_fraction, "data.test_fraction"))
     splits = np.full(num_rows, TRAIN)
-    splits[rest:] = TEST
+    splits[test_start:] = TEST
     if data.folds is None:
-        splits[rest - round(num_rows * data.validation_fraction) : rest] = VALIDATION
+        fraction = require(data.validation_fraction, "data.validation_fraction")
+        splits[test_start - round(num_rows * fraction) : test_start] = VALIDATION
     else:
-        splits[np.array_split(np.arange(rest), data.folds)[data.fold]] = VALIDATION
+        splits[np.array_split(np.arange(test_start), data.folds)[data.fold]] = VALIDATION
     return splits
 
 
@@ -40,7 +41,7 @@ def find_windows(splits: np.ndarray, window: WindowConfig) -> dict[str, np.ndarr
     """
     needed = window.length + window.horizon
     bounds = np.flatnonzero(np.diff(splits)) + 1
-    starts = {part: [] for part in PARTS}
+    starts: dict[str, list[np.ndarray]] = {part: [] for part in PARTS}
     for first, end in zip([0, *bounds], [*bounds, len(splits)], strict=True):
         starts[PARTS[splits[first]]].append(np.arange(first, end - needed + 1, window.stride))
     found = {part: np.concatenate(runs) for part, runs in starts.items() if runs}

@@ -4,7 +4,7 @@ from dataclasses import dataclass, fields, replace
 
 from lctrain.config import Config
 from lctrain.cost import choose_implementation
-from lctrain.data import data_bytes
+from lctrain.data import find_facts
 from lctrain.devices.gpus import list_gpus
 from lctrain.errors import ConfigError, DoesNotFit
 from lctrain.model.shapes.facts import num_elements
@@ -113,7 +113,7 @@ def _add_up(config: Config, model: ModelSummary, implementation: int | str | Non
     slots = model.num_slots * sum(trained)
     outputs = sum(num_elements(layer.facts.output_shape) * _computed_itemsize(layer) for layer in model.layers)
     cost = JobCost(
-        data=data_bytes(config),
+        data=find_facts(config.data).data_bytes,
         weights=sum(weights) + sum(trained) + (sum(weights) / 2 if config.precision in HALF_PRECISIONS else 0),
         optimizer=slots + UPDATE_COPIES * max(trained, default=0),
         matrix=0,

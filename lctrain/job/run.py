@@ -14,7 +14,7 @@ import yaml
 from lctrain.benchmark.tuning import needs_tuning, tune
 from lctrain.config import Config
 from lctrain.cost import MEBIBYTE
-from lctrain.data import Split, Splits, check_feeds, fit_normalization, load_splits, state_reading
+from lctrain.data import Split, Splits, check_feeds, complete_reading, fit_normalization, load_splits
 from lctrain.devices.runtime import Devices, load_libraries
 from lctrain.errors import EXIT_INTERRUPTED, EXIT_TERMINATED, TrainingFailed, UserError, suggest_import
 from lctrain.job import resume_state
@@ -70,13 +70,13 @@ def run_job(
         TrainingFailed: the loss became inf or nan, or there is no room for the model.
     """
     check_feeds(config)
-    config, notes = state_reading(config)
+    config, notes = complete_reading(config)
     for note in notes:
         print(f"data: {note}", file=sys.stderr)
     check_writable(config.tracking)
     _check_backend()
     _check_init_from(config)
-    with resume_state.held(folder):
+    with resume_state.lock(folder):
         resumed = _read_resume_state(config, folder, goes_on)
         warning = check_memory(config)
         if warning:
@@ -97,7 +97,7 @@ def run_job(
             _save_resume_state(
                 resumed, resolved, digest=resume_state.digest(config), overrides=overrides, run=run, splits=splits
             )
-            with interrupts.held(lambda: run.end_at_once("KILLED", "interrupted twice")):
+            with interrupts.deferred(lambda: run.end_at_once("KILLED", "interrupted twice")):
                 metrics = _train(resolved, run, devices, splits, folder, memory_before)
     resume_state.forget(folder)  # the job is done, and its run has the model
     _print_summary(config, metrics)

@@ -1,11 +1,8 @@
 """The schema of a configuration: its groups, their keys and allowed values. Layer and optimizer specs: arguments.py."""
 
 from lctrain.config.schema.data import (
-    AnyData,
     ArraysConfig,
     DataConfig,
-    DigitsConfig,
-    DigitsRowsConfig,
     DownloadedConfig,
     ImagesConfig,
     Mnist1dConfig,
@@ -13,12 +10,14 @@ from lctrain.config.schema.data import (
     TableConfig,
     WindowConfig,
 )
+from lctrain.config.schema.datasets import DATA_SETS, AnyData, DataSet, Facts
 from lctrain.config.schema.devices import AnyDevice, AutoConfig, CpuConfig, DeviceConfig, GpuConfig
 from lctrain.config.schema.job import Config, ModelConfig, SweepConfig
 from lctrain.config.schema.tracking import LocalTracking, ServerTracking, TrackingConfig
 from lctrain.config.schema.training import CheckpointConfig, EarlyStoppingConfig, PlateauConfig, TrainingConfig
 
 __all__ = [
+    "DATA_SETS",
     "AnyData",
     "AnyDevice",
     "ArraysConfig",
@@ -27,11 +26,11 @@ __all__ = [
     "Config",
     "CpuConfig",
     "DataConfig",
+    "DataSet",
     "DeviceConfig",
-    "DigitsConfig",
-    "DigitsRowsConfig",
     "DownloadedConfig",
     "EarlyStoppingConfig",
+    "Facts",
     "GpuConfig",
     "ImagesConfig",
     "LocalTracking",

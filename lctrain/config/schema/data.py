@@ -1,6 +1,6 @@
 """`data`: what every data set states, and what each kind adds."""
 
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import Field
 
@@ -9,6 +9,10 @@ from lctrain.config.schema.base import Column, Fraction, Group, Name, PositiveIn
 
 class DataConfig(Group):
     """What every data set states; `input_shape` is channels_last whatever the run's `data_format`."""
+
+    if TYPE_CHECKING:
+        # The schema of each data set says which one; what they share is told apart by it.
+        name: str
 
     input_shape: Shape
     """Sizes of one example, channels last, without the batch; of your own files null reads it from them."""
@@ -39,18 +43,6 @@ class DataConfig(Group):
     as found in the training split alone."""
     augmentation: list[Any] = Field(default=[], max_length=100)  # specs, checked in validation.py
     """Layers of Keras that change inputs at random, inside the model, in training alone: `{type: RandomFlip, ...}`."""
-
-
-class DigitsConfig(DataConfig):
-    """1,797 handwritten digits of 8x8 pixels."""
-
-    name: Literal["digits"]
-
-
-class DigitsRowsConfig(DataConfig):
-    """The same, read row by row as sequences."""
-
-    name: Literal["digits_rows"]
 
 
 class SyntheticConfig(DataConfig):
@@ -146,15 +138,3 @@ class ImagesConfig(DataConfig):
     """Whether an image has three channels or one."""
     class_names: Annotated[list[Name], Field(min_length=2)] | None = None
     """Names of the folders of classes, in the order of their numbers; null is those that there are, by the alphabet."""
-
-
-AnyData = (
-    DigitsConfig
-    | DigitsRowsConfig
-    | SyntheticConfig
-    | Mnist1dConfig
-    | DownloadedConfig
-    | ArraysConfig
-    | TableConfig
-    | ImagesConfig
-)

@@ -5,7 +5,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field
 
 from lctrain.config.schema.base import Group, Name, OpenShape, PositiveInt, Seed
-from lctrain.config.schema.data import AnyData
+from lctrain.config.schema.datasets import AnyData
 from lctrain.config.schema.devices import AnyDevice
 from lctrain.config.schema.tracking import LocalTracking, ServerTracking
 from lctrain.config.schema.training import TrainingConfig
