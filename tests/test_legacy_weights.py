@@ -339,3 +339,25 @@ def test_arguments_of_the_command_that_say_nothing_are_told(run_lctrain, tmp_pat
         finished = run_lctrain(tmp_path, "import", "old.h5", *given)
         assert finished.returncode == 2
         assert "`--out FOLDER`" in finished.stderr
+
+
+def test_the_vector_of_spectral_normalization_stands_behind_the_other_arrays_in_a_file(tmp_path):
+    """tf_keras 2.21 can't call the layer; its get_weights has what is trained first, and files have that order."""
+    kernel, bias, vector = np.arange(12.0).reshape(4, 3), np.arange(3.0) + 20, np.arange(3.0).reshape(1, 3) + 30
+    with h5py.File(tmp_path / "old.h5", "w") as file:
+        file.attrs["layer_names"], file.attrs["keras_version"], file.attrs["backend"] = (
+            [b"wrap"],
+            b"2.15.0",
+            b"tensorflow",
+        )
+        group = file.create_group("wrap")
+        arrays = {"wrap/dense/kernel:0": kernel, "wrap/dense/bias:0": bias, "wrap/vector_u:0": vector}
+        group.attrs["weight_names"] = [name.encode() for name in arrays]
+        for name, array in arrays.items():
+            group.create_dataset(name, data=array.astype("float32"))
+    layer = keras.layers.SpectralNormalization(keras.layers.Dense(3), name="wrap")
+    model = keras.Sequential([keras.Input((4,)), layer])
+    legacy.load_weights(model, tmp_path / "old.h5")
+    assert np.array_equal(layer.layer.kernel.numpy(), kernel)
+    assert np.array_equal(layer.layer.bias.numpy(), bias)
+    assert np.array_equal(layer.vector_u.numpy(), vector)

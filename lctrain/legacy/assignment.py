@@ -5,12 +5,12 @@ from math import prod
 from typing import Any
 
 from lctrain.legacy.errors import LegacyFileError, describe
-from lctrain.legacy.expected import check_counts, expected_weights
 from lctrain.legacy.flattening import Leaf
 from lctrain.legacy.hdf5 import StoredArray
 from lctrain.legacy.issues import IssueCollector
 from lctrain.legacy.layout import Layout
 from lctrain.legacy.layouts import find_layout
+from lctrain.legacy.old_weights import ADAPTED, find_old_weights
 from lctrain.legacy.report import MODEL
 from lctrain.legacy.source import Source
 
@@ -69,8 +69,10 @@ def _layout_of(leaf: Leaf, source: Source, collector_of) -> Layout | None:
     numbers = sum(prod(array.shape) for _, array in stored.get(leaf.path[0], []))
     if source.arrays is not None and leaf.facts.parameters > MAX_GROWTH * numbers:
         _refuse_sizes(leaf, numbers, source)
-    if kind not in ("Normalization", "SpectralNormalization"):
-        check_counts(kind, expected_weights(kind, leaf.complete, leaf.shapes), leaf.facts.parameters, collector)
+    if kind not in ADAPTED:
+        num_old = sum(weight.size for weight in find_old_weights(leaf.complete, leaf.shapes))
+        if num_old != leaf.facts.parameters:
+            collector.unsupported("class_name", kind, "has arrays whose old layout is not known")
     return find_layout(leaf.complete, leaf.shapes, leaf.original, source, collector)
 
 

@@ -9,11 +9,10 @@ from typing import Any
 
 import numpy as np
 
-from lctrain.legacy.expected import Weight
 from lctrain.legacy.issues import IssueCollector
 from lctrain.legacy.layout import Arrays, Layout
 from lctrain.legacy.source import Source
-from lctrain.model.shapes.facts import is_channels_first
+from lctrain.model.shapes.facts import Weight, is_channels_first
 
 LSTM_GATES = (0, 2, 1, 3)  # Keras 1 stored the gates i, c, f, o; today's order is i, f, c, o
 

@@ -1,10 +1,7 @@
 """Today's layers in the words of Keras 2, as tf_keras reads them; what it can't compute alike is refused by name."""
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import cache
-from importlib.resources import files
 from typing import Any
 
 import keras
@@ -15,6 +12,7 @@ from lctrain.layers import OWN_ACTIVATIONS, BaseLocallyConnected
 from lctrain.layers.sums import MERGES, find_use_shapes, misplaces_sum
 from lctrain.legacy.errors import Obstacle
 from lctrain.legacy.issues import IssueCollector
+from lctrain.legacy.old_weights import load_tf_keras_table
 from lctrain.legacy.report import Report
 
 RENAMED = {("LeakyReLU", "negative_slope"): "alpha"}
@@ -56,12 +54,6 @@ class OldLayer:
         self.arrays = [(f"{name}/{old.partition('/')[2]}", array) for old, array in self.arrays]
 
 
-@cache
-def known() -> dict[str, Any]:
-    """What tf_keras has of what configurations may name."""
-    return json.loads(files("lctrain.legacy").joinpath("tf_keras.json").read_text())
-
-
 def write_layer(layer: keras.layers.Layer, report: Report, obstacles: list[Obstacle]) -> list[OldLayer]:
     """The layers of Keras 2, one behind the other, that compute what a layer does: a padding may come first."""
     collector = IssueCollector(layer.name, report, obstacles)
@@ -98,7 +90,7 @@ def _wrap(one: OldLayer, layer: keras.layers.Layer, number: int) -> dict[str, An
 
 
 def _write_config(class_name: str, config: Mapping[str, Any], collector: IssueCollector) -> dict[str, Any]:
-    arguments = known()["layers"].get(class_name, known()["cells"].get(class_name))
+    arguments = load_tf_keras_table()["layers"].get(class_name, load_tf_keras_table()["cells"].get(class_name))
     if arguments is None or class_name in NOT_THERE:
         collector.unsupported("class_name", class_name, NOT_THERE.get(class_name, "must be a layer that Keras 2 has"))
         return {"name": config.get("name")}
@@ -157,7 +149,7 @@ def write_value(name: str, value: Any, collector: IssueCollector) -> Any:
         return _write_activation(name, value, collector)
     if kind in ("initializer", "regularizer", "constraint") and isinstance(value, Mapping):
         class_name = value["class_name"]
-        if class_name not in known()[f"{kind}s"] or not str(value.get("module")).startswith("keras"):
+        if class_name not in load_tf_keras_table()[f"{kind}s"] or not str(value.get("module")).startswith("keras"):
             if kind == "initializer":
                 collector.dropped(name, class_name, "Keras 2 has no such initializer; the weights are given")
                 return {"class_name": "Zeros", "config": {}}
@@ -179,7 +171,7 @@ def _write_activation(name: str, value: Any, collector: IssueCollector) -> Any:
         collector.unsupported(name, value, OTHERWISE[value])
         return value
     new = ACTIVATIONS.get(value, value) if isinstance(value, str) else None
-    if new not in known()["activations"]:
+    if new not in load_tf_keras_table()["activations"]:
         collector.unsupported(name, value, "must be one of Keras 2's activations")
     elif new != value:
         collector.translated(name, value, new)

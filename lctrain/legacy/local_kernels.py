@@ -3,9 +3,8 @@
 from collections.abc import Mapping
 from typing import Any
 
-from lctrain.legacy.expected import Weight
 from lctrain.legacy.layout import Arrays, Layout
-from lctrain.model.shapes.facts import Shape, is_channels_first, split_channels
+from lctrain.model.shapes.facts import Shape, Weight, is_channels_first, split_channels
 from lctrain.model.shapes.windows import make_window
 from lctrain.ops.tf_keras_kernels import kernel_shapes, read_bias, read_kernel, same_margins
 

@@ -11,7 +11,6 @@ from typing import Any
 from lctrain.config.allowlist import with_defaults
 from lctrain.config.validation import OVER_LAST_AXIS
 from lctrain.legacy.arguments import Part
-from lctrain.legacy.expected import sizes_of
 from lctrain.legacy.issues import IssueCollector
 from lctrain.legacy.report import Report
 from lctrain.legacy.source import Source
@@ -211,6 +210,11 @@ class _Old:
         rank = len(self.sizes)
         padding = margins[0] if rank == 1 else margins
         return {"type": f"ZeroPadding{rank}D", "padding": padding, "data_format": self.arguments["data_format"]}
+
+
+def sizes_of(value: int | Sequence[int], rank: int) -> tuple[int, ...]:
+    """One number per spatial axis."""
+    return (value,) * rank if isinstance(value, int) else tuple(value)
 
 
 def _before_in_theano(size: int, span: int, stride: int) -> int:
