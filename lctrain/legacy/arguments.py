@@ -8,8 +8,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from lctrain.config.allowlist import find_class, left_out
+from lctrain.errors import Problem
 from lctrain.legacy import keras1
-from lctrain.legacy.fields import FIELDS, FINISH, Arguments, Reading, check_origin
+from lctrain.legacy.fields import FIELDS, FINISH, Arguments, Reading, report_origin
 from lctrain.legacy.issues import IssueCollector
 from lctrain.legacy.objects import translate_activation, translate_dtype, translate_object
 from lctrain.legacy.source import Source
@@ -45,12 +46,14 @@ class Part:
         original: the class and configuration, in the words of Keras 2, that its weights were stored by.
         expected_output: the shape that the old layer said it gives, without the batch; None where it said nothing.
         suffix: of its name, where it only helps the layer that has the name.
+        problems: of the spec, at paths such as `layer.units`.
     """
 
     spec: Arguments | None
     original: tuple[str, Mapping[str, Any]]
     expected_output: tuple[Any, ...] | None = None
     suffix: str | None = None
+    problems: tuple[Problem, ...] = ()
 
 
 def translate_layer(class_name: Any, config: Any, source: Source, collector: IssueCollector) -> list[Part]:
@@ -143,7 +146,7 @@ def _translate_field(reading: Reading, name: str, value: Any) -> None:
 def _distribute_model(config: Mapping[str, Any], source: Source, collector: IssueCollector) -> list[Part]:
     """TimeDistributed around a stack of layers: around each of them."""
     inner = config["layer"]
-    layers = layers_of(inner.get("config"))
+    layers = find_layers(inner.get("config"))
     if inner.get("class_name") != "Sequential" or layers is None:
         message = "must hold a layer or a Sequential; a graph of layers can't be distributed over time"
         collector.unsupported("layer", inner.get("class_name"), message)
@@ -158,7 +161,7 @@ def _distribute_model(config: Mapping[str, Any], source: Source, collector: Issu
     return parts
 
 
-def layers_of(config: Any) -> list[Any] | None:
+def find_layers(config: Any) -> list[Any] | None:
     """The layers of a Sequential: the configuration itself up to Keras 2.2.2, then under `layers`."""
     layers = config.get("layers") if isinstance(config, Mapping) else config
     return layers if isinstance(layers, list) else None
@@ -173,7 +176,7 @@ def _nested_layer(reading: Reading, name: str, value: Any) -> Arguments:
         return {}
     config = value["config"]
     inner = reading.collector.of(str(config.get("name", name)))
-    check_origin(value, inner)
+    report_origin(value, inner)
     if value.get("class_name") in MODELS:
         inner.unsupported(name, value["class_name"], f"must be a layer; {reading.class_name} can't hold a model here")
         return {}
@@ -196,7 +199,7 @@ def _translate_cell(value: Any, name: str, reading: Reading) -> Arguments | None
         reading.collector.unsupported(name, got, "must be a cell that Keras 3 still has")
         return None
     config = value["config"]
-    check_origin(value, reading.collector.of(str(config.get("name", name))))
+    report_origin(value, reading.collector.of(str(config.get("name", name))))
     inner = Reading(entry.name, config, reading.source, reading.collector.of(str(config.get("name", name))), entry)
     if entry.name == "StackedRNNCells":
         cells = config.get("cells")

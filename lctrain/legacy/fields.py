@@ -26,7 +26,7 @@ class Reading:
     spec: Arguments = field(default_factory=dict)
 
 
-def check_origin(entry: Mapping[str, Any], collector: IssueCollector) -> None:
+def report_origin(entry: Mapping[str, Any], collector: IssueCollector) -> None:
     """Tells of a layer that is somebody's own, by the name of one of Keras'."""
     if not is_own(entry):
         registered = entry.get("registered_name")

@@ -5,11 +5,13 @@ from typing import Any
 
 from lctrain.config.graph import WIRING
 from lctrain.config.interpolation import resolve
-from lctrain.errors import ConfigError, UserError, suggest
+from lctrain.errors import ConfigError, UserError
 from lctrain.legacy.errors import LegacyFileError
-from lctrain.legacy.flattening import Flat, Leaf, Shapes
+from lctrain.legacy.flat import Flat, Leaf
+from lctrain.legacy.inputs import Shapes
 from lctrain.legacy.source import Source
 from lctrain.legacy.whole import check_whole
+from lctrain.model.inputs import check_input_names
 from lctrain.model.summary import LayerSummary, input_shapes, summarize_layers
 
 CHOICES = ("data_format", "precision")  # of the top level, that layers inherit
@@ -67,9 +69,7 @@ def _find_inputs(model: Mapping[str, Any], data: Any, given: Shapes) -> dict[str
         if len(inputs) != 1:
             raise UserError(f"`input_shape` must name the inputs, {', '.join(inputs)}; got {list(given)}.")
         given = dict.fromkeys(inputs, given)
-    for name in given or {}:
-        if name not in inputs:
-            raise UserError(f"`input_shape` must name inputs of the model; got {name!r}. {suggest(name, list(inputs))}")
+    check_input_names(given or (), list(inputs))
     found = {name: list(sizes) if sizes else None for name, sizes in {**inputs, **(given or {})}.items()}
     for name, sizes in found.items():
         if sizes is None or None in sizes:

@@ -88,10 +88,10 @@ def write_padding(
     return [*before, replace(part, spec=made.spec), *behind]
 
 
-def check_padding(part: Part, shapes: Sequence[Shape], source: Source, collector: IssueCollector) -> None:
-    """Refuses a layer of a model that stands already, where its zeros are not those that Theano put there."""
+def report_padding(part: Part, shapes: Sequence[Shape] | None, source: Source, collector: IssueCollector) -> None:
+    """A layer of a model that stands already is an obstacle where its zeros are not those that Theano put there."""
     silent = IssueCollector(collector.layer, Report(), collector.obstacles)
-    if write_padding(part, shapes, False, source, silent) != [part]:
+    if part.spec is not None and write_padding(part, shapes, False, source, silent) != [part]:
         message = "must be written out as Theano had it: `import` the whole old model, and take what that writes"
         collector.unsupported("padding", part.spec.get("padding"), message)
 

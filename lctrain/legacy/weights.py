@@ -7,7 +7,7 @@ import keras
 
 from lctrain.errors import ConfigError, UserError
 from lctrain.legacy.errors import LegacyFileError
-from lctrain.legacy.flattening import make_name
+from lctrain.legacy.flat import make_name
 from lctrain.legacy.loading import match_arrays
 from lctrain.legacy.parsing import BY_LAYER, Request
 from lctrain.legacy.report import Report, from_data

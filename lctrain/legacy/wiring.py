@@ -187,7 +187,7 @@ def sort_calls(graph: Graph, path: str) -> list[tuple[str, int]]:
     return list(ordered)
 
 
-def check_arguments(call: Call, collector: IssueCollector) -> None:
+def report_arguments(call: Call, collector: IssueCollector) -> None:
     """Call arguments that would change what a layer gives are obstacles; the others are those of today's calls."""
     for name, value in call.arguments.items():
         if value is None or value is False:
