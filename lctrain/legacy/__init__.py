@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     import keras
 
     from lctrain.legacy.loading import Imported
+    from lctrain.legacy.parsing import Request
 
 __all__ = [
     "Inspection",
@@ -246,7 +247,15 @@ def export_model(
     return export(model, Path(path), to, implementation)
 
 
-def _request(path, weights, input_shape, backend, keras_version, strict, must_build=True):
+def _request(
+    path: str | Path,
+    weights: str | Path | None,
+    input_shape: Sequence[int] | Mapping[str, Sequence[int]] | None,
+    backend: str | None,
+    keras_version: str | None,
+    strict: bool,
+    must_build: bool = True,
+) -> "Request":
     from lctrain.legacy.parsing import Request
 
     shape = None if input_shape is None else _as_sizes(input_shape)
@@ -263,7 +272,7 @@ def _as_sizes(shape: Any) -> Any:
         raise UserError(f"`input_shape` must be known sizes, without the batch; got {shape!r}.") from error
 
 
-def _load(request) -> "Imported":
+def _load(request: "Request") -> "Imported":
     from lctrain.legacy.sandbox import parsed
 
     with parsed(request) as found:

@@ -67,7 +67,7 @@ class _OfLayersError(UserError):
         text = f"{self.heading}: {lines[0]}" if len(lines) == 1 else "\n  ".join([f"{self.heading}:", *lines])
         super().__init__(text if self.way is None else f"{text}\n{self.way}")
 
-    def __reduce__(self):
+    def __reduce__(self) -> tuple[Any, ...]:
         return type(self), (self.obstacles,)
 
 

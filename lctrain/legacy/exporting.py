@@ -67,7 +67,7 @@ def _export_keras2(model: keras.Model, path: Path, report: Report) -> None:
 
 
 def _export_dl4j(model: keras.Model, path: Path, report: Report) -> None:
-    _write(*_write_model(model, report, dl4j.check), path)
+    _write(*_write_model(model, report, dl4j.find_obstacles), path)
 
 
 FORMATS: dict[str, Callable[[keras.Model, Path, Report], None]] = {
@@ -101,7 +101,7 @@ class _Writer:
     def __init__(self, report: Report):
         self.report = report
         self.obstacles: list[Obstacle] = []
-        self.inputs: dict[str, tuple] = {}
+        self.inputs: dict[str, tuple[int | None, ...]] = {}
         self.layers: dict[str, OldLayer] = {}
         self.nodes: dict[str, list[list[list[Any]]]] = {}
         self.made: dict[int, list[str]] = {}  # names of what each of today's layers became
@@ -169,7 +169,7 @@ class _Writer:
     def as_architecture(self, name: str, outputs: list[tuple[str, int]]) -> dict[str, Any]:
         """`class_name` and `config`: a stack where it is one, which more readers know, else a graph."""
         self._sort(outputs)
-        layers = [
+        layers: list[dict[str, Any]] = [
             {"class_name": old.class_name, "config": old.config, "name": key, "inbound_nodes": self.nodes[key]}
             for key, old in self.layers.items()
         ]
@@ -198,7 +198,7 @@ class _Writer:
 
     def _sort(self, outputs: list[tuple[str, int]]) -> None:
         """Brings the layers into the order in which Keras 2 will hand out their arrays."""
-        reads = {name: [[]] for name in self.inputs}
+        reads: dict[str, list[list[tuple[str, int]]]] = {name: [[]] for name in self.inputs}
         reads |= {
             name: [[(one[0], one[1]) for one in _references(node)] for node in self.nodes[name]] for name in self.nodes
         }
@@ -207,13 +207,13 @@ class _Writer:
 
     def _is_stack(self, outputs: list[tuple[str, int]]) -> bool:
         above = [*self.inputs, *self.layers]
-        nodes = [[[[source, 0, 0, {}]]] for source in above[:-1]]
+        nodes: list[Any] = [[[[source, 0, 0, {}]]] for source in above[:-1]]
         return len(self.inputs) == 1 and list(self.nodes.values()) == nodes and outputs == [(above[-1], 0)]
 
 
 def _write_node(class_name: str, reads: Sequence[tuple[str, int]]) -> list[list[Any]]:
     """What one call reads: a list of arrays, or by name what MultiHeadAttention attends to."""
-    node = [[source, number, 0, {}] for source, number in reads]
+    node: list[list[Any]] = [[source, number, 0, {}] for source, number in reads]
     if class_name not in SEVERAL_ARGUMENTS:
         return node
     named = dict(zip(("value", "key"), ([*one[:3]] for one in node[1:]), strict=False))

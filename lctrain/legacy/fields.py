@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from lctrain.config.allowlist import ClassEntry, find_class
+from lctrain.config.allowlist import ClassEntry, require_class
 from lctrain.legacy.issues import IssueCollector
 from lctrain.legacy.objects import is_own, translate_dtype
 from lctrain.legacy.source import Source
@@ -22,12 +22,12 @@ class Reading:
     config: Mapping[str, Any]
     source: Source
     collector: IssueCollector
-    entry: ClassEntry | None = None
+    entry: ClassEntry
     spec: Arguments = field(default_factory=dict)
 
 
 def report_origin(entry: Mapping[str, Any], collector: IssueCollector) -> None:
-    """Tells of a layer that is somebody's own, by the name of one of Keras'."""
+    """A layer that is somebody's own, by the name of one of Keras', is an obstacle."""
     if not is_own(entry):
         registered = entry.get("registered_name")
         got = registered if registered is not None else f"{entry.get('module')}.{entry.get('class_name')}"
@@ -115,7 +115,7 @@ def _keep_kernel_fans(reading: Reading) -> None:
             note = "fans of one position; the old ones were others. It matters to weights that are drawn anew"
             reading.collector.approximated("kernel_initializer", drawn, note)
     constraint = spec.get("kernel_constraint")
-    if constraint and "axis" in find_class("constraints", constraint["type"]).arguments:
+    if constraint and "axis" in require_class("constraints", constraint["type"]).arguments:
         message = "per position and filter; the old one ran over the stored kernel's axes. It acts in training alone"
         reading.collector.approximated("kernel_constraint", constraint["type"], message)
         spec["kernel_constraint"] = {key: part for key, part in constraint.items() if key != "axis"}

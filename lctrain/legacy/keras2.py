@@ -29,7 +29,8 @@ NOT_THERE = {
 }
 WHERE_TRUE = ("zero_output_for_mask",)  # arguments that Keras 2 writes where they are set alone
 INPUTS = ("query", "value", "key")  # of MultiHeadAttention, whose shapes are part of its configuration there
-NO_LOSS = (None, False, {}, [])  # what an argument that Keras 2 lacks may be without being told
+# What an argument that Keras 2 lacks may be without being reported.
+NO_LOSS: tuple[Any, ...] = (None, False, {}, [])
 
 
 @dataclass
@@ -65,15 +66,15 @@ def write_layer(layer: keras.layers.Layer, report: Report, obstacles: list[Obsta
         wrapped[-1].config["name"] = layer.name
         return wrapped
     config = _write_config(type(layer).__name__, layer.get_config(), collector)
-    _check_sum(layer, collector)
+    _report_sum(layer, collector)
     if isinstance(layer, keras.layers.MultiHeadAttention):
         built = layer.get_build_config()["shapes_dict"]
         config |= {f"{name}_shape": list(built.get(f"{name}_shape") or built["value_shape"]) for name in INPUTS}
     return [OldLayer(type(layer).__name__, config, _name_arrays(layer))]
 
 
-def _check_sum(layer: keras.layers.Layer, collector: IssueCollector) -> None:
-    """Refuses what Keras 3 computes wrongly, and Keras 2 rightly: see `lctrain.config.misplaced_sums`."""
+def _report_sum(layer: keras.layers.Layer, collector: IssueCollector) -> None:
+    """What Keras 3 computes wrongly, and Keras 2 rightly, is an obstacle: see `lctrain.config.misplaced_sums`."""
     name = type(layer).__name__
     if not misplaces_sum(layer):
         return
@@ -174,7 +175,7 @@ def _write_activation(name: str, value: Any, collector: IssueCollector) -> Any:
     if new not in load_tf_keras_table()["activations"]:
         collector.unsupported(name, value, "must be one of Keras 2's activations")
     elif new != value:
-        collector.translated(name, value, new)
+        collector.translated(name, value, str(new))
     return new
 
 
@@ -264,7 +265,7 @@ def _write_zeros(layer: BaseLocallyConnected, margins: Sequence[tuple[int, int]]
 
 def _to_rows(layer: BaseLocallyConnected) -> np.ndarray:
     """The kernel as implementation 1 stores it: under channels_first its rows are channels, then taps."""
-    kernel = keras.ops.convert_to_numpy(layer.kernel)
+    kernel: np.ndarray = keras.ops.convert_to_numpy(layer.kernel)
     if layer.window.live_taps is not None:  # taps on zeros compute nothing, whatever their weights are
         live = np.repeat(layer.window.live_taps, kernel.shape[1] // layer.window.num_taps, axis=1)
         kernel = kernel * live[..., None]
@@ -272,7 +273,7 @@ def _to_rows(layer: BaseLocallyConnected) -> np.ndarray:
         return kernel
     positions, rows, filters = kernel.shape
     parts = kernel.reshape(positions, layer.window.num_taps, rows // layer.window.num_taps, filters)
-    return np.ascontiguousarray(parts.transpose(0, 2, 1, 3)).reshape(kernel.shape)
+    return np.ascontiguousarray(parts.transpose(0, 2, 1, 3)).reshape(positions, rows, filters)
 
 
 def _to_bias(layer: BaseLocallyConnected) -> np.ndarray:

@@ -21,12 +21,14 @@ from lctrain.model.shapes import Shape, Weight
 
 # A size that any array may have.
 ANY_SIZE: Any = None
+# The class and configuration of a layer in the words of Keras 2.
+Original = tuple[str, Mapping[str, Any]]
 
 
 def find_layout(
     spec: Mapping[str, Any],
     shapes: Sequence[Shape],
-    original: tuple[str, Mapping[str, Any]],
+    original: Original,
     source: Source,
     collector: IssueCollector,
 ) -> Layout:
@@ -35,9 +37,9 @@ def find_layout(
     Args:
         spec: today's, complete.
         shapes: of its inputs.
-        original: its class and configuration in the words of Keras 2.
+        original: what it was.
         source: who wrote it.
-        collector: hears what can't be known of it.
+        collector: of the layer.
     """
     kind = spec["type"]
     weights = find_old_weights(unwiden(spec, original[1]), shapes)
@@ -64,7 +66,7 @@ def find_layout(
     return widen(layout, spec["kernel_size"]) if kind == RECURRENT else layout
 
 
-def _inner(original: tuple[str, Mapping[str, Any]], source: Source) -> tuple[str, Mapping[str, Any]]:
+def _inner(original: Original, source: Source) -> Original:
     """The layer that a wrapper holds, in the words of Keras 2."""
     layer = original[1].get("layer") or {}
     class_name, config = layer.get("class_name", ""), layer.get("config") or {}
@@ -73,7 +75,13 @@ def _inner(original: tuple[str, Mapping[str, Any]], source: Source) -> tuple[str
     return keras1.upgrade(class_name, config, source.dim_orderings, IssueCollector("", Report(), []))
 
 
-def _in_both_directions(spec, shapes, original, source, collector) -> Layout:
+def _in_both_directions(
+    spec: Mapping[str, Any],
+    shapes: Sequence[Shape],
+    original: Original,
+    source: Source,
+    collector: IssueCollector,
+) -> Layout:
     backward = spec["backward_layer"] or spec["layer"]
     first = find_layout(spec["layer"], shapes, _inner(original, source), source, collector)
     second = find_layout(backward, shapes, _inner(original, source), source, collector)
@@ -101,7 +109,7 @@ def _normalization(spec: Mapping[str, Any], shape: Shape, weights: list[Weight])
     axis = spec["axis"]
     axes = [] if axis is None else [axis] if isinstance(axis, int) else list(axis)
     kept = sorted(one % len(shape) for one in axes)
-    spread = tuple(size if i in kept else 1 for i, size in enumerate(shape))[min(kept, default=0) :]
+    spread: Any = tuple(size if i in kept else 1 for i, size in enumerate(shape))[min(kept, default=0) :]
 
     def arguments(arrays: Arrays) -> dict[str, Any]:
         values = (array.astype(float).reshape(spread if kept else ()).tolist() for array in arrays[:2])
@@ -119,6 +127,6 @@ def _discretization(spec: Mapping[str, Any]) -> Layout:
         if len(values) * epsilon >= 1:
             shares = np.cumsum(weights) / np.sum(weights)
             values = np.interp(epsilon + np.arange(0.0, 1.0, epsilon), shares, values)
-        return {"bin_boundaries": np.float32(values)[:-1].astype(float).tolist(), "num_bins": None}
+        return {"bin_boundaries": np.asarray(values, "float32")[:-1].astype(float).tolist(), "num_bins": None}
 
     return Layout([Weight("summary", (2, ANY_SIZE), False)], lambda _: [], {}, arguments)

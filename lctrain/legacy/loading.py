@@ -79,7 +79,7 @@ class _Stored:
     def __init__(self, array: ArrayFile):
         self.array = array
 
-    def __call__(self, shape, dtype=None):
+    def __call__(self, shape: Any, dtype: Any = None) -> tf.Tensor:
         array = self.array
         numbers = tf.io.decode_raw(tf.io.read_file(str(array.path)), array.dtype)
         return tf.cast(tf.reshape(numbers, array.shape), dtype)

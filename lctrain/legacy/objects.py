@@ -55,8 +55,9 @@ def translate_object(group: str, field: str, value: Any, collector: IssueCollect
     if value is None:
         return None
     spec = _translate_known(group, value)
-    problems = [f"{OFF_THE_LIST}"] if spec is None else [str(one) for one in check_spec(spec, field, group)]
-    if problems:
+    problems = [] if spec is None else [str(one) for one in check_spec(spec, field, group)]
+    if spec is None or problems:
+        problems = problems or [OFF_THE_LIST]
         collector.dropped(field, value, f"{LOST[group]}; {problems[0].rstrip('.')}")
         return None
     return _simplify(group, spec)
@@ -71,7 +72,7 @@ def _translate_known(group: str, value: Any) -> dict[str, Any] | None:
     entry = find_class(group, NAMES_OF_KERAS_1.get(group, {}).get(name, name) if isinstance(name, str) else name)
     if entry is None or (isinstance(value, Mapping) and not is_own({**value, "class_name": name})):
         return None
-    names = {key: FIELDS_OF_KERAS_1.get(key, key) for key in config}
+    names: dict[Any, Any] = {key: FIELDS_OF_KERAS_1.get(key, key) for key in config}
     kept = {new: config[key] for key, new in names.items() if new in entry.arguments or key not in OWN_FIELDS}
     return {"type": entry.name, **kept}
 
@@ -129,4 +130,4 @@ def translate_dtype(field: str, value: Any, collector: IssueCollector) -> str | 
     if value not in PRECISIONS:
         collector.unsupported(field, value, f"must be one of {', '.join(PRECISIONS)}")
         return None
-    return value
+    return str(value)

@@ -12,6 +12,7 @@ from lctrain.legacy.inputs import Shapes
 from lctrain.legacy.source import Source
 from lctrain.legacy.whole import check_whole
 from lctrain.model.inputs import check_input_names
+from lctrain.model.shapes.facts import example_sizes
 from lctrain.model.summary import LayerSummary, input_shapes, summarize_layers
 
 CHOICES = ("data_format", "precision")  # of the top level, that layers inherit
@@ -45,16 +46,17 @@ def read_own(source: Source, input_shape: Shapes, written_names: Mapping[str, st
     except ConfigError as error:
         raise LegacyFileError(f"the model can't be built: {error}") from error
     shapes = input_shapes(config)
-    flat = Flat(config.model.name, {name: list(shape[1:]) for name, shape in shapes.items()}, config.model.batch_size)
+    inputs = {name: list(example_sizes(shape)) for name, shape in shapes.items()}
+    flat = Flat(config.model.name, inputs, config.model.batch_size)
     flat.original_shapes = dict(flat.inputs)
     flat.shapes = {**shapes, **{name: layer.facts.output_shape for name, layer in layers.items()}}
-    flat.outputs = list(config.model.outputs)
+    flat.outputs = list(config.model.outputs or ())
     for i, (name, layer) in enumerate(layers.items()):
         if layer.shares is not None:
             flat.layers[name] = {"shares": layer.shares, "inputs": list(layer.inputs)}
             continue
         leaf = _make_leaf(i, layer, (written_names or {}).get(name, name))
-        flat.layers[name] = {**leaf.spec, "inputs": list(layer.inputs)}
+        flat.layers[name] = {**(leaf.spec or {}), "inputs": list(layer.inputs)}
         flat.leaves.append(leaf)
     return flat
 

@@ -215,7 +215,7 @@ def _shorten(spec: Mapping[str, Any], group: str = "layers") -> dict[str, Any]:
         if name in SIZES and isinstance(value, list) and value and all(one == value[0] for one in value):
             value = value[0]
         is_required = entry is None or name == "type" or name in entry.required
-        if is_required or not _is_default(name, value, entry.optional.get(name)):
+        if is_required or not _is_default(name, value, None if entry is None else entry.optional.get(name)):
             short[name] = value
     return short
 

@@ -65,7 +65,7 @@ class Report:
 
     def as_text(self) -> str:
         """As people read it: what was assumed comes first."""
-        counts = Counter(line.kind for line in self.lines)
+        counts = Counter[str](line.kind for line in self.lines)
         message = ", ".join(f"{counts[kind]} {kind} ({meaning})" for kind, meaning in MEANINGS.items())
         heading = [f"{name}: {value}" for name, value in self.source.items()]
         lines = sorted(self.lines, key=lambda line: line.kind != "assumed")

@@ -21,7 +21,8 @@ OTHERS = {  # by their first bytes
     b"\x80": "a pickle, which runs code when it is opened",
 }
 ATTRIBUTES = re.compile(r"model_config|training_config|keras_version|backend|(layer|weight)_names\d*")
-VERSION = re.compile(r"[12]\.|[12]$|[03-9]")  # others than 1 and 2 are told of later
+# Others than 1 and 2 are refused later.
+VERSION = re.compile(r"[12]\.|[12]$|[03-9]")
 KEYS = {"class_name", "config", "keras_version", "backend", "module", "registered_name", "build_config", "loss"}
 KEYS |= {"optimizer", "metrics", "sample_weight_mode", "loss_weights"}  # which Keras 1.0 added where it was compiled
 KERAS_1_FIELDS = {"nb_filter", "border_mode", "inner_init", "W_regularizer", "init", "p", "output_dim", "dim_ordering"}
@@ -139,33 +140,40 @@ def _check_architecture(architecture: Any, path: Path) -> None:
 def _collect(
     architecture: Mapping[str, Any], holder: StoredFile | None, backend: str | None, given: str | None
 ) -> Source:
-    group = None if holder is None else "/model_weights" if "/model_weights" in holder.groups else "/"
     version, written = (architecture.get(name) for name in ("keras_version", "backend"))
-    extras = {}
+    extras: dict[str, Any] = {}
+    group = "/model_weights" if holder is not None and "/model_weights" in holder.groups else "/"
     if holder is not None:
         version = version or holder.text("/", "keras_version") or holder.text(group, "keras_version")
         named = {text for place in ("/", group) if (text := holder.text(place, "backend")) is not None}
         if len(named) > 1:
             raise LegacyFileError(f"{holder.path} must name one backend; got {', '.join(sorted(named))}.")
         written = named.pop() if named else written
-        if "/optimizer_weights" in holder.groups:
-            arrays = [path for path in holder.arrays if path.startswith("/optimizer_weights/")]
-            extras["optimizer_weights"] = f"{len(arrays)} arrays"
-        if holder.text("/", "training_config") is not None:
-            extras["training_config"] = "loss, metrics and optimizer"
-        for place in dict.fromkeys(("/", group)):
-            names = [name for name in holder.attribute_names(place) if not ATTRIBUTES.fullmatch(name)]
-            extras |= {f"attribute {name} of {place}": "" for name in names}
+        extras = _find_extras(holder, group)
     version = _agree("keras_version", given, version)
     if version is not None and not VERSION.match(version):
         raise LegacyFileError(f"`keras_version` must be such as 2.3.1; got {describe(version)}.")
     arrays = None if holder is None else _list_arrays(holder, group)
-    names = [name for named in (arrays or {}).values() for name, _ in named]
+    names = [name for named_arrays in (arrays or {}).values() for name, _ in named_arrays]
     major = _find_major(version, architecture, names)
     found = find_backend(backend, None if written is None else str(written)[:50], names)
     orderings = frozenset(_values(architecture, "dim_ordering")) & {"tf", "th"}
     paths = frozenset() if holder is None else frozenset(holder.arrays)
     return Source(architecture, version, major, found, arrays, extras, orderings, paths)
+
+
+def _find_extras(holder: StoredFile, group: str) -> dict[str, Any]:
+    """What a file holds beside the architecture and the arrays of the layers."""
+    extras: dict[str, Any] = {}
+    if "/optimizer_weights" in holder.groups:
+        arrays = [path for path in holder.arrays if path.startswith("/optimizer_weights/")]
+        extras["optimizer_weights"] = f"{len(arrays)} arrays"
+    if holder.text("/", "training_config") is not None:
+        extras["training_config"] = "loss, metrics and optimizer"
+    for place in dict.fromkeys(("/", group)):
+        names = [name for name in holder.attribute_names(place) if not ATTRIBUTES.fullmatch(name)]
+        extras |= {f"attribute {name} of {place}": "" for name in names}
+    return extras
 
 
 def _agree(name: str, given: str | None, written: Any) -> str | None:
@@ -177,17 +185,17 @@ def _agree(name: str, given: str | None, written: Any) -> str | None:
 
 
 def _find_major(version: str | None, architecture: Mapping[str, Any], names: Sequence[str]) -> int:
-    is_known = version is not None and version[:1].isdecimal()
-    if not is_known and is_own(architecture):
-        return 2 if any("/" in name for name in names) else 1  # dense_1/kernel:0, and dense_1_W before
-    if not is_known:
-        fields = _fields(architecture)
-        return 2 if fields & KERAS_2_FIELDS and not fields & KERAS_1_FIELDS - KERAS_2_FIELDS else 1
-    major = version.split(".")[0]
-    if major not in ("1", "2"):
-        fix = "keras.saving.load_model opens what Keras 3 wrote" if major == "3" else "It was before such files"
-        raise UserError(f"`keras_version` must be 1 or 2; got {version!r}. {fix}.")
-    return int(major)
+    if version is not None and version[:1].isdecimal():
+        major = version.split(".")[0]
+        if major not in ("1", "2"):
+            fix = "keras.saving.load_model opens what Keras 3 wrote" if major == "3" else "It was before such files"
+            raise UserError(f"`keras_version` must be 1 or 2; got {version!r}. {fix}.")
+        return int(major)
+    if is_own(architecture):
+        # dense_1/kernel:0, and dense_1_W before.
+        return 2 if any("/" in name for name in names) else 1
+    fields = _fields(architecture)
+    return 2 if fields & KERAS_2_FIELDS and not fields & KERAS_1_FIELDS - KERAS_2_FIELDS else 1
 
 
 def _values(value: Any, key: str) -> Iterator[str]:
@@ -216,7 +224,7 @@ def has_weights_by_layer(path: Path) -> bool:
 
 
 def _is_by_layer(holder: StoredFile, group: str) -> bool:
-    return "/layers" in holder.groups and not holder.has(group, "layer_names")
+    return "/layers" in holder.groups and not holder.has_attribute(group, "layer_names")
 
 
 def _list_arrays(holder: StoredFile, group: str) -> dict[str, list[tuple[str, StoredArray]]]:

@@ -78,14 +78,15 @@ def describe_model(model: keras.Model, any_name: bool = False) -> dict[str, Any]
         if reads != above:
             specs[name]["inputs"] = reads[0] if len(reads) == 1 else reads
         above = [name]
-    config = {"name": model.name, "layers": specs}
+    config: dict[str, Any] = {"name": model.name, "layers": specs}
     if not graph.is_stack or INPUT in specs:
         inputs = {names[array]: list(shape) for array, shape in graph.inputs.items()}
         outputs = [names[array] for array in graph.outputs]
         config = {"name": model.name, "inputs": inputs, "layers": specs, "outputs": outputs}
-    inputs = getattr(model, "inputs", None)  # which a stack without an Input has not
-    if inputs and inputs[0].shape[0] is not None:
-        config["batch_size"] = inputs[0].shape[0]
+    # A stack without an Input has none.
+    tensors = getattr(model, "inputs", None)
+    if tensors and tensors[0].shape[0] is not None:
+        config["batch_size"] = tensors[0].shape[0]
     problems = problems or _check_graph(config)
     if problems:
         raise ConfigError(problems)

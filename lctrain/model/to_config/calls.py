@@ -116,7 +116,7 @@ class _FunctionalGraph:
         tensors = [value["config"]["keras_history"] for value in arguments if _is_tensor(value)]
         return Call(array, self.operations[name], tuple(map(self._find_array, tensors)))
 
-    def _find_array(self, history: Sequence) -> Array:
+    def _find_array(self, history: Sequence[Any]) -> Array:
         name, index, place = history
         if place != 0:
             self._add_problem(f"model.layers.{name}", "gives several tensors; configurations can name the first alone.")
@@ -138,7 +138,7 @@ def _is_tensor(value: Any) -> bool:
     return isinstance(value, Mapping) and value.get("class_name") == TENSOR
 
 
-def _find_ends(part: Any) -> list[Sequence]:
+def _find_ends(part: Any) -> list[Sequence[Any]]:
     """The inputs or outputs of a model, each `[name, index, place]`: one, a list or a mapping of them."""
     if isinstance(part, Mapping):
         return [end for value in part.values() for end in _find_ends(value)]

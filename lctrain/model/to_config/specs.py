@@ -56,7 +56,7 @@ def _write_arguments(entry: ClassEntry, config: Mapping[str, Any]) -> dict[str, 
         kind = nested_group(name)
         if name not in entry.arguments:
             continue
-        if name in LIST_ARGUMENTS:
+        if kind is not None and name in LIST_ARGUMENTS:
             value = [_write_object(kind, one) for one in value]
         elif kind is not None and value is not None:
             value = _write_object(kind, value)
