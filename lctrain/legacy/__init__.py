@@ -106,16 +106,16 @@ def load_model(
         weights: an HDF5 file of weights, where `path` has none.
         input_shape: of one example, without the batch, where the file leaves sizes open; of several inputs a mapping by
             their names.
-        backend: "tensorflow", "theano" or "cntk", where nothing in the files tells under which it was trained: Theano's
+        backend: "tensorflow", "theano" or "cntk", where no file holds under which it was trained: Theano's
             convolutions turn their kernels. Locally connected layers never did.
-        keras_version: of the Keras that wrote it, such as "1.0.4", where the file does not say it, as before 1.0.8.
+        keras_version: of the Keras that wrote it, such as "1.0.4", where the file does not hold it, as before 1.0.8.
         strict: whether all that is assumed, approximated or dropped is an error, but for the optimizer's state.
 
     Raises:
         UnsupportedKerasConfigurationError: what would change predictions; names layer, field and value.
         UnsafeFileError: what no model needs: links, code, sizes that are not stored.
         LegacyFileError: damaged files.
-        UserError: files that are not there, or arguments that can't be taken.
+        UserError: files that are not there, or arguments that are none.
     """
     return _load(_request(path, weights, input_shape, backend, keras_version, strict)).model
 
@@ -140,7 +140,7 @@ def load_weights(
     Raises:
         UnsafeFileError, LegacyFileError: damaged files, and arrays that are not those of the model's layers. The model
             has its own weights then.
-        UserError: as `load_model`; a model that configurations can't say.
+        UserError: as `load_model`; a model that no configuration can hold.
     """
     from lctrain.legacy.weights import load
 
@@ -235,7 +235,7 @@ def export_model(
         What was translated, approximated or dropped.
 
     Raises:
-        UnsupportedExportError: what the format can't say; names layer, field and value.
+        UnsupportedExportError: what the format has no words for; names layer, field and value.
         UserError: an unknown format, or a path that can't be written.
     """
     from lctrain.legacy.exporting import export

@@ -44,7 +44,7 @@ class Part:
     Args:
         spec: its `type` and arguments; None where it can't be made.
         original: the class and configuration, in the words of Keras 2, that its weights were stored by.
-        expected_output: the shape that the old layer said it gives, without the batch; None where it said nothing.
+        expected_output: what the old layer stated as its shape, without the batch; None where it stated none.
         suffix: of its name, where it only helps the layer that has the name.
         problems: of the spec, at paths such as `layer.units`.
     """
@@ -59,7 +59,7 @@ class Part:
 def translate_layer(class_name: Any, config: Any, source: Source, collector: IssueCollector) -> list[Part]:
     """Today's layers, one behind the other, that compute what an old one does; most often one.
 
-    What they can't is told as an obstacle.
+    What they can't is an obstacle.
     """
     if not isinstance(class_name, str) or not isinstance(config, Mapping):
         collector.unsupported(

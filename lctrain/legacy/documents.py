@@ -46,7 +46,7 @@ def _read_pairs(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 
 def read_yaml(text: str, what: str) -> Any:
-    """What a YAML text holds, with Python's tuples as lists; no other tag of Python's is taken.
+    """What a YAML text holds, with Python's tuples as lists; no other tag of Python's is allowed.
 
     Raises:
         UnsafeFileError: where it is larger or deeper than any model's, or asks for objects.

@@ -24,7 +24,7 @@ from lctrain.model.to_config.calls import Array, read_calls
 
 IMPLEMENTATIONS = (1, 2, 3, "batched", "auto")
 KERAS_VERSION = "2.15.0"  # the last that was tf.keras
-NO_SCOPE = re.compile(r"[^A-Za-z0-9_.\\/>-]")  # what TensorFlow takes in no name
+NO_SCOPE = re.compile(r"[^A-Za-z0-9_.\\/>-]")  # what no name in TensorFlow may hold
 MAX_HEADER = 64_512  # bytes of an attribute, as Keras 2 splits them
 
 
@@ -155,7 +155,7 @@ class _Writer:
         return reads[0]
 
     def _free(self, name: str) -> str:
-        """A name that TensorFlow takes for a scope, and that nothing else has."""
+        """A name that TensorFlow allows for a scope, and that nothing else has."""
         plain = NO_SCOPE.sub("_", name)
         plain = plain if plain[:1].isalnum() else f"layer{plain}"
         made, number = plain, 1
@@ -248,7 +248,7 @@ def _write(architecture: Mapping[str, Any], layers: list[OldLayer], path: Path) 
 
 
 def _write_names(group: h5py.Group, name: str, names: list[str]) -> None:
-    """A list of names as an attribute, in parts where it would exceed what HDF5 takes."""
+    """A list of names as an attribute, in parts where it would exceed what HDF5 allows."""
     texts = np.asarray([one.encode() for one in names])
     number = 1
     while any(part.nbytes > MAX_HEADER for part in np.array_split(texts, number)):

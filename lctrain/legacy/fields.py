@@ -135,7 +135,7 @@ def _axis(reading: Reading, name: str, value: Any) -> Arguments:
 
 
 def _integer_dtype(reading: Reading, name: str, value: Any) -> Arguments:
-    """Of layers that give integers, or one-hot rows, whatever is said."""
+    """Of layers that give integers, or one-hot rows, whatever the file holds."""
     return {} if value == "int64" else {name: translate_dtype(name, value, reading.collector)}
 
 
@@ -190,7 +190,7 @@ FIELDS: dict[tuple[str, str], Callable[[Reading, str, Any], Arguments]] = {
     ("*", "rng_type"): _absorb("says how noise is drawn in training"),
     ("*", "force_generator"): _absorb("says how noise is drawn in training"),
     ("*", "implementation"): _absorb(SAYS_HOW),
-    ("*", "consume_less"): lambda *_: {},  # of Keras 1, told where its words are translated
+    ("*", "consume_less"): lambda *_: {},  # of Keras 1, reported where its words are translated
     ("*", "time_major"): _require(None, False, note="", message="must be false: the batch comes first"),
     ("*", "return_state"): _return_state,
     ("*", "interpolation"): _interpolation,

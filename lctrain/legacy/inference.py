@@ -18,7 +18,7 @@ DROPOUTS = (
     *("AlphaDropout", "Dropout", "GaussianDropout", "GaussianNoise"),
     *("SpatialDropout1D", "SpatialDropout2D", "SpatialDropout3D"),
 )
-MIXTURES = ("AugMix", "CutMix", "MixUp")  # beside what `data.augmentation` takes
+MIXTURES = ("AugMix", "CutMix", "MixUp")  # beside those of `data.augmentation`
 IN_TRAINING = frozenset({*augmentations(), *DROPOUTS, *MIXTURES}) - {*OTHER_SHAPE}
 
 

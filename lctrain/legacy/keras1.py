@@ -64,10 +64,10 @@ def upgrade(
     Args:
         class_name: as Keras 1 wrote it.
         config: likewise.
-        orderings: what the model's layers say of their dim_ordering, where they say it.
+        orderings: what the model's layers hold as their dim_ordering, where they do.
         collector: of the layer.
 
-    What Keras 1 computes and Keras 2 does not is told as an obstacle.
+    What Keras 1 computes and Keras 2 does not is an obstacle.
     """
     if class_name in GONE:
         collector.unsupported("class_name", class_name, "must be a layer that Keras 3 still has")
@@ -107,7 +107,7 @@ def upgrade(
 
 
 def _find_ordering(orderings: frozenset[str], collector: IssueCollector) -> dict[str, Any]:
-    """Keras 1 let some layers forget it; all layers that do say it had it from the same setting."""
+    """Keras 1 left it out for some layers; all that have it got it from the same setting."""
     if len(orderings) != 1:
         message = "is not written, and no other layer says it" if not orderings else "is not written, and others differ"
         collector.unsupported("dim_ordering", None, message)

@@ -51,7 +51,7 @@ def find_keras1_layout(
 def _with_deviation(
     config: Mapping[str, Any], weights: list[Weight], source: Source, collector: IssueCollector
 ) -> Layout | None:
-    """Up to Keras 1.0.5 `running_std` was what its name says, and epsilon was added to it; later it is a variance."""
+    """Up to Keras 1.0.5 `running_std` was what it is called, and epsilon was added to it; later it is a variance."""
     if source.version < (1, 1) and len(source.version) < 3:
         message = "must be told in full for BatchNormalization: up to 1.0.5 it stored a deviation, then a variance"
         fix = "--keras-version 1.0.8, load_model(keras_version=...)"

@@ -1,4 +1,4 @@
-"""Today's layers in the words of Keras 2, as tf_keras reads them; what it can't compute alike is refused by name."""
+"""Today's layers in the words of Keras 2, as tf_keras reads them; what it computes otherwise is refused by name."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field

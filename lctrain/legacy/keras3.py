@@ -23,7 +23,8 @@ def make_padding_explicit(spec: dict[str, Any] | None, shapes: list[Shape] | Non
     spatial, _ = split_channels(shapes[0], arguments)
     taps, strides = ([_at(arguments[name], i) for i in range(len(spatial))] for name in ("kernel_size", "strides"))
     if not all(map(is_size, [*taps, *strides])):
-        return spec  # which is told of its arguments
+        # Its problems are reported with those of its other arguments.
+        return spec
     return {**spec, "padding": [list(pair) for pair in same_margins(spatial, taps, strides)]}
 
 

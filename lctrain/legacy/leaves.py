@@ -63,7 +63,7 @@ class LeafWriter:
         return name
 
     def _translate(self, kind: str, config: Any, path: Path) -> list[Part]:
-        """Today's layers for one of the old, without what today's Keras takes no more and training alone needs."""
+        """Today's layers for one of the old, without what today's Keras refuses and training alone needs."""
         collector, parts = self.issues.at(path), []
         for part in translate_layer(kind, config, self.source, collector):
             if part.spec is not None:

@@ -73,7 +73,7 @@ def _build(config: Config, parsed: Parsed) -> keras.Model:
 class _Stored:
     """An initializer that gives an array of a file.
 
-    TensorFlow reads it: a tensor made of NumPy's array takes three times the memory on its way.
+    TensorFlow reads it: a tensor made of NumPy's array needs three times the memory on its way.
     """
 
     def __init__(self, array: ArrayFile):

@@ -14,7 +14,7 @@ def find_local_layout(
 ) -> Layout:
     """Kernels of tf.keras' three implementations; Keras 1 and 2 had the first alone.
 
-    Where the architecture is a configuration of ours, which does not say under which the weights were written, it is
+    Where the architecture is a configuration of ours, which does not hold under which the weights were written, it is
     any of those that compute on the same zeros as the layer.
     """
     spatial, channels = split_channels(shape, spec)

@@ -24,7 +24,8 @@ NAMES_OF_KERAS_1 = {  # what strings of Keras 1 stand for
 FIELDS_OF_KERAS_1 = {"m": "max_value", "low": "min_value", "high": "max_value"}  # of constraints
 OWN_MODULES = ("keras", "tf_keras", "tensorflow")
 KEYS = {"class_name", "config", "module", "registered_name", "shared_object_id", "build_config"}
-OWN_FIELDS = ("dtype", "name", "partition_info", "verify_shape")  # of old objects, which say nothing of the numbers
+# Fields of old objects that change no number.
+OWN_FIELDS = ("dtype", "name", "partition_info", "verify_shape")
 FAMILY = {  # VarianceScaling's names, by (scale, mode, distribution)
     (1.0, "fan_avg", "uniform"): "GlorotUniform",
     (1.0, "fan_avg", "normal"): "GlorotNormal",
@@ -41,7 +42,7 @@ ACTIVATION_NAMES = {"hard_sigmoid": HARD_SIGMOID, "swish": "silu"}
 
 
 def is_own(entry: Mapping[str, Any]) -> bool:
-    """Whether a layer or object is Keras' own, where the file says whose it is."""
+    """Whether a layer or object is Keras' own, where the file holds whose it is."""
     module, registered = entry.get("module", "keras"), entry.get("registered_name")
     is_kerases = isinstance(module, str) and module.split(".")[0] in OWN_MODULES
     return is_kerases and registered in (None, entry.get("class_name"))

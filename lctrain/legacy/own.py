@@ -99,7 +99,7 @@ def _make_leaf(place: int, layer: LayerSummary, written_name: str) -> Leaf:
 
 
 def _as_keras2(arguments: Mapping[str, Any]) -> tuple[str, dict[str, Any]]:
-    """Class and configuration as Keras 2 would write them, but for the implementation, which nobody says."""
+    """Class and configuration as Keras 2 would write them, but for the implementation, which is not known."""
     config = {key: value for key, value in arguments.items() if key != "type"}
     for name in WRAPPED:
         if isinstance(config.get(name), Mapping):

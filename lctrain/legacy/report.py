@@ -41,7 +41,7 @@ class Line:
 
 @dataclass
 class Report:
-    """All that was assumed, translated, approximated or dropped; what is not in it was taken as it stands.
+    """All that was assumed, translated, approximated or dropped; what is not in it stays as it was.
 
     Args:
         source: what the model was read from, and the version that wrote it.

@@ -41,7 +41,7 @@ class Source:
         arrays: by the name of the layer that they stand under, in the order in which that was saved, with the names
             that the layer gave them; None without weights.
         extras: what else the file holds, by name: the optimizer's arrays and the training's settings.
-        dim_orderings: what layers of Keras 1 say, tf or th; some of their neighbours were written without.
+        dim_orderings: what layers of Keras 1 hold, tf or th; some of their neighbours were written without.
         paths: of all arrays in the file of weights.
     """
 
@@ -83,8 +83,8 @@ def read_source(
     Args:
         path: a whole-model HDF5 file, or an architecture as JSON or YAML.
         weights: an HDF5 file of weights; None where `path` has them.
-        backend: under which the model was trained, where nothing in the files tells it.
-        keras_version: of the Keras that wrote it, where the file does not say so.
+        backend: under which the model was trained, where no file holds it.
+        keras_version: of the Keras that wrote it, where the file does not hold it.
         model: of lctrain's own, whose weights the file holds; its own architecture is then passed over.
 
     Raises:
@@ -177,7 +177,7 @@ def _find_extras(holder: StoredFile, group: str) -> dict[str, Any]:
 
 
 def _agree(name: str, given: str | None, written: Any) -> str | None:
-    """What the user says, or else the file; where both do, they must say the same."""
+    """What the user states, or else the file; where both do, it must be the same."""
     text = None if written is None else str(written)[:50]
     if given is not None and text is not None and given != text:
         raise UserError(f"`{name}` must be what the file says, {describe(text)}; got {describe(given)}. Leave it out.")

@@ -27,7 +27,7 @@ def is_turned(weights: Sequence[Weight], backend: Backend, collector: IssueColle
 
 
 def is_theano(backend: Backend, why: str, collector: IssueCollector) -> bool:
-    """Whether Theano made the weights; where nothing or too much tells it, that is an obstacle."""
+    """Whether Theano made the weights; where it is not known, or contradicted, that is an obstacle."""
     if backend.is_contradicted:
         message = "must be that of the arrays' names, which end in `:0` under TensorFlow and nowhere else"
         collector.unsupported("backend", backend.name, f"{message}: {why}")

@@ -29,7 +29,7 @@ NEVER_NEGATIVE = (
 
 
 def is_never_negative(name: str, layers: Mapping[str, Mapping[str, Any]]) -> bool:
-    """Whether no number that a layer gives is below 0, as its activation tells, or those of the layers that it reads.
+    """Whether no number that a layer gives is below 0, by its activation, or those of the layers that it reads.
 
     Args:
         name: of the layer, or of an input.

@@ -139,7 +139,7 @@ def _rewrite_volume(spec: dict[str, Any], old: OldWindow) -> Rewritten | None:
 
 
 def _rewrite_separable(spec: dict[str, Any], old: OldWindow) -> Rewritten | None:
-    """As a convolution, but that windows of even size gave one position more than Keras said."""
+    """As a convolution, but that windows of even size gave one position more than Keras counted."""
     if old.is_same and any(size % 2 == 0 for size in old.taps):
         return Rewritten(spec, obstacle="must be valid for windows of even size, which gave one position too many")
     return _rewrite_convolution(spec, old)

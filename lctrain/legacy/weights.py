@@ -36,7 +36,7 @@ def _describe(model: keras.Model) -> dict[str, Any]:
     """The model as a configuration, with the shapes of its inputs.
 
     Raises:
-        UserError: where configurations can't say it.
+        UserError: where no configuration can hold it.
     """
     try:
         config = describe_model(model, any_name=True)
@@ -73,7 +73,7 @@ def _load_by_layer(model: keras.Model, path: Path) -> None:
     own = model.get_weights()
     try:
         model.load_weights(path)
-    except Exception as error:  # whatever Keras, h5py or a layer says of arrays that are not the model's
+    except Exception as error:  # whatever Keras, h5py or a layer raises over arrays that are not the model's
         model.set_weights(own)
         reason = " ".join(str(error).split())[:500]
         raise LegacyFileError(f"{path} does not hold the weights of the model: {reason}") from error

@@ -36,12 +36,12 @@ SEVERAL_ARGUMENTS = ATTENTIONS  # whose inputs are not one list
 
 
 def build_model(config: Config, must_fit_task: bool = True, normalization: Normalization | None = None) -> keras.Model:
-    """The model that `config.model` declares: its layers, connected as their `inputs` say.
+    """The model that `config.model` declares: its layers, connected by their `inputs`.
 
     Args:
         config: validated.
         must_fit_task: whether the only output of a model of one input must be what `data.task` asks for.
-        normalization: what is taken from each channel of the only input and what that is divided by; None does neither.
+        normalization: what is subtracted from each channel of the only input, and the divisor; None does neither.
 
     Raises:
         ConfigError: a layer that can't be built on the shapes that reach it, with its path; an output that is not what
@@ -128,7 +128,7 @@ def _augment(tensor: keras.KerasTensor, name: str, spec: Mapping[str, Any], data
 
 
 def _keras_reason(error: Exception) -> str:
-    """What Keras says of a layer's arguments or inputs, in its own text; that is the user's to mend.
+    """What Keras raises over a layer's arguments or inputs, in its own text; that is the user's to mend.
 
     Raises:
         MemoryError, tf.errors.ResourceExhaustedError: where it is that, which is no mistake in a configuration.
@@ -213,10 +213,10 @@ def build_metrics(config: Config) -> list[keras.metrics.Metric]:
 
 
 def _make_metric(group: str, path: str, spec: Mapping[str, Any], config: Config) -> Any:
-    """A loss or metric, told whether the model gives logits.
+    """A loss or metric, made for a model that gives logits or not.
 
     Raises:
-        ConfigError: where it judges probabilities alone and the model gives logits, or can't be made.
+        ConfigError: where it is for probabilities alone and the model gives logits, or can't be made.
     """
     entry, task, is_logits = require_class(group, spec["type"]), config.data.task, not heads.gives_probabilities(config)
     if "from_logits" in entry.arguments:

@@ -95,7 +95,7 @@ def summarize(config: Config) -> ModelSummary:
 
     Raises:
         ConfigError: a layer that does not fit the shapes that reach it, an output that is not what the task asks for,
-            or a loss or metric that can't judge it, each with its path.
+            or a loss or metric that does not fit it, each with its path.
     """
     num_slots = count_slots(config.optimizer)
     inputs = input_shapes(config)

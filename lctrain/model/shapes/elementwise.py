@@ -31,15 +31,15 @@ def dense(arguments: Arguments, shapes: Sequence[Shape]) -> LayerFacts:
 
 
 def einsum_dense(arguments: Arguments, shapes: Sequence[Shape]) -> LayerFacts:
-    """A kernel multiplied in as `equation` says: `abc,cd->abd`; `...` on either side stands for any axes.
+    """A kernel multiplied in by an `equation`: `abc,cd->abd`; `...` on either side stands for any axes.
 
     A null in `output_shape` is the input's size.
     """
     shape = only_input(shapes)
     sources, _, target = arguments["equation"].replace(" ", "").partition("->")
     source, _, weights = sources.partition(",")
-    spare = "".join(letter for letter in ascii_letters if letter not in source + weights + target)
-    elided = spare[: len(shape) - len(source.replace("...", ""))]
+    unused = "".join(letter for letter in ascii_letters if letter not in source + weights + target)
+    elided = unused[: len(shape) - len(source.replace("...", ""))]
     source, target = source.replace("...", elided), target.replace("...", elided)
     sizes: dict[str, Any] = dict(zip(source, shape, strict=True))
     given = arguments["output_shape"]

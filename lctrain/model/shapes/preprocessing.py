@@ -44,7 +44,7 @@ def encoding(depth_name: str, arguments: Arguments, shapes: Sequence[Shape]) -> 
     """Categories as integers, or each as one or many of `depth` classes.
 
     Args:
-        depth_name: which argument says the number of classes.
+        depth_name: which argument holds the number of classes.
         arguments: the layer's.
         shapes: those of the inputs; layers that cross two take equal ones.
     """

@@ -41,7 +41,7 @@ class Calls:
 
 
 def read_calls(model: keras.Model) -> tuple[Calls, list[Problem]]:
-    """The graph of a model, and what of it a configuration can't say."""
+    """The graph of a model, and what of it a configuration can't hold."""
     if isinstance(model, keras.Sequential):
         return _read_stack(model), []
     config = model.get_config() if hasattr(model, "output_names") else {}
@@ -123,7 +123,7 @@ class _FunctionalGraph:
         return name, index
 
     def _is_by_itself(self, name: str, argument: str, value: Any) -> bool:
-        """Whether Keras gives a call this argument without being told to."""
+        """Whether Keras gives a call this argument by itself."""
         if argument == "mask" and _is_tensor(value):
             source = self.operations[value["config"]["keras_history"][0]]
             return self.has_masks and not isinstance(source, keras.layers.Layer)
