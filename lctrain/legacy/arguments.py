@@ -26,13 +26,8 @@ OTHERWISE = {
     "HashedCrossing": "must be another layer: it takes whole numbers, and the inputs of configurations are float32",
 }
 OF_TRAINING = {  # what any layer could have, and the values by which it does nothing
-    **{
-        "trainable": (True, None),
-        "activity_regularizer": (None,),
-        "noise_shape": (None,),
-        "unroll": (True, False, None),
-    },
-    "seed": (None,),
+    **{"trainable": (True, None), "activity_regularizer": (None,), "noise_shape": (None,)},
+    **{"unroll": (True, False, None), "seed": (None,)},
 }
 OBJECTS = {"initializer": "initializers", "regularizer": "regularizers", "constraint": "constraints"}
 
@@ -62,9 +57,8 @@ def translate_layer(class_name: Any, config: Any, source: Source, collector: Iss
     What they can't is an obstacle.
     """
     if not isinstance(class_name, str) or not isinstance(config, Mapping):
-        collector.unsupported(
-            "class_name", class_name, "must be the name of a layer's class, with a mapping as `config`"
-        )
+        message = "must be the name of a layer's class, with a mapping as `config`"
+        collector.unsupported("class_name", class_name, message)
         return [Part(None, ("", {}))]
     if class_name == "TimeDistributed" and isinstance(config.get("layer"), Mapping):
         inner = config["layer"].get("class_name")
@@ -93,12 +87,8 @@ def _translate(
     if entry is None or entry.name != new_class:
         if class_name not in keras1.GONE:
             reason = left_out().get(class_name)
-            why = (
-                f"{class_name} {reason}"
-                if reason
-                else "must be a layer that Keras 3 still has and configurations may name"
-            )
-            collector.unsupported("class_name", class_name, why)
+            known = "must be a layer that Keras 3 still has and configurations may name"
+            collector.unsupported("class_name", class_name, f"{class_name} {reason}" if reason else known)
         return None
     if new_class != class_name:
         collector.translated("class_name", class_name, new_class)

@@ -49,9 +49,8 @@ def assign(
     stored = source.arrays or {}
     if set(wanted) == set(stored) and list(wanted) != list(stored) and not by_name:
         order = f"must be in the model's order, {', '.join(map(describe, list(wanted)[:8]))}"
-        raise LegacyFileError(
-            f"`layer_names` of the weights {order}; got {', '.join(map(describe, list(stored)[:8]))}."
-        )
+        got = ", ".join(map(describe, list(stored)[:8]))
+        raise LegacyFileError(f"`layer_names` of the weights {order}; got {got}.")
     if set(wanted) != set(stored):
         stored = _match_by_order(wanted, stored, issues, by_name)
     for name, pairs in wanted.items():
@@ -97,9 +96,8 @@ def _match_by_order(
         surplus = [name for name in stored if name not in wanted]
         message = f"got none for {', '.join(map(describe, missing[:5])) or 'none'}"
         message += f", and arrays of {', '.join(map(describe, surplus[:5]))}, which has none" if surplus else ""
-        raise LegacyFileError(
-            f"the weights must be those of the model's {len(wanted)} layers that have some; {message}."
-        )
+        expected = f"the weights must be those of the model's {len(wanted)} layers that have some"
+        raise LegacyFileError(f"{expected}; {message}.")
     for name, other in zip(wanted, stored, strict=True):
         if name != other:
             issues.assumed("layer_names", other, f"taken for layer {name}, by its place in the file")

@@ -57,9 +57,8 @@ class _ModelWriter:
         """Writes a model's layers, on given arrays or, at the top, on inputs of its own; the arrays that it gives."""
         self.num_models += 1
         if len(path) > MAX_MODELS or self.num_models > MAX_LAYERS:
-            raise LegacyFileError(
-                f"models must be in one another at most {MAX_MODELS} deep, {MAX_LAYERS:,} uses in all."
-            )
+            message = f"models must be in one another at most {MAX_MODELS} deep, {MAX_LAYERS:,} uses in all."
+            raise LegacyFileError(message)
         self._report_keys(config, KEYS_OF_STACKS if kind == "Sequential" else KEYS_OF_GRAPHS, path)
         write = self._write_stack if kind == "Sequential" else self._write_graph
         return write(config, path, place, arrays)

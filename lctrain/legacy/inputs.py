@@ -119,9 +119,8 @@ def find_input(layers: Sequence[Mapping[str, Any]], build_shape: Any) -> tuple[s
     if known.get("batch_input_shape") is None and known.get("batch_shape") is None and isinstance(build_shape, list):
         known["batch_input_shape"] = build_shape
     if entry.get("class_name") != "InputLayer":  # whose own dtype is not that of the layer that stands first
-        known = {
-            key: value for key, value in known.items() if key in ("batch_input_shape", "batch_shape", "input_dtype")
-        }
+        kept = ("batch_input_shape", "batch_shape", "input_dtype")
+        known = {key: value for key, value in known.items() if key in kept}
     return name, known
 
 
@@ -144,10 +143,8 @@ class InputWriter:
         collector, flat, given = self.issues.at((*path, name)), self.flat, self.input_shape
         if given is not None and not isinstance(given, Mapping) and flat.inputs:
             names = ", ".join(f"{one}={','.join(map(str, given))}" for one in [*flat.inputs, name])
-            fix = (
-                f"Give one for each: --input-shape NAME=SIZES, load_model(input_shape={{NAME: SIZES}}); as in {names}."
-            )
-            raise UserError(f"`input_shape` can't be one shape for several inputs; got {list(given)}. {fix}")
+            fix = f"Give one for each: --input-shape NAME=SIZES, load_model(input_shape={{NAME: SIZES}}); as in {names}"
+            raise UserError(f"`input_shape` can't be one shape for several inputs; got {list(given)}. {fix}.")
         made = make_name(name, {*flat.inputs, *flat.layers})
         self.names |= {name, made}
         shape = given.get(made, given.get(name)) if isinstance(given, Mapping) else given

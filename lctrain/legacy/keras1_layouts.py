@@ -12,7 +12,8 @@ import numpy as np
 from lctrain.legacy.issues import IssueCollector
 from lctrain.legacy.layout import Arrays, Layout
 from lctrain.legacy.source import Source
-from lctrain.model.shapes.facts import Sizes, Weight, is_channels_first
+from lctrain.model.shapes.facts import is_channels_first
+from lctrain.model.shapes.weights import Sizes, Weight
 
 Change = Callable[[np.ndarray], np.ndarray]
 

@@ -98,10 +98,8 @@ class LeafWriter:
                 elif leaf.facts is not None and leaf.facts.parameters == 0:
                     arrays = [self._add(piece, path, place, arrays, kind).name]
                 else:
-                    message = (
-                        "must be valid where a layer is used on inputs of several sizes: Theano padded each otherwise"
-                    )
-                    self.issues.at(path).unsupported("padding", "same", message)
+                    message = "must be valid where a layer is used on inputs of several sizes"
+                    self.issues.at(path).unsupported("padding", "same", f"{message}: Theano padded each otherwise")
         return arrays
 
     def _share(self, leaf: Leaf, path: Path, arrays: list[str]) -> list[str]:

@@ -4,7 +4,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from lctrain.legacy.layout import Arrays, Layout
-from lctrain.model.shapes.facts import Shape, Weight, is_channels_first, split_channels
+from lctrain.model.shapes import Shape, Weight
+from lctrain.model.shapes.facts import is_channels_first, split_channels
 from lctrain.model.shapes.windows import make_window
 from lctrain.ops.tf_keras_kernels import kernel_shapes, read_bias, read_kernel, same_margins
 

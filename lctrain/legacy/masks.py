@@ -93,13 +93,10 @@ class MaskTracker:
         if spec is None:
             return
         if reads_mask(spec) and (UNSURE in masks or (spec["type"] == "TimeDistributed" and any(masks))):
-            message = "must not come by a merge of differently masked arrays, Rescaling, Normalization, Identity"
-            collector.unsupported(
-                "mask", spec["type"], f"{message} or TimeDistributed: Keras 3 hands it on otherwise there"
-            )
-        if spec["type"] == "Bidirectional" and any(masks) and repeats_masked(spec) and not self.is_tf_keras:
-            message = (
-                "must not reach a Bidirectional of return_sequences: it repeated the step before, Keras 3 gives 0 there"
-            )
+            message = "must not come by a merge of differently masked arrays, Rescaling, Normalization, Identity or"
+            message += " TimeDistributed: Keras 3 hands it on otherwise there"
             collector.unsupported("mask", spec["type"], message)
+        if spec["type"] == "Bidirectional" and any(masks) and repeats_masked(spec) and not self.is_tf_keras:
+            message = "must not reach a Bidirectional of return_sequences: it repeated the step before, Keras 3 gives 0"
+            collector.unsupported("mask", spec["type"], f"{message} there")
         self.masks[name] = find_output_mask(name, spec, masks)

@@ -100,10 +100,8 @@ def read_source(
         file = StoredFile(path)
         text = file.text("/", "model_config")
         if text is None:
-            message = (
-                "holds weights alone. Give the model's architecture, Keras' JSON or YAML or a model file of your own"
-            )
-            raise UserError(f"{path} {message}: python -m lctrain import MODEL --weights {path}.")
+            message = "holds weights alone. Give the model's architecture, Keras' JSON or YAML or a model file of your"
+            raise UserError(f"{path} {message} own: python -m lctrain import MODEL --weights {path}.")
         architecture, holder = read_json(text, "`model_config`"), file
     else:
         text = path.read_text(encoding="utf-8", errors="strict") if kind == "text" else ""
@@ -257,9 +255,8 @@ def _find_kind(path: Path) -> str:
     try:
         mode = path.stat().st_mode
     except (OSError, ValueError) as error:
-        raise UserError(
-            f"{str(path)[:300]!r} must be a file that is there: {getattr(error, 'strerror', error)}."
-        ) from error
+        reason = getattr(error, "strerror", error)
+        raise UserError(f"{str(path)[:300]!r} must be a file that is there: {reason}.") from error
     if stat.S_ISDIR(mode):
         fix = "A SavedModel is no such file: save it as .h5 with the tf.keras that wrote it"
         raise UserError(f"{path} must be a file: HDF5, JSON or YAML; got a folder. {fix}.")

@@ -118,9 +118,8 @@ def _read_ends(value: Any, path: str, field: str) -> list[Reference]:
         value = list(value.values())
     parts = [value] if _is_reference(value) else value
     if not isinstance(parts, list) or not parts or not all(map(_is_reference, parts)):
-        raise LegacyFileError(
-            f"model `{path}`: `{field}` must be a list of [name, call, tensor]; got {describe(value)}."
-        )
+        expected = "must be a list of [name, call, tensor]"
+        raise LegacyFileError(f"model `{path}`: `{field}` {expected}; got {describe(value)}.")
     return [Reference(*part[:3]) for part in parts]
 
 
@@ -193,7 +192,7 @@ def report_arguments(call: Call, collector: IssueCollector) -> None:
     """Call arguments that would change what a layer gives are obstacles; the others are those of today's calls."""
     for name, value in call.arguments.items():
         if value is None or value is False:
-            if value is not None:
+            if value is False:
                 collector.translated(f"call argument {name}", value, "as it is without being said")
         else:
             collector.unsupported(f"call argument {name}", value, "must not be given: wires carry inputs alone")

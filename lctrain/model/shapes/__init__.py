@@ -4,7 +4,8 @@ from collections.abc import Sequence
 from functools import partial
 
 from lctrain.model.shapes import elementwise, local, merging, preprocessing, recurrent, reshaping, windows
-from lctrain.model.shapes.facts import Arguments, Family, FamilyOfRanks, LayerFacts, Shape, Weight
+from lctrain.model.shapes.facts import Arguments, Family, FamilyOfRanks, LayerFacts, Shape
+from lctrain.model.shapes.weights import Weight
 
 __all__ = ["FAMILIES", "LayerFacts", "Shape", "Weight", "infer_layer"]
 

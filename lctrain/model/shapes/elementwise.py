@@ -5,18 +5,8 @@ from math import prod
 from string import ascii_letters
 from typing import Any
 
-from lctrain.model.shapes.facts import (
-    Arguments,
-    LayerFacts,
-    Shape,
-    Weight,
-    example_sizes,
-    find_axes,
-    find_axis,
-    num_elements,
-    only_input,
-    with_bias,
-)
+from lctrain.model.shapes.facts import Arguments, LayerFacts, Shape, example_sizes, find_axes, num_elements, only_input
+from lctrain.model.shapes.weights import Weight, with_bias
 
 
 def dense(arguments: Arguments, shapes: Sequence[Shape]) -> LayerFacts:
@@ -77,7 +67,7 @@ def elementwise(arguments: Arguments, shapes: Sequence[Shape]) -> LayerFacts:
 def along_axis(arguments: Arguments, shapes: Sequence[Shape]) -> LayerFacts:
     """Softmax and UnitNormalization: no weights, but an axis that the input must have."""
     shape = only_input(shapes)
-    find_axes(arguments, shape)
+    find_axes(arguments["axis"], shape)
     return LayerFacts(shape)
 
 
@@ -118,13 +108,13 @@ def fixed_normalization(arguments: Arguments, shapes: Sequence[Shape]) -> LayerF
         return LayerFacts(shape)
     axis = arguments["axis"]
     axes = [] if axis is None else [axis] if isinstance(axis, int) else axis
-    sizes = tuple(find_axis(one, shape) for one in sorted(axes, key=lambda one: one % len(shape)))
+    sizes = find_axes(sorted(axes, key=lambda one: one % len(shape)), shape)
     weights = Weight("mean", sizes, False), Weight("variance", sizes, False), Weight("count", (), False)
     return LayerFacts(shape, weights)
 
 
 def group_normalization(arguments: Arguments, shapes: Sequence[Shape]) -> LayerFacts:
-    size = find_axis(arguments["axis"], only_input(shapes))
+    (size,) = find_axes(arguments["axis"], only_input(shapes))
     if size % arguments["groups"] != 0:
         raise ValueError(f"`groups` must divide the size along the axis, {size}; got {arguments['groups']}.")
     return layer_normalization(arguments, shapes)
@@ -139,6 +129,6 @@ def _normalize(
     trained: Sequence[str], moving: Sequence[str], arguments: Arguments, shapes: Sequence[Shape]
 ) -> LayerFacts:
     shape = only_input(shapes)
-    sizes = find_axes(arguments, shape)
+    sizes = find_axes(arguments["axis"], shape)
     weights = *(Weight(name, sizes) for name in trained), *(Weight(name, sizes, False) for name in moving)
     return LayerFacts(shape, weights, multiplications=num_elements(shape))

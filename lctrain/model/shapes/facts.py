@@ -6,33 +6,12 @@ from math import prod
 from typing import Any, cast
 
 from lctrain.cost import LayerSizes
+from lctrain.model.shapes.weights import Sizes, Weight
 
 # As Keras writes it: the batch first, which is None.
 Shape = tuple[int | None, ...]
-# Sizes that are all known: of one example, or of a weight.
-Sizes = tuple[int, ...]
 # The constructor's arguments, defaults included.
 Arguments = Mapping[str, Any]
-
-
-@dataclass(frozen=True)
-class Weight:
-    """One array that a layer stores.
-
-    Args:
-        name: as Keras calls it, below the layer's own name.
-        shape: in numbers.
-        is_trainable: by its nature; whether the layer is frozen is another question.
-    """
-
-    name: str
-    shape: Sizes
-    is_trainable: bool = True
-
-    @property
-    def size(self) -> int:
-        """Numbers in it."""
-        return prod(self.shape)
 
 
 @dataclass(frozen=True)
@@ -69,11 +48,6 @@ class LayerFacts:
 Family = Callable[[Arguments, Sequence[Shape]], LayerFacts]
 FamilyOfRanks = Callable[[int, Arguments, Sequence[Shape]], LayerFacts]
 Infer = Callable[[str, Arguments, Sequence[Shape]], LayerFacts]
-
-
-def with_bias(weights: Sequence[Weight], arguments: Arguments, *shape: int) -> tuple[Weight, ...]:
-    """The weights, and a bias of this shape where the layer has one."""
-    return (*weights, Weight("bias", shape)) if arguments["use_bias"] else tuple(weights)
 
 
 def only_input(shapes: Sequence[Shape], ndim: int | None = None) -> Shape:
@@ -118,18 +92,14 @@ def num_elements(shape: Shape) -> int:
     return prod(example_sizes(shape))
 
 
-def find_axes(arguments: Arguments, shape: Shape) -> Sizes:
-    """The sizes along `axis`, which is one or several."""
-    axis = arguments["axis"]
-    return tuple(find_axis(one, shape) for one in ([axis] if isinstance(axis, int) else axis))
-
-
-def find_axis(axis: int, shape: Shape) -> int:
-    """The size along an axis, the batch counted.
+def find_axes(axes: int | Sequence[int], shape: Shape) -> Sizes:
+    """The sizes along one axis or several, the batch counted.
 
     Raises:
-        ValueError: names the axis where the shape has none such, or none but the batch.
+        ValueError: names the first axis where the shape has none such, or none but the batch.
     """
-    if not -len(shape) < axis < len(shape) or axis == 0:
-        raise ValueError(f"`axis` must be one of an input of shape {shape}, behind the batch; got {axis}.")
-    return cast(int, shape[axis])
+    axes = [axes] if isinstance(axes, int) else axes
+    for axis in axes:
+        if not -len(shape) < axis < len(shape) or axis == 0:
+            raise ValueError(f"`axis` must be one of an input of shape {shape}, behind the batch; got {axis}.")
+    return cast(Sizes, tuple(shape[axis] for axis in axes))

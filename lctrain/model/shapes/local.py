@@ -3,16 +3,8 @@
 from collections.abc import Sequence
 
 from lctrain.cost import LayerSizes
-from lctrain.model.shapes.facts import (
-    Arguments,
-    LayerFacts,
-    Shape,
-    Weight,
-    join_channels,
-    only_input,
-    split_channels,
-    with_bias,
-)
+from lctrain.model.shapes.facts import Arguments, LayerFacts, Shape, join_channels, only_input, split_channels
+from lctrain.model.shapes.weights import Weight, with_bias
 from lctrain.model.shapes.windows import check_groups, make_window
 
 

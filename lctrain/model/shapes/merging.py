@@ -3,7 +3,8 @@
 from collections.abc import Sequence
 
 from lctrain.config.misplaced_sums import find_misplaced_heads
-from lctrain.model.shapes.facts import Arguments, LayerFacts, Shape, Sizes, Weight, example_sizes
+from lctrain.model.shapes.facts import Arguments, LayerFacts, Shape, example_sizes
+from lctrain.model.shapes.weights import Sizes, Weight
 
 
 def elementwise_merge(arguments: Arguments, shapes: Sequence[Shape]) -> LayerFacts:

@@ -8,13 +8,13 @@ from lctrain.model.shapes.facts import (
     Infer,
     LayerFacts,
     Shape,
-    Weight,
     example_sizes,
     join_channels,
     only_input,
     split_channels,
 )
 from lctrain.model.shapes.merging import elementwise_merge
+from lctrain.model.shapes.weights import Weight
 
 
 def resizing(arguments: Arguments, shapes: Sequence[Shape]) -> LayerFacts:

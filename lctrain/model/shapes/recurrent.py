@@ -8,13 +8,12 @@ from lctrain.model.shapes.facts import (
     Infer,
     LayerFacts,
     Shape,
-    Weight,
     example_sizes,
     join_channels,
     only_input,
     split_channels,
-    with_bias,
 )
+from lctrain.model.shapes.weights import Weight, with_bias
 from lctrain.model.shapes.windows import make_window
 
 GATES = {"SimpleRNNCell": 1, "GRUCell": 3, "LSTMCell": 4}

@@ -4,16 +4,8 @@ from collections.abc import Sequence
 from math import prod
 
 from lctrain.geometry import Window, standardize_sizes
-from lctrain.model.shapes.facts import (
-    Arguments,
-    LayerFacts,
-    Shape,
-    Weight,
-    join_channels,
-    only_input,
-    split_channels,
-    with_bias,
-)
+from lctrain.model.shapes.facts import Arguments, LayerFacts, Shape, join_channels, only_input, split_channels
+from lctrain.model.shapes.weights import Weight, with_bias
 
 
 def make_window(arguments: Arguments, spatial: tuple[int, ...]) -> Window:
