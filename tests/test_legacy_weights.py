@@ -14,6 +14,12 @@ import lctrain
 from lctrain import layers as own
 from lctrain import legacy
 from lctrain.errors import UserError
+from lctrain.legacy.arguments import Part
+from lctrain.legacy.backend import Backend
+from lctrain.legacy.issues import IssueCollector
+from lctrain.legacy.report import Report
+from lctrain.legacy.source import Source
+from lctrain.legacy.theano_padding import write_padding
 
 L = tf_keras.layers
 RANK_1 = {"filters": 3, "kernel_size": 2, "strides": 2}
@@ -361,3 +367,25 @@ def test_the_vector_of_spectral_normalization_stands_behind_the_other_arrays_in_
     assert np.array_equal(layer.layer.kernel.numpy(), kernel)
     assert np.array_equal(layer.layer.bias.numpy(), bias)
     assert np.array_equal(layer.vector_u.numpy(), vector)
+
+
+def test_both_layers_of_a_bidirectional_need_the_zeros_that_theano_put_there():
+    """Keras 3 can give it two layers of its own; the zeros in front are one for both."""
+    obstacles = []
+    collector = IssueCollector("both", Report(), obstacles)
+    source = Source({}, "2.2.0", 2, Backend("theano", "given"), {})
+
+    def pad(*layers):
+        named = dict(zip(("layer", "backward_layer"), layers, strict=True))
+        part = Part({"type": "Bidirectional", **named}, ("Bidirectional", {}))
+        return part, write_padding(part, [(None, 3, 5, 6, 2)], False, source, collector)
+
+    even, odd = ({"type": "ConvLSTM2D", "filters": 2, "kernel_size": [size, size]} for size in (2, 3))
+    for layers in ((even, odd), (odd, even)):
+        part, made = pad(*layers)
+        assert made == [part]
+        assert "where the layers of a Bidirectional have other windows" in str(obstacles.pop())
+    assert [part.spec["type"] for part in pad(even, even)[1]] == ["TimeDistributed", "Bidirectional"]
+    _, (made,) = pad({**even, "padding": "same"}, {**odd, "padding": "same"})
+    assert [made.spec[name]["kernel_size"] for name in ("layer", "backward_layer")] == [[3, 3], [3, 3]]
+    assert not obstacles

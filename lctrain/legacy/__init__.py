@@ -196,9 +196,11 @@ def inspect(
     Raises:
         UnsafeFileError, LegacyFileError, UserError: as `load_model`; what can't be imported is among `problems`.
     """
-    from lctrain.legacy.sandbox import parsed
+    from lctrain.legacy.sandbox import parse_in_child
 
-    with parsed(_request(path, weights, input_shape, backend, keras_version, strict, must_build=False)) as found:
+    with parse_in_child(
+        _request(path, weights, input_shape, backend, keras_version, strict, must_build=False)
+    ) as found:
         result = found.result
     report = from_data(result["report"])
     layers = tuple(_as_layer(layer) for layer in result["layers"])
@@ -273,9 +275,9 @@ def _as_sizes(shape: Any) -> Any:
 
 
 def _load(request: "Request") -> "Imported":
-    from lctrain.legacy.sandbox import parsed
+    from lctrain.legacy.sandbox import parse_in_child
 
-    with parsed(request) as found:
+    with parse_in_child(request) as found:
         from lctrain.legacy.loading import build
 
         return build(found)

@@ -65,7 +65,7 @@ class Parsed:
 
 
 @contextmanager
-def parsed(request: Request) -> Iterator[Parsed]:
+def parse_in_child(request: Request) -> Iterator[Parsed]:
     """What a child process makes of a request; the files that it left are removed at the end.
 
     Raises:

@@ -113,15 +113,14 @@ def _rewrite(spec: dict[str, Any], shape: Shape, describe: Callable[..., "OldWin
 
 def _rewrite_both(spec: dict[str, Any], shape: Shape, describe: Callable[..., OldWindow]) -> Rewritten | None:
     """Both layers of a Bidirectional, which read the same zeros."""
-    forward, backward = _rewrite(spec["layer"], shape, describe), spec.get("backward_layer")
-    if backward is None:
-        return None if forward is None else replace(forward, spec={**spec, "layer": forward.spec})
-    other = _rewrite(backward, shape, describe)
-    if forward is None and other is None:
+    layers = {name: spec[name] for name in ("layer", "backward_layer") if spec.get(name) is not None}
+    made = [_rewrite(layer, shape, describe) or Rewritten(layer) for layer in layers.values()]
+    if all(one.spec is layer for one, layer in zip(made, layers.values(), strict=True)):
         return None
-    if forward is None or other is None or forward.before != other.before:
+    if made[0].before != made[-1].before:
         return Rewritten(spec, obstacle="must be valid where the layers of a Bidirectional have other windows")
-    return replace(forward, spec={**spec, "layer": forward.spec, "backward_layer": other.spec})
+    written = {name: one.spec for name, one in zip(layers, made, strict=True)}
+    return replace(made[0] if made[0].lines else made[-1], spec={**spec, **written})
 
 
 def _wrap(made: Rewritten, wrapper: dict[str, Any]) -> Rewritten:

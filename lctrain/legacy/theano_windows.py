@@ -71,7 +71,7 @@ class OldWindow:
     def is_same(self) -> bool:
         return bool(self.arguments["padding"] == "same")
 
-    def pads(self, find: Callable[[int, int, int], int], more: Sequence[int] | None = None) -> Margins:
+    def find_margins(self, find: Callable[[int, int, int], int], more: Sequence[int] | None = None) -> Margins:
         """Zeros (before, behind) of each axis for one output per step of the window.
 
         Args:
@@ -88,7 +88,7 @@ class OldWindow:
             pairs.append([before, behind + (0 if more is None else more[i])])
         return pairs
 
-    def zeros(self, margins: Margins) -> dict[str, Any]:
+    def make_zeros(self, margins: Margins) -> dict[str, Any]:
         """The layer that puts zeros around an input."""
         rank = len(self.sizes)
         padding = margins[0] if rank == 1 else margins
@@ -113,7 +113,7 @@ def _before_a_pool(size: int, span: int, stride: int) -> int:
 
 
 def _pad(spec: dict[str, Any], old: OldWindow, margins: Margins) -> Rewritten:
-    zeros = old.zeros(margins)
+    zeros = old.make_zeros(margins)
     note = f"{zeros['type']} of {zeros['padding']}, then valid: as Theano pads"
     line = ("padding", old.arguments["padding"], "translated", note)
     return Rewritten({**spec, "padding": "valid"}, before=zeros, lines=(line,))
@@ -121,8 +121,8 @@ def _pad(spec: dict[str, Any], old: OldWindow, margins: Margins) -> Rewritten:
 
 def _rewrite_convolution(spec: dict[str, Any], old: OldWindow) -> Rewritten | None:
     """Half of the window before the input, as much behind it."""
-    margins = old.pads(_before_in_theano)
-    if not old.is_same or margins == old.pads(_before_today):
+    margins = old.find_margins(_before_in_theano)
+    if not old.is_same or margins == old.find_margins(_before_today):
         return None
     return _pad(spec, old, margins)
 
@@ -147,8 +147,8 @@ def _rewrite_separable(spec: dict[str, Any], old: OldWindow) -> Rewritten | None
 
 def _rewrite_pool(spec: dict[str, Any], old: OldWindow) -> Rewritten | None:
     """Up to the window's size of nothing before the input; its maximum is one over zeros where no input is below."""
-    margins = old.pads(_before_a_pool)
-    if not old.is_same or margins == old.pads(_before_today):
+    margins = old.find_margins(_before_a_pool)
+    if not old.is_same or margins == old.find_margins(_before_today):
         return None
     if spec["type"].startswith("Max") and old.is_positive and all(behind <= before for before, behind in margins):
         return _pad(spec, old, margins)
@@ -182,9 +182,9 @@ def _rewrite_recurrent(spec: dict[str, Any], old: OldWindow) -> Rewritten | None
     """A window of even size becomes one of odd size, its last taps 0: then "same" is the same in the recurrence too."""
     odd = replace(old, arguments={**old.arguments, "kernel_size": [size + 1 - size % 2 for size in old.taps]})
     more = [(new - old) * rate for new, old, rate in zip(odd.taps, old.taps, old.dilation, strict=True)]
-    margins = old.pads(_before_in_theano, more) if old.is_same else [[0, size] for size in more]
+    margins = old.find_margins(_before_in_theano, more) if old.is_same else [[0, size] for size in more]
     widened, is_wider = {**spec, "kernel_size": list(odd.taps)}, odd.taps != old.taps
-    if old.is_same and margins == odd.pads(_before_today):
+    if old.is_same and margins == odd.find_margins(_before_today):
         made = Rewritten(widened) if is_wider else None
     elif any(map(any, margins)):
         padded = _pad(widened, old, margins)
