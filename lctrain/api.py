@@ -10,6 +10,7 @@ from lctrain.config import Config, validate
 from lctrain.config.interpolation import resolve
 from lctrain.config.limits import MAX_NESTING
 from lctrain.errors import ConfigError, Problem, UserError, suggest
+from lctrain.model.inputs import check_input_names
 
 if TYPE_CHECKING:
     import keras
@@ -108,9 +109,7 @@ def _replace_shapes(inputs: Any, given: Any) -> dict[str, Any]:
             fix = f"Give a mapping of shapes by name: {', '.join(map(str, names))}."
             raise UserError(f"`input_shape` can't be one shape for several `inputs`; got {given!r}. {fix}")
         given = {names[0]: given}
-    for name in given:
-        if name not in names:
-            raise UserError(f"`input_shape` must name inputs of the model; got {name!r}. {suggest(str(name), names)}")
+    check_input_names(given, names)
     return {**inputs, **given}
 
 

@@ -5,13 +5,16 @@ import json
 import keras
 import pytest
 from generate_tf_keras import TABLE, as_text, make_table
+from test_shapes import SAMPLES as SAMPLES_OF_STACKS
+from test_shapes_of_graphs import SAMPLES as SAMPLES_OF_GRAPHS
+from test_shapes_of_graphs import complete
 
 from lctrain.config.allowlist import with_defaults
-from lctrain.legacy.expected import FAMILIES, expected_weights
 from lctrain.legacy.loading import stored_variables
 from lctrain.legacy.masks import KEPT, KEPT_NOW
+from lctrain.legacy.old_weights import ADAPTED, find_old_weights, load_tf_keras_table
 from lctrain.model.build import build_layer
-from lctrain.model.shapes import infer_layer
+from lctrain.model.shapes import FAMILIES, infer_layer
 
 IMAGE, SEQUENCE, VOLUME, ROW = (None, 5, 7, 4), (None, 6, 4), (None, 5, 6, 7, 4), (None, 4)
 LSTM = {"type": "LSTM", "units": 3}
@@ -60,8 +63,15 @@ def test_the_table_of_tf_keras_is_what_would_be_written():
     assert TABLE.read_text() == as_text(json.loads(json.dumps(make_table()))), "run python tests/generate_tf_keras.py"
 
 
+def has_weights(name, sample):
+    shapes, arguments = sample
+    return bool(infer_layer(name, complete(name, arguments), shapes if isinstance(shapes, list) else [shapes]).weights)
+
+
 def test_every_family_is_compared():
-    assert {spec["type"] for spec, _ in LAYERS} == set(FAMILIES)
+    samples = {**SAMPLES_OF_STACKS, **SAMPLES_OF_GRAPHS}
+    with_weights = {name for name in FAMILIES if any(map(has_weights, [name] * len(samples[name]), samples[name]))}
+    assert {spec["type"] for spec, _ in LAYERS} == with_weights & set(load_tf_keras_table()["layers"]) - {*ADAPTED}
 
 
 @pytest.mark.parametrize(("spec", "shapes"), LAYERS, ids=[str(spec["type"]) for spec, _ in LAYERS])
@@ -69,12 +79,30 @@ def test_expected_arrays_are_those_of_keras(spec, shapes):
     layer = build_layer("layer", spec)
     inputs = [keras.Input(shape[1:]) for shape in shapes]
     layer(*inputs) if spec["type"] == "MultiHeadAttention" else layer(inputs if len(inputs) > 1 else inputs[0])
-    complete = with_defaults("layers", spec)
-    expected = expected_weights(spec["type"], complete, shapes)
+    whole = with_defaults("layers", spec)
+    expected = find_old_weights(whole, shapes)
     assert [weight.shape for weight in expected] == [tuple(one.shape) for one in stored_variables(layer)]
     assert [weight.is_trainable for weight in expected] == [one.trainable for one in stored_variables(layer)]
     parameters = sum(one.numpy().size for one in stored_variables(layer))
-    assert parameters == infer_layer(spec["type"], complete, shapes).parameters
+    assert parameters == infer_layer(spec["type"], whole, shapes).parameters
+
+
+@pytest.mark.parametrize(
+    ("spec", "shape"),
+    [
+        ({"type": "RMSNormalization"}, IMAGE),
+        ({"type": "LocallyConnected2D", "filters": 4, "kernel_size": 2, "groups": 2}, IMAGE),
+        ({"type": "LocallyConnected2D", "filters": 4, "kernel_size": 2, "use_bias": "shared"}, IMAGE),
+        ({"type": "TimeDistributed", "layer": {"type": "RMSNormalization"}}, IMAGE),
+        ({"type": "TimeDistributed", "layer": {"type": "Normalization"}}, IMAGE),
+    ],
+)
+def test_what_no_old_layer_had_makes_up_other_weights(spec, shape):
+    whole = with_defaults("layers", spec)
+    assert (
+        sum(weight.size for weight in find_old_weights(whole, [shape]))
+        != infer_layer(spec["type"], whole, [shape]).parameters
+    )
 
 
 def test_masks_go_where_both_kerases_let_them():

@@ -14,6 +14,12 @@ import lctrain
 from lctrain import layers as own
 from lctrain import legacy
 from lctrain.errors import UserError
+from lctrain.legacy.arguments import Part
+from lctrain.legacy.backend import Backend
+from lctrain.legacy.issues import IssueCollector
+from lctrain.legacy.report import Report
+from lctrain.legacy.source import Source
+from lctrain.legacy.theano_padding import write_padding
 
 L = tf_keras.layers
 RANK_1 = {"filters": 3, "kernel_size": 2, "strides": 2}
@@ -339,3 +345,47 @@ def test_arguments_of_the_command_that_say_nothing_are_told(run_lctrain, tmp_pat
         finished = run_lctrain(tmp_path, "import", "old.h5", *given)
         assert finished.returncode == 2
         assert "`--out FOLDER`" in finished.stderr
+
+
+def test_the_vector_of_spectral_normalization_stands_behind_the_other_arrays_in_a_file(tmp_path):
+    """tf_keras 2.21 can't call the layer; its get_weights has what is trained first, and files have that order."""
+    kernel, bias, vector = np.arange(12.0).reshape(4, 3), np.arange(3.0) + 20, np.arange(3.0).reshape(1, 3) + 30
+    with h5py.File(tmp_path / "old.h5", "w") as file:
+        file.attrs["layer_names"], file.attrs["keras_version"], file.attrs["backend"] = (
+            [b"wrap"],
+            b"2.15.0",
+            b"tensorflow",
+        )
+        group = file.create_group("wrap")
+        arrays = {"wrap/dense/kernel:0": kernel, "wrap/dense/bias:0": bias, "wrap/vector_u:0": vector}
+        group.attrs["weight_names"] = [name.encode() for name in arrays]
+        for name, array in arrays.items():
+            group.create_dataset(name, data=array.astype("float32"))
+    layer = keras.layers.SpectralNormalization(keras.layers.Dense(3), name="wrap")
+    model = keras.Sequential([keras.Input((4,)), layer])
+    legacy.load_weights(model, tmp_path / "old.h5")
+    assert np.array_equal(layer.layer.kernel.numpy(), kernel)
+    assert np.array_equal(layer.layer.bias.numpy(), bias)
+    assert np.array_equal(layer.vector_u.numpy(), vector)
+
+
+def test_both_layers_of_a_bidirectional_need_the_zeros_that_theano_put_there():
+    """Keras 3 can give it two layers of its own; the zeros in front are one for both."""
+    obstacles = []
+    collector = IssueCollector("both", Report(), obstacles)
+    source = Source({}, "2.2.0", 2, Backend("theano", "given"), {})
+
+    def pad(*layers):
+        named = dict(zip(("layer", "backward_layer"), layers, strict=True))
+        part = Part({"type": "Bidirectional", **named}, ("Bidirectional", {}))
+        return part, write_padding(part, [(None, 3, 5, 6, 2)], False, source, collector)
+
+    even, odd = ({"type": "ConvLSTM2D", "filters": 2, "kernel_size": [size, size]} for size in (2, 3))
+    for layers in ((even, odd), (odd, even)):
+        part, made = pad(*layers)
+        assert made == [part]
+        assert "where the layers of a Bidirectional have other windows" in str(obstacles.pop())
+    assert [part.spec["type"] for part in pad(even, even)[1]] == ["TimeDistributed", "Bidirectional"]
+    _, (made,) = pad({**even, "padding": "same"}, {**odd, "padding": "same"})
+    assert [made.spec[name]["kernel_size"] for name in ("layer", "backward_layer")] == [[3, 3], [3, 3]]
+    assert not obstacles

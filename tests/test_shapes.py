@@ -1,11 +1,14 @@
 """Shapes and parameters from arithmetic equal Keras' for every layer that a configuration may name."""
 
+from dataclasses import replace
+
 import keras
 import numpy as np
 import pytest
 
 from lctrain import layers as own_layers
 from lctrain.config.allowlist import classes
+from lctrain.legacy.loading import stored_variables
 from lctrain.model.shapes import infer_layer
 
 SEQUENCE, IMAGE, VOLUME = (None, 11, 6), (None, 9, 13, 6), (None, 7, 9, 11, 6)
@@ -122,6 +125,15 @@ def test_shapes_and_parameters_are_those_of_keras(name, shape, arguments):
         facts = infer_layer(name, complete(name, given), [input_shape])
         assert facts.output_shape == tuple(layer.compute_output_shape(input_shape))
         assert facts.parameters == layer.count_params()
+        check_weights(facts, layer)
+
+
+def check_weights(facts, layer):
+    """The weights of a layer's facts are those of the built layer: names, shapes, their order, what is trained."""
+    variables = stored_variables(layer)
+    assert [weight.shape for weight in facts.weights] == [tuple(variable.shape) for variable in variables]
+    assert [weight.is_trainable for weight in facts.weights] == [variable.trainable for variable in variables]
+    assert [weight.name.split("/")[-1] for weight in facts.weights] == [variable.name for variable in variables]
 
 
 @pytest.mark.parametrize(
@@ -195,6 +207,23 @@ def test_what_does_not_fit_is_refused_by_name_as_keras_refuses_it(name, shape, a
     except Exception as error:  # Keras raises IndexError, ValueError and more
         layer_error = error
     assert layer_error is not None
+
+
+def test_the_comparison_of_weights_finds_a_wrong_one():
+    layer = make_layer("Dense", {"units": 4})
+    layer.build((None, 6))
+    facts = infer_layer("Dense", complete("Dense", {"units": 4}), [(None, 6)])
+    kernel, bias = facts.weights
+    check_weights(facts, layer)
+    for wrong in (
+        (bias, kernel),
+        (kernel,),
+        (replace(kernel, shape=(4, 6)), bias),
+        (replace(kernel, name="basis"), bias),
+        (replace(kernel, is_trainable=False), bias),
+    ):
+        with pytest.raises(AssertionError):
+            check_weights(replace(facts, weights=wrong), layer)
 
 
 def test_a_layer_of_one_input_refuses_two():

@@ -5,6 +5,7 @@ import inspect
 import keras
 import pytest
 from test_shapes import SAMPLES as SAMPLES_OF_STACKS
+from test_shapes import check_weights
 
 from lctrain import layers as own_layers
 from lctrain.config.allowlist import classes
@@ -94,7 +95,14 @@ SAMPLES = {
         (FRAMES, {"layer": LOCAL}),
         (FRAMES, {"layer": spec("TimeDistributed", layer=DENSE)}),
     ],
-    "SpectralNormalization": [(SEQUENCE, {"layer": DENSE}), (IMAGE, {"layer": LOCAL})],
+    "SpectralNormalization": [
+        (SEQUENCE, {"layer": DENSE}),
+        (IMAGE, {"layer": LOCAL}),
+        (IMAGE, {"layer": spec("Conv2DTranspose", filters=4, kernel_size=2)}),
+        (IMAGE, {"layer": spec("DepthwiseConv2D", kernel_size=2, depth_multiplier=5)}),
+        (SEQUENCE, {"layer": spec("EinsumDense", equation="abc,cd->abd", output_shape=[11, 4], bias_axes="bd")}),
+        ((None, 11), {"layer": spec("Embedding", input_dim=7, output_dim=4)}),
+    ],
     **{
         f"Conv{rank}DTranspose": [
             (OF_RANK[rank], {"filters": 4, "kernel_size": 3}),
@@ -116,6 +124,7 @@ SAMPLES = {
         (SEQUENCE, {"equation": "...x,xy->...y", "output_shape": 4}),
         (SEQUENCE, {"equation": "ab...,bc->ac...", "output_shape": 4, "bias_axes": "c"}),
         (SEQUENCE, {"equation": "abc,cde->abde", "output_shape": [11, 4, 5], "bias_axes": "de"}),
+        (SEQUENCE, {"equation": "abc,bcd->abd", "output_shape": [11, 4], "bias_axes": "b"}),
     ],
     "Embedding": [((None, 11), {"input_dim": 7, "output_dim": 4})],
     "ReversibleEmbedding": [
@@ -126,6 +135,7 @@ SAMPLES = {
     "Normalization": [
         (SEQUENCE, {}),
         (IMAGE, {"axis": [1, 3]}),
+        (IMAGE, {"axis": [-1, 1]}),
         (IMAGE, {"axis": None}),
         (SEQUENCE, {"mean": 0.5, "variance": 2.0}),
     ],
@@ -216,6 +226,7 @@ def test_shapes_and_parameters_are_those_of_keras(name, shapes, arguments):
     facts = infer_layer(name, complete(name, arguments), shapes)
     assert facts.output_shape == tuple(outputs.shape)
     assert facts.parameters == layer.count_params()
+    check_weights(facts, layer)
 
 
 def test_a_layer_applied_to_each_step_counts_each_time():
@@ -249,6 +260,12 @@ LOCAL_ARGUMENTS = {"name": "LocallyConnected2D", "arguments": LOCAL}
             r"must attend to sequences of equal last sizes; got .*\(None, 5, 4\)",
         ),
         ("Dot", [SEQUENCE, (None, 6, 5)], {"axes": 2}, "`axes` must be of equal size.* got 2 of"),
+        (
+            "SpectralNormalization",
+            [IMAGE],
+            {"layer": spec("Flatten")},
+            "`layer` must be a layer .* kernel.*got Flatten",
+        ),
         ("TimeDistributed", [(None,)], {"layer": DENSE}, r"takes an input of steps.*got shape \(None,\)"),
         ("LSTM", [IMAGE], {"units": 4}, "takes an input of 3 axes"),
         (

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     import keras
 
     from lctrain.legacy.loading import Imported
+    from lctrain.legacy.parsing import Request
 
 __all__ = [
     "Inspection",
@@ -105,16 +106,16 @@ def load_model(
         weights: an HDF5 file of weights, where `path` has none.
         input_shape: of one example, without the batch, where the file leaves sizes open; of several inputs a mapping by
             their names.
-        backend: "tensorflow", "theano" or "cntk", where nothing in the files tells under which it was trained: Theano's
+        backend: "tensorflow", "theano" or "cntk", where no file holds under which it was trained: Theano's
             convolutions turn their kernels. Locally connected layers never did.
-        keras_version: of the Keras that wrote it, such as "1.0.4", where the file does not say it, as before 1.0.8.
+        keras_version: of the Keras that wrote it, such as "1.0.4", where the file does not hold it, as before 1.0.8.
         strict: whether all that is assumed, approximated or dropped is an error, but for the optimizer's state.
 
     Raises:
         UnsupportedKerasConfigurationError: what would change predictions; names layer, field and value.
         UnsafeFileError: what no model needs: links, code, sizes that are not stored.
         LegacyFileError: damaged files.
-        UserError: files that are not there, or arguments that can't be taken.
+        UserError: files that are not there, or arguments that are none.
     """
     return _load(_request(path, weights, input_shape, backend, keras_version, strict)).model
 
@@ -139,7 +140,7 @@ def load_weights(
     Raises:
         UnsafeFileError, LegacyFileError: damaged files, and arrays that are not those of the model's layers. The model
             has its own weights then.
-        UserError: as `load_model`; a model that configurations can't say.
+        UserError: as `load_model`; a model that no configuration can hold.
     """
     from lctrain.legacy.weights import load
 
@@ -195,9 +196,11 @@ def inspect(
     Raises:
         UnsafeFileError, LegacyFileError, UserError: as `load_model`; what can't be imported is among `problems`.
     """
-    from lctrain.legacy.sandbox import parsed
+    from lctrain.legacy.sandbox import parse_in_child
 
-    with parsed(_request(path, weights, input_shape, backend, keras_version, strict, must_build=False)) as found:
+    with parse_in_child(
+        _request(path, weights, input_shape, backend, keras_version, strict, must_build=False)
+    ) as found:
         result = found.result
     report = from_data(result["report"])
     layers = tuple(_as_layer(layer) for layer in result["layers"])
@@ -234,7 +237,7 @@ def export_model(
         What was translated, approximated or dropped.
 
     Raises:
-        UnsupportedExportError: what the format can't say; names layer, field and value.
+        UnsupportedExportError: what the format has no words for; names layer, field and value.
         UserError: an unknown format, or a path that can't be written.
     """
     from lctrain.legacy.exporting import export
@@ -246,7 +249,15 @@ def export_model(
     return export(model, Path(path), to, implementation)
 
 
-def _request(path, weights, input_shape, backend, keras_version, strict, must_build=True):
+def _request(
+    path: str | Path,
+    weights: str | Path | None,
+    input_shape: Sequence[int] | Mapping[str, Sequence[int]] | None,
+    backend: str | None,
+    keras_version: str | None,
+    strict: bool,
+    must_build: bool = True,
+) -> "Request":
     from lctrain.legacy.parsing import Request
 
     shape = None if input_shape is None else _as_sizes(input_shape)
@@ -263,10 +274,10 @@ def _as_sizes(shape: Any) -> Any:
         raise UserError(f"`input_shape` must be known sizes, without the batch; got {shape!r}.") from error
 
 
-def _load(request) -> "Imported":
-    from lctrain.legacy.sandbox import parsed
+def _load(request: "Request") -> "Imported":
+    from lctrain.legacy.sandbox import parse_in_child
 
-    with parsed(request) as found:
+    with parse_in_child(request) as found:
         from lctrain.legacy.loading import build
 
         return build(found)

@@ -8,8 +8,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from lctrain.config.allowlist import find_class, left_out
+from lctrain.errors import Problem
 from lctrain.legacy import keras1
-from lctrain.legacy.fields import FIELDS, FINISH, Arguments, Reading, check_origin
+from lctrain.legacy.fields import FIELDS, FINISH, Arguments, Reading, report_origin
 from lctrain.legacy.issues import IssueCollector
 from lctrain.legacy.objects import translate_activation, translate_dtype, translate_object
 from lctrain.legacy.source import Source
@@ -25,13 +26,8 @@ OTHERWISE = {
     "HashedCrossing": "must be another layer: it takes whole numbers, and the inputs of configurations are float32",
 }
 OF_TRAINING = {  # what any layer could have, and the values by which it does nothing
-    **{
-        "trainable": (True, None),
-        "activity_regularizer": (None,),
-        "noise_shape": (None,),
-        "unroll": (True, False, None),
-    },
-    "seed": (None,),
+    **{"trainable": (True, None), "activity_regularizer": (None,), "noise_shape": (None,)},
+    **{"unroll": (True, False, None), "seed": (None,)},
 }
 OBJECTS = {"initializer": "initializers", "regularizer": "regularizers", "constraint": "constraints"}
 
@@ -43,25 +39,26 @@ class Part:
     Args:
         spec: its `type` and arguments; None where it can't be made.
         original: the class and configuration, in the words of Keras 2, that its weights were stored by.
-        expected_output: the shape that the old layer said it gives, without the batch; None where it said nothing.
+        expected_output: what the old layer stated as its shape, without the batch; None where it stated none.
         suffix: of its name, where it only helps the layer that has the name.
+        problems: of the spec, at paths such as `layer.units`.
     """
 
     spec: Arguments | None
     original: tuple[str, Mapping[str, Any]]
     expected_output: tuple[Any, ...] | None = None
     suffix: str | None = None
+    problems: tuple[Problem, ...] = ()
 
 
 def translate_layer(class_name: Any, config: Any, source: Source, collector: IssueCollector) -> list[Part]:
     """Today's layers, one behind the other, that compute what an old one does; most often one.
 
-    What they can't is told as an obstacle.
+    What they can't is an obstacle.
     """
     if not isinstance(class_name, str) or not isinstance(config, Mapping):
-        collector.unsupported(
-            "class_name", class_name, "must be the name of a layer's class, with a mapping as `config`"
-        )
+        message = "must be the name of a layer's class, with a mapping as `config`"
+        collector.unsupported("class_name", class_name, message)
         return [Part(None, ("", {}))]
     if class_name == "TimeDistributed" and isinstance(config.get("layer"), Mapping):
         inner = config["layer"].get("class_name")
@@ -90,12 +87,8 @@ def _translate(
     if entry is None or entry.name != new_class:
         if class_name not in keras1.GONE:
             reason = left_out().get(class_name)
-            why = (
-                f"{class_name} {reason}"
-                if reason
-                else "must be a layer that Keras 3 still has and configurations may name"
-            )
-            collector.unsupported("class_name", class_name, why)
+            known = "must be a layer that Keras 3 still has and configurations may name"
+            collector.unsupported("class_name", class_name, f"{class_name} {reason}" if reason else known)
         return None
     if new_class != class_name:
         collector.translated("class_name", class_name, new_class)
@@ -143,7 +136,7 @@ def _translate_field(reading: Reading, name: str, value: Any) -> None:
 def _distribute_model(config: Mapping[str, Any], source: Source, collector: IssueCollector) -> list[Part]:
     """TimeDistributed around a stack of layers: around each of them."""
     inner = config["layer"]
-    layers = layers_of(inner.get("config"))
+    layers = find_layers(inner.get("config"))
     if inner.get("class_name") != "Sequential" or layers is None:
         message = "must hold a layer or a Sequential; a graph of layers can't be distributed over time"
         collector.unsupported("layer", inner.get("class_name"), message)
@@ -158,7 +151,7 @@ def _distribute_model(config: Mapping[str, Any], source: Source, collector: Issu
     return parts
 
 
-def layers_of(config: Any) -> list[Any] | None:
+def find_layers(config: Any) -> list[Any] | None:
     """The layers of a Sequential: the configuration itself up to Keras 2.2.2, then under `layers`."""
     layers = config.get("layers") if isinstance(config, Mapping) else config
     return layers if isinstance(layers, list) else None
@@ -173,7 +166,7 @@ def _nested_layer(reading: Reading, name: str, value: Any) -> Arguments:
         return {}
     config = value["config"]
     inner = reading.collector.of(str(config.get("name", name)))
-    check_origin(value, inner)
+    report_origin(value, inner)
     if value.get("class_name") in MODELS:
         inner.unsupported(name, value["class_name"], f"must be a layer; {reading.class_name} can't hold a model here")
         return {}
@@ -196,7 +189,7 @@ def _translate_cell(value: Any, name: str, reading: Reading) -> Arguments | None
         reading.collector.unsupported(name, got, "must be a cell that Keras 3 still has")
         return None
     config = value["config"]
-    check_origin(value, reading.collector.of(str(config.get("name", name))))
+    report_origin(value, reading.collector.of(str(config.get("name", name))))
     inner = Reading(entry.name, config, reading.source, reading.collector.of(str(config.get("name", name))), entry)
     if entry.name == "StackedRNNCells":
         cells = config.get("cells")

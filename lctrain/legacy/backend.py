@@ -1,4 +1,4 @@
-"""Under which backend an old model's weights were made, as far as its files tell.
+"""Under which backend an old model's weights were made, as far as its files show.
 
 Source: 47 files of Keras 1 and 627 of Keras 2: TensorFlow ends the name of an array in `:0`, Theano does not.
 """
@@ -20,9 +20,9 @@ class Backend:
     """A backend, and how it is known.
 
     Args:
-        name: as the file or the user says it, or as the arrays' names tell it; None where nothing tells.
-        evidence: what tells it.
-        is_contradicted: whether the arrays' names tell of another.
+        name: as the file or the user states it, or as the arrays' names show it; None where it is not known.
+        evidence: what shows it.
+        is_contradicted: whether the arrays' names are those of another.
         is_likely: whether the arrays' names leave another possible.
     """
 
@@ -63,7 +63,7 @@ def find_backend(given: str | None, written: str | None, array_names: Iterable[s
 
 
 def _read_names(array_names: Iterable[str]) -> tuple[str, ...]:
-    """The backends that name arrays so, the likeliest first; all of them where the names tell nothing."""
+    """The backends that name arrays so, the likeliest first; all of them where the names leave it open."""
     marks = {OF_TENSORFLOW.fullmatch(name) is not None for name in array_names}
     if len(marks) != 1:
         return BACKENDS

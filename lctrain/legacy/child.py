@@ -1,4 +1,4 @@
-"""The process that looks into files from strangers: `python -m lctrain.legacy.child FOLDER`.
+"""The process that reads files from strangers: `python -m lctrain.legacy.child FOLDER`.
 
 It limits itself before it opens anything, reads `request.json` and leaves `result.json` or `error.json`.
 """
@@ -13,7 +13,8 @@ from pathlib import Path
 from lctrain.errors import UserError
 from lctrain.legacy.errors import as_data
 
-NO_ROOM = 74  # the exit code that says that the folder can't take what was found
+# The exit code where the folder has no room for what was found.
+NO_ROOM = 74
 
 
 def limit(memory: int, cpu_seconds: int, file_size: int) -> None:
@@ -47,7 +48,7 @@ def run(folder: Path) -> None:
     except (NameError, ImportError):
         raise  # a fault of ours, whatever the file holds
     except OSError as unwritten:
-        if unwritten.errno not in (None, errno.ENOSPC, errno.EDQUOT, errno.EROFS):  # NumPy's tofile says none
+        if unwritten.errno not in (None, errno.ENOSPC, errno.EDQUOT, errno.EROFS):  # NumPy's tofile gives none
             raise
         sys.exit(NO_ROOM)
     except MemoryError:

@@ -34,7 +34,7 @@ def captured_output() -> Iterator[Callable[[], str]]:
 
 
 def describe_failure(text: str) -> str:
-    """One sentence on why TensorFlow Lite's converter has failed, from all that it has said.
+    """One sentence on why TensorFlow Lite's converter has failed, from all that it has printed.
 
     >>> describe_failure("Some ops are not supported\\nFlex ops: FlexQr, FlexSvd\\nDetails: ...")
     'must be made of operations that TensorFlow Lite has, not of Qr, Svd'

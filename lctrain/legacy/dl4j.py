@@ -37,7 +37,7 @@ OBJECTS = {
 NEW_NAMES = ("implementation", "groups", "synchronized", "keepdims", "time_major")  # that tf.keras added to Keras 2
 
 
-def check(layers: Sequence[OldLayer]) -> Iterator[Obstacle]:
+def find_obstacles(layers: Sequence[OldLayer]) -> Iterator[Obstacle]:
     """Everything in a model of Keras 2 that DL4J's importer does not document; arguments that it does not know go."""
     for layer in layers:
         name = layer.config["name"]
@@ -49,10 +49,10 @@ def check(layers: Sequence[OldLayer]) -> Iterator[Obstacle]:
         if layer.class_name.startswith("LocallyConnected") and layer.config["data_format"] != "channels_last":
             message = "must be channels_last for DL4J, whose kernels are (positions, taps * channels, filters)"
             yield Obstacle(name, "data_format", shorten(layer.config["data_format"]), message)
-        yield from _check_config(name, layer.config)
+        yield from _find_obstacles(name, layer.config)
 
 
-def _check_config(name: str, config: dict[str, Any]) -> Iterator[Obstacle]:
+def _find_obstacles(name: str, config: dict[str, Any]) -> Iterator[Obstacle]:
     for field in NEW_NAMES:
         value = config.get(field)
         if value not in (None, False, 1):
@@ -69,4 +69,4 @@ def _check_config(name: str, config: dict[str, Any]) -> Iterator[Obstacle]:
         elif field in ("layer", "backward_layer") and isinstance(value, Mapping):
             if value["class_name"] not in ("LSTM", "SimpleRNN"):
                 yield Obstacle(name, field, shorten(value["class_name"]), "must be LSTM or SimpleRNN for DL4J")
-            yield from _check_config(f"{name}/{value['config'].get('name')}", value["config"])
+            yield from _find_obstacles(f"{name}/{value['config'].get('name')}", value["config"])

@@ -46,7 +46,7 @@ def _read_pairs(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 
 def read_yaml(text: str, what: str) -> Any:
-    """What a YAML text holds, with Python's tuples as lists; no other tag of Python's is taken.
+    """What a YAML text holds, with Python's tuples as lists; no other tag of Python's is allowed.
 
     Raises:
         UnsafeFileError: where it is larger or deeper than any model's, or asks for objects.
@@ -61,7 +61,7 @@ def read_yaml(text: str, what: str) -> Any:
                 raise UnsafeFileError(f"{what} must nest values at most {MAX_NESTING} deep.")
             tag = getattr(event, "tag", None)
             if tag and "python/" in tag and not tag.endswith(("python/tuple", "python/unicode", "python/str")):
-                line = event.start_mark.line + 1
+                line = (0 if event.start_mark is None else event.start_mark.line) + 1
                 raise UnsafeFileError(f"{what}, line {line}: must hold data alone; got the tag {tag[:100]!r}.")
         value = yaml.load(text, Loader=_Loader)
     except (yaml.YAMLError, RecursionError, ValueError) as error:
@@ -93,8 +93,14 @@ class _Loader(yaml.SafeLoader):
     """PyYAML's safe loader, and `!!python/tuple` and `!!python/unicode`, which Keras' to_yaml wrote."""
 
 
-_Loader.add_constructor(
-    "tag:yaml.org,2002:python/tuple", lambda loader, node: loader.construct_sequence(node, deep=True)
-)
+def _construct_list(loader: yaml.SafeLoader, node: yaml.SequenceNode) -> list[Any]:
+    return loader.construct_sequence(node, deep=True)
+
+
+def _construct_text(loader: yaml.SafeLoader, node: yaml.ScalarNode) -> Any:
+    return loader.construct_scalar(node)
+
+
+_Loader.add_constructor("tag:yaml.org,2002:python/tuple", _construct_list)
 for _kind in ("unicode", "str"):
-    _Loader.add_constructor(f"tag:yaml.org,2002:python/{_kind}", lambda loader, node: loader.construct_scalar(node))
+    _Loader.add_constructor(f"tag:yaml.org,2002:python/{_kind}", _construct_text)

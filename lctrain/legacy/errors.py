@@ -1,4 +1,4 @@
-"""What is wrong with an old model or its file, as a user is told of it."""
+"""What is wrong with an old model or its file, as a user reads it."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
@@ -47,7 +47,7 @@ class Obstacle:
 
 
 class _OfLayersError(UserError):
-    """Everything in a model that stands in the way, told at once.
+    """Everything in a model that stands in the way, in one error.
 
     The first of its obstacles is at hand as `layer`, `field` and `value`.
     """
@@ -56,7 +56,7 @@ class _OfLayersError(UserError):
 
     @property
     def way(self) -> str | None:
-        """What helps against what stands in the way; None where the obstacles say it."""
+        """What helps against what stands in the way; None where the obstacles hold it."""
         return None
 
     def __init__(self, obstacles: Iterable[Obstacle]):
@@ -67,12 +67,12 @@ class _OfLayersError(UserError):
         text = f"{self.heading}: {lines[0]}" if len(lines) == 1 else "\n  ".join([f"{self.heading}:", *lines])
         super().__init__(text if self.way is None else f"{text}\n{self.way}")
 
-    def __reduce__(self):
+    def __reduce__(self) -> tuple[Any, ...]:
         return type(self), (self.obstacles,)
 
 
 class UnsupportedKerasConfigurationError(_OfLayersError):
-    """What an old model has that today's Keras can't compute alike, or a configuration may not name."""
+    """What an old model has that today's Keras does not compute, or a configuration may not name."""
 
     heading = "the model can't be imported"
 
@@ -87,7 +87,7 @@ class UnsupportedKerasConfigurationError(_OfLayersError):
 
 
 class UnsupportedExportError(_OfLayersError):
-    """What a model has that the format asked for can't say."""
+    """What a model has that the format asked for has no words for."""
 
     heading = "the model can't be exported"
 
@@ -111,7 +111,7 @@ def shorten(value: Any) -> Any:
 
 
 def as_data(error: UserError) -> dict[str, Any]:
-    """An error as JSON holds it, to be told by another process."""
+    """An error as JSON holds it, for another process to raise."""
     if isinstance(error, UnsupportedKerasConfigurationError):
         return {"kind": type(error).__name__, "obstacles": [asdict(obstacle) for obstacle in error.obstacles]}
     kind = type(error).__name__ if type(error).__name__ in KINDS else "UserError"

@@ -24,7 +24,7 @@ from lctrain.model.to_config.calls import Array, read_calls
 
 IMPLEMENTATIONS = (1, 2, 3, "batched", "auto")
 KERAS_VERSION = "2.15.0"  # the last that was tf.keras
-NO_SCOPE = re.compile(r"[^A-Za-z0-9_.\\/>-]")  # what TensorFlow takes in no name
+NO_SCOPE = re.compile(r"[^A-Za-z0-9_.\\/>-]")  # what no name in TensorFlow may hold
 MAX_HEADER = 64_512  # bytes of an attribute, as Keras 2 splits them
 
 
@@ -67,7 +67,7 @@ def _export_keras2(model: keras.Model, path: Path, report: Report) -> None:
 
 
 def _export_dl4j(model: keras.Model, path: Path, report: Report) -> None:
-    _write(*_write_model(model, report, dl4j.check), path)
+    _write(*_write_model(model, report, dl4j.find_obstacles), path)
 
 
 FORMATS: dict[str, Callable[[keras.Model, Path, Report], None]] = {
@@ -101,7 +101,7 @@ class _Writer:
     def __init__(self, report: Report):
         self.report = report
         self.obstacles: list[Obstacle] = []
-        self.inputs: dict[str, tuple] = {}
+        self.inputs: dict[str, tuple[int | None, ...]] = {}
         self.layers: dict[str, OldLayer] = {}
         self.nodes: dict[str, list[list[list[Any]]]] = {}
         self.made: dict[int, list[str]] = {}  # names of what each of today's layers became
@@ -155,7 +155,7 @@ class _Writer:
         return reads[0]
 
     def _free(self, name: str) -> str:
-        """A name that TensorFlow takes for a scope, and that nothing else has."""
+        """A name that TensorFlow allows for a scope, and that nothing else has."""
         plain = NO_SCOPE.sub("_", name)
         plain = plain if plain[:1].isalnum() else f"layer{plain}"
         made, number = plain, 1
@@ -169,7 +169,7 @@ class _Writer:
     def as_architecture(self, name: str, outputs: list[tuple[str, int]]) -> dict[str, Any]:
         """`class_name` and `config`: a stack where it is one, which more readers know, else a graph."""
         self._sort(outputs)
-        layers = [
+        layers: list[dict[str, Any]] = [
             {"class_name": old.class_name, "config": old.config, "name": key, "inbound_nodes": self.nodes[key]}
             for key, old in self.layers.items()
         ]
@@ -198,7 +198,7 @@ class _Writer:
 
     def _sort(self, outputs: list[tuple[str, int]]) -> None:
         """Brings the layers into the order in which Keras 2 will hand out their arrays."""
-        reads = {name: [[]] for name in self.inputs}
+        reads: dict[str, list[list[tuple[str, int]]]] = {name: [[]] for name in self.inputs}
         reads |= {
             name: [[(one[0], one[1]) for one in _references(node)] for node in self.nodes[name]] for name in self.nodes
         }
@@ -207,13 +207,13 @@ class _Writer:
 
     def _is_stack(self, outputs: list[tuple[str, int]]) -> bool:
         above = [*self.inputs, *self.layers]
-        nodes = [[[[source, 0, 0, {}]]] for source in above[:-1]]
+        nodes: list[Any] = [[[[source, 0, 0, {}]]] for source in above[:-1]]
         return len(self.inputs) == 1 and list(self.nodes.values()) == nodes and outputs == [(above[-1], 0)]
 
 
 def _write_node(class_name: str, reads: Sequence[tuple[str, int]]) -> list[list[Any]]:
     """What one call reads: a list of arrays, or by name what MultiHeadAttention attends to."""
-    node = [[source, number, 0, {}] for source, number in reads]
+    node: list[list[Any]] = [[source, number, 0, {}] for source, number in reads]
     if class_name not in SEVERAL_ARGUMENTS:
         return node
     named = dict(zip(("value", "key"), ([*one[:3]] for one in node[1:]), strict=False))
@@ -248,7 +248,7 @@ def _write(architecture: Mapping[str, Any], layers: list[OldLayer], path: Path) 
 
 
 def _write_names(group: h5py.Group, name: str, names: list[str]) -> None:
-    """A list of names as an attribute, in parts where it would exceed what HDF5 takes."""
+    """A list of names as an attribute, in parts where it would exceed what HDF5 allows."""
     texts = np.asarray([one.encode() for one in names])
     number = 1
     while any(part.nbytes > MAX_HEADER for part in np.array_split(texts, number)):

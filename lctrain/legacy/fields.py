@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from lctrain.config.allowlist import ClassEntry, find_class
+from lctrain.config.allowlist import ClassEntry, require_class
 from lctrain.legacy.issues import IssueCollector
 from lctrain.legacy.objects import is_own, translate_dtype
 from lctrain.legacy.source import Source
@@ -22,12 +22,12 @@ class Reading:
     config: Mapping[str, Any]
     source: Source
     collector: IssueCollector
-    entry: ClassEntry | None = None
+    entry: ClassEntry
     spec: Arguments = field(default_factory=dict)
 
 
-def check_origin(entry: Mapping[str, Any], collector: IssueCollector) -> None:
-    """Tells of a layer that is somebody's own, by the name of one of Keras'."""
+def report_origin(entry: Mapping[str, Any], collector: IssueCollector) -> None:
+    """A layer that is somebody's own, by the name of one of Keras', is an obstacle."""
     if not is_own(entry):
         registered = entry.get("registered_name")
         got = registered if registered is not None else f"{entry.get('module')}.{entry.get('class_name')}"
@@ -115,7 +115,7 @@ def _keep_kernel_fans(reading: Reading) -> None:
             note = "fans of one position; the old ones were others. It matters to weights that are drawn anew"
             reading.collector.approximated("kernel_initializer", drawn, note)
     constraint = spec.get("kernel_constraint")
-    if constraint and "axis" in find_class("constraints", constraint["type"]).arguments:
+    if constraint and "axis" in require_class("constraints", constraint["type"]).arguments:
         message = "per position and filter; the old one ran over the stored kernel's axes. It acts in training alone"
         reading.collector.approximated("kernel_constraint", constraint["type"], message)
         spec["kernel_constraint"] = {key: part for key, part in constraint.items() if key != "axis"}
@@ -135,7 +135,7 @@ def _axis(reading: Reading, name: str, value: Any) -> Arguments:
 
 
 def _integer_dtype(reading: Reading, name: str, value: Any) -> Arguments:
-    """Of layers that give integers, or one-hot rows, whatever is said."""
+    """Of layers that give integers, or one-hot rows, whatever the file holds."""
     return {} if value == "int64" else {name: translate_dtype(name, value, reading.collector)}
 
 
@@ -190,7 +190,7 @@ FIELDS: dict[tuple[str, str], Callable[[Reading, str, Any], Arguments]] = {
     ("*", "rng_type"): _absorb("says how noise is drawn in training"),
     ("*", "force_generator"): _absorb("says how noise is drawn in training"),
     ("*", "implementation"): _absorb(SAYS_HOW),
-    ("*", "consume_less"): lambda *_: {},  # of Keras 1, told where its words are translated
+    ("*", "consume_less"): lambda *_: {},  # of Keras 1, reported where its words are translated
     ("*", "time_major"): _require(None, False, note="", message="must be false: the batch comes first"),
     ("*", "return_state"): _return_state,
     ("*", "interpolation"): _interpolation,

@@ -1,10 +1,10 @@
 """The only reader of HDF5 files from strangers: numbers and texts out of one file, and nothing that leads elsewhere.
 
-Everything in the file is looked at before any of it is read. It is meant for a process that may be killed
+Everything in the file is checked before any of it is read. It is meant for a process that may be killed
 (lctrain.legacy.sandbox): damaged files make the HDF5 library itself hang or crash.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from math import prod
 from pathlib import Path
@@ -20,7 +20,8 @@ MAX_DEPTH = 24
 MAX_BYTES = 2**36  # declared by all of a file
 MAX_RATIO = 20  # of what is declared to what is stored, where it is compressed
 MAX_TEXT = 2**24
-BLOCK = 512  # bytes, of which file systems tell how many a file takes
+# Bytes, the unit in which file systems count what a file takes.
+BLOCK = 512
 FILTERS = {h5z.FILTER_DEFLATE: "gzip", h5z.FILTER_SHUFFLE: "shuffle", h5z.FILTER_FLETCHER32: "fletcher32"}
 LINKS = {h5l.TYPE_SOFT: "a soft link", h5l.TYPE_EXTERNAL: "an external link"}
 NO_NUMBERS = {
@@ -32,7 +33,7 @@ NO_NUMBERS = {
 
 @dataclass(frozen=True)
 class StoredArray:
-    """An array in a file that has been looked at, and not been read.
+    """An array in a file that has been checked, and not been read.
 
     Args:
         path: of the dataset.
@@ -79,11 +80,11 @@ class StoredFile:
         self.arrays: dict[str, StoredArray] = {}
         try:
             self.file = h5py.File(path, "r")
-            self._look()
+            self._walk()
         except (OSError, RuntimeError, ValueError, KeyError, TypeError, AttributeError) as error:
             raise LegacyFileError(f"{path} is damaged: {_first_line(error)}") from error
 
-    def _look(self) -> None:
+    def _walk(self) -> None:
         """Walks all hard links, breadth first, refusing every other kind before anything behind it is opened."""
         seen, num_objects, num_bytes = set(), 0, 0
         waiting = [("", self.file["/"].id, 0)]
@@ -111,14 +112,14 @@ class StoredFile:
                 if isinstance(item, h5g.GroupID):
                     waiting.append((where, item, depth + 1))
                 elif isinstance(item, h5d.DatasetID):
-                    num_bytes += self._look_at_array(where, item)
+                    num_bytes += self._check_array(where, item)
                 else:
                     raise UnsafeFileError(f"`{where}` must be a group or an array of numbers; it is a named type.")
             if num_bytes > MAX_BYTES:
                 raise UnsafeFileError(f"the file must declare at most {MAX_BYTES:,} bytes; `{path}` exceeds it.")
 
-    def _look_at_array(self, path: str, item: h5d.DatasetID) -> int:
-        """Checks a dataset and keeps it; the bytes that it declares."""
+    def _check_array(self, path: str, item: h5d.DatasetID) -> int:
+        """Checks a dataset and adds it to the arrays; the bytes that it declares."""
         made = item.get_create_plist()
         if made.get_layout() == h5d.VIRTUAL:
             raise UnsafeFileError(f"`{path}` must not be a virtual dataset, which is made of other files.")
@@ -148,7 +149,7 @@ class StoredFile:
         if declared > MAX_BYTES:
             raise UnsafeFileError(f"`{path}` declares {declared:,} bytes; {MAX_BYTES:,} are the most.")
         self.arrays[path] = StoredArray(path, shape, h5py.Dataset(item))
-        return declared
+        return int(declared)
 
     def attribute_names(self, path: str) -> list[str]:
         """The names of a group's attributes."""
@@ -162,7 +163,7 @@ class StoredFile:
             raise LegacyFileError(f"the attributes of `{path}` can't be read: {_first_line(error)}") from error
         return [name.decode("utf-8", "backslashreplace") for name in found]
 
-    def has(self, path: str, name: str) -> bool:
+    def has_attribute(self, path: str, name: str) -> bool:
         """Whether a group has an attribute, whole or in parts."""
         group = self.groups[path]
         return any(h5a.exists(group, one.encode()) for one in (name, f"{name}0"))
@@ -235,7 +236,7 @@ class StoredFile:
         return texts
 
 
-def _read_until_none(read) -> Iterator:
+def _read_until_none(read: Callable[[int], list[str] | None]) -> Iterator[list[str]]:
     for i in range(MAX_OBJECTS):
         part = read(i)
         if part is None:
@@ -247,7 +248,7 @@ def _as_text(value: object) -> str:
     return value.decode("utf-8") if isinstance(value, bytes) else str(value)
 
 
-def _address(item) -> tuple[int, int]:
+def _address(item: h5g.GroupID | h5d.DatasetID) -> tuple[int, int]:
     info = h5o.get_info(item)
     return info.fileno, info.addr
 

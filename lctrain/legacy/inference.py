@@ -14,9 +14,11 @@ from lctrain.legacy.report import MODEL, Report
 
 HALVES = ("float16", "bfloat16")
 LONG = "float64"
-DROPOUTS = ("AlphaDropout", "Dropout", "GaussianDropout", "GaussianNoise")
-DROPOUTS += ("SpatialDropout1D", "SpatialDropout2D", "SpatialDropout3D")
-MIXTURES = ("AugMix", "CutMix", "MixUp")  # beside what `data.augmentation` takes
+DROPOUTS = (
+    *("AlphaDropout", "Dropout", "GaussianDropout", "GaussianNoise"),
+    *("SpatialDropout1D", "SpatialDropout2D", "SpatialDropout3D"),
+)
+MIXTURES = ("AugMix", "CutMix", "MixUp")  # beside those of `data.augmentation`
 IN_TRAINING = frozenset({*augmentations(), *DROPOUTS, *MIXTURES}) - {*OTHER_SHAPE}
 
 
@@ -89,7 +91,7 @@ def _rebuild(model: keras.Model, changes: Changes, copies: list[tuple[Any, Any]]
     """A copy without the layers that act in training alone; each layer whose weights are to be copied is listed."""
     left_out: list[keras.layers.Layer] = []
 
-    def copy(layer):
+    def copy(layer: Any) -> Any:
         if acts_in_training(layer):
             left_out.append(keras.layers.Identity(name=layer.name))
             return left_out[-1]
@@ -104,7 +106,7 @@ def _rebuild(model: keras.Model, changes: Changes, copies: list[tuple[Any, Any]]
         copies.append((layer, made))
         return made
 
-    def call(layer, *arguments, **named):
+    def call(layer: Any, *arguments: Any, **named: Any) -> Any:
         return arguments[0] if any(layer is one for one in left_out) else layer(*arguments, **named)
 
     starts = [
@@ -145,4 +147,4 @@ def _as_float32(dtype: str, changes: Changes) -> str:
 
 
 def _as_type(old: keras.Variable, new: keras.Variable) -> np.ndarray:
-    return keras.ops.convert_to_numpy(old).astype(new.dtype)
+    return np.asarray(keras.ops.convert_to_numpy(old), new.dtype)

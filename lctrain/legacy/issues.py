@@ -1,18 +1,19 @@
-"""What a layer's translation tells of: lines of the report, and what stands in the way."""
+"""What the translation of a model has found: lines of the report, and what stands in the way."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from lctrain.legacy.errors import Obstacle, shorten
-from lctrain.legacy.report import Report
+from lctrain.legacy.report import MODEL, Report
 
 
 @dataclass
 class IssueCollector:
-    """Tells of one layer.
+    """Collects the issues of one layer, or those of the model as a whole.
 
     Args:
-        layer: its name, with those of the models that hold it before it.
+        layer: its name, with those of the models that hold it before it; `(model)` for the model's own.
         report: takes the lines.
         obstacles: takes what can't be carried over.
         written: for fields that Keras 1 called otherwise, how.
@@ -37,6 +38,10 @@ class IssueCollector:
 
     def unsupported(self, name: str, value: Any, message: str) -> None:
         self.obstacles.append(Obstacle(self.layer, self._as_written(name), shorten(value), message))
+
+    def at(self, path: Sequence[str]) -> "IssueCollector":
+        """The same, for a layer of the model, by the names that lead to it."""
+        return IssueCollector("/".join(path) or MODEL, self.report, self.obstacles)
 
     def of(self, inner: str) -> "IssueCollector":
         """The same, for a layer that this one holds."""

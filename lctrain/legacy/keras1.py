@@ -15,12 +15,8 @@ MERGE_MODES = {
 }
 RENAMED = {
     **{"W_regularizer": "kernel_regularizer", "b_regularizer": "bias_regularizer"},
-    **{
-        "W_constraint": "kernel_constraint",
-        "b_constraint": "bias_constraint",
-        "U_regularizer": "recurrent_regularizer",
-    },
-    **{"init": "kernel_initializer", "inner_init": "recurrent_initializer", "bias": "use_bias"},
+    **{"W_constraint": "kernel_constraint", "b_constraint": "bias_constraint", "bias": "use_bias"},
+    **{"U_regularizer": "recurrent_regularizer", "init": "kernel_initializer", "inner_init": "recurrent_initializer"},
     **{"inner_activation": "recurrent_activation", "dropout_W": "dropout", "dropout_U": "recurrent_dropout"},
     **{"nb_filter": "filters", "border_mode": "padding", "dim_ordering": "data_format", "p": "rate", "sigma": "stddev"},
     **{"subsample": "strides", "subsample_length": "strides", "filter_length": "kernel_size"},
@@ -32,11 +28,8 @@ OF_THE_INPUT = ("input_dim", "input_length", "input_dtype", "batch_input_shape")
 CLASSES = {  # those that Keras 2 calls otherwise
     **{f"Convolution{rank}D": f"Conv{rank}D" for rank in (1, 2, 3)},
     **{f"AtrousConvolution{rank}D": f"Conv{rank}D" for rank in (1, 2)},
-    **{
-        "Deconvolution2D": "Conv2DTranspose",
-        "SeparableConvolution2D": "SeparableConv2D",
-        "TimeDistributedDense": "Dense",
-    },
+    **{"Deconvolution2D": "Conv2DTranspose", "SeparableConvolution2D": "SeparableConv2D"},
+    "TimeDistributedDense": "Dense",
 }
 GONE = ("MaxoutDense", "Highway", "ParametricSoftplus", "SReLU", "Graph", "Siamese")
 WITHOUT_ORDERING = tuple(  # whose get_config left it out in some version
@@ -64,10 +57,10 @@ def upgrade(
     Args:
         class_name: as Keras 1 wrote it.
         config: likewise.
-        orderings: what the model's layers say of their dim_ordering, where they say it.
+        orderings: what the model's layers hold as their dim_ordering, where they do.
         collector: of the layer.
 
-    What Keras 1 computes and Keras 2 does not is told as an obstacle.
+    What Keras 1 computes and Keras 2 does not is an obstacle.
     """
     if class_name in GONE:
         collector.unsupported("class_name", class_name, "must be a layer that Keras 3 still has")
@@ -107,7 +100,7 @@ def upgrade(
 
 
 def _find_ordering(orderings: frozenset[str], collector: IssueCollector) -> dict[str, Any]:
-    """Keras 1 let some layers forget it; all layers that do say it had it from the same setting."""
+    """Keras 1 left it out for some layers; all that have it got it from the same setting."""
     if len(orderings) != 1:
         message = "is not written, and no other layer says it" if not orderings else "is not written, and others differ"
         collector.unsupported("dim_ordering", None, message)
@@ -146,10 +139,8 @@ def _forget_bias(field: str, value: Any, collector: IssueCollector) -> dict[str,
 
 def _mode(field: str, value: Any, collector: IssueCollector) -> dict[str, Any]:
     if value != 0:
-        message = (
-            "must be 0, feature-wise with the moving averages; Keras 3 has no sample-wise one nor one by batch alone"
-        )
-        collector.unsupported(field, value, message)
+        message = "must be 0, feature-wise with the moving averages; Keras 3 has no sample-wise one nor one by batch"
+        collector.unsupported(field, value, f"{message} alone")
     else:
         collector.translated(field, value, "feature-wise, as BatchNormalization is today")
     return {}
@@ -176,10 +167,8 @@ def _output_shape(field: str, value: Any, collector: IssueCollector) -> dict[str
 def _margins(field: str, value: Any, collector: IssueCollector) -> dict[str, Any]:
     """Keras 1's paddings: one number per axis, or (before, after) by name or in a row."""
     if isinstance(value, Mapping):
-        names = (
-            ("left_pad", "right_pad") if "top_pad" not in value else ("top_pad", "bottom_pad", "left_pad", "right_pad")
-        )
-        flat = [value.get(name, 0) for name in names]
+        rows = ("top_pad", "bottom_pad") if "top_pad" in value else ()
+        flat = [value.get(name, 0) for name in (*rows, "left_pad", "right_pad")]
         collector.translated(field, value, "(before, after) pairs")
         return {field: flat if len(flat) == 2 else [flat[:2], flat[2:]]}
     if isinstance(value, list) and len(value) == 4:

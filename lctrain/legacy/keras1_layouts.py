@@ -9,13 +9,16 @@ from typing import Any
 
 import numpy as np
 
-from lctrain.legacy.expected import Weight
 from lctrain.legacy.issues import IssueCollector
 from lctrain.legacy.layout import Arrays, Layout
 from lctrain.legacy.source import Source
 from lctrain.model.shapes.facts import is_channels_first
+from lctrain.model.shapes.weights import Sizes, Weight
 
-LSTM_GATES = (0, 2, 1, 3)  # Keras 1 stored the gates i, c, f, o; today's order is i, f, c, o
+Change = Callable[[np.ndarray], np.ndarray]
+
+# Keras 1 stored the gates i, c, f, o; today's order is i, f, c, o.
+LSTM_GATES = (0, 2, 1, 3)
 
 
 def find_keras1_layout(
@@ -49,7 +52,7 @@ def find_keras1_layout(
 def _with_deviation(
     config: Mapping[str, Any], weights: list[Weight], source: Source, collector: IssueCollector
 ) -> Layout | None:
-    """Up to Keras 1.0.5 `running_std` was what its name says, and epsilon was added to it; later it is a variance."""
+    """Up to Keras 1.0.5 `running_std` was what it is called, and epsilon was added to it; later it is a variance."""
     if source.version < (1, 1) and len(source.version) < 3:
         message = "must be told in full for BatchNormalization: up to 1.0.5 it stored a deviation, then a variance"
         fix = "--keras-version 1.0.8, load_model(keras_version=...)"
@@ -77,11 +80,11 @@ def _conv1d(size: int, channels: int, filters: int, weights: list[Weight]) -> La
     return Layout([Weight("kernel", newer), *weights[1:]], convert, {0: (older,)})
 
 
-def _with_kernel(weights: list[Weight], shape: tuple[int, ...], change: Callable) -> Layout:
+def _with_kernel(weights: list[Weight], shape: Sizes, change: Change) -> Layout:
     return Layout([Weight("kernel", shape), *weights[1:]], lambda arrays: [change(arrays[0]), *arrays[1:]], {})
 
 
-def _to_first(shape: tuple[int, ...]) -> tuple[int, ...]:
+def _to_first(shape: Sizes) -> Sizes:
     *spatial, channels, filters = shape
     return filters, channels, *spatial
 
@@ -91,7 +94,7 @@ def _from_channels_first(kernel: np.ndarray) -> np.ndarray:
     return np.moveaxis(kernel, (0, 1), (-1, -2))
 
 
-def _of_gates(weights: list[Weight], order: Sequence[int], change: Callable, is_first: bool = False) -> Layout:
+def _of_gates(weights: list[Weight], order: Sequence[int], change: Change, is_first: bool = False) -> Layout:
     """Each gate's kernel, recurrent kernel and bias by themselves, one gate behind the other."""
     number = len(order)
     shapes = [(*weight.shape[:-1], weight.shape[-1] // number) for weight in weights]

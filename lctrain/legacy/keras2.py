@@ -1,10 +1,7 @@
-"""Today's layers in the words of Keras 2, as tf_keras reads them; what it can't compute alike is refused by name."""
+"""Today's layers in the words of Keras 2, as tf_keras reads them; what it computes otherwise is refused by name."""
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import cache
-from importlib.resources import files
 from typing import Any
 
 import keras
@@ -15,6 +12,7 @@ from lctrain.layers import OWN_ACTIVATIONS, BaseLocallyConnected
 from lctrain.layers.sums import MERGES, find_use_shapes, misplaces_sum
 from lctrain.legacy.errors import Obstacle
 from lctrain.legacy.issues import IssueCollector
+from lctrain.legacy.old_weights import load_tf_keras_table
 from lctrain.legacy.report import Report
 
 RENAMED = {("LeakyReLU", "negative_slope"): "alpha"}
@@ -31,7 +29,8 @@ NOT_THERE = {
 }
 WHERE_TRUE = ("zero_output_for_mask",)  # arguments that Keras 2 writes where they are set alone
 INPUTS = ("query", "value", "key")  # of MultiHeadAttention, whose shapes are part of its configuration there
-NO_LOSS = (None, False, {}, [])  # what an argument that Keras 2 lacks may be without being told
+# What an argument that Keras 2 lacks may be without being reported.
+NO_LOSS: tuple[Any, ...] = (None, False, {}, [])
 
 
 @dataclass
@@ -56,12 +55,6 @@ class OldLayer:
         self.arrays = [(f"{name}/{old.partition('/')[2]}", array) for old, array in self.arrays]
 
 
-@cache
-def known() -> dict[str, Any]:
-    """What tf_keras has of what configurations may name."""
-    return json.loads(files("lctrain.legacy").joinpath("tf_keras.json").read_text())
-
-
 def write_layer(layer: keras.layers.Layer, report: Report, obstacles: list[Obstacle]) -> list[OldLayer]:
     """The layers of Keras 2, one behind the other, that compute what a layer does: a padding may come first."""
     collector = IssueCollector(layer.name, report, obstacles)
@@ -73,15 +66,15 @@ def write_layer(layer: keras.layers.Layer, report: Report, obstacles: list[Obsta
         wrapped[-1].config["name"] = layer.name
         return wrapped
     config = _write_config(type(layer).__name__, layer.get_config(), collector)
-    _check_sum(layer, collector)
+    _report_sum(layer, collector)
     if isinstance(layer, keras.layers.MultiHeadAttention):
         built = layer.get_build_config()["shapes_dict"]
         config |= {f"{name}_shape": list(built.get(f"{name}_shape") or built["value_shape"]) for name in INPUTS}
     return [OldLayer(type(layer).__name__, config, _name_arrays(layer))]
 
 
-def _check_sum(layer: keras.layers.Layer, collector: IssueCollector) -> None:
-    """Refuses what Keras 3 computes wrongly, and Keras 2 rightly: see `lctrain.config.misplaced_sums`."""
+def _report_sum(layer: keras.layers.Layer, collector: IssueCollector) -> None:
+    """What Keras 3 computes wrongly, and Keras 2 rightly, is an obstacle: see `lctrain.config.misplaced_sums`."""
     name = type(layer).__name__
     if not misplaces_sum(layer):
         return
@@ -98,7 +91,7 @@ def _wrap(one: OldLayer, layer: keras.layers.Layer, number: int) -> dict[str, An
 
 
 def _write_config(class_name: str, config: Mapping[str, Any], collector: IssueCollector) -> dict[str, Any]:
-    arguments = known()["layers"].get(class_name, known()["cells"].get(class_name))
+    arguments = load_tf_keras_table()["layers"].get(class_name, load_tf_keras_table()["cells"].get(class_name))
     if arguments is None or class_name in NOT_THERE:
         collector.unsupported("class_name", class_name, NOT_THERE.get(class_name, "must be a layer that Keras 2 has"))
         return {"name": config.get("name")}
@@ -157,7 +150,7 @@ def write_value(name: str, value: Any, collector: IssueCollector) -> Any:
         return _write_activation(name, value, collector)
     if kind in ("initializer", "regularizer", "constraint") and isinstance(value, Mapping):
         class_name = value["class_name"]
-        if class_name not in known()[f"{kind}s"] or not str(value.get("module")).startswith("keras"):
+        if class_name not in load_tf_keras_table()[f"{kind}s"] or not str(value.get("module")).startswith("keras"):
             if kind == "initializer":
                 collector.dropped(name, class_name, "Keras 2 has no such initializer; the weights are given")
                 return {"class_name": "Zeros", "config": {}}
@@ -179,10 +172,10 @@ def _write_activation(name: str, value: Any, collector: IssueCollector) -> Any:
         collector.unsupported(name, value, OTHERWISE[value])
         return value
     new = ACTIVATIONS.get(value, value) if isinstance(value, str) else None
-    if new not in known()["activations"]:
+    if new not in load_tf_keras_table()["activations"]:
         collector.unsupported(name, value, "must be one of Keras 2's activations")
     elif new != value:
-        collector.translated(name, value, new)
+        collector.translated(name, value, str(new))
     return new
 
 
@@ -272,7 +265,7 @@ def _write_zeros(layer: BaseLocallyConnected, margins: Sequence[tuple[int, int]]
 
 def _to_rows(layer: BaseLocallyConnected) -> np.ndarray:
     """The kernel as implementation 1 stores it: under channels_first its rows are channels, then taps."""
-    kernel = keras.ops.convert_to_numpy(layer.kernel)
+    kernel: np.ndarray = keras.ops.convert_to_numpy(layer.kernel)
     if layer.window.live_taps is not None:  # taps on zeros compute nothing, whatever their weights are
         live = np.repeat(layer.window.live_taps, kernel.shape[1] // layer.window.num_taps, axis=1)
         kernel = kernel * live[..., None]
@@ -280,7 +273,7 @@ def _to_rows(layer: BaseLocallyConnected) -> np.ndarray:
         return kernel
     positions, rows, filters = kernel.shape
     parts = kernel.reshape(positions, layer.window.num_taps, rows // layer.window.num_taps, filters)
-    return np.ascontiguousarray(parts.transpose(0, 2, 1, 3)).reshape(kernel.shape)
+    return np.ascontiguousarray(parts.transpose(0, 2, 1, 3)).reshape(positions, rows, filters)
 
 
 def _to_bias(layer: BaseLocallyConnected) -> np.ndarray:

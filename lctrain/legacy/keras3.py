@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from lctrain.config.allowlist import find_class
+from lctrain.config.allowlist import require_class
 from lctrain.legacy.fields import LOCAL
 from lctrain.legacy.inputs import is_size
 from lctrain.model.shapes.facts import Shape, split_channels
@@ -19,11 +19,12 @@ def make_padding_explicit(spec: dict[str, Any] | None, shapes: list[Shape] | Non
         return {**spec, "layer": make_padding_explicit(spec["layer"], [(batch, *rest[1:])])}
     if spec["type"] not in LOCAL or spec.get("padding") != "same" or shapes is None:
         return spec
-    arguments = {**find_class("layers", spec["type"]).optional, **spec}
+    arguments = {**require_class("layers", spec["type"]).optional, **spec}
     spatial, _ = split_channels(shapes[0], arguments)
     taps, strides = ([_at(arguments[name], i) for i in range(len(spatial))] for name in ("kernel_size", "strides"))
     if not all(map(is_size, [*taps, *strides])):
-        return spec  # which is told of its arguments
+        # Its problems are reported with those of its other arguments.
+        return spec
     return {**spec, "padding": [list(pair) for pair in same_margins(spatial, taps, strides)]}
 
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from lctrain.legacy.expected import Weight
+from lctrain.model.shapes import Weight
 
 Arrays = list[np.ndarray]
 

@@ -9,21 +9,26 @@ from typing import Any
 import numpy as np
 
 from lctrain.legacy import keras1
-from lctrain.legacy.expected import Weight
 from lctrain.legacy.issues import IssueCollector
 from lctrain.legacy.keras1_layouts import find_keras1_layout
 from lctrain.legacy.layout import Arrays, Layout
 from lctrain.legacy.local_kernels import find_local_layout
+from lctrain.legacy.old_weights import find_old_weights
 from lctrain.legacy.report import Report
 from lctrain.legacy.source import Source
-from lctrain.legacy.theano import RECURRENT, TURNED, is_turned, stored_weights, turn, widen
-from lctrain.model.shapes.facts import Shape
+from lctrain.legacy.theano import RECURRENT, TURNED, is_turned, turn, unwiden, widen
+from lctrain.model.shapes import Shape, Weight
+
+# A size that any array may have.
+ANY_SIZE: Any = None
+# The class and configuration of a layer in the words of Keras 2.
+Original = tuple[str, Mapping[str, Any]]
 
 
 def find_layout(
     spec: Mapping[str, Any],
     shapes: Sequence[Shape],
-    original: tuple[str, Mapping[str, Any]],
+    original: Original,
     source: Source,
     collector: IssueCollector,
 ) -> Layout:
@@ -32,12 +37,12 @@ def find_layout(
     Args:
         spec: today's, complete.
         shapes: of its inputs.
-        original: its class and configuration in the words of Keras 2.
+        original: what it was.
         source: who wrote it.
-        collector: hears what can't be known of it.
+        collector: of the layer.
     """
     kind = spec["type"]
-    weights = stored_weights(kind, spec, original[1], shapes)
+    weights = find_old_weights(unwiden(spec, original[1]), shapes)
     if kind == "Bidirectional":
         return _in_both_directions(spec, shapes, original, source, collector)
     if kind == "TimeDistributed":
@@ -46,13 +51,12 @@ def find_layout(
     if kind.startswith("LocallyConnected"):
         return find_local_layout(spec, shapes[0], original[1], weights)
     if kind == "Normalization" and spec["mean"] is None:
-        return _normalization(spec, shapes[0])
+        return _normalization(spec, shapes[0], weights)
     if kind == "Discretization" and spec["bin_boundaries"] is None:
         return _discretization(spec)
     if kind == "SpectralNormalization":
         inner = find_layout(spec["layer"], shapes, _inner(original, source), source, collector)
-        vector = Weight("vector_u", (1, inner.stored[0].shape[-1]), False)
-        return Layout([*inner.stored, vector], lambda arrays: [arrays[-1], *inner.convert(arrays[:-1])], inner.others)
+        return _with_vector(inner, weights[1])
     layout = None
     if source.keras_major == 1:
         layout = find_keras1_layout(kind, original[1], weights, source, collector)
@@ -62,7 +66,7 @@ def find_layout(
     return widen(layout, spec["kernel_size"]) if kind == RECURRENT else layout
 
 
-def _inner(original: tuple[str, Mapping[str, Any]], source: Source) -> tuple[str, Mapping[str, Any]]:
+def _inner(original: Original, source: Source) -> Original:
     """The layer that a wrapper holds, in the words of Keras 2."""
     layer = original[1].get("layer") or {}
     class_name, config = layer.get("class_name", ""), layer.get("config") or {}
@@ -71,7 +75,13 @@ def _inner(original: tuple[str, Mapping[str, Any]], source: Source) -> tuple[str
     return keras1.upgrade(class_name, config, source.dim_orderings, IssueCollector("", Report(), []))
 
 
-def _in_both_directions(spec, shapes, original, source, collector) -> Layout:
+def _in_both_directions(
+    spec: Mapping[str, Any],
+    shapes: Sequence[Shape],
+    original: Original,
+    source: Source,
+    collector: IssueCollector,
+) -> Layout:
     backward = spec["backward_layer"] or spec["layer"]
     first = find_layout(spec["layer"], shapes, _inner(original, source), source, collector)
     second = find_layout(backward, shapes, _inner(original, source), source, collector)
@@ -84,20 +94,28 @@ def _in_both_directions(spec, shapes, original, source, collector) -> Layout:
     return Layout([*first.stored, *second.stored], convert, others)
 
 
-def _normalization(spec: Mapping[str, Any], shape: Shape) -> Layout:
+def _with_vector(inner: Layout, vector: Weight) -> Layout:
+    """What a layer stores, and SpectralNormalization's vector behind it, which today stands behind the kernel."""
+
+    def convert(arrays: Arrays) -> Arrays:
+        kernel, *others = inner.convert(arrays[:-1])
+        return [kernel, arrays[-1], *others]
+
+    return Layout([*inner.stored, vector], convert, inner.others)
+
+
+def _normalization(spec: Mapping[str, Any], shape: Shape, weights: list[Weight]) -> Layout:
     """The mean and variance that it has seen become its arguments."""
     axis = spec["axis"]
     axes = [] if axis is None else [axis] if isinstance(axis, int) else list(axis)
     kept = sorted(one % len(shape) for one in axes)
-    stored_shape = tuple(shape[one] for one in kept)
-    stored = [Weight(name, stored_shape, False) for name in ("mean", "variance")]
-    spread = tuple(size if i in kept else 1 for i, size in enumerate(shape))[min(kept, default=0) :]
+    spread: Any = tuple(size if i in kept else 1 for i, size in enumerate(shape))[min(kept, default=0) :]
 
     def arguments(arrays: Arrays) -> dict[str, Any]:
         values = (array.astype(float).reshape(spread if kept else ()).tolist() for array in arrays[:2])
         return dict(zip(("mean", "variance"), values, strict=True))
 
-    return Layout([*stored, Weight("count", (), False)], lambda _: [], {}, arguments)
+    return Layout(weights, lambda _: [], {}, arguments)
 
 
 def _discretization(spec: Mapping[str, Any]) -> Layout:
@@ -109,6 +127,6 @@ def _discretization(spec: Mapping[str, Any]) -> Layout:
         if len(values) * epsilon >= 1:
             shares = np.cumsum(weights) / np.sum(weights)
             values = np.interp(epsilon + np.arange(0.0, 1.0, epsilon), shares, values)
-        return {"bin_boundaries": np.float32(values)[:-1].astype(float).tolist(), "num_bins": None}
+        return {"bin_boundaries": np.asarray(values, "float32")[:-1].astype(float).tolist(), "num_bins": None}
 
-    return Layout([Weight("summary", (2, None), False)], lambda _: [], {}, arguments)
+    return Layout([Weight("summary", (2, ANY_SIZE), False)], lambda _: [], {}, arguments)

@@ -73,13 +73,13 @@ def _build(config: Config, parsed: Parsed) -> keras.Model:
 class _Stored:
     """An initializer that gives an array of a file.
 
-    TensorFlow reads it: a tensor made of NumPy's array takes three times the memory on its way.
+    TensorFlow reads it: a tensor made of NumPy's array needs three times the memory on its way.
     """
 
     def __init__(self, array: ArrayFile):
         self.array = array
 
-    def __call__(self, shape, dtype=None):
+    def __call__(self, shape: Any, dtype: Any = None) -> tf.Tensor:
         array = self.array
         numbers = tf.io.decode_raw(tf.io.read_file(str(array.path)), array.dtype)
         return tf.cast(tf.reshape(numbers, array.shape), dtype)

@@ -3,9 +3,9 @@
 from collections.abc import Mapping
 from typing import Any
 
-from lctrain.legacy.expected import Weight
 from lctrain.legacy.layout import Arrays, Layout
-from lctrain.model.shapes.facts import Shape, is_channels_first, split_channels
+from lctrain.model.shapes import Shape, Weight
+from lctrain.model.shapes.facts import is_channels_first, split_channels
 from lctrain.model.shapes.windows import make_window
 from lctrain.ops.tf_keras_kernels import kernel_shapes, read_bias, read_kernel, same_margins
 
@@ -15,7 +15,7 @@ def find_local_layout(
 ) -> Layout:
     """Kernels of tf.keras' three implementations; Keras 1 and 2 had the first alone.
 
-    Where the architecture is a configuration of ours, which does not say under which the weights were written, it is
+    Where the architecture is a configuration of ours, which does not hold under which the weights were written, it is
     any of those that compute on the same zeros as the layer.
     """
     spatial, channels = split_channels(shape, spec)

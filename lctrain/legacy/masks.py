@@ -7,6 +7,8 @@ between hands them on, or does not. tests/test_legacy_tables.py compares the lis
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from lctrain.legacy.issues import IssueCollector
+
 UNSURE = "unsure"  # a mask that Keras 3 makes otherwise, or where there was none
 KEPT = {
     *("Activation", "ActivityRegularization", "AlphaDropout", "BatchNormalization", "ConvLSTM1D", "ConvLSTM2D"),
@@ -40,7 +42,7 @@ def repeats_masked(spec: Mapping[str, Any]) -> bool:
     return bool(spec["layer"].get("return_sequences"))
 
 
-def hand_on(name: str, spec: Mapping[str, Any], masks: Sequence[str | None]) -> str | None:
+def find_output_mask(name: str, spec: Mapping[str, Any], masks: Sequence[str | None]) -> str | None:
     """The mask of what a layer gives.
 
     Args:
@@ -48,8 +50,10 @@ def hand_on(name: str, spec: Mapping[str, Any], masks: Sequence[str | None]) -> 
         spec: today's.
         masks: of its inputs: None, by where it was made, or unsure.
 
-    >>> hand_on("add", {"type": "Add"}, ["words", "words"]), hand_on("add", {"type": "Add"}, ["words", None])
-    ('words', 'unsure')
+    >>> find_output_mask("add", {"type": "Add"}, ["words", "words"])
+    'words'
+    >>> find_output_mask("add", {"type": "Add"}, ["words", None])
+    'unsure'
     """
     kind, first = spec["type"], masks[0]
     if makes_mask(spec):
@@ -67,3 +71,32 @@ def hand_on(name: str, spec: Mapping[str, Any], masks: Sequence[str | None]) -> 
         return first
     is_along_steps = kind == "Concatenate" and spec.get("axis") == 1 and None not in masks and UNSURE not in masks
     return name if is_along_steps else UNSURE
+
+
+class MaskTracker:
+    """Follows the masks through a model.
+
+    Args:
+        is_tf_keras: whether tf.keras wrote it.
+    """
+
+    def __init__(self, is_tf_keras: bool):
+        self.is_tf_keras = is_tf_keras
+        # By the array that has it.
+        self.masks: dict[str, str | None] = {}
+
+    def follow(
+        self, name: str, spec: Mapping[str, Any] | None, arrays: Sequence[str], collector: IssueCollector
+    ) -> None:
+        """Finds the mask of what a layer gives; one that reads a mask which Keras 3 makes otherwise is an obstacle."""
+        masks = [self.masks.get(array) for array in arrays]
+        if spec is None:
+            return
+        if reads_mask(spec) and (UNSURE in masks or (spec["type"] == "TimeDistributed" and any(masks))):
+            message = "must not come by a merge of differently masked arrays, Rescaling, Normalization, Identity or"
+            message += " TimeDistributed: Keras 3 hands it on otherwise there"
+            collector.unsupported("mask", spec["type"], message)
+        if spec["type"] == "Bidirectional" and any(masks) and repeats_masked(spec) and not self.is_tf_keras:
+            message = "must not reach a Bidirectional of return_sequences: it repeated the step before, Keras 3 gives 0"
+            collector.unsupported("mask", spec["type"], f"{message} there")
+        self.masks[name] = find_output_mask(name, spec, masks)

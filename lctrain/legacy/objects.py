@@ -24,7 +24,8 @@ NAMES_OF_KERAS_1 = {  # what strings of Keras 1 stand for
 FIELDS_OF_KERAS_1 = {"m": "max_value", "low": "min_value", "high": "max_value"}  # of constraints
 OWN_MODULES = ("keras", "tf_keras", "tensorflow")
 KEYS = {"class_name", "config", "module", "registered_name", "shared_object_id", "build_config"}
-OWN_FIELDS = ("dtype", "name", "partition_info", "verify_shape")  # of old objects, which say nothing of the numbers
+# Fields of old objects that change no number.
+OWN_FIELDS = ("dtype", "name", "partition_info", "verify_shape")
 FAMILY = {  # VarianceScaling's names, by (scale, mode, distribution)
     (1.0, "fan_avg", "uniform"): "GlorotUniform",
     (1.0, "fan_avg", "normal"): "GlorotNormal",
@@ -41,7 +42,7 @@ ACTIVATION_NAMES = {"hard_sigmoid": HARD_SIGMOID, "swish": "silu"}
 
 
 def is_own(entry: Mapping[str, Any]) -> bool:
-    """Whether a layer or object is Keras' own, where the file says whose it is."""
+    """Whether a layer or object is Keras' own, where the file holds whose it is."""
     module, registered = entry.get("module", "keras"), entry.get("registered_name")
     is_kerases = isinstance(module, str) and module.split(".")[0] in OWN_MODULES
     return is_kerases and registered in (None, entry.get("class_name"))
@@ -55,8 +56,9 @@ def translate_object(group: str, field: str, value: Any, collector: IssueCollect
     if value is None:
         return None
     spec = _translate_known(group, value)
-    problems = [f"{OFF_THE_LIST}"] if spec is None else [str(one) for one in check_spec(spec, field, group)]
-    if problems:
+    problems = [] if spec is None else [str(one) for one in check_spec(spec, field, group)]
+    if spec is None or problems:
+        problems = problems or [OFF_THE_LIST]
         collector.dropped(field, value, f"{LOST[group]}; {problems[0].rstrip('.')}")
         return None
     return _simplify(group, spec)
@@ -71,7 +73,7 @@ def _translate_known(group: str, value: Any) -> dict[str, Any] | None:
     entry = find_class(group, NAMES_OF_KERAS_1.get(group, {}).get(name, name) if isinstance(name, str) else name)
     if entry is None or (isinstance(value, Mapping) and not is_own({**value, "class_name": name})):
         return None
-    names = {key: FIELDS_OF_KERAS_1.get(key, key) for key in config}
+    names: dict[Any, Any] = {key: FIELDS_OF_KERAS_1.get(key, key) for key in config}
     kept = {new: config[key] for key, new in names.items() if new in entry.arguments or key not in OWN_FIELDS}
     return {"type": entry.name, **kept}
 
@@ -129,4 +131,4 @@ def translate_dtype(field: str, value: Any, collector: IssueCollector) -> str | 
     if value not in PRECISIONS:
         collector.unsupported(field, value, f"must be one of {', '.join(PRECISIONS)}")
         return None
-    return value
+    return str(value)

@@ -5,11 +5,14 @@ from typing import Any
 
 from lctrain.config.graph import WIRING
 from lctrain.config.interpolation import resolve
-from lctrain.errors import ConfigError, UserError, suggest
+from lctrain.errors import ConfigError, UserError
 from lctrain.legacy.errors import LegacyFileError
-from lctrain.legacy.flattening import Flat, Leaf, Shapes
+from lctrain.legacy.flat import Flat, Leaf
+from lctrain.legacy.inputs import Shapes
 from lctrain.legacy.source import Source
 from lctrain.legacy.whole import check_whole
+from lctrain.model.inputs import check_input_names
+from lctrain.model.shapes.facts import example_sizes
 from lctrain.model.summary import LayerSummary, input_shapes, summarize_layers
 
 CHOICES = ("data_format", "precision")  # of the top level, that layers inherit
@@ -43,16 +46,17 @@ def read_own(source: Source, input_shape: Shapes, written_names: Mapping[str, st
     except ConfigError as error:
         raise LegacyFileError(f"the model can't be built: {error}") from error
     shapes = input_shapes(config)
-    flat = Flat(config.model.name, {name: list(shape[1:]) for name, shape in shapes.items()}, config.model.batch_size)
+    inputs = {name: list(example_sizes(shape)) for name, shape in shapes.items()}
+    flat = Flat(config.model.name, inputs, config.model.batch_size)
     flat.original_shapes = dict(flat.inputs)
     flat.shapes = {**shapes, **{name: layer.facts.output_shape for name, layer in layers.items()}}
-    flat.outputs = list(config.model.outputs)
+    flat.outputs = list(config.model.outputs or ())
     for i, (name, layer) in enumerate(layers.items()):
         if layer.shares is not None:
             flat.layers[name] = {"shares": layer.shares, "inputs": list(layer.inputs)}
             continue
         leaf = _make_leaf(i, layer, (written_names or {}).get(name, name))
-        flat.layers[name] = {**leaf.spec, "inputs": list(layer.inputs)}
+        flat.layers[name] = {**(leaf.spec or {}), "inputs": list(layer.inputs)}
         flat.leaves.append(leaf)
     return flat
 
@@ -67,9 +71,7 @@ def _find_inputs(model: Mapping[str, Any], data: Any, given: Shapes) -> dict[str
         if len(inputs) != 1:
             raise UserError(f"`input_shape` must name the inputs, {', '.join(inputs)}; got {list(given)}.")
         given = dict.fromkeys(inputs, given)
-    for name in given or {}:
-        if name not in inputs:
-            raise UserError(f"`input_shape` must name inputs of the model; got {name!r}. {suggest(name, list(inputs))}")
+    check_input_names(given or (), list(inputs))
     found = {name: list(sizes) if sizes else None for name, sizes in {**inputs, **(given or {})}.items()}
     for name, sizes in found.items():
         if sizes is None or None in sizes:
@@ -97,7 +99,7 @@ def _make_leaf(place: int, layer: LayerSummary, written_name: str) -> Leaf:
 
 
 def _as_keras2(arguments: Mapping[str, Any]) -> tuple[str, dict[str, Any]]:
-    """Class and configuration as Keras 2 would write them, but for the implementation, which nobody says."""
+    """Class and configuration as Keras 2 would write them, but for the implementation, which is not known."""
     config = {key: value for key, value in arguments.items() if key != "type"}
     for name in WRAPPED:
         if isinstance(config.get(name), Mapping):

@@ -1,7 +1,7 @@
 """From files to a checked configuration and today's arrays, without Keras: what the child process does."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -10,14 +10,15 @@ import numpy as np
 
 from lctrain.config.allowlist import find_class, nested_group
 from lctrain.legacy.arguments import Part
-from lctrain.legacy.assignment import assign
+from lctrain.legacy.assignment import StoredLayer, assign
 from lctrain.legacy.errors import LOST, LegacyFileError, Obstacle, UnsupportedKerasConfigurationError
-from lctrain.legacy.flattening import Flat, Leaf, flatten
+from lctrain.legacy.flat import Flat, Leaf
+from lctrain.legacy.flattening import flatten
 from lctrain.legacy.issues import IssueCollector
 from lctrain.legacy.own import read_own
 from lctrain.legacy.report import MODEL, Report
 from lctrain.legacy.source import Source, has_weights_by_layer, read_source
-from lctrain.legacy.theano_padding import check_padding
+from lctrain.legacy.theano_padding import report_padding
 from lctrain.legacy.whole import check_whole
 
 RESULT = "result.json"
@@ -39,11 +40,11 @@ class Request:
         path: of the file.
         weights: of a second file, with the weights; None where the first has them.
         input_shape: of the only input, or by the inputs' names, where the file leaves sizes open.
-        backend: where the file does not say it.
-        keras_version: where the file does not say it.
+        backend: where the file does not state it.
+        keras_version: where the file does not state it.
         strict: whether all that is lost is an obstacle.
-        must_build: whether the arrays are to be written; else obstacles are told as text.
-        model: what the weights at `path` are for, as a file of conf/model holds it; None where files say it.
+        must_build: whether the arrays are to be written; else obstacles are given as text.
+        model: what the weights at `path` are for, as a file of conf/model holds it; None where files hold it.
         written_names: of its layers, where it can't call them so.
     """
 
@@ -69,53 +70,31 @@ def parse(request: Request, folder: Path) -> None:
         return
     weights = None if request.weights is None else Path(request.weights)
     source = read_source(Path(request.path), weights, request.backend, request.keras_version, request.model)
-    report, obstacles = Report(_introduce(request, source)), []
-    collector = IssueCollector(MODEL, report, obstacles)
+    issues = IssueCollector(MODEL, Report(_introduce(request, source)), [])
     for name, value in source.extras.items():
-        collector.dropped(name, value, EXTRAS.get(name, NOT_READ))
-    _report_assumptions(source, collector)
-    if source.is_own:
-        flat = read_own(source, request.input_shape, request.written_names)
-        for leaf in flat.leaves if source.arrays is not None else ():
-            layer_collector = IssueCollector("/".join(leaf.path), report, obstacles)
-            check_padding(Part(leaf.spec, leaf.original), leaf.shapes, source, layer_collector)
-    else:
-        flat = flatten(source, report, obstacles, request.input_shape)
+        issues.dropped(name, value, EXTRAS.get(name, NOT_READ))
+    _report_assumptions(source, issues)
+    flat = _flatten(source, request, issues)
     if source.arrays is None and request.must_build:
         message = "holds an architecture without weights. Give them: --weights WEIGHTS.h5"
         raise LegacyFileError(f"{request.path} {message}, or load_model(path, weights=...).")
-
-    def collector_of(path: Sequence[str]) -> IssueCollector:
-        return IssueCollector("/".join(path), report, obstacles)
-
-    by_name = source.is_own and not flat.is_stack
-    found = (
-        list(assign(flat.leaves, source, collector_of, by_name)) if source.arrays is not None and not obstacles else []
-    )
-    if found:
-        read = {array.path for _, _, arrays in found for array in arrays}
-        for path in sorted(path for path in source.paths - read if not path.startswith("/optimizer_weights/")):
-            collector.dropped(path, "array", NOT_READ)
+    stored = [] if source.arrays is None or issues.obstacles else _find_stored(flat, source, issues)
     if request.strict:
-        obstacles += [
-            Obstacle(line.layer, line.field, line.value, f"{LOST} ({line.kind}: {line.note})")
-            for line in report.losses
-            if line.field not in EXTRAS or line.layer != MODEL
-        ]
-    if request.must_build and obstacles:
-        raise UnsupportedKerasConfigurationError(obstacles)
-    for leaf, layout, arrays in found:
+        issues.obstacles += _find_losses(issues.report)
+    if request.must_build and issues.obstacles:
+        raise UnsupportedKerasConfigurationError(issues.obstacles)
+    for leaf, layout, arrays in stored:
         if layout.arguments is not None:
             flat.layers[leaf.name] |= layout.arguments([array.read() for array in arrays])
-    index = _write_arrays(found, folder) if request.must_build else {}
+    index = _write_arrays(stored, folder) if request.must_build else {}
     model = write_config(flat)
-    if not obstacles:
+    if not issues.obstacles:
         check_whole(model)
     result = {
         "model": model,
         "weights": index,
-        "report": report.as_data(),
-        "problems": [str(obstacle) for obstacle in obstacles],
+        "report": issues.report.as_data(),
+        "problems": [str(obstacle) for obstacle in issues.obstacles],
         "keras_major": source.keras_major,
         "architecture": {} if request.must_build else dict(source.architecture),
         "layers": [_describe(leaf, flat) for leaf in flat.leaves],
@@ -124,13 +103,42 @@ def parse(request: Request, folder: Path) -> None:
     (folder / RESULT).write_text(json.dumps(result), encoding="utf-8")
 
 
-def _report_assumptions(source: Source, collector: IssueCollector) -> None:
-    """What nobody says of the file as a whole."""
+def _flatten(source: Source, request: Request, issues: IssueCollector) -> Flat:
+    """The architecture of the files, or that of the request, as one flat graph."""
+    if not source.is_own:
+        return flatten(source, issues, request.input_shape)
+    flat = read_own(source, request.input_shape, request.written_names)
+    for leaf in flat.leaves if source.arrays is not None else ():
+        report_padding(Part(leaf.spec, leaf.original), leaf.shapes, source, issues.at(leaf.path))
+    return flat
+
+
+def _find_stored(flat: Flat, source: Source, issues: IssueCollector) -> list[StoredLayer]:
+    """The arrays of each layer; those of the file that are no layer's are reported."""
+    stored = list(assign(flat.leaves, source, issues, by_name=source.is_own and not flat.is_stack))
+    if stored:
+        read = {array.path for _, _, arrays in stored for array in arrays}
+        for path in sorted(path for path in source.paths - read if not path.startswith("/optimizer_weights/")):
+            issues.dropped(path, "array", NOT_READ)
+    return stored
+
+
+def _find_losses(report: Report) -> list[Obstacle]:
+    """What is lost, but for the optimizer's state, as obstacles."""
+    return [
+        Obstacle(line.layer, line.field, line.value, f"{LOST} ({line.kind}: {line.note})")
+        for line in report.losses
+        if line.field not in EXTRAS or line.layer != MODEL
+    ]
+
+
+def _report_assumptions(source: Source, issues: IssueCollector) -> None:
+    """What nothing in the file states of it as a whole."""
     if source.keras_version is None:
         named = "arrays" if source.is_own else "layers' arguments"
-        collector.assumed("keras_version", None, f"{source.keras_major}, as its {named} are called")
+        issues.assumed("keras_version", None, f"{source.keras_major}, as its {named} are called")
     if source.keras_major == 2 and source.backend.is_likely:
-        collector.assumed("backend", None, "theano; cntk named arrays so too, and turned no kernel: --backend cntk")
+        issues.assumed("backend", None, "theano; cntk named arrays so too, and turned no kernel: --backend cntk")
 
 
 def _introduce(request: Request, source: Source) -> dict[str, Any]:
@@ -159,15 +167,15 @@ def _describe(leaf: Leaf, flat: Flat) -> dict[str, Any]:
     }
 
 
-def _write_arrays(found, folder: Path) -> dict[str, list[list[Any]]]:
+def _write_arrays(stored: Iterable[StoredLayer], folder: Path) -> dict[str, list[list[Any]]]:
     """Today's arrays, each in a file of its own; the file's name, dtype and shape, by layer."""
     index: dict[str, list[list[Any]]] = {}
     number = 0
-    for leaf, layout, stored in found:
+    for leaf, layout, arrays in stored:
         if layout.arguments is not None:
             continue
         entries = index.setdefault(leaf.name, [])
-        for array in layout.convert([array.read() for array in stored]):
+        for array in layout.convert([array.read() for array in arrays]):
             name = f"{number}.array"
             np.ascontiguousarray(array).tofile(folder / name)
             entries.append([name, array.dtype.name, list(array.shape)])
@@ -207,7 +215,7 @@ def _shorten(spec: Mapping[str, Any], group: str = "layers") -> dict[str, Any]:
         if name in SIZES and isinstance(value, list) and value and all(one == value[0] for one in value):
             value = value[0]
         is_required = entry is None or name == "type" or name in entry.required
-        if is_required or not _is_default(name, value, entry.optional.get(name)):
+        if is_required or not _is_default(name, value, None if entry is None else entry.optional.get(name)):
             short[name] = value
     return short
 

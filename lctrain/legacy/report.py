@@ -41,7 +41,7 @@ class Line:
 
 @dataclass
 class Report:
-    """All that was assumed, translated, approximated or dropped; what is not in it was taken as it stands.
+    """All that was assumed, translated, approximated or dropped; what is not in it stays as it was.
 
     Args:
         source: what the model was read from, and the version that wrote it.
@@ -65,7 +65,7 @@ class Report:
 
     def as_text(self) -> str:
         """As people read it: what was assumed comes first."""
-        counts = Counter(line.kind for line in self.lines)
+        counts = Counter[str](line.kind for line in self.lines)
         message = ", ".join(f"{counts[kind]} {kind} ({meaning})" for kind, meaning in MEANINGS.items())
         heading = [f"{name}: {value}" for name, value in self.source.items()]
         lines = sorted(self.lines, key=lambda line: line.kind != "assumed")

@@ -21,7 +21,8 @@ SECONDS = 20.0  # for any file
 BYTES_PER_SECOND = 2**24  # and for each so many bytes one more: disks and these machines are faster
 MEMORY = 3 * 2**29  # of address space, for any file
 MEMORY_PER_BYTE = 4
-OUT_OF_MEMORY = ("MemoryError", "failed to map segment", "annot allocate memory")  # what libraries say of it
+# What libraries print of it.
+OUT_OF_MEMORY = ("MemoryError", "failed to map segment", "annot allocate memory")
 FILE_SIZE = 2**20
 GROWTH = 64  # of today's arrays over the file
 
@@ -64,7 +65,7 @@ class Parsed:
 
 
 @contextmanager
-def parsed(request: Request) -> Iterator[Parsed]:
+def parse_in_child(request: Request) -> Iterator[Parsed]:
     """What a child process makes of a request; the files that it left are removed at the end.
 
     Raises:

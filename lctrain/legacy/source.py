@@ -21,7 +21,8 @@ OTHERS = {  # by their first bytes
     b"\x80": "a pickle, which runs code when it is opened",
 }
 ATTRIBUTES = re.compile(r"model_config|training_config|keras_version|backend|(layer|weight)_names\d*")
-VERSION = re.compile(r"[12]\.|[12]$|[03-9]")  # others than 1 and 2 are told of later
+# Others than 1 and 2 are refused later.
+VERSION = re.compile(r"[12]\.|[12]$|[03-9]")
 KEYS = {"class_name", "config", "keras_version", "backend", "module", "registered_name", "build_config", "loss"}
 KEYS |= {"optimizer", "metrics", "sample_weight_mode", "loss_weights"}  # which Keras 1.0 added where it was compiled
 KERAS_1_FIELDS = {"nb_filter", "border_mode", "inner_init", "W_regularizer", "init", "p", "output_dim", "dim_ordering"}
@@ -40,7 +41,7 @@ class Source:
         arrays: by the name of the layer that they stand under, in the order in which that was saved, with the names
             that the layer gave them; None without weights.
         extras: what else the file holds, by name: the optimizer's arrays and the training's settings.
-        dim_orderings: what layers of Keras 1 say, tf or th; some of their neighbours were written without.
+        dim_orderings: what layers of Keras 1 hold, tf or th; some of their neighbours were written without.
         paths: of all arrays in the file of weights.
     """
 
@@ -82,8 +83,8 @@ def read_source(
     Args:
         path: a whole-model HDF5 file, or an architecture as JSON or YAML.
         weights: an HDF5 file of weights; None where `path` has them.
-        backend: under which the model was trained, where nothing in the files tells it.
-        keras_version: of the Keras that wrote it, where the file does not say so.
+        backend: under which the model was trained, where no file holds it.
+        keras_version: of the Keras that wrote it, where the file does not hold it.
         model: of lctrain's own, whose weights the file holds; its own architecture is then passed over.
 
     Raises:
@@ -99,10 +100,8 @@ def read_source(
         file = StoredFile(path)
         text = file.text("/", "model_config")
         if text is None:
-            message = (
-                "holds weights alone. Give the model's architecture, Keras' JSON or YAML or a model file of your own"
-            )
-            raise UserError(f"{path} {message}: python -m lctrain import MODEL --weights {path}.")
+            message = "holds weights alone. Give the model's architecture, Keras' JSON or YAML or a model file of your"
+            raise UserError(f"{path} {message} own: python -m lctrain import MODEL --weights {path}.")
         architecture, holder = read_json(text, "`model_config`"), file
     else:
         text = path.read_text(encoding="utf-8", errors="strict") if kind == "text" else ""
@@ -139,28 +138,21 @@ def _check_architecture(architecture: Any, path: Path) -> None:
 def _collect(
     architecture: Mapping[str, Any], holder: StoredFile | None, backend: str | None, given: str | None
 ) -> Source:
-    group = None if holder is None else "/model_weights" if "/model_weights" in holder.groups else "/"
     version, written = (architecture.get(name) for name in ("keras_version", "backend"))
-    extras = {}
+    extras: dict[str, Any] = {}
+    group = "/model_weights" if holder is not None and "/model_weights" in holder.groups else "/"
     if holder is not None:
         version = version or holder.text("/", "keras_version") or holder.text(group, "keras_version")
         named = {text for place in ("/", group) if (text := holder.text(place, "backend")) is not None}
         if len(named) > 1:
             raise LegacyFileError(f"{holder.path} must name one backend; got {', '.join(sorted(named))}.")
         written = named.pop() if named else written
-        if "/optimizer_weights" in holder.groups:
-            arrays = [path for path in holder.arrays if path.startswith("/optimizer_weights/")]
-            extras["optimizer_weights"] = f"{len(arrays)} arrays"
-        if holder.text("/", "training_config") is not None:
-            extras["training_config"] = "loss, metrics and optimizer"
-        for place in dict.fromkeys(("/", group)):
-            names = [name for name in holder.attribute_names(place) if not ATTRIBUTES.fullmatch(name)]
-            extras |= {f"attribute {name} of {place}": "" for name in names}
+        extras = _find_extras(holder, group)
     version = _agree("keras_version", given, version)
     if version is not None and not VERSION.match(version):
         raise LegacyFileError(f"`keras_version` must be such as 2.3.1; got {describe(version)}.")
     arrays = None if holder is None else _list_arrays(holder, group)
-    names = [name for named in (arrays or {}).values() for name, _ in named]
+    names = [name for named_arrays in (arrays or {}).values() for name, _ in named_arrays]
     major = _find_major(version, architecture, names)
     found = find_backend(backend, None if written is None else str(written)[:50], names)
     orderings = frozenset(_values(architecture, "dim_ordering")) & {"tf", "th"}
@@ -168,8 +160,22 @@ def _collect(
     return Source(architecture, version, major, found, arrays, extras, orderings, paths)
 
 
+def _find_extras(holder: StoredFile, group: str) -> dict[str, Any]:
+    """What a file holds beside the architecture and the arrays of the layers."""
+    extras: dict[str, Any] = {}
+    if "/optimizer_weights" in holder.groups:
+        arrays = [path for path in holder.arrays if path.startswith("/optimizer_weights/")]
+        extras["optimizer_weights"] = f"{len(arrays)} arrays"
+    if holder.text("/", "training_config") is not None:
+        extras["training_config"] = "loss, metrics and optimizer"
+    for place in dict.fromkeys(("/", group)):
+        names = [name for name in holder.attribute_names(place) if not ATTRIBUTES.fullmatch(name)]
+        extras |= {f"attribute {name} of {place}": "" for name in names}
+    return extras
+
+
 def _agree(name: str, given: str | None, written: Any) -> str | None:
-    """What the user says, or else the file; where both do, they must say the same."""
+    """What the user states, or else the file; where both do, it must be the same."""
     text = None if written is None else str(written)[:50]
     if given is not None and text is not None and given != text:
         raise UserError(f"`{name}` must be what the file says, {describe(text)}; got {describe(given)}. Leave it out.")
@@ -177,17 +183,17 @@ def _agree(name: str, given: str | None, written: Any) -> str | None:
 
 
 def _find_major(version: str | None, architecture: Mapping[str, Any], names: Sequence[str]) -> int:
-    is_known = version is not None and version[:1].isdecimal()
-    if not is_known and is_own(architecture):
-        return 2 if any("/" in name for name in names) else 1  # dense_1/kernel:0, and dense_1_W before
-    if not is_known:
-        fields = _fields(architecture)
-        return 2 if fields & KERAS_2_FIELDS and not fields & KERAS_1_FIELDS - KERAS_2_FIELDS else 1
-    major = version.split(".")[0]
-    if major not in ("1", "2"):
-        fix = "keras.saving.load_model opens what Keras 3 wrote" if major == "3" else "It was before such files"
-        raise UserError(f"`keras_version` must be 1 or 2; got {version!r}. {fix}.")
-    return int(major)
+    if version is not None and version[:1].isdecimal():
+        major = version.split(".")[0]
+        if major not in ("1", "2"):
+            fix = "keras.saving.load_model opens what Keras 3 wrote" if major == "3" else "It was before such files"
+            raise UserError(f"`keras_version` must be 1 or 2; got {version!r}. {fix}.")
+        return int(major)
+    if is_own(architecture):
+        # dense_1/kernel:0, and dense_1_W before.
+        return 2 if any("/" in name for name in names) else 1
+    fields = _fields(architecture)
+    return 2 if fields & KERAS_2_FIELDS and not fields & KERAS_1_FIELDS - KERAS_2_FIELDS else 1
 
 
 def _values(value: Any, key: str) -> Iterator[str]:
@@ -216,7 +222,7 @@ def has_weights_by_layer(path: Path) -> bool:
 
 
 def _is_by_layer(holder: StoredFile, group: str) -> bool:
-    return "/layers" in holder.groups and not holder.has(group, "layer_names")
+    return "/layers" in holder.groups and not holder.has_attribute(group, "layer_names")
 
 
 def _list_arrays(holder: StoredFile, group: str) -> dict[str, list[tuple[str, StoredArray]]]:
@@ -249,9 +255,8 @@ def _find_kind(path: Path) -> str:
     try:
         mode = path.stat().st_mode
     except (OSError, ValueError) as error:
-        raise UserError(
-            f"{str(path)[:300]!r} must be a file that is there: {getattr(error, 'strerror', error)}."
-        ) from error
+        reason = getattr(error, "strerror", error)
+        raise UserError(f"{str(path)[:300]!r} must be a file that is there: {reason}.") from error
     if stat.S_ISDIR(mode):
         fix = "A SavedModel is no such file: save it as .h5 with the tf.keras that wrote it"
         raise UserError(f"{path} must be a file: HDF5, JSON or YAML; got a folder. {fix}.")

@@ -52,7 +52,9 @@ def write_tflite(model: keras.Model, path: Path, report: Report) -> None:
                 content = converter.convert()
             except MemoryError:
                 raise
-            except Exception as error:  # the converter's own, of many kinds: it says which operation has no counterpart
+            except (
+                Exception
+            ) as error:  # the converter's own, of many kinds: it names the operation that has no counterpart
                 message = describe_failure(f"{error}\n{read_output()}")
                 raise UnsupportedExportError([Obstacle(MODEL, "to", "tflite", message)]) from None
     write_durably(path, lambda file: file.write(content))

@@ -10,10 +10,9 @@ from typing import Any
 import numpy as np
 
 from lctrain.legacy.backend import ASK, Backend
-from lctrain.legacy.expected import Weight, expected_weights, sizes_of
 from lctrain.legacy.issues import IssueCollector
 from lctrain.legacy.layout import Arrays, Layout
-from lctrain.model.shapes.facts import Shape
+from lctrain.model.shapes import Weight
 
 TURNED = ("Conv1D", "Conv2D", "Conv3D", "Conv2DTranspose", "Conv3DTranspose", "ConvLSTM2D")
 RECURRENT = "ConvLSTM2D"
@@ -28,7 +27,7 @@ def is_turned(weights: Sequence[Weight], backend: Backend, collector: IssueColle
 
 
 def is_theano(backend: Backend, why: str, collector: IssueCollector) -> bool:
-    """Whether Theano made the weights; where nothing or too much tells it, that is an obstacle."""
+    """Whether Theano made the weights; where it is not known, or contradicted, that is an obstacle."""
     if backend.is_contradicted:
         message = "must be that of the arrays' names, which end in `:0` under TensorFlow and nowhere else"
         collector.unsupported("backend", backend.name, f"{message}: {why}")
@@ -62,8 +61,7 @@ def widen(layout: Layout, kernel_size: Sequence[int]) -> Layout:
     return replace(layout, convert=convert)
 
 
-def stored_weights(kind: str, spec: Mapping[str, Any], original: Mapping[str, Any], shapes: Sequence[Shape]):
-    """The weights of a layer as it was, before `write_padding` gave it another kernel."""
+def unwiden(spec: Mapping[str, Any], original: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The layer as it was, before `write_padding` gave it another kernel."""
     size = original.get("kernel_size")
-    was = {**spec, "kernel_size": list(sizes_of(size, 2))} if kind == RECURRENT and size is not None else spec
-    return expected_weights(kind, was, shapes)
+    return {**spec, "kernel_size": size} if spec["type"] == RECURRENT and size is not None else spec

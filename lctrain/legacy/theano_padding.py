@@ -4,52 +4,39 @@ Source: the Theano backends of Keras 1.0.8, 1.2.2 and 2.0 to 2.3.1, and files th
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
 from lctrain.config.allowlist import with_defaults
-from lctrain.config.validation import OVER_LAST_AXIS
 from lctrain.legacy.arguments import Part
-from lctrain.legacy.expected import sizes_of
 from lctrain.legacy.issues import IssueCollector
 from lctrain.legacy.report import Report
 from lctrain.legacy.source import Source
 from lctrain.legacy.theano import RECURRENT, is_theano
+from lctrain.legacy.theano_windows import REWRITES, OldWindow, Rewritten
 from lctrain.model.shapes.facts import Shape, split_channels
 
-CONVOLUTIONS = ("Conv1D", "Conv2D", "DepthwiseConv2D")
-OF_TENSORFLOW = (1, 1, 1)  # before it Conv3D padded as TensorFlow does, and until 2.0 as the version of Theano did
-SEPARABLE = ("SeparableConv1D", "SeparableConv2D")
-TRANSPOSED = ("Conv2DTranspose", "Conv3DTranspose")
-POOLS = tuple(f"{kind}Pooling{rank}D" for kind in ("Max", "Average") for rank in (1, 2, 3))
-KEEPS_SIGN = (  # layers that give nothing below 0 where nothing that they read is
+# Layers that give nothing below 0 where nothing that they read is.
+KEEPS_SIGN = (
     *("Dropout", "GaussianDropout", "GaussianNoise", "SpatialDropout1D", "SpatialDropout2D", "SpatialDropout3D"),
     *("Flatten", "Permute", "Reshape", "Add", "Average", "Concatenate", "Maximum", "Minimum", "Multiply"),
     *(f"{kind}{rank}D" for kind in ("Cropping", "UpSampling", "ZeroPadding", "MaxPooling") for rank in (1, 2, 3)),
 )
 NEVER_NEGATIVE = (
-    "relu",
-    "relu6",
-    "sigmoid",
-    "hard_sigmoid",
-    "legacy_hard_sigmoid",
-    "softplus",
-    "softmax",
-    "exponential",
+    *("relu", "relu6", "sigmoid", "hard_sigmoid", "legacy_hard_sigmoid", "softplus", "softmax", "exponential"),
 )
-Margins = list[list[int]]
 
 
 def is_never_negative(name: str, layers: Mapping[str, Mapping[str, Any]]) -> bool:
-    """Whether no number that a layer gives is below 0, as its activation tells, or those of the layers that it reads.
+    """Whether no number that a layer gives is below 0, by its activation, or those of the layers that it reads.
 
     Args:
         name: of the layer, or of an input.
         layers: of the model, each with `inputs`, or `shares`.
     """
     use = layers.get(name, {})
-    spec = layers.get(use.get("shares"), use)
+    spec = layers.get(use.get("shares", ""), use)
     while spec.get("type") == "TimeDistributed":
         spec = spec["layer"]
     if spec.get("type") in KEEPS_SIGN:
@@ -74,7 +61,7 @@ def write_padding(
     """
     if part.spec is None or shapes is None or len(shapes) != 1:
         return [part]
-    made = _rewrite(part.spec, shapes[0], partial(_Old, version=source.version, is_positive=is_positive))
+    made = _rewrite(part.spec, shapes[0], partial(OldWindow, version=source.version, is_positive=is_positive))
     if made is None or not is_theano(source.backend, 'Theano pads "same" otherwise than TensorFlow', collector):
         return [part]
     if made.obstacle is not None:
@@ -89,31 +76,12 @@ def write_padding(
     return [*before, replace(part, spec=made.spec), *behind]
 
 
-def check_padding(part: Part, shapes: Sequence[Shape], source: Source, collector: IssueCollector) -> None:
-    """Refuses a layer of a model that stands already, where its zeros are not those that Theano put there."""
+def report_padding(part: Part, shapes: Sequence[Shape] | None, source: Source, collector: IssueCollector) -> None:
+    """A layer of a model that stands already is an obstacle where its zeros are not those that Theano put there."""
     silent = IssueCollector(collector.layer, Report(), collector.obstacles)
-    if write_padding(part, shapes, False, source, silent) != [part]:
+    if part.spec is not None and write_padding(part, shapes, False, source, silent) != [part]:
         message = "must be written out as Theano had it: `import` the whole old model, and take what that writes"
         collector.unsupported("padding", part.spec.get("padding"), message)
-
-
-@dataclass(frozen=True)
-class _Rewritten:
-    """A layer as today's Keras computes it alike.
-
-    Args:
-        spec: of the layer.
-        before: of what stands before it; None for nothing.
-        behind: of what stands behind it; likewise.
-        lines: of the report: field, value, kind and note.
-        obstacle: why it can't be; None where it can.
-    """
-
-    spec: Mapping[str, Any]
-    before: dict[str, Any] | None = None
-    behind: dict[str, Any] | None = None
-    lines: tuple[tuple[str, Any, str, str], ...] = ()
-    obstacle: str | None = None
 
 
 def _make_part(spec: dict[str, Any] | None) -> list[Part]:
@@ -126,19 +94,14 @@ def _make_part(spec: dict[str, Any] | None) -> list[Part]:
     return [Part(spec, (spec["type"], {}), suffix=suffix)]
 
 
-def _rewrite(spec: Mapping[str, Any], shape: Shape, describe: Callable[..., "_Old"]) -> _Rewritten | None:
+def _rewrite(spec: dict[str, Any], shape: Shape, describe: Callable[..., "OldWindow"]) -> Rewritten | None:
     """What computes as a layer did under Theano; None where it does so itself."""
     if spec["type"] == "TimeDistributed":
         batch, _, *frame = shape
         made = _rewrite(spec["layer"], (batch, *frame), describe)
-        return None if made is None else _wrap(made, dict(spec))
+        return None if made is None else _wrap(made, spec)
     if spec["type"] == "Bidirectional":
-        made = _rewrite(spec["layer"], shape, describe)
-        if made is None:
-            return None
-        other = spec.get("backward_layer")
-        other = None if other is None else dict(_rewrite(other, shape, describe).spec)
-        return replace(made, spec={**spec, "layer": dict(made.spec), **({"backward_layer": other} if other else {})})
+        return _rewrite_both(spec, shape, describe)
     rewrite = REWRITES.get(spec["type"])
     if rewrite is None:
         return None
@@ -148,174 +111,21 @@ def _rewrite(spec: Mapping[str, Any], shape: Shape, describe: Callable[..., "_Ol
     return rewrite(spec, describe(complete, tuple(spatial)))
 
 
-def _wrap(made: _Rewritten, wrapper: dict[str, Any]) -> _Rewritten:
+def _rewrite_both(spec: dict[str, Any], shape: Shape, describe: Callable[..., OldWindow]) -> Rewritten | None:
+    """Both layers of a Bidirectional, which read the same zeros."""
+    layers = {name: spec[name] for name in ("layer", "backward_layer") if spec.get(name) is not None}
+    made = [_rewrite(layer, shape, describe) or Rewritten(layer) for layer in layers.values()]
+    if all(one.spec is layer for one, layer in zip(made, layers.values(), strict=True)):
+        return None
+    if made[0].before != made[-1].before:
+        return Rewritten(spec, obstacle="must be valid where the layers of a Bidirectional have other windows")
+    written = {name: one.spec for name, one in zip(layers, made, strict=True)}
+    return replace(made[0] if made[0].lines else made[-1], spec={**spec, **written})
+
+
+def _wrap(made: Rewritten, wrapper: dict[str, Any]) -> Rewritten:
     """Each of the layers on every step."""
     before, behind = (
         None if one is None else {"type": "TimeDistributed", "layer": one} for one in (made.before, made.behind)
     )
-    return replace(made, spec={**wrapper, "layer": dict(made.spec)}, before=before, behind=behind)
-
-
-@dataclass(frozen=True)
-class _Old:
-    """A layer as it was, its window one number per spatial axis.
-
-    Args:
-        arguments: complete.
-        sizes: of its input.
-        version: of the Keras that made its weights.
-        is_positive: whether its input is never below 0.
-    """
-
-    arguments: Mapping[str, Any]
-    sizes: tuple[int, ...]
-    version: tuple[int, ...]
-    is_positive: bool
-
-    @property
-    def taps(self) -> tuple[int, ...]:
-        return sizes_of(self.arguments.get("kernel_size", self.arguments.get("pool_size")), len(self.sizes))
-
-    @property
-    def strides(self) -> tuple[int, ...]:
-        strides = self.arguments["strides"]
-        return self.taps if strides is None else sizes_of(strides, len(self.sizes))
-
-    @property
-    def dilation(self) -> tuple[int, ...]:
-        return sizes_of(self.arguments.get("dilation_rate", 1), len(self.sizes))
-
-    @property
-    def is_same(self) -> bool:
-        return self.arguments["padding"] == "same"
-
-    def pads(self, find: Callable[[int, int, int], int], more: Sequence[int] | None = None) -> Margins:
-        """Zeros (before, behind) of each axis for one output per step of the window.
-
-        Args:
-            find: how many before, from the input's size, the window's span and its step.
-            more: elements that the window gets behind it.
-        """
-        pairs = []
-        for i, (size, taps, stride, dilation) in enumerate(
-            zip(self.sizes, self.taps, self.strides, self.dilation, strict=True)
-        ):
-            span = (taps - 1) * dilation + 1
-            before, outputs = find(size, span, stride), -(-size // stride)
-            behind = max((outputs - 1) * stride + span - size - before, 0)
-            pairs.append([before, behind + (0 if more is None else more[i])])
-        return pairs
-
-    def zeros(self, margins: Margins) -> dict[str, Any]:
-        """The layer that puts zeros around an input."""
-        rank = len(self.sizes)
-        padding = margins[0] if rank == 1 else margins
-        return {"type": f"ZeroPadding{rank}D", "padding": padding, "data_format": self.arguments["data_format"]}
-
-
-def _before_in_theano(size: int, span: int, stride: int) -> int:
-    return span // 2
-
-
-def _before_today(size: int, span: int, stride: int) -> int:
-    return max((-(-size // stride) - 1) * stride + span - size, 0) // 2
-
-
-def _before_a_pool(size: int, span: int, stride: int) -> int:
-    return span - 2 if span > 2 and span % 2 == 1 else span - 1
-
-
-def _pad(spec: Mapping[str, Any], old: _Old, margins: Margins) -> _Rewritten:
-    zeros = old.zeros(margins)
-    note = f"{zeros['type']} of {zeros['padding']}, then valid: as Theano pads"
-    line = ("padding", old.arguments["padding"], "translated", note)
-    return _Rewritten({**spec, "padding": "valid"}, before=zeros, lines=(line,))
-
-
-def _rewrite_convolution(spec: Mapping[str, Any], old: _Old) -> _Rewritten | None:
-    """Half of the window before the input, as much behind it."""
-    margins = old.pads(_before_in_theano)
-    if not old.is_same or margins == old.pads(_before_today):
-        return None
-    return _pad(spec, old, margins)
-
-
-def _rewrite_volume(spec: Mapping[str, Any], old: _Old) -> _Rewritten | None:
-    """As a convolution from Keras 2 on; before it made no steps, and padded otherwise where the window is even."""
-    made = _rewrite_convolution(spec, old)
-    if made is None or old.version >= (2,) or any(step != 1 for step in old.strides):
-        return made
-    if old.version < OF_TENSORFLOW and len(old.version) >= 3:
-        return None
-    message = "must be valid for windows of even size: from Keras 1.1.1 to 1.2.2 it depends on the version of Theano"
-    return _Rewritten(spec, obstacle=message)
-
-
-def _rewrite_separable(spec: Mapping[str, Any], old: _Old) -> _Rewritten | None:
-    """As a convolution, but that windows of even size gave one position more than Keras said."""
-    if old.is_same and any(size % 2 == 0 for size in old.taps):
-        return _Rewritten(spec, obstacle="must be valid for windows of even size, which gave one position too many")
-    return _rewrite_convolution(spec, old)
-
-
-def _rewrite_pool(spec: Mapping[str, Any], old: _Old) -> _Rewritten | None:
-    """Up to the window's size of nothing before the input; its maximum is one over zeros where no input is below."""
-    margins = old.pads(_before_a_pool)
-    if not old.is_same or margins == old.pads(_before_today):
-        return None
-    if spec["type"].startswith("Max") and old.is_positive and all(behind <= before for before, behind in margins):
-        return _pad(spec, old, margins)
-    return _Rewritten(spec, obstacle="must be valid: Theano's pools begin elsewhere than today's, outside of the input")
-
-
-def _rewrite_transposed(spec: Mapping[str, Any], old: _Old) -> _Rewritten | None:
-    """What Theano cuts off before is half of the window, whatever the strides."""
-    if not old.is_same:
-        return None
-    cropping, is_whole, more = [], True, old.arguments["output_padding"]
-    more = [None] * len(old.sizes) if more is None else sizes_of(more, len(old.sizes))
-    for size, taps, stride, added in zip(old.sizes, old.taps, old.strides, more, strict=True):
-        whole, before = size * stride + max(taps - stride, 0), taps // 2
-        given = size * stride if added is None else (size - 1) * stride + taps - 2 * before + added
-        cropping.append([before, whole - before - given])
-        is_whole &= cropping[-1][1] >= 0
-    if old.arguments["output_padding"] is None and all(
-        before == max(taps - step, 0) // 2
-        for (before, _), taps, step in zip(cropping, old.taps, old.strides, strict=True)
-    ):
-        return None
-    if not is_whole or old.arguments["activation"] in OVER_LAST_AXIS or any(rate != 1 for rate in old.dilation):
-        return _Rewritten(spec, obstacle="must be valid: today's Keras cuts off otherwise than Theano at these strides")
-    crop = {"type": f"Cropping{len(cropping)}D", "cropping": cropping, "data_format": old.arguments["data_format"]}
-    line = ("padding", "same", "translated", f"valid, then {crop['type']} of {cropping}: as Theano cuts off")
-    return _Rewritten({**spec, "padding": "valid", "output_padding": None}, behind=crop, lines=(line,))
-
-
-def _rewrite_recurrent(spec: Mapping[str, Any], old: _Old) -> _Rewritten | None:
-    """A window of even size becomes one of odd size, its last taps 0: then "same" is the same in the recurrence too."""
-    odd = replace(old, arguments={**old.arguments, "kernel_size": [size + 1 - size % 2 for size in old.taps]})
-    more = [(new - old) * rate for new, old, rate in zip(odd.taps, old.taps, old.dilation, strict=True)]
-    margins = old.pads(_before_in_theano, more) if old.is_same else [[0, size] for size in more]
-    made = _Rewritten({**spec, "kernel_size": list(odd.taps)})
-    if old.is_same and margins == odd.pads(_before_today):
-        made = None if odd.taps == old.taps else made
-    elif any(map(any, margins)):
-        made = _pad(made.spec, old, margins)
-        made = replace(made, before={"type": "TimeDistributed", "layer": made.before})
-    else:
-        made = None
-    if made is None or odd.taps == old.taps:
-        return made
-    note = f"{list(odd.taps)}, the last taps 0: for Theano's same in the recurrence. Trained on, they learn too"
-    line = ("kernel_size", list(old.taps), "approximated", note)
-    return replace(made, lines=(*made.lines, line))
-
-
-REWRITES: dict[str, Callable[[Mapping[str, Any], _Old], _Rewritten | None]] = {
-    **dict.fromkeys(CONVOLUTIONS, _rewrite_convolution),
-    "Conv3D": _rewrite_volume,
-    **dict.fromkeys(SEPARABLE, _rewrite_separable),
-    **dict.fromkeys(POOLS, _rewrite_pool),
-    **dict.fromkeys(TRANSPOSED, _rewrite_transposed),
-    RECURRENT: _rewrite_recurrent,
-}
+    return replace(made, spec={**wrapper, "layer": made.spec}, before=before, behind=behind)

@@ -19,19 +19,18 @@ OF_CLASSES = {
 
 def drop_for_training(
     spec: Mapping[str, Any], problems: Sequence[Problem], collector: IssueCollector
-) -> tuple[dict[str, Any], list[Problem]]:
-    """A layer's spec without what is wrong in it and changes no prediction, and the problems that are left.
+) -> dict[str, Any]:
+    """A layer's spec without what is wrong in it and changes no prediction.
 
     Args:
         spec: today's.
         problems: found in it, at paths such as `layer.kernel_initializer.seed`.
-        collector: hears what is dropped.
+        collector: of the layer.
     """
-    made, left = dict(spec), []
+    made = dict(spec)
     for problem in problems:
-        made, is_dropped = _drop(made, problem.path.split(".")[1:], problem, collector)
-        left += [] if is_dropped else [problem]
-    return made, left
+        made, _ = _drop(made, problem.path.split(".")[1:], problem, collector)
+    return made
 
 
 def _drop(

@@ -7,11 +7,11 @@ import keras
 
 from lctrain.errors import ConfigError, UserError
 from lctrain.legacy.errors import LegacyFileError
-from lctrain.legacy.flattening import make_name
+from lctrain.legacy.flat import make_name
 from lctrain.legacy.loading import match_arrays
 from lctrain.legacy.parsing import BY_LAYER, Request
 from lctrain.legacy.report import Report, from_data
-from lctrain.legacy.sandbox import parsed
+from lctrain.legacy.sandbox import parse_in_child
 from lctrain.model.to_config import describe_model
 
 
@@ -21,7 +21,7 @@ def load(model: keras.Model, path: Path, backend: str | None, keras_version: str
         raise UserError(f"`model` must be a Sequential or functional keras.Model that is built; got {model!r}.")
     config, names = _rename(_describe(model))
     request = Request(str(path), backend=backend, keras_version=keras_version, model=config, written_names=names)
-    with parsed(request) as found:
+    with parse_in_child(request) as found:
         if found.result.get(BY_LAYER):
             _load_by_layer(model, path)
             return Report({"file": str(path), "weights": str(path), "written by": "Keras 3, or tf.keras from 2.12 on"})
@@ -36,7 +36,7 @@ def _describe(model: keras.Model) -> dict[str, Any]:
     """The model as a configuration, with the shapes of its inputs.
 
     Raises:
-        UserError: where configurations can't say it.
+        UserError: where no configuration can hold it.
     """
     try:
         config = describe_model(model, any_name=True)
@@ -73,7 +73,7 @@ def _load_by_layer(model: keras.Model, path: Path) -> None:
     own = model.get_weights()
     try:
         model.load_weights(path)
-    except Exception as error:  # whatever Keras, h5py or a layer says of arrays that are not the model's
+    except Exception as error:  # whatever Keras, h5py or a layer raises over arrays that are not the model's
         model.set_weights(own)
         reason = " ".join(str(error).split())[:500]
         raise LegacyFileError(f"{path} does not hold the weights of the model: {reason}") from error

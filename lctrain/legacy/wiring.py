@@ -73,7 +73,8 @@ def read_graph(config: Any, path: str) -> Graph:
     calls = {name: _read_calls(entry, f"{path}/{name}") for name, entry in entries.items()}
     inputs = [one.layer for one in _read_ends(config.get("input_layers"), path, "input_layers")]
     outputs = _read_ends(config.get("output_layers"), path, "output_layers")
-    graph = Graph(entries, _renumber(entries, calls, outputs), inputs, outputs)
+    calls, outputs = _renumber(entries, calls, outputs)
+    graph = Graph(entries, calls, inputs, outputs)
     _check_references(graph, path)
     return graph
 
@@ -117,15 +118,14 @@ def _read_ends(value: Any, path: str, field: str) -> list[Reference]:
         value = list(value.values())
     parts = [value] if _is_reference(value) else value
     if not isinstance(parts, list) or not parts or not all(map(_is_reference, parts)):
-        raise LegacyFileError(
-            f"model `{path}`: `{field}` must be a list of [name, call, tensor]; got {describe(value)}."
-        )
+        expected = "must be a list of [name, call, tensor]"
+        raise LegacyFileError(f"model `{path}`: `{field}` {expected}; got {describe(value)}.")
     return [Reference(*part[:3]) for part in parts]
 
 
 def _renumber(
     entries: Mapping[str, Mapping[str, Any]], calls: dict[str, list[Call]], outputs: Sequence[Reference]
-) -> dict[str, list[Call]]:
+) -> tuple[dict[str, list[Call]], list[Reference]]:
     """Lets the calls of nested models count from 0: from Keras 2.2 on their own making was call 0."""
     numbers_of: dict[str, set[int]] = {}
     for reference in [*outputs, *(read for uses in calls.values() for call in uses for read in call.reads)]:
@@ -141,9 +141,10 @@ def _renumber(
             return reference
         return Reference(reference.layer, max(reference.call - 1, 0), reference.tensor)
 
-    for i, reference in enumerate(outputs):
-        outputs[i] = shift(reference)
-    return {name: [Call(tuple(map(shift, use.reads)), use.arguments) for use in uses] for name, uses in calls.items()}
+    shifted_calls = {
+        name: [Call(tuple(map(shift, use.reads)), use.arguments) for use in uses] for name, uses in calls.items()
+    }
+    return shifted_calls, [shift(reference) for reference in outputs]
 
 
 def _check_references(graph: Graph, path: str) -> None:
@@ -187,11 +188,11 @@ def sort_calls(graph: Graph, path: str) -> list[tuple[str, int]]:
     return list(ordered)
 
 
-def check_arguments(call: Call, collector: IssueCollector) -> None:
+def report_arguments(call: Call, collector: IssueCollector) -> None:
     """Call arguments that would change what a layer gives are obstacles; the others are those of today's calls."""
     for name, value in call.arguments.items():
         if value is None or value is False:
-            if value is not None:
+            if value is False:
                 collector.translated(f"call argument {name}", value, "as it is without being said")
         else:
             collector.unsupported(f"call argument {name}", value, "must not be given: wires carry inputs alone")

@@ -11,7 +11,7 @@ import tensorflow as tf
 
 from lctrain import layers as own_layers
 from lctrain.config import Config, heads
-from lctrain.config.allowlist import LIST_ARGUMENTS, find_class, nested_group
+from lctrain.config.allowlist import LIST_ARGUMENTS, nested_group, require_class
 from lctrain.config.augmentation import CHANNELS_LAST_ONLY
 from lctrain.config.graph import WIRING
 from lctrain.config.misplaced_sums import find_misplaced_heads
@@ -20,6 +20,7 @@ from lctrain.config.task_metrics import is_for_probabilities
 from lctrain.config.tasks import TASKS
 from lctrain.errors import ConfigError, Problem
 from lctrain.layers.sums import ATTENTIONS, find_sum_class
+from lctrain.model.shapes import Shape
 from lctrain.model.summary import input_shapes, layer_problem
 
 FLOAT_ARGUMENTS = {
@@ -30,16 +31,17 @@ FLOAT_ARGUMENTS = {
 Normalization = tuple[np.ndarray, np.ndarray]
 MODULES = {"layers": keras.layers, "cells": keras.layers, "schedules": keras.optimizers.schedules}
 MOST_COUNTED = 100_000  # names of operations in one process
+NUMBERED = re.compile(r"\A(.*?)(?:_(\d{1,9}))?\Z", re.DOTALL)
 SEVERAL_ARGUMENTS = ATTENTIONS  # whose inputs are not one list
 
 
 def build_model(config: Config, must_fit_task: bool = True, normalization: Normalization | None = None) -> keras.Model:
-    """The model that `config.model` declares: its layers, connected as their `inputs` say.
+    """The model that `config.model` declares: its layers, connected by their `inputs`.
 
     Args:
         config: validated.
         must_fit_task: whether the only output of a model of one input must be what `data.task` asks for.
-        normalization: what is taken from each channel of the only input and what that is divided by; None does neither.
+        normalization: what is subtracted from each channel of the only input, and the divisor; None does neither.
 
     Raises:
         ConfigError: a layer that can't be built on the shapes that reach it, with its path; an output that is not what
@@ -65,7 +67,7 @@ def build_model(config: Config, must_fit_task: bool = True, normalization: Norma
         except Exception as error:
             by_source = {source: tensors[source].shape for source in spec["inputs"]}
             raise ConfigError([layer_problem(config, name, by_source, _keras_reason(error))]) from error
-    outputs = [tensors[name] for name in config.model.outputs]
+    outputs = [tensors[name] for name in config.model.outputs or ()]
     if must_fit_task and len(inputs) == len(outputs) == 1:
         problem = heads.check_head(config, {name: (None, *tensor.shape[1:]) for name, tensor in tensors.items()})
         if problem is not None:
@@ -77,7 +79,7 @@ def build_model(config: Config, must_fit_task: bool = True, normalization: Norma
 def _keep_from_operations(names: Iterable[str]) -> None:
     """Lets Keras name the operations that make masks otherwise: by class and number, as layers; none may come twice."""
     for name in names:
-        prefix, number = re.fullmatch(r"(.*?)(?:_(\d{1,9}))?", name, re.DOTALL).groups()
+        prefix, number = NUMBERED.findall(name)[0]
         if int(number or 0) < MOST_COUNTED:
             while keras.backend.get_uid(prefix) <= int(number or 0):
                 pass
@@ -126,7 +128,7 @@ def _augment(tensor: keras.KerasTensor, name: str, spec: Mapping[str, Any], data
 
 
 def _keras_reason(error: Exception) -> str:
-    """What Keras says of a layer's arguments or inputs, in its own text; that is the user's to mend.
+    """What Keras raises over a layer's arguments or inputs, in its own text; that is the user's to mend.
 
     Raises:
         MemoryError, tf.errors.ResourceExhaustedError: where it is that, which is no mistake in a configuration.
@@ -139,7 +141,7 @@ def _keras_reason(error: Exception) -> str:
 def _call(layer: keras.layers.Layer, spec: Mapping[str, Any], sources: list[keras.KerasTensor]) -> keras.KerasTensor:
     name = spec["type"]
     if name in SEVERAL_ARGUMENTS:
-        arguments = find_class("layers", name).optional | spec
+        arguments = {**require_class("layers", name).optional, **spec}
         problem = find_misplaced_heads(name, arguments, [tensor.shape for tensor in sources])
         if problem is not None:
             raise ValueError(problem)
@@ -155,7 +157,7 @@ def _try_penalties(layer: keras.layers.Layer) -> None:
                 tf.function(penalty).get_concrete_function(tf.TensorSpec(variable.shape, variable.dtype))
 
 
-def describe_layers(model: keras.Model) -> dict[str, list]:
+def describe_layers(model: keras.Model) -> dict[str, list[Any]]:
     """A table of the model's layers, one list per column; `implementation` is null where a layer has none."""
     layers = [layer for layer in model.layers if not isinstance(layer, keras.layers.InputLayer)]
     return {
@@ -211,12 +213,12 @@ def build_metrics(config: Config) -> list[keras.metrics.Metric]:
 
 
 def _make_metric(group: str, path: str, spec: Mapping[str, Any], config: Config) -> Any:
-    """A loss or metric, told whether the model gives logits.
+    """A loss or metric, made for a model that gives logits or not.
 
     Raises:
-        ConfigError: where it judges probabilities alone and the model gives logits, or can't be made.
+        ConfigError: where it is for probabilities alone and the model gives logits, or can't be made.
     """
-    entry, task, is_logits = find_class(group, spec["type"]), config.data.task, not heads.gives_probabilities(config)
+    entry, task, is_logits = require_class(group, spec["type"]), config.data.task, not heads.gives_probabilities(config)
     if "from_logits" in entry.arguments:
         spec = {"from_logits": is_logits, **spec}
     elif is_logits and is_for_probabilities(entry.name, task):
@@ -244,7 +246,7 @@ def _as_logit(probability: float) -> float:
     return math.log(probability / (1 - probability))
 
 
-def build_layer(name: str, spec: Mapping[str, Any], shapes: Sequence[tuple] = ()) -> keras.layers.Layer:
+def build_layer(name: str, spec: Mapping[str, Any], shapes: Sequence[Shape] = ()) -> keras.layers.Layer:
     """The layer that a validated spec declares, not yet built on an input.
 
     Args:
@@ -255,9 +257,9 @@ def build_layer(name: str, spec: Mapping[str, Any], shapes: Sequence[tuple] = ()
     return _make_object("layers", {**spec, "name": name}, shapes)
 
 
-def _make_object(group: str, spec: Mapping[str, Any], shapes: Sequence[tuple] = ()) -> Any:
+def _make_object(group: str, spec: Mapping[str, Any], shapes: Sequence[Shape] = ()) -> Any:
     """An object of Keras, or a layer of ours, from its spec."""
-    name = find_class(group, spec["type"]).name
+    name = require_class(group, spec["type"]).name
     module = own_layers if hasattr(own_layers, name) else MODULES.get(group) or getattr(keras, group)
     made_by = (find_sum_class(name, spec, shapes) if group == "layers" else None) or getattr(module, name)
     is_frozen = group in ("layers", "cells") and spec.get("trainable") is False
@@ -276,10 +278,10 @@ def _arguments(spec: Mapping[str, Any]) -> dict[str, Any]:
         if name == "type" or name in WIRING:
             continue
         kind = nested_group(name)
-        if name in LIST_ARGUMENTS:
+        if kind is not None and name in LIST_ARGUMENTS:
             arguments[name] = [_make_object(kind, one) for one in value]
             continue
-        if isinstance(value, Mapping):
+        if kind is not None and isinstance(value, Mapping):
             if kind in MODULES and "name" in spec:
                 value = {**value, "name": f"{spec['name']}_{name}"}  # Keras' own would count up over a process's life
             value = _make_object(kind, value)

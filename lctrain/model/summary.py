@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from lctrain.config import Config
-from lctrain.config.allowlist import find_class, with_defaults
+from lctrain.config.allowlist import require_class, with_defaults
 from lctrain.config.graph import WIRING
 from lctrain.config.heads import check_head, gives_probabilities
 from lctrain.config.objectives import check_logits
@@ -95,13 +95,14 @@ def summarize(config: Config) -> ModelSummary:
 
     Raises:
         ConfigError: a layer that does not fit the shapes that reach it, an output that is not what the task asks for,
-            or a loss or metric that can't judge it, each with its path.
+            or a loss or metric that does not fit it, each with its path.
     """
     num_slots = count_slots(config.optimizer)
     inputs = input_shapes(config)
     layers = summarize_layers(config, num_slots)
     shapes = {**inputs, **{name: layer.facts.output_shape for name, layer in layers.items()}}
-    if len(config.model.inputs) == len(config.model.outputs) == 1:
+    outputs = tuple(config.model.outputs or ())
+    if len(inputs) == len(outputs) == 1:
         problem = check_head(config, shapes)
         problems = [] if problem is None else [problem]
         if not gives_probabilities(config):
@@ -109,9 +110,7 @@ def summarize(config: Config) -> ModelSummary:
         if problems:
             raise ConfigError(problems)
     model = config.model
-    return ModelSummary(
-        model.name, inputs, tuple(model.outputs), config.training.batch_size, num_slots, tuple(layers.values())
-    )
+    return ModelSummary(model.name, inputs, outputs, config.training.batch_size, num_slots, tuple(layers.values()))
 
 
 def summarize_layers(config: Config, num_slots: int = 0) -> dict[str, LayerSummary]:
@@ -135,7 +134,7 @@ def input_shapes(config: Config) -> dict[str, Shape]:
     """Shapes of the model's inputs where the run's `data_format` has the channels, behind the batch."""
     return {
         name: (None, *shape) if config.data_format == "channels_last" else (None, shape[-1], *shape[:-1])
-        for name, shape in config.model.inputs.items()
+        for name, shape in (config.model.inputs or {}).items()
     }
 
 
@@ -151,13 +150,13 @@ def layer_problem(config: Config, name: str, shapes: Mapping[str, Shape], messag
     spec, path = config.model.layers[name], f"model.layers.{name}"
     if len(shapes) > 1:
         ends = [
-            f"{shape} from `model.{'inputs' if source in config.model.inputs else 'layers'}.{source}`"
+            f"{shape} from `model.{'inputs' if source in (config.model.inputs or {}) else 'layers'}.{source}`"
             for source, shape in shapes.items()
         ]
         message = f"don't fit together in {spec['type']}: {' and '.join(ends)}. {message[:1].upper()}{message[1:]}"
         return Problem(f"{path}.inputs", f"{message} Reshape, pad or crop one of them.")
     argument, _, rest = message.removeprefix("`").partition("` ")
-    if message.startswith("`") and argument in find_class("layers", spec["type"]).arguments:
+    if message.startswith("`") and argument in require_class("layers", spec["type"]).arguments:
         return Problem(f"{path}.{argument}", rest)
     (shape,) = shapes.values()
     return Problem(path, f"({spec['type']}) can't be built on an input of shape {shape}: {message}")
@@ -169,7 +168,7 @@ def count_slots(optimizer: Mapping[str, Any]) -> int:
     >>> count_slots({"type": "Adam"}), count_slots({"type": "SGD", "momentum": 0.9}), count_slots({"type": "SGD"})
     (2, 1, 0)
     """
-    entry = find_class("optimizers", optimizer["type"])
+    entry = require_class("optimizers", optimizer["type"])
     arguments = entry.optional | dict(optimizer)
     has_momentum = entry.name in ("SGD", "RMSprop") and arguments["momentum"] != 0
     added = [has_momentum, arguments.get("amsgrad"), arguments.get("centered"), arguments["use_ema"]]

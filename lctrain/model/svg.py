@@ -151,16 +151,21 @@ def read_cells(window: Window, position: tuple[int, ...]) -> list[tuple[int, ...
 
 
 def _draw_grid(
-    x: float, y: float, verb: str, spatial: tuple[int, ...], cell: float, marked: Iterable[tuple[list, str]]
+    x: float,
+    y: float,
+    verb: str,
+    spatial: tuple[int, ...],
+    cell: float,
+    marked: Iterable[tuple[list[tuple[int, ...]], str]],
 ) -> Iterator[str]:
-    *_, rows, columns = (1, *spatial)
+    rows, columns = (1, *spatial)[-2:]
     height = max(cell, LEAST_ROW) if len(spatial) == 1 else cell
     yield _draw_text(x, y + 12, f"{verb} {' x '.join(map(str, spatial))}", "small")
     top = y + 20
     yield f'<rect class="grid" x="{x:g}" y="{top:g}" width="{columns * cell:g}" height="{rows * height:g}"/>'
     for cells, colour in marked:
         for place in cells:
-            *_, row, column = (0, *place)
+            row, column = (0, *place)[-2:]
             corner = f'x="{x + column * cell:g}" y="{top + row * height:g}"'
             sides = f'width="{max(cell, LEAST_MARK):g}" height="{max(height, LEAST_MARK):g}"'
             yield f'<rect class="tap" {corner} {sides} fill="{colour}"/>'

@@ -1,15 +1,16 @@
-"""Output shapes, parameters and connectivity of every layer that a configuration may name, without Keras."""
+"""Output shapes, weights and connectivity of every layer that a configuration may name, without Keras."""
 
 from collections.abc import Sequence
 from functools import partial
 
 from lctrain.model.shapes import elementwise, local, merging, preprocessing, recurrent, reshaping, windows
-from lctrain.model.shapes.facts import Arguments, Family, LayerFacts, Shape
+from lctrain.model.shapes.facts import Arguments, Family, FamilyOfRanks, LayerFacts, Shape
+from lctrain.model.shapes.weights import Weight
 
-__all__ = ["FAMILIES", "LayerFacts", "Shape", "infer_layer"]
+__all__ = ["FAMILIES", "LayerFacts", "Shape", "Weight", "infer_layer"]
 
 
-def _of_ranks(template: str, family: Family, *ranks: int) -> dict[str, Family]:
+def _of_ranks(template: str, family: FamilyOfRanks, *ranks: int) -> dict[str, Family]:
     return {template.format(rank): partial(family, rank) for rank in ranks}
 
 

@@ -3,33 +3,35 @@
 from collections.abc import Sequence
 from math import prod
 from string import ascii_letters
+from typing import Any
 
-from lctrain.model.shapes.facts import Arguments, LayerFacts, Shape, find_axis, num_elements, only_input
+from lctrain.model.shapes.facts import Arguments, LayerFacts, Shape, example_sizes, find_axes, num_elements, only_input
+from lctrain.model.shapes.weights import Weight, with_bias
 
 
 def dense(arguments: Arguments, shapes: Sequence[Shape]) -> LayerFacts:
-    *leading, in_features = only_input(shapes)
-    units = arguments["units"]
+    shape, units = only_input(shapes), arguments["units"]
+    in_features = example_sizes(shape)[-1]
     return LayerFacts(
-        (*leading, units),
-        parameters=in_features * units + arguments["use_bias"] * units,
+        (*shape[:-1], units),
+        with_bias([Weight("kernel", (in_features, units))], arguments, units),
         taps=in_features,
-        multiplications=prod(leading[1:]) * in_features * units,
+        multiplications=num_elements(shape) * units,
     )
 
 
 def einsum_dense(arguments: Arguments, shapes: Sequence[Shape]) -> LayerFacts:
-    """A kernel multiplied in as `equation` says: `abc,cd->abd`; `...` on either side stands for any axes.
+    """A kernel multiplied in by an `equation`: `abc,cd->abd`; `...` on either side stands for any axes.
 
     A null in `output_shape` is the input's size.
     """
     shape = only_input(shapes)
     sources, _, target = arguments["equation"].replace(" ", "").partition("->")
     source, _, weights = sources.partition(",")
-    spare = "".join(letter for letter in ascii_letters if letter not in source + weights + target)
-    elided = spare[: len(shape) - len(source.replace("...", ""))]
+    unused = "".join(letter for letter in ascii_letters if letter not in source + weights + target)
+    elided = unused[: len(shape) - len(source.replace("...", ""))]
     source, target = source.replace("...", elided), target.replace("...", elided)
-    sizes = dict(zip(source, shape, strict=True))
+    sizes: dict[str, Any] = dict(zip(source, shape, strict=True))
     given = arguments["output_shape"]
     given = [given] if isinstance(given, int) else given
     made = [letter for letter in target if letter not in elided][-len(given) :]
@@ -37,20 +39,25 @@ def einsum_dense(arguments: Arguments, shapes: Sequence[Shape]) -> LayerFacts:
         if size is not None and sizes.get(letter, size) != size:
             raise ValueError(f"`output_shape` must have the input's {sizes[letter]} along {letter!r}; got {given}.")
         sizes[letter] = sizes[letter] if size is None else size
-    kernel = prod(sizes[letter] for letter in weights)
+    made_weights = [Weight("kernel", tuple(sizes[letter] for letter in weights))]
     bias_axes = arguments["bias_axes"]
-    bias = 0 if bias_axes is None else prod(sizes[letter] for letter in bias_axes)
+    if bias_axes is not None:
+        behind = target[min(target.index(letter) for letter in bias_axes) :]
+        bias = tuple(sizes[letter] if letter in bias_axes else 1 for letter in behind)
+        made_weights.append(Weight("bias", bias))
     summed = prod(sizes[letter] for letter in source if letter not in target)
     output_shape = tuple(sizes[letter] for letter in target)
-    products = prod(output_shape[1:]) * summed
-    return LayerFacts(output_shape, parameters=kernel + bias, taps=summed, multiplications=products)
+    products = num_elements(output_shape) * summed
+    return LayerFacts(output_shape, tuple(made_weights), taps=summed, multiplications=products)
 
 
 def embedding(arguments: Arguments, shapes: Sequence[Shape]) -> LayerFacts:
     """A vector for each integer; the reversible one may have a second table for the way back."""
-    table = arguments["input_dim"] * arguments["output_dim"]
-    num_tables = 1 if arguments.get("tie_weights", True) else 2
-    return LayerFacts((*only_input(shapes), arguments["output_dim"]), parameters=num_tables * table)
+    num_vectors, length = arguments["input_dim"], arguments["output_dim"]
+    weights = [Weight("embeddings", (num_vectors, length))]
+    if not arguments.get("tie_weights", True):
+        weights.append(Weight("reverse_embeddings", (length, num_vectors)))
+    return LayerFacts((*only_input(shapes), length), tuple(weights))
 
 
 def elementwise(arguments: Arguments, shapes: Sequence[Shape]) -> LayerFacts:
@@ -60,8 +67,7 @@ def elementwise(arguments: Arguments, shapes: Sequence[Shape]) -> LayerFacts:
 def along_axis(arguments: Arguments, shapes: Sequence[Shape]) -> LayerFacts:
     """Softmax and UnitNormalization: no weights, but an axis that the input must have."""
     shape = only_input(shapes)
-    for axis in _axes(arguments):
-        find_axis(axis, shape)
+    find_axes(arguments["axis"], shape)
     return LayerFacts(shape)
 
 
@@ -72,26 +78,27 @@ def spatial_dropout(rank: int, arguments: Arguments, shapes: Sequence[Shape]) ->
 def prelu(arguments: Arguments, shapes: Sequence[Shape]) -> LayerFacts:
     shape = only_input(shapes)
     shared_axes = [] if arguments["shared_axes"] is None else arguments["shared_axes"]
-    slopes = list(shape[1:])
+    slopes = list(example_sizes(shape))
     for axis in [shared_axes] if isinstance(shared_axes, int) else shared_axes:
         if not -len(slopes) < axis <= len(slopes):
             raise ValueError(f"`shared_axes` must be axes of an input of shape {shape}; got {axis}.")
-        slopes[axis - 1] = 1  # as Keras counts, to whom a negative axis is the one before
-    return LayerFacts(shape, parameters=prod(slopes), multiplications=num_elements(shape))
+        # Keras counts so: a negative axis is the one before.
+        slopes[axis - 1] = 1
+    return LayerFacts(shape, (Weight("alpha", tuple(slopes)),), multiplications=num_elements(shape))
 
 
 def batch_normalization(arguments: Arguments, shapes: Sequence[Shape]) -> LayerFacts:
-    """Moving mean and variance, and by choice a scale and a centre, per element of one axis."""
-    num_arrays = 2 + arguments["scale"] + arguments["center"]
-    return _normalization(num_arrays, arguments, shapes)
+    """By choice a scale and a centre, and moving mean and variance, per element of one axis."""
+    names = _find_scale_and_center(arguments)
+    return _normalize(names, ["moving_mean", "moving_variance"], arguments, shapes)
 
 
 def layer_normalization(arguments: Arguments, shapes: Sequence[Shape]) -> LayerFacts:
-    return _normalization(arguments["scale"] + arguments["center"], arguments, shapes)
+    return _normalize(_find_scale_and_center(arguments), [], arguments, shapes)
 
 
 def rms_normalization(arguments: Arguments, shapes: Sequence[Shape]) -> LayerFacts:
-    return _normalization(1, arguments, shapes)
+    return _normalize(["scale"], [], arguments, shapes)
 
 
 def fixed_normalization(arguments: Arguments, shapes: Sequence[Shape]) -> LayerFacts:
@@ -99,23 +106,29 @@ def fixed_normalization(arguments: Arguments, shapes: Sequence[Shape]) -> LayerF
     shape = only_input(shapes)
     if arguments["mean"] is not None:
         return LayerFacts(shape)
-    axes = [] if arguments["axis"] is None else _axes(arguments)
-    return LayerFacts(shape, parameters=2 * prod(find_axis(axis, shape) for axis in axes) + 1)
+    axis = arguments["axis"]
+    axes = [] if axis is None else [axis] if isinstance(axis, int) else axis
+    sizes = find_axes(sorted(axes, key=lambda one: one % len(shape)), shape)
+    weights = Weight("mean", sizes, False), Weight("variance", sizes, False), Weight("count", (), False)
+    return LayerFacts(shape, weights)
 
 
 def group_normalization(arguments: Arguments, shapes: Sequence[Shape]) -> LayerFacts:
-    size = find_axis(arguments["axis"], only_input(shapes))
+    (size,) = find_axes(arguments["axis"], only_input(shapes))
     if size % arguments["groups"] != 0:
         raise ValueError(f"`groups` must divide the size along the axis, {size}; got {arguments['groups']}.")
     return layer_normalization(arguments, shapes)
 
 
-def _normalization(num_arrays: int, arguments: Arguments, shapes: Sequence[Shape]) -> LayerFacts:
+def _find_scale_and_center(arguments: Arguments) -> list[str]:
+    """The names that Keras gives them, of those that the layer has."""
+    return [name for name, argument in (("gamma", "scale"), ("beta", "center")) if arguments[argument]]
+
+
+def _normalize(
+    trained: Sequence[str], moving: Sequence[str], arguments: Arguments, shapes: Sequence[Shape]
+) -> LayerFacts:
     shape = only_input(shapes)
-    size = prod(find_axis(axis, shape) for axis in _axes(arguments))
-    return LayerFacts(shape, parameters=num_arrays * size, multiplications=num_elements(shape))
-
-
-def _axes(arguments: Arguments) -> Sequence[int]:
-    axis = arguments["axis"]
-    return [axis] if isinstance(axis, int) else axis
+    sizes = find_axes(arguments["axis"], shape)
+    weights = *(Weight(name, sizes) for name in trained), *(Weight(name, sizes, False) for name in moving)
+    return LayerFacts(shape, weights, multiplications=num_elements(shape))

@@ -1,14 +1,17 @@
-"""What one layer makes of its inputs' shapes, and how shapes are read."""
+"""What one layer makes of its inputs' shapes, the weights that it has there, and how shapes are read."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from math import prod
-from typing import Any
+from typing import Any, cast
 
 from lctrain.cost import LayerSizes
+from lctrain.model.shapes.weights import Sizes, Weight
 
-Shape = tuple[int | None, ...]  # as Keras writes it: the batch first, which is None
-Arguments = Mapping[str, Any]  # the constructor's arguments, defaults included
+# As Keras writes it: the batch first, which is None.
+Shape = tuple[int | None, ...]
+# The constructor's arguments, defaults included.
+Arguments = Mapping[str, Any]
 
 
 @dataclass(frozen=True)
@@ -17,7 +20,7 @@ class LayerFacts:
 
     Args:
         output_shape: with the batch, None, first.
-        parameters: numbers that the layer stores, trainable or not.
+        weights: the arrays that the layer stores, trainable or not, in Keras' own order.
         taps: input elements that each output element reads; None where a layer only moves or scales elements.
         multiplications: by weights, in one forward pass of one example.
         local: the sizes that the costs of a locally connected layer depend on; None for all others.
@@ -25,11 +28,16 @@ class LayerFacts:
     """
 
     output_shape: Shape
-    parameters: int = 0
+    weights: tuple[Weight, ...] = ()
     taps: int | None = None
     multiplications: int = 0
     local: LayerSizes | None = None
     calls: int = 1
+
+    @property
+    def parameters(self) -> int:
+        """Numbers that the layer stores, trainable or not."""
+        return sum(weight.size for weight in self.weights)
 
     @property
     def flops(self) -> int:
@@ -38,6 +46,8 @@ class LayerFacts:
 
 
 Family = Callable[[Arguments, Sequence[Shape]], LayerFacts]
+FamilyOfRanks = Callable[[int, Arguments, Sequence[Shape]], LayerFacts]
+Infer = Callable[[str, Arguments, Sequence[Shape]], LayerFacts]
 
 
 def only_input(shapes: Sequence[Shape], ndim: int | None = None) -> Shape:
@@ -57,13 +67,14 @@ def is_channels_first(arguments: Arguments) -> bool:
     return arguments.get("data_format") == "channels_first"
 
 
-def split_channels(shape: Shape, arguments: Arguments) -> tuple[tuple[int, ...], int]:
+def split_channels(shape: Shape, arguments: Arguments) -> tuple[Sizes, int]:
     """The spatial sizes and the number of channels.
 
     >>> split_channels((None, 5, 7, 2), {"data_format": "channels_last"})
     ((5, 7), 2)
     """
-    return (shape[2:], shape[1]) if is_channels_first(arguments) else (shape[1:-1], shape[-1])
+    sizes = example_sizes(shape)
+    return (sizes[1:], sizes[0]) if is_channels_first(arguments) else (sizes[:-1], sizes[-1])
 
 
 def join_channels(batch: int | None, spatial: Sequence[int], channels: int, arguments: Arguments) -> Shape:
@@ -71,17 +82,24 @@ def join_channels(batch: int | None, spatial: Sequence[int], channels: int, argu
     return (batch, channels, *spatial) if is_channels_first(arguments) else (batch, *spatial, channels)
 
 
+def example_sizes(shape: Shape) -> Sizes:
+    """The sizes of one example, all of which are known."""
+    return cast(Sizes, shape[1:])
+
+
 def num_elements(shape: Shape) -> int:
     """Elements of one example."""
-    return prod(shape[1:])
+    return prod(example_sizes(shape))
 
 
-def find_axis(axis: int, shape: Shape) -> int:
-    """The size along an axis, the batch counted.
+def find_axes(axes: int | Sequence[int], shape: Shape) -> Sizes:
+    """The sizes along one axis or several, the batch counted.
 
     Raises:
-        ValueError: names the axis where the shape has none such, or none but the batch.
+        ValueError: names the first axis where the shape has none such, or none but the batch.
     """
-    if not -len(shape) < axis < len(shape) or axis == 0:
-        raise ValueError(f"`axis` must be one of an input of shape {shape}, behind the batch; got {axis}.")
-    return shape[axis]
+    axes = [axes] if isinstance(axes, int) else axes
+    for axis in axes:
+        if not -len(shape) < axis < len(shape) or axis == 0:
+            raise ValueError(f"`axis` must be one of an input of shape {shape}, behind the batch; got {axis}.")
+    return cast(Sizes, tuple(shape[axis] for axis in axes))

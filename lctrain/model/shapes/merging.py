@@ -3,7 +3,8 @@
 from collections.abc import Sequence
 
 from lctrain.config.misplaced_sums import find_misplaced_heads
-from lctrain.model.shapes.facts import Arguments, LayerFacts, Shape, num_elements
+from lctrain.model.shapes.facts import Arguments, LayerFacts, Shape, example_sizes
+from lctrain.model.shapes.weights import Sizes, Weight
 
 
 def elementwise_merge(arguments: Arguments, shapes: Sequence[Shape]) -> LayerFacts:
@@ -26,7 +27,8 @@ def concatenation(arguments: Arguments, shapes: Sequence[Shape]) -> LayerFacts:
     if axis == 0 or len(others) > 1 or len({*map(len, shapes)}) > 1:
         got = ", ".join(map(str, shapes))
         raise ValueError(f"`axis` must be the only one in which shapes differ, not the batch; got {given} of {got}.")
-    return LayerFacts((*first[:axis], sum(shape[axis] for shape in shapes), *first[axis + 1 :]))
+    length = sum(example_sizes(shape)[axis - 1] for shape in shapes)
+    return LayerFacts((*first[:axis], length, *first[axis + 1 :]))
 
 
 def dot(arguments: Arguments, shapes: Sequence[Shape]) -> LayerFacts:
@@ -34,40 +36,37 @@ def dot(arguments: Arguments, shapes: Sequence[Shape]) -> LayerFacts:
     given = arguments["axes"]
     pair = [given, given] if isinstance(given, int) else list(given)
     axes = [axis % len(shape) for axis, shape in zip(pair, shapes, strict=True)]
-    contracted = [shape[axis] for axis, shape in zip(axes, shapes, strict=True)]
-    if contracted[0] != contracted[1] or 0 in axes:
+    if 0 in axes or len({shape[axis] for axis, shape in zip(axes, shapes, strict=True)}) > 1:
         got = ", ".join(map(str, shapes))
         raise ValueError(f"`axes` must be of equal size, behind the batch, in both inputs; got {given} of {got}.")
     kept = [
         size for axis, shape in zip(axes, shapes, strict=True) for at, size in enumerate(shape) if at not in (0, axis)
     ]
-    return LayerFacts((shapes[0][0], *(kept or [1])), taps=2 * contracted[0])
+    return LayerFacts((shapes[0][0], *(kept or [1])), taps=2 * example_sizes(shapes[0])[axes[0] - 1])
 
 
 def attention(arguments: Arguments, shapes: Sequence[Shape]) -> LayerFacts:
     """Attention of query and value (and key): at most two scalars."""
-    parameters = bool(arguments["use_scale"]) + (arguments["score_mode"] == "concat")
-    return LayerFacts((*shapes[0][:-1], shapes[1][-1]), parameters=parameters)
+    scalars = [("scale", arguments["use_scale"]), ("concat_score_weight", arguments["score_mode"] == "concat")]
+    weights = tuple(Weight(name, ()) for name, is_there in scalars if is_there)
+    return LayerFacts((*shapes[0][:-1], shapes[1][-1]), weights)
 
 
 def additive_attention(arguments: Arguments, shapes: Sequence[Shape]) -> LayerFacts:
-    parameters = shapes[0][-1] if arguments["use_scale"] else 0
-    return LayerFacts((*shapes[0][:-1], shapes[1][-1]), parameters=parameters)
+    weights = (Weight("scale", example_sizes(shapes[0])[-1:]),) if arguments["use_scale"] else ()
+    return LayerFacts((*shapes[0][:-1], shapes[1][-1]), weights)
 
 
 def multi_head_attention(arguments: Arguments, shapes: Sequence[Shape]) -> LayerFacts:
     query, value, *rest = shapes
     key = rest[0] if rest else value
-    heads, key_dim, bias = arguments["num_heads"], arguments["key_dim"], arguments["use_bias"]
+    heads, key_dim = arguments["num_heads"], arguments["key_dim"]
     value_dim = arguments["value_dim"] or key_dim
     given = arguments["output_shape"]
-    output = (query[-1],) if given is None else (given,) if isinstance(given, int) else tuple(given)
-    width = num_elements((None, *output))
-    inner = [(query[-1], heads * key_dim), (key[-1], heads * key_dim), (value[-1], heads * value_dim)]
-    inner += [(query[-1], heads * value_dim)] if arguments["use_gate"] else []
-    parameters = _projections([*inner, (heads * value_dim, width)], bias)
+    output = example_sizes(query)[-1:] if given is None else (given,) if isinstance(given, int) else tuple(given)
     _check_heads("MultiHeadAttention", arguments, shapes)
-    return LayerFacts((*query[:-1], *output), parameters=parameters)
+    widths = (heads, key_dim), (heads, key_dim), (heads, value_dim)
+    return LayerFacts((*query[:-1], *output), _project(arguments, (query, key, value), widths, output))
 
 
 def group_query_attention(arguments: Arguments, shapes: Sequence[Shape]) -> LayerFacts:
@@ -75,12 +74,12 @@ def group_query_attention(arguments: Arguments, shapes: Sequence[Shape]) -> Laye
     key = rest[0] if rest else value
     if len({shape[-1] for shape in shapes}) > 1 or {*map(len, shapes)} != {3}:
         raise ValueError(f"must attend to sequences of equal last sizes; got {', '.join(map(str, shapes))}.")
-    queries = arguments["num_query_heads"] * arguments["head_dim"]
-    others = arguments["num_key_value_heads"] * arguments["head_dim"]
-    inner = [(query[-1], queries), (key[-1], others), (value[-1], others)]
-    inner += [(query[-1], queries)] if arguments["use_gate"] else []
     _check_heads("GroupQueryAttention", arguments, shapes)
-    return LayerFacts(query, parameters=_projections([*inner, (queries, query[-1])], arguments["use_bias"]))
+    queries = (arguments["num_query_heads"], arguments["head_dim"])
+    others = (arguments["num_key_value_heads"], arguments["head_dim"])
+    return LayerFacts(
+        query, _project(arguments, (query, key, value), (queries, others, others), example_sizes(query)[-1:])
+    )
 
 
 def _check_heads(name: str, arguments: Arguments, shapes: Sequence[Shape]) -> None:
@@ -89,6 +88,24 @@ def _check_heads(name: str, arguments: Arguments, shapes: Sequence[Shape]) -> No
         raise ValueError(problem)
 
 
-def _projections(sizes: Sequence[tuple[int, int]], use_bias: bool) -> int:
-    """Parameters of matrices of these (inputs, outputs), each with a bias or not."""
-    return sum(inputs * outputs + use_bias * outputs for inputs, outputs in sizes)
+def _project(
+    arguments: Arguments, shapes: Sequence[Shape], widths: Sequence[tuple[int, int]], output: Sizes
+) -> tuple[Weight, ...]:
+    """The projections of query, key and value, of what they attend to, and a gate's if there is one.
+
+    Args:
+        arguments: the layer's.
+        shapes: of query, key and value.
+        widths: heads and numbers in each, of query, key and value.
+        output: what the layer gives at each place.
+    """
+    query, key, value = (example_sizes(shape)[-1:] for shape in shapes)
+    attended = (widths[0][0], widths[2][1])
+    gate = [("gate", query, attended)] if arguments["use_gate"] else []
+    kernels: list[tuple[str, Sizes, Sizes]] = [("query", query, widths[0]), ("key", key, widths[1]), *gate]
+    kernels += [("value", value, widths[2]), ("attention_output", attended, output)]
+    weights = []
+    for name, inputs, outputs in kernels:
+        weights.append(Weight(f"{name}/kernel", (*inputs, *outputs)))
+        weights += [Weight(f"{name}/bias", outputs)] if arguments["use_bias"] else []
+    return tuple(weights)

@@ -1,12 +1,20 @@
 """Layers that prepare images, categories and sounds."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 
-from lctrain.model.shapes.facts import Arguments, LayerFacts, Shape, join_channels, only_input, split_channels
+from lctrain.model.shapes.facts import (
+    Arguments,
+    Infer,
+    LayerFacts,
+    Shape,
+    example_sizes,
+    join_channels,
+    only_input,
+    split_channels,
+)
 from lctrain.model.shapes.merging import elementwise_merge
-
-Infer = Callable[[str, Arguments, Sequence[Shape]], LayerFacts]
+from lctrain.model.shapes.weights import Weight
 
 
 def resizing(arguments: Arguments, shapes: Sequence[Shape]) -> LayerFacts:
@@ -27,8 +35,8 @@ def pipeline(infer: Infer, arguments: Arguments, shapes: Sequence[Shape]) -> Lay
     facts = LayerFacts(only_input(shapes))
     for spec in arguments["layers"]:
         above, facts = facts, infer(spec["type"], spec, [facts.output_shape])
-        parameters, products = above.parameters + facts.parameters, above.multiplications + facts.multiplications
-        facts = replace(facts, parameters=parameters, multiplications=products, local=None)
+        products = above.multiplications + facts.multiplications
+        facts = replace(facts, weights=above.weights + facts.weights, multiplications=products, local=None)
     return facts
 
 
@@ -36,7 +44,7 @@ def encoding(depth_name: str, arguments: Arguments, shapes: Sequence[Shape]) -> 
     """Categories as integers, or each as one or many of `depth` classes.
 
     Args:
-        depth_name: which argument says the number of classes.
+        depth_name: which argument holds the number of classes.
         arguments: the layer's.
         shapes: those of the inputs; layers that cross two take equal ones.
     """
@@ -68,9 +76,9 @@ def discretization(arguments: Arguments, shapes: Sequence[Shape]) -> LayerFacts:
 
 
 def mel_spectrogram(arguments: Arguments, shapes: Sequence[Shape]) -> LayerFacts:
-    batch, samples = only_input(shapes, 2)
-    stride = arguments["sequence_stride"]
-    return LayerFacts((batch, arguments["num_mel_bins"], (samples + stride + 1) // stride))
+    shape, stride = only_input(shapes, 2), arguments["sequence_stride"]
+    (samples,) = example_sizes(shape)
+    return LayerFacts((shape[0], arguments["num_mel_bins"], (samples + stride + 1) // stride))
 
 
 def stft_spectrogram(arguments: Arguments, shapes: Sequence[Shape]) -> LayerFacts:
@@ -82,10 +90,11 @@ def stft_spectrogram(arguments: Arguments, shapes: Sequence[Shape]) -> LayerFact
     frames = -(-samples // step) if arguments["padding"].lower() == "same" else (samples - length) // step + 1
     if frames < 1:
         raise ValueError(f"`frame_length` must not exceed the input's {samples} samples; got {length}.")
-    num_kernels = 1 if mode in ("real", "imag") else 2
+    parts = [mode] if mode in ("real", "imag") else ["real", "imag"]
     seen = 2 * bins if mode == "stft" else bins
     if not arguments["expand_dims"]:
         output_shape = join_channels(shape[0], (frames,), seen * channels, arguments)
     else:
         output_shape = join_channels(shape[0], (frames, seen), channels, arguments)
-    return LayerFacts(output_shape, parameters=num_kernels * length * bins, taps=length)
+    weights = tuple(Weight(f"{part}_kernel", (length, 1, bins)) for part in parts)
+    return LayerFacts(output_shape, weights, taps=length)

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from math import prod
+from typing import Any
 
 from lctrain.geometry import standardize_sizes
 from lctrain.model.shapes.facts import (
@@ -70,7 +71,7 @@ def up_sampling(rank: int, arguments: Arguments, shapes: Sequence[Shape]) -> Lay
     return LayerFacts(join_channels(shape[0], larger, channels, arguments))
 
 
-def _margins(value: int | Sequence, rank: int) -> tuple[tuple[int, int], ...]:
+def _margins(value: int | Sequence[Any], rank: int) -> tuple[tuple[int, int], ...]:
     """One (before, after) pair per spatial axis, from one margin, one per axis, or the pairs.
 
     >>> _margins(1, rank=2), _margins([1, [2, 3]], rank=2), _margins([1, 2], rank=1)

@@ -5,6 +5,7 @@ from math import prod
 
 from lctrain.geometry import Window, standardize_sizes
 from lctrain.model.shapes.facts import Arguments, LayerFacts, Shape, join_channels, only_input, split_channels
+from lctrain.model.shapes.weights import Weight, with_bias
 
 
 def make_window(arguments: Arguments, spatial: tuple[int, ...]) -> Window:
@@ -14,10 +15,11 @@ def make_window(arguments: Arguments, spatial: tuple[int, ...]) -> Window:
         ValueError: where it does not fit into the input even once.
     """
     rank = len(spatial)
-    sizes = (standardize_sizes(arguments[name], rank, name) for name in ("kernel_size", "strides", "dilation_rate"))
+    names = ("kernel_size", "strides", "dilation_rate")
+    kernel_size, strides, dilation_rate = (standardize_sizes(arguments[name], rank, name) for name in names)
     padding = arguments["padding"]
     margins = padding.lower() if isinstance(padding, str) else tuple(map(tuple, padding))
-    return Window(spatial, *sizes, margins)
+    return Window(spatial, kernel_size, strides, dilation_rate, margins)
 
 
 def check_groups(groups: int, in_channels: int, filters: int) -> None:
@@ -32,24 +34,25 @@ def convolution(rank: int, arguments: Arguments, shapes: Sequence[Shape]) -> Lay
     spatial, in_channels = split_channels(shape, arguments)
     window, filters, groups = make_window(arguments, spatial), arguments["filters"], arguments["groups"]
     check_groups(groups, in_channels, filters)
-    taps = window.num_taps * in_channels // groups
+    kernel = Weight("kernel", (*window.kernel_size, in_channels // groups, filters))
     return LayerFacts(
         join_channels(shape[0], window.output_spatial, filters, arguments),
-        parameters=taps * filters + arguments["use_bias"] * filters,
-        taps=taps,
-        multiplications=window.num_positions * taps * filters,
+        with_bias([kernel], arguments, filters),
+        taps=window.num_taps * in_channels // groups,
+        multiplications=window.num_positions * kernel.size,
     )
 
 
 def depthwise_convolution(rank: int, arguments: Arguments, shapes: Sequence[Shape]) -> LayerFacts:
     shape = only_input(shapes, rank + 2)
     spatial, in_channels = split_channels(shape, arguments)
-    window, filters = make_window(arguments, spatial), in_channels * arguments["depth_multiplier"]
+    window, multiplier = make_window(arguments, spatial), arguments["depth_multiplier"]
+    kernel = Weight("kernel", (*window.kernel_size, in_channels, multiplier))
     return LayerFacts(
-        join_channels(shape[0], window.output_spatial, filters, arguments),
-        parameters=window.num_taps * filters + arguments["use_bias"] * filters,
+        join_channels(shape[0], window.output_spatial, in_channels * multiplier, arguments),
+        with_bias([kernel], arguments, in_channels * multiplier),
         taps=window.num_taps,
-        multiplications=window.num_positions * window.num_taps * filters,
+        multiplications=window.num_positions * kernel.size,
     )
 
 
@@ -58,13 +61,14 @@ def separable_convolution(rank: int, arguments: Arguments, shapes: Sequence[Shap
     shape = only_input(shapes, rank + 2)
     spatial, in_channels = split_channels(shape, arguments)
     window, filters = make_window(arguments, spatial), arguments["filters"]
-    between = in_channels * arguments["depth_multiplier"]
-    kernels = window.num_taps * between + between * filters
+    multiplier = arguments["depth_multiplier"]
+    depthwise = Weight("depthwise_kernel", (*window.kernel_size, in_channels, multiplier))
+    pointwise = Weight("pointwise_kernel", (*(1,) * rank, in_channels * multiplier, filters))
     return LayerFacts(
         join_channels(shape[0], window.output_spatial, filters, arguments),
-        parameters=kernels + arguments["use_bias"] * filters,
+        with_bias([depthwise, pointwise], arguments, filters),
         taps=window.num_taps * in_channels,
-        multiplications=window.num_positions * kernels,
+        multiplications=window.num_positions * (depthwise.size + pointwise.size),
     )
 
 
@@ -84,11 +88,11 @@ def transposed_convolution(rank: int, arguments: Arguments, shapes: Sequence[Sha
         else:
             cut = 2 * (extent // 2) if padding == "same" else 0
             output_spatial.append((size - 1) * stride + extent - cut + more)
-    kernel = prod(kernel_size) * in_channels * filters
+    kernel = Weight("kernel", (*kernel_size, filters, in_channels))
     return LayerFacts(
         join_channels(shape[0], output_spatial, filters, arguments),
-        parameters=kernel + arguments["use_bias"] * filters,
-        multiplications=prod(spatial) * kernel,
+        with_bias([kernel], arguments, filters),
+        multiplications=prod(spatial) * kernel.size,
     )
 
 

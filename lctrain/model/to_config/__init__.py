@@ -33,7 +33,7 @@ def model_to_config(model: keras.Model, path: str | Path | None = None) -> dict[
 
     Raises:
         UserError: a path that exists already, or whose folder does not.
-        ConfigError: everything in the model that a configuration can't say, with the layer's path.
+        ConfigError: everything in the model that a configuration can't hold, with the layer's path.
 
     >>> head = keras.layers.Dense(3, activation="relu", name="head")
     >>> model = keras.Sequential([keras.Input((5,)), head], name="tiny")
@@ -78,15 +78,16 @@ def describe_model(model: keras.Model, any_name: bool = False) -> dict[str, Any]
         if reads != above:
             specs[name]["inputs"] = reads[0] if len(reads) == 1 else reads
         above = [name]
-    config = {"name": model.name, "layers": specs}
+    config: dict[str, Any] = {"name": model.name, "layers": specs}
     if not graph.is_stack or INPUT in specs:
         inputs = {names[array]: list(shape) for array, shape in graph.inputs.items()}
         outputs = [names[array] for array in graph.outputs]
         config = {"name": model.name, "inputs": inputs, "layers": specs, "outputs": outputs}
-    inputs = getattr(model, "inputs", None)  # which a stack without an Input has not
-    if inputs and inputs[0].shape[0] is not None:
-        config["batch_size"] = inputs[0].shape[0]
-    problems = problems or _check_graph(config)
+    # A stack without an Input has none.
+    tensors = getattr(model, "inputs", None)
+    if tensors and tensors[0].shape[0] is not None:
+        config["batch_size"] = tensors[0].shape[0]
+    problems = problems or _find_problems_of_graph(config)
     if problems:
         raise ConfigError(problems)
     return config
@@ -94,18 +95,18 @@ def describe_model(model: keras.Model, any_name: bool = False) -> dict[str, Any]
 
 def _name_arrays(graph: Calls) -> dict[Array, str]:
     """A name for each input and call: the layer's own, and for its further uses another with a number."""
-    taken = {name for name, _ in [*graph.inputs, *(call.gives for call in graph.calls)]}
+    used = {name for name, _ in [*graph.inputs, *(call.gives for call in graph.calls)]}
     names: dict[Array, str] = {}
     for array in [*graph.inputs, *(call.gives for call in graph.calls)]:
         name, number = array[0], 1
-        while name in names.values() or (number > 1 and name in taken):
+        while name in names.values() or (number > 1 and name in used):
             number += 1
             name = f"{array[0]}_{number}"
         names[array] = name
     return names
 
 
-def _check_graph(config: dict[str, Any]) -> list[Problem]:
+def _find_problems_of_graph(config: dict[str, Any]) -> list[Problem]:
     """What is wrong with how the layers connect, were the configuration built."""
     if not config["layers"]:
         return [Problem("model", "must have a layer.")]

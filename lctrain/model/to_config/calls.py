@@ -41,7 +41,7 @@ class Calls:
 
 
 def read_calls(model: keras.Model) -> tuple[Calls, list[Problem]]:
-    """The graph of a model, and what of it a configuration can't say."""
+    """The graph of a model, and what of it a configuration can't hold."""
     if isinstance(model, keras.Sequential):
         return _read_stack(model), []
     config = model.get_config() if hasattr(model, "output_names") else {}
@@ -116,14 +116,14 @@ class _FunctionalGraph:
         tensors = [value["config"]["keras_history"] for value in arguments if _is_tensor(value)]
         return Call(array, self.operations[name], tuple(map(self._find_array, tensors)))
 
-    def _find_array(self, history: Sequence) -> Array:
+    def _find_array(self, history: Sequence[Any]) -> Array:
         name, index, place = history
         if place != 0:
             self._add_problem(f"model.layers.{name}", "gives several tensors; configurations can name the first alone.")
         return name, index
 
     def _is_by_itself(self, name: str, argument: str, value: Any) -> bool:
-        """Whether Keras gives a call this argument without being told to."""
+        """Whether Keras gives a call this argument by itself."""
         if argument == "mask" and _is_tensor(value):
             source = self.operations[value["config"]["keras_history"][0]]
             return self.has_masks and not isinstance(source, keras.layers.Layer)
@@ -138,7 +138,7 @@ def _is_tensor(value: Any) -> bool:
     return isinstance(value, Mapping) and value.get("class_name") == TENSOR
 
 
-def _find_ends(part: Any) -> list[Sequence]:
+def _find_ends(part: Any) -> list[Sequence[Any]]:
     """The inputs or outputs of a model, each `[name, index, place]`: one, a list or a mapping of them."""
     if isinstance(part, Mapping):
         return [end for value in part.values() for end in _find_ends(value)]

@@ -15,14 +15,18 @@ from lctrain.errors import Problem
 from lctrain.layers.sums import SUMS
 from lctrain.model.build import build_layer
 
-UNSAID = {"activation": "linear", "data_format": "channels_last", "dtype": "float32"}  # what builds without being said
+UNSAID = {
+    "activation": "linear",
+    "data_format": "channels_last",
+    "dtype": "float32",
+}  # what builds without being written
 SIZES = ("kernel_size", "strides", "dilation_rate", "pool_size", "size")  # one number where all axes have the same
 LEFT_TO_KERAS = ("name", "build_config", "shared_object_id")  # of nested layers
-OF_CLASSES = ("module", "registered_name")  # which say whether a class is ours; `_write_object` looks at that
+OF_CLASSES = ("module", "registered_name")  # by which a class is known to be ours, in `_write_object`
 
 
 def write_layer(layer: keras.layers.Layer, any_name: bool = False) -> tuple[dict[str, Any], list[Problem]]:
-    """The spec of a layer, and what of it a configuration can't say; `any_name` where it will be renamed."""
+    """The spec of a layer, and what of it a configuration can't hold; `any_name` where it will be renamed."""
     path, entry = f"model.layers.{layer.name}", _find_entry(layer)
     if not any_name and not LAYER_NAME.fullmatch(layer.name):
         fix = "Names are letters, digits and underscores, a letter first."
@@ -56,7 +60,7 @@ def _write_arguments(entry: ClassEntry, config: Mapping[str, Any]) -> dict[str, 
         kind = nested_group(name)
         if name not in entry.arguments:
             continue
-        if name in LIST_ARGUMENTS:
+        if kind is not None and name in LIST_ARGUMENTS:
             value = [_write_object(kind, one) for one in value]
         elif kind is not None and value is not None:
             value = _write_object(kind, value)
@@ -85,7 +89,7 @@ def _write_object(kind: str, value: Mapping[str, Any]) -> Any:
 
 
 def _write_activation(value: Mapping[str, Any]) -> Any:
-    """The name of one of our activations; what else is registered with Keras stays as it is, and is told."""
+    """The name of one of our activations; what else is registered with Keras stays as it is, and is reported."""
     package, _, name = str(value.get("config")).partition(">")
     return name if package == "lctrain" and name in own_layers.OWN_ACTIVATIONS else value
 
