@@ -7,8 +7,9 @@ from generate_classes import ACTIVATIONS, CLASSES_FILE, NOT_NAMED, OWN_ACTIVATIO
 
 import lctrain.layers
 from lctrain.config.allowlist import activations, aliases, classes, find_class, nested_group
-from lctrain.config.arguments import IMPLEMENTATIONS, find_check
+from lctrain.config.arguments import find_check
 from lctrain.config.specs import check_spec
+from lctrain.implementations import JOB_CHOICES
 
 GROUPS = (
     *("layers", "cells", "optimizers", "schedules", "initializers", "regularizers", "constraints", "losses", "metrics"),
@@ -106,7 +107,7 @@ def test_names_are_found_in_keras_own_spellings():
 def test_implementations_are_those_of_the_layers():
     from lctrain.layers import IMPLEMENTATION_NAMES
 
-    assert set(IMPLEMENTATIONS) == {*IMPLEMENTATION_NAMES, "tuned"}
+    assert set(JOB_CHOICES) == {*IMPLEMENTATION_NAMES, "tuned"}
 
 
 @pytest.mark.parametrize(

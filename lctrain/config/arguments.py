@@ -4,8 +4,8 @@ import re
 
 from lctrain.config import checks
 from lctrain.config.checks import Check
+from lctrain.implementations import JOB_CHOICES
 
-IMPLEMENTATIONS = (1, 2, 3, "batched", "auto", "tuned")
 DATA_FORMATS = ("channels_last", "channels_first")
 PRECISIONS = ("float32", "float64", "mixed_float16", "mixed_bfloat16")
 FILL_MODES = ("constant", "nearest", "reflect", "wrap")
@@ -96,7 +96,7 @@ CHECKS: dict[str, Check] = {
     "seed": checks.seed,
     "data_format": checks.one_of(*DATA_FORMATS),
     "dtype": checks.one_of(*PRECISIONS),
-    "implementation": checks.one_of(*IMPLEMENTATIONS),
+    "implementation": checks.one_of(*JOB_CHOICES),
     "interpolation": checks.one_of("nearest", "bilinear", "bicubic", "lanczos3", "lanczos5", "area"),
     "distribution": checks.one_of("truncated_normal", "untruncated_normal", "normal", "uniform"),
     "fill_mode": checks.one_of(*FILL_MODES),

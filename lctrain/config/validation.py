@@ -20,6 +20,7 @@ from lctrain.config.spelling import normalize
 from lctrain.config.tasks import check_task
 from lctrain.config.wording import as_problem
 from lctrain.errors import ConfigError, Problem, is_one_edit, suggest, suggest_near
+from lctrain.implementations import IMPLEMENTATIONS
 
 INPUT = "input"  # the name of the model's input where it declares none: the arrays of the data set
 LAYER_NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]{0,63}")
@@ -172,10 +173,12 @@ def _check_specs(raw: Mapping[str, Any]) -> list[Problem]:
         expected = f"must be that of the training, {sizes[1]!r}"
         problems.append(Problem("model.batch_size", f"{expected}; got {sizes[0]!r}. Write ${{training.batch_size}}."))
     if raw.get("jit_compile") is True and isinstance(layers, Mapping):
-        sparse = [f"`model.layers.{name}`" for name, spec in layers.items() if _uses_sparse(spec, raw)]
-        if sparse:
-            expected = "must be false with implementation 3, whose sparse matmul XLA can't compile"
-            problems.append(Problem("jit_compile", f"{expected}; got true ({', '.join(sparse)})."))
+        for row in IMPLEMENTATIONS.values():
+            names = [name for name, spec in layers.items() if not row.is_compilable and _uses(spec, row.name, raw)]
+            if names:
+                expected = f"must be false with implementation {row.name}, whose {row.module} matmul XLA can't compile"
+                listed = ", ".join(f"`model.layers.{name}`" for name in names)
+                problems.append(Problem("jit_compile", f"{expected}; got true ({listed})."))
     problems += check_devices(raw)
     if isinstance(raw.get("optimizer"), Mapping | str):
         problems += check_spec(raw["optimizer"], "optimizer", "optimizers")
@@ -236,13 +239,15 @@ def _check_with_top_level(spec: Mapping[str, Any], path: str, raw: Mapping[str, 
     return problems
 
 
-def _uses_sparse(spec: Any, raw: Mapping[str, Any]) -> bool:
+def _uses(spec: Any, implementation: int | str, raw: Mapping[str, Any]) -> bool:
+    """Whether a layer, or one that it holds, computes by an implementation."""
     entry = find_class("layers", spec.get("type")) if isinstance(spec, Mapping) else None
     if entry is None:
         return False
     if "implementation" not in entry.arguments:
-        return any(_uses_sparse(value, raw) for value in spec.values())  # what a wrapper holds
-    return (raw.get("implementation") if spec.get("implementation") is None else spec["implementation"]) == 3
+        return any(_uses(value, implementation, raw) for value in spec.values())
+    own = spec.get("implementation")
+    return bool((raw.get("implementation") if own is None else own) == implementation)
 
 
 def _without_tuned(config: Config) -> Config:

@@ -3,7 +3,12 @@
 from collections.abc import Iterable
 from typing import Any
 
+import keras
 from keras import activations, constraints, initializers, regularizers
+
+from lctrain.config.arguments import DATA_FORMATS
+from lctrain.errors import suggest
+from lctrain.implementations import LAYER_CHOICES
 
 GETTERS = {
     "activation": activations.get,
@@ -43,3 +48,21 @@ def get_object(name: str, value: Any, default: str | None = None):
     except (TypeError, ValueError) as error:
         expected = f"the name, config or object of a Keras {kind}, or a function"
         raise ValueError(f"`{name}` must be {expected}; got {value!r}.") from error
+
+
+def standardize_data_format(data_format):
+    if data_format is None:
+        return keras.config.image_data_format()
+    if isinstance(data_format, str) and data_format.lower() in DATA_FORMATS:
+        return data_format.lower()
+    raise ValueError(f"`data_format` must be 'channels_last', 'channels_first' or None; got {data_format!r}.")
+
+
+def standardize_implementation(implementation):
+    is_comparable = isinstance(implementation, int | str) and not isinstance(implementation, bool)
+    if is_comparable and implementation in LAYER_CHOICES:
+        return implementation
+    names = [choice for choice in LAYER_CHOICES if isinstance(choice, str)]
+    hint = " " + suggest(implementation, names) if isinstance(implementation, str) else ""
+    expected = ", ".join(map(repr, LAYER_CHOICES))
+    raise ValueError(f"`implementation` must be one of {expected}; got {implementation!r}.{hint}")

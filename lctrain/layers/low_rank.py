@@ -4,9 +4,8 @@ import keras
 from keras import ops
 
 from lctrain.geometry import Window, standardize_count, standardize_padding, standardize_sizes
-from lctrain.layers.arguments import get_object, one_of, serialize_arguments
+from lctrain.layers.arguments import get_object, one_of, serialize_arguments, standardize_data_format
 from lctrain.layers.inputs import as_floats, standardize_input
-from lctrain.layers.local import standardize_data_format
 from lctrain.layers.weights import with_fans
 
 ARGUMENTS = (

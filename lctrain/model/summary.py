@@ -11,9 +11,9 @@ from lctrain.config.heads import check_head, gives_probabilities
 from lctrain.config.objectives import check_logits
 from lctrain.cost import Cost, choose_implementation, train_step_cost
 from lctrain.errors import ConfigError, Problem
+from lctrain.implementations import IMPLEMENTATIONS
 from lctrain.model.shapes import LayerFacts, Shape, infer_layer
 
-COMPARED = (1, 2, 3, "batched")
 ITEMSIZES = {"float64": 8}  # bytes of one number; weights and their gradients are float32 under mixed precision
 SLOTS = {  # numbers that an optimizer keeps for each of a local kernel's, besides those that its arguments add
     **{"Adadelta": 2, "Adagrad": 1, "Adam": 2, "AdamW": 2, "Adamax": 2, "Ftrl": 2, "Lamb": 2, "Lion": 1, "Muon": 2},
@@ -195,7 +195,7 @@ def _summarize_layer(config: Config, name: str, shapes: Mapping[str, Shape], num
         is_trainable = not _is_frozen(arguments)
         costs = {
             choice: train_step_cost(facts.local, choice, examples, itemsize, num_slots, is_trainable)
-            for choice in COMPARED
+            for choice in IMPLEMENTATIONS
         }
     shares = spec.get("shares")
     if shares is not None:
