@@ -73,14 +73,13 @@ import json
 import jsonschema
 from lctrain.config.arguments import find_check
 from lctrain.config.json_schema import config_schema
-from lctrain.config.values import describe_values
 from lctrain.cost import LayerSizes, train_step_cost
 from lctrain.doctor.tensorflow import IMPLEMENTATIONS
 from lctrain.geometry import Window
 from lctrain.report.theme import LIGHT, pick_colours
 
 schema = config_schema()
-of_layer = describe_values(find_check("LocallyConnected1D", "layers", "implementation"))
+of_layer = find_check("LocallyConnected1D", "layers", "implementation").json_schema()
 for part in (schema["properties"]["implementation"], of_layer):
     part = {**part, "$defs": schema["$defs"]}
     jsonschema.Draft7Validator(part).validate("twice_half")

@@ -4,9 +4,8 @@ import re
 
 from lctrain.config import checks
 from lctrain.config.checks import Check
-from lctrain.implementations import JOB_CHOICES
+from lctrain.config.layer_arguments import DATA_FORMATS, find_layer_check
 
-DATA_FORMATS = ("channels_last", "channels_first")
 PRECISIONS = ("float32", "float64", "mixed_float16", "mixed_bfloat16")
 FILL_MODES = ("constant", "nearest", "reflect", "wrap")
 RANK = re.compile(r"[123](?=D)")
@@ -18,22 +17,27 @@ def find_check(class_name: str, group: str, argument: str) -> Check:
     if (class_name, argument) in CHECKS_OF_CLASSES:
         return CHECKS_OF_CLASSES[class_name, argument]
     found = RANK.search(class_name)
-    check = _check_of_axes(class_name, argument, rank=int(found[0])) if found else None
+    check = None
+    if found:
+        rank = int(found[0])
+        check = find_layer_check(class_name, argument, rank) or _find_check_of_axes(class_name, argument, rank)
     return check or CHECKS_OF_GROUPS.get((group, argument)) or CHECKS[argument]
 
 
-def _check_of_axes(class_name: str, argument: str, rank: int) -> Check | None:
+def _find_check_of_axes(class_name: str, argument: str, rank: int) -> Check | None:
     """The check of an argument that says something of each spatial axis; None of any other."""
     if argument in SIZES:
         return checks.sizes(rank, least=0 if argument == "output_padding" else 1)
     if argument == "cropping" or (argument == "padding" and class_name.startswith("ZeroPadding")):
         return checks.margins(rank)
-    return checks.padding(class_name, rank) if argument == "padding" else None
+    if argument == "padding":
+        return checks.padding("valid", "same", *(["causal"] if class_name == "Conv1D" else []))
+    return None
 
 
 CHECKS: dict[str, Check] = {
     **dict.fromkeys(["filters", "units", "depth_multiplier", "groups", "n"], checks.positive_integer),
-    **dict.fromkeys(["ema_overwrite_frequency", "rank"], checks.positive_integer),
+    **dict.fromkeys(["ema_overwrite_frequency"], checks.positive_integer),
     **dict.fromkeys(
         ["height", "width", "bins", "num_bins", "num_tokens", "input_dim", "output_dim"], checks.positive_integer
     ),
@@ -49,11 +53,9 @@ CHECKS: dict[str, Check] = {
         ["decay_steps", "first_decay_steps", "ns_steps", "k", "top_k", "num_labels"], checks.positive_integer
     ),
     **dict.fromkeys(["class_id", "num_regressors", "warmup_steps"], checks.non_negative_integer),
-    "num_classes": lambda value: None if checks.is_integer(value, least=2) else "an integer from 2 on",
-    "num_thresholds": lambda value: None if checks.is_integer(value, least=2) else "an integer from 2 on",
-    "ignore_class": lambda value: None if checks.is_integer(value, least=-1) else "a class number, or -1",
+    **dict.fromkeys(["num_classes", "num_thresholds"], checks.at_least_two),
+    "ignore_class": checks.class_or_none,
     "gradient_accumulation_steps": checks.accumulation_steps,
-    "kernel_fans": checks.one_of("position", "legacy"),
     **dict.fromkeys(["use_bias", "center", "scale", "keepdims", "trainable"], checks.boolean),
     **dict.fromkeys(["use_ema", "amsgrad", "centered", "nesterov"], checks.boolean),
     **dict.fromkeys(["return_sequences", "go_backwards", "stateful", "unroll", "reset_after"], checks.boolean),
@@ -83,7 +85,7 @@ CHECKS: dict[str, Check] = {
     **dict.fromkeys(["axis", "shared_axes", "axes", "attention_axes"], checks.axes),
     **dict.fromkeys(["values", "bin_boundaries", "label_weights"], checks.numbers),
     **dict.fromkeys(["activation", "recurrent_activation"], checks.activation),
-    "q": lambda value: None if checks.is_number(value) and 0 < value < 1 else "a number between 0 and 1",
+    "q": checks.inner_fraction,
     "boundaries": checks.numbers,
     "value_range": checks.pair_of_numbers,
     "tile_grid_size": checks.sizes(2),
@@ -96,7 +98,6 @@ CHECKS: dict[str, Check] = {
     "seed": checks.seed,
     "data_format": checks.one_of(*DATA_FORMATS),
     "dtype": checks.one_of(*PRECISIONS),
-    "implementation": checks.one_of(*JOB_CHOICES),
     "interpolation": checks.one_of("nearest", "bilinear", "bicubic", "lanczos3", "lanczos5", "area"),
     "distribution": checks.one_of("truncated_normal", "untruncated_normal", "normal", "uniform"),
     "fill_mode": checks.one_of(*FILL_MODES),
@@ -126,17 +127,16 @@ CHECKS_OF_GROUPS: dict[tuple[str, str], Check] = {
     **dict.fromkeys([("losses", "dtype"), ("metrics", "dtype")], checks.one_of("float32", "float64")),
 }
 CHECKS_OF_CLASSES: dict[tuple[str, str], Check] = {
-    **{(f"LocallyConnected{rank}D", "use_bias"): checks.one_of(True, False, "shared") for rank in (1, 2, 3)},
     ("UpSampling1D", "size"): checks.positive_integer,
     ("GaussianNoise", "stddev"): checks.between(0, 1),
-    ("Lion", "beta_1"): lambda value: None if checks.is_number(value) and 0 < value < 1 else "a number between 0 and 1",
+    ("Lion", "beta_1"): checks.inner_fraction,
     ("Rescaling", "scale"): checks.number_or_numbers,
     **dict.fromkeys([("Normalization", name) for name in ("mean", "variance")], checks.numbers_of_any_depth),
     ("VarianceScaling", "mode"): checks.one_of("fan_in", "fan_out", "fan_avg"),
     ("OrthogonalRegularizer", "mode"): checks.one_of("rows", "columns"),
     ("RandomFlip", "mode"): checks.one_of("horizontal", "vertical", "horizontal_and_vertical"),
     ("STFTSpectrogram", "mode"): checks.one_of("log", "magnitude", "psd", "real", "imag", "angle", "stft"),
-    ("STFTSpectrogram", "padding"): checks.padding("STFTSpectrogram", rank=1),
+    ("STFTSpectrogram", "padding"): checks.padding("valid", "same"),
     ("AUC", "thresholds"): checks.thresholds,
     ("MinMaxNorm", "rate"): checks.between(0, 1),
     ("RandomGaussianBlur", "kernel_size"): checks.sizes(2),

@@ -6,7 +6,6 @@ from typing import Any
 from lctrain.config.allowlist import (
     LIST_ARGUMENTS,
     ClassEntry,
-    activations,
     aliases,
     classes,
     find_class,
@@ -14,7 +13,7 @@ from lctrain.config.allowlist import (
     nested_group,
 )
 from lctrain.config.arguments import find_check
-from lctrain.config.checks import Check, CheckOfNames
+from lctrain.config.checks import Check
 from lctrain.errors import Problem, suggest, suggest_near, suggest_unquoted
 
 EXAMPLES = {"layers": "Dense", "optimizers": "Adam", "regularizers": "L2", "initializers": "GlorotUniform"}
@@ -97,5 +96,4 @@ def _singular(group: str) -> str:
 def _hint(check: Check, name: str, value: Any) -> str:
     if name in ("strides", "dilation_rate", "groups"):
         return " Use 1 for the default."
-    names = activations() if name.endswith("activation") else check.allowed if isinstance(check, CheckOfNames) else ()
-    return suggest_near(value, names) or suggest_unquoted(value)
+    return suggest_near(value, check.names) or suggest_unquoted(value)

@@ -1,12 +1,11 @@
 """Constructor arguments that several layers share: their checks, and how they are written into a config."""
 
-from collections.abc import Iterable
 from typing import Any
 
 import keras
 from keras import activations, constraints, initializers, regularizers
 
-from lctrain.config.arguments import DATA_FORMATS
+from lctrain.config.layer_arguments import DATA_FORMATS, LOCAL, find_layer_check, list_arguments
 from lctrain.errors import suggest
 from lctrain.implementations import LAYER_CHOICES
 
@@ -24,9 +23,23 @@ SERIALIZERS = {
 }
 
 
-def serialize_arguments(layer, names: Iterable[str]) -> dict[str, Any]:
-    """The layer's arguments of these names as `get_config` gives them; objects by the last word of their name."""
+def serialize_arguments(layer: keras.layers.Layer, class_name: str) -> dict[str, Any]:
+    """The arguments that a class of ours has, as `get_config` gives them; objects by the last word of their name."""
+    names = [row.name for row in list_arguments(class_name)]
     return {name: SERIALIZERS.get(name.rpartition("_")[2], lambda value: value)(getattr(layer, name)) for name in names}
+
+
+def check_argument(name: str, value: Any, rank: int) -> Any:
+    """The value, which a layer of so many spatial axes takes for one of its arguments.
+
+    Raises:
+        ValueError: names the argument and the value received, where it does not.
+    """
+    check = find_layer_check(LOCAL[rank - 1], name, rank)
+    expected = None if check is None else check(value)
+    if expected is not None:
+        raise ValueError(f"`{name}` must be {expected}; got {value!r}.")
+    return value
 
 
 def one_of(name: str, value: Any, allowed: tuple) -> Any:

@@ -3,19 +3,19 @@
 import keras
 from keras import ops
 
+from lctrain.config.layer_arguments import LOCAL
 from lctrain.cost import LayerSizes, choose_implementation
 from lctrain.geometry import Window, standardize_count, standardize_padding, standardize_sizes
 from lctrain.implementations import is_compilable
 from lctrain.layers.arguments import (
+    check_argument,
     get_object,
-    one_of,
     serialize_arguments,
     standardize_data_format,
     standardize_implementation,
 )
 from lctrain.layers.inputs import as_floats, standardize_input
 from lctrain.layers.weights import (
-    KERNEL_FANS,
     KernelInitializer,
     as_arrays,
     as_view,
@@ -25,12 +25,6 @@ from lctrain.layers.weights import (
     read_tf_keras_weights,
 )
 from lctrain.ops import check_backend, find_implementation
-
-ARGUMENTS = (
-    *("filters", "kernel_size", "strides", "padding", "data_format", "activation", "use_bias"),
-    *("kernel_initializer", "bias_initializer", "kernel_regularizer", "bias_regularizer", "activity_regularizer"),
-    *("kernel_constraint", "bias_constraint", "implementation", "dilation_rate", "groups", "kernel_fans"),
-)
 
 
 class BaseLocallyConnected(keras.layers.Layer):
@@ -139,8 +133,8 @@ class BaseLocallyConnected(keras.layers.Layer):
             raise ValueError(f"`groups` must divide the filters, {self.filters}; got {groups!r}.")
         self.data_format = standardize_data_format(data_format)
         self.activation = get_object("activation", activation)
-        self.use_bias = one_of("use_bias", use_bias, (True, False, "shared"))
-        self.kernel_fans = one_of("kernel_fans", kernel_fans, tuple(KERNEL_FANS))
+        self.use_bias = check_argument("use_bias", use_bias, rank)
+        self.kernel_fans = check_argument("kernel_fans", kernel_fans, rank)
         self._initial_weights = None if weights is None else as_arrays(weights)
         self.kernel_initializer = get_object("kernel_initializer", kernel_initializer, default="glorot_uniform")
         self.bias_initializer = get_object("bias_initializer", bias_initializer, default="zeros")
@@ -201,7 +195,7 @@ class BaseLocallyConnected(keras.layers.Layer):
         return (input_shape[0], self.filters, *output_spatial)
 
     def get_config(self):
-        return super().get_config() | serialize_arguments(self, ARGUMENTS)
+        return super().get_config() | serialize_arguments(self, LOCAL[self.rank - 1])
 
     def save_own_variables(self, store):
         """As every Keras layer, with one copy of each array in memory instead of two."""
