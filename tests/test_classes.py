@@ -8,7 +8,7 @@ from generate_classes import ACTIVATIONS, CLASSES_FILE, NOT_NAMED, OWN_ACTIVATIO
 import lctrain.layers
 from lctrain.config.allowlist import activations, aliases, classes, find_class, nested_group
 from lctrain.config.arguments import find_check
-from lctrain.config.specs import check_spec
+from lctrain.config.specs import find_problems_in_spec
 from lctrain.implementations import JOB_CHOICES
 
 GROUPS = (
@@ -73,7 +73,11 @@ def test_no_check_accepts_a_path_or_a_piece_of_code():
                         assert find_check(entry.name, group, name)(value) is not None, (entry.name, name, value)
                 else:
                     for value in hostile:
-                        assert check_spec({"type": entry.name, name: value}, "x", group), (entry.name, name, value)
+                        assert find_problems_in_spec({"type": entry.name, name: value}, "x", group), (
+                            entry.name,
+                            name,
+                            value,
+                        )
 
 
 def test_the_r_names_are_types():
@@ -150,7 +154,7 @@ def test_nested_objects_are_checked_like_layers():
         "kernel_regularizer": {"type": "L2", "l22": 1},
         "bias_initializer": {"seed": 1},
     }
-    problems = {problem.path: problem.message for problem in check_spec(spec, "head", "layers")}
+    problems = {problem.path: problem.message for problem in find_problems_in_spec(spec, "head", "layers")}
     assert problems == {
         "head.kernel_regularizer.l22": "is not an argument of L2. Did you mean `l2`?",
         "head.bias_initializer": "has no `type`. Name the class, as in `type: GlorotUniform`.",

@@ -33,13 +33,13 @@ def test_its_values_are_checked_and_described(copy):
     copy.run("""
 import jsonschema
 from lctrain.config.json_schema import config_schema
-from lctrain.config.specs import check_spec
+from lctrain.config.specs import find_problems_in_spec
 
 layer = {"type": "LocallyConnected1D", "filters": 3, "kernel_size": 2}
-(problem,) = check_spec({**layer, "output_scale": -2}, "model.layers.lc1", "layers")
+(problem,) = find_problems_in_spec({**layer, "output_scale": -2}, "model.layers.lc1", "layers")
 assert str(problem) == "`model.layers.lc1.output_scale` must be a positive number; got -2.", problem
-assert check_spec({**layer, "output_scale": 2}, "model.layers.lc1", "layers") == []
-(near,) = check_spec({**layer, "output_scal": 2}, "model.layers.lc1", "layers")
+assert find_problems_in_spec({**layer, "output_scale": 2}, "model.layers.lc1", "layers") == []
+(near,) = find_problems_in_spec({**layer, "output_scal": 2}, "model.layers.lc1", "layers")
 assert near.message.endswith("Did you mean `output_scale`?"), near
 schema = config_schema()
 validator = jsonschema.Draft7Validator({"$ref": "#/$defs/layers", "$defs": schema["$defs"]})

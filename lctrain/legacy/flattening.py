@@ -8,7 +8,7 @@ from typing import Any
 
 from lctrain.config.allowlist import with_defaults
 from lctrain.config.graph import MERGES
-from lctrain.config.specs import check_spec
+from lctrain.config.specs import find_problems_in_spec
 from lctrain.errors import UserError, suggest
 from lctrain.legacy.arguments import MODELS, Part, layers_of, translate_layer
 from lctrain.legacy.errors import LegacyFileError, Obstacle, describe, shorten
@@ -283,7 +283,7 @@ class _Writer:
         collector, parts = self.collector(path), []
         for part in translate_layer(kind, config, self.source, collector):
             if part.spec is not None:
-                problems = check_spec(part.spec, "layer", "layers")
+                problems = find_problems_in_spec(part.spec, "layer", "layers")
                 part = replace(part, spec=drop_for_training(part.spec, problems, collector)[0])
             parts.append(part)
         return parts
@@ -291,7 +291,7 @@ class _Writer:
     def _pad(self, part: Part, path, arrays: list[str]) -> list[Part]:
         """The part, or several where Theano padded otherwise than today's Keras."""
         is_weightless = self.source.arrays is None and self.source.backend.name is None
-        if is_weightless or part.spec is None or check_spec(part.spec, "layer", "layers"):
+        if is_weightless or part.spec is None or find_problems_in_spec(part.spec, "layer", "layers"):
             return [part]  # of the last the user is told when it is added
         is_positive = is_never_negative(arrays[0], self.flat.layers)
         return write_padding(part, self._shapes_of(arrays), is_positive, self.source, self.collector(path))
@@ -373,7 +373,7 @@ class _Writer:
 
     def _complete(self, spec: Mapping[str, Any], collector: IssueCollector) -> dict[str, Any] | None:
         """The spec with defaults, where it is one that configurations may hold; else what is wrong is told."""
-        problems = check_spec(spec, "layer", "layers")
+        problems = find_problems_in_spec(spec, "layer", "layers")
         for problem in problems:
             name = problem.path.partition(".")[2]
             value = spec.get(name.split(".")[0], spec) if name else spec["type"]

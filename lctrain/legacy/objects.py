@@ -5,7 +5,7 @@ from typing import Any
 
 from lctrain.config.allowlist import activations, find_class
 from lctrain.config.arguments import PRECISIONS
-from lctrain.config.specs import check_spec
+from lctrain.config.specs import find_problems_in_spec
 from lctrain.legacy.issues import IssueCollector
 
 OFF_THE_LIST = "it is none of Keras' own that configurations may name"
@@ -55,7 +55,7 @@ def translate_object(group: str, field: str, value: Any, collector: IssueCollect
     if value is None:
         return None
     spec = _translate_known(group, value)
-    problems = [f"{OFF_THE_LIST}"] if spec is None else [str(one) for one in check_spec(spec, field, group)]
+    problems = [f"{OFF_THE_LIST}"] if spec is None else [str(one) for one in find_problems_in_spec(spec, field, group)]
     if problems:
         collector.dropped(field, value, f"{LOST[group]}; {problems[0].rstrip('.')}")
         return None

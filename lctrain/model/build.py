@@ -1,6 +1,5 @@
 """From a validated configuration to a keras.Model."""
 
-import math
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
@@ -11,15 +10,13 @@ import tensorflow as tf
 
 from lctrain import layers as own_layers
 from lctrain.config import Config, heads
-from lctrain.config.allowlist import LIST_ARGUMENTS, find_class, nested_group
+from lctrain.config.allowlist import LIST_ARGUMENTS, nested_group, require_class
 from lctrain.config.augmentation import CHANNELS_LAST_ONLY
 from lctrain.config.graph import WIRING
 from lctrain.config.misplaced_sums import find_misplaced_heads
-from lctrain.config.objectives import label_encoding, refuse_logits
-from lctrain.config.task_metrics import is_for_probabilities
-from lctrain.config.tasks import TASKS
 from lctrain.errors import ConfigError, Problem
 from lctrain.layers.sums import ATTENTIONS, find_sum_class
+from lctrain.model.shapes import Shape
 from lctrain.model.summary import input_shapes, layer_problem
 
 FLOAT_ARGUMENTS = {
@@ -29,6 +26,7 @@ FLOAT_ARGUMENTS = {
 }
 Normalization = tuple[np.ndarray, np.ndarray]
 MODULES = {"layers": keras.layers, "cells": keras.layers, "schedules": keras.optimizers.schedules}
+NUMBERED = re.compile(r"(.*?)_(\d{1,9})", re.DOTALL)
 MOST_COUNTED = 100_000  # names of operations in one process
 SEVERAL_ARGUMENTS = ATTENTIONS  # whose inputs are not one list
 
@@ -65,9 +63,9 @@ def build_model(config: Config, must_fit_task: bool = True, normalization: Norma
         except Exception as error:
             by_source = {source: tensors[source].shape for source in spec["inputs"]}
             raise ConfigError([layer_problem(config, name, by_source, _keras_reason(error))]) from error
-    outputs = [tensors[name] for name in config.model.outputs]
+    outputs = [tensors[name] for name in heads.output_names(config)]
     if must_fit_task and len(inputs) == len(outputs) == 1:
-        problem = heads.check_head(config, {name: (None, *tensor.shape[1:]) for name, tensor in tensors.items()})
+        problem = heads.find_head_problem(config, {name: (None, *tensor.shape[1:]) for name, tensor in tensors.items()})
         if problem is not None:
             raise ConfigError([problem])
     ends = [ends[0] if len(ends) == 1 else ends for ends in (inputs, outputs)]
@@ -77,9 +75,10 @@ def build_model(config: Config, must_fit_task: bool = True, normalization: Norma
 def _keep_from_operations(names: Iterable[str]) -> None:
     """Lets Keras name the operations that make masks otherwise: by class and number, as layers; none may come twice."""
     for name in names:
-        prefix, number = re.fullmatch(r"(.*?)(?:_(\d{1,9}))?", name, re.DOTALL).groups()
-        if int(number or 0) < MOST_COUNTED:
-            while keras.backend.get_uid(prefix) <= int(number or 0):
+        numbered = NUMBERED.fullmatch(name)
+        prefix, number = (name, 0) if numbered is None else (numbered[1], int(numbered[2]))
+        if number < MOST_COUNTED:
+            while keras.backend.get_uid(prefix) <= number:
                 pass
 
 
@@ -139,7 +138,7 @@ def _keras_reason(error: Exception) -> str:
 def _call(layer: keras.layers.Layer, spec: Mapping[str, Any], sources: list[keras.KerasTensor]) -> keras.KerasTensor:
     name = spec["type"]
     if name in SEVERAL_ARGUMENTS:
-        arguments = find_class("layers", name).optional | spec
+        arguments = require_class("layers", name).optional | dict(spec)
         problem = find_misplaced_heads(name, arguments, [tensor.shape for tensor in sources])
         if problem is not None:
             raise ValueError(problem)
@@ -155,7 +154,7 @@ def _try_penalties(layer: keras.layers.Layer) -> None:
                 tf.function(penalty).get_concrete_function(tf.TensorSpec(variable.shape, variable.dtype))
 
 
-def describe_layers(model: keras.Model) -> dict[str, list]:
+def describe_layers(model: keras.Model) -> dict[str, list[Any]]:
     """A table of the model's layers, one list per column; `implementation` is null where a layer has none."""
     layers = [layer for layer in model.layers if not isinstance(layer, keras.layers.InputLayer)]
     return {
@@ -184,67 +183,12 @@ def build_optimizer(spec: Mapping[str, Any]) -> keras.optimizers.Optimizer:
         ConfigError: arguments that exclude each other.
     """
     try:
-        return _make_object("optimizers", spec)
+        return make_object("optimizers", spec)
     except ValueError as error:
         raise ConfigError([Problem("optimizer", f"({spec['type']}) can't be made: {error}")]) from error
 
 
-def build_loss(config: Config) -> keras.losses.Loss:
-    """The loss that `training.loss` declares; without one the task's, for labels as the metrics want them."""
-    spec = config.training.loss
-    if spec is None:
-        is_one_hot = label_encoding(config.training.model_dump(), config.data.task) == "one_hot"
-        spec = {"type": "CategoricalCrossentropy" if is_one_hot else TASKS[config.data.task].loss}
-    return _make_metric("losses", "training.loss", spec, config)
-
-
-def build_metrics(config: Config) -> list[keras.metrics.Metric]:
-    """The metrics that `training.metrics` declares, under the names that they have there."""
-    encoding = label_encoding(config.training.model_dump(), config.data.task)
-    accuracies = {"integers": "SparseCategoricalAccuracy", "one_hot": "CategoricalAccuracy"}
-    metrics = []
-    for name, spec in config.training.metrics.items():
-        kind = accuracies.get(encoding, "BinaryAccuracy") if spec["type"] == "Accuracy" else spec["type"]
-        path = f"training.metrics.{name}"
-        metrics.append(_make_metric("metrics", path, {**spec, "type": kind, "name": name}, config))
-    return metrics
-
-
-def _make_metric(group: str, path: str, spec: Mapping[str, Any], config: Config) -> Any:
-    """A loss or metric, told whether the model gives logits.
-
-    Raises:
-        ConfigError: where it judges probabilities alone and the model gives logits, or can't be made.
-    """
-    entry, task, is_logits = find_class(group, spec["type"]), config.data.task, not heads.gives_probabilities(config)
-    if "from_logits" in entry.arguments:
-        spec = {"from_logits": is_logits, **spec}
-    elif is_logits and is_for_probabilities(entry.name, task):
-        raise ConfigError([refuse_logits(path, entry.name, task)])
-    if "average" in entry.arguments and spec.get("average") is None:
-        spec = {**spec, "average": "macro"}  # one number, not one per class
-    if "threshold" in entry.arguments and task in ("binary", "multilabel"):
-        threshold = 0.5 if spec.get("threshold") is None else spec["threshold"]
-        spec = {**spec, "threshold": _as_logit(threshold) if is_logits else threshold}
-    if entry.name in ("IoU", "MeanIoU"):
-        spec = {"sparse_y_pred": False, **spec}  # the model gives a score per class, not the class
-    try:
-        return _make_object(group, spec)
-    except ValueError as error:
-        raise ConfigError([Problem(path, f"({entry.name}) can't be made: {error}")]) from error
-
-
-def _as_logit(probability: float) -> float:
-    """
-    >>> _as_logit(0.5), _as_logit(1)
-    (0.0, inf)
-    """
-    if probability in (0, 1):
-        return math.inf if probability else -math.inf
-    return math.log(probability / (1 - probability))
-
-
-def build_layer(name: str, spec: Mapping[str, Any], shapes: Sequence[tuple] = ()) -> keras.layers.Layer:
+def build_layer(name: str, spec: Mapping[str, Any], shapes: Sequence[Shape] = ()) -> keras.layers.Layer:
     """The layer that a validated spec declares, not yet built on an input.
 
     Args:
@@ -252,12 +196,12 @@ def build_layer(name: str, spec: Mapping[str, Any], shapes: Sequence[tuple] = ()
         spec: validated.
         shapes: of what it will read alone; none where it may come on others too.
     """
-    return _make_object("layers", {**spec, "name": name}, shapes)
+    return make_object("layers", {**spec, "name": name}, shapes)
 
 
-def _make_object(group: str, spec: Mapping[str, Any], shapes: Sequence[tuple] = ()) -> Any:
+def make_object(group: str, spec: Mapping[str, Any], shapes: Sequence[Shape] = ()) -> Any:
     """An object of Keras, or a layer of ours, from its spec."""
-    name = find_class(group, spec["type"]).name
+    name = require_class(group, spec["type"]).name
     module = own_layers if hasattr(own_layers, name) else MODULES.get(group) or getattr(keras, group)
     made_by = (find_sum_class(name, spec, shapes) if group == "layers" else None) or getattr(module, name)
     is_frozen = group in ("layers", "cells") and spec.get("trainable") is False
@@ -276,15 +220,15 @@ def _arguments(spec: Mapping[str, Any]) -> dict[str, Any]:
         if name == "type" or name in WIRING:
             continue
         kind = nested_group(name)
-        if name in LIST_ARGUMENTS:
-            arguments[name] = [_make_object(kind, one) for one in value]
+        if kind is not None and name in LIST_ARGUMENTS:
+            arguments[name] = [make_object(kind, one) for one in value]
             continue
-        if isinstance(value, Mapping):
+        if kind is not None and isinstance(value, Mapping):
             if kind in MODULES and "name" in spec:
                 value = {**value, "name": f"{spec['name']}_{name}"}  # Keras' own would count up over a process's life
-            value = _make_object(kind, value)
+            value = make_object(kind, value)
         elif isinstance(value, str) and kind is not None:
-            value = _make_object(kind, {"type": value})
+            value = make_object(kind, {"type": value})
         elif name.endswith("activation") and value in own_layers.OWN_ACTIVATIONS:
             value = own_layers.OWN_ACTIVATIONS[value]
         if name in FLOAT_ARGUMENTS:

@@ -5,10 +5,10 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from lctrain.config import Config
-from lctrain.config.allowlist import find_class, with_defaults
+from lctrain.config.allowlist import require_class, with_defaults
 from lctrain.config.graph import WIRING
-from lctrain.config.heads import check_head, gives_probabilities
-from lctrain.config.objectives import check_logits
+from lctrain.config.heads import declared_inputs, find_head_problem, gives_probabilities, output_names
+from lctrain.config.objectives import find_problems_of_logits
 from lctrain.cost import Cost, choose_implementation, train_step_cost
 from lctrain.errors import ConfigError, Problem
 from lctrain.implementations import IMPLEMENTATIONS
@@ -101,16 +101,16 @@ def summarize(config: Config) -> ModelSummary:
     inputs = input_shapes(config)
     layers = summarize_layers(config, num_slots)
     shapes = {**inputs, **{name: layer.facts.output_shape for name, layer in layers.items()}}
-    if len(config.model.inputs) == len(config.model.outputs) == 1:
-        problem = check_head(config, shapes)
+    if len(inputs) == len(output_names(config)) == 1:
+        problem = find_head_problem(config, shapes)
         problems = [] if problem is None else [problem]
         if not gives_probabilities(config):
-            problems += check_logits(config.training.model_dump(), config.data.task)
+            problems += find_problems_of_logits(config.training.model_dump(), config.data.task)
         if problems:
             raise ConfigError(problems)
     model = config.model
     return ModelSummary(
-        model.name, inputs, tuple(model.outputs), config.training.batch_size, num_slots, tuple(layers.values())
+        model.name, inputs, tuple(output_names(config)), config.training.batch_size, num_slots, tuple(layers.values())
     )
 
 
@@ -135,7 +135,7 @@ def input_shapes(config: Config) -> dict[str, Shape]:
     """Shapes of the model's inputs where the run's `data_format` has the channels, behind the batch."""
     return {
         name: (None, *shape) if config.data_format == "channels_last" else (None, shape[-1], *shape[:-1])
-        for name, shape in config.model.inputs.items()
+        for name, shape in declared_inputs(config).items()
     }
 
 
@@ -151,13 +151,13 @@ def layer_problem(config: Config, name: str, shapes: Mapping[str, Shape], messag
     spec, path = config.model.layers[name], f"model.layers.{name}"
     if len(shapes) > 1:
         ends = [
-            f"{shape} from `model.{'inputs' if source in config.model.inputs else 'layers'}.{source}`"
+            f"{shape} from `model.{'inputs' if source in declared_inputs(config) else 'layers'}.{source}`"
             for source, shape in shapes.items()
         ]
         message = f"don't fit together in {spec['type']}: {' and '.join(ends)}. {message[:1].upper()}{message[1:]}"
         return Problem(f"{path}.inputs", f"{message} Reshape, pad or crop one of them.")
     argument, _, rest = message.removeprefix("`").partition("` ")
-    if message.startswith("`") and argument in find_class("layers", spec["type"]).arguments:
+    if message.startswith("`") and argument in require_class("layers", spec["type"]).arguments:
         return Problem(f"{path}.{argument}", rest)
     (shape,) = shapes.values()
     return Problem(path, f"({spec['type']}) can't be built on an input of shape {shape}: {message}")
@@ -169,7 +169,7 @@ def count_slots(optimizer: Mapping[str, Any]) -> int:
     >>> count_slots({"type": "Adam"}), count_slots({"type": "SGD", "momentum": 0.9}), count_slots({"type": "SGD"})
     (2, 1, 0)
     """
-    entry = find_class("optimizers", optimizer["type"])
+    entry = require_class("optimizers", optimizer["type"])
     arguments = entry.optional | dict(optimizer)
     has_momentum = entry.name in ("SGD", "RMSprop") and arguments["momentum"] != 0
     added = [has_momentum, arguments.get("amsgrad"), arguments.get("centered"), arguments["use_ema"]]
