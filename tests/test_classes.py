@@ -147,6 +147,11 @@ def test_checks_accept_what_is_right_and_refuse_what_is_wrong(class_name, argume
         assert isinstance(check(value), str), value
 
 
+def test_a_number_beyond_all_floats_is_refused():
+    assert find_check("Adam", "optimizers", "learning_rate")(10**400) == "a positive number"
+    assert find_check("Rescaling", "layers", "scale")([10**400]) == "a finite number or a list of them"
+
+
 def test_nested_objects_are_checked_like_layers():
     spec = {
         "type": "Dense",
