@@ -35,67 +35,63 @@ def _find_check_of_axes(class_name: str, argument: str, rank: int) -> Check | No
     return None
 
 
+# The names of arguments by what they may hold, in whichever class they are.
+NAMES: dict[Check, str] = {
+    checks.positive_integer: """
+        filters units depth_multiplier groups n ema_overwrite_frequency height width bins num_bins num_tokens
+        input_dim output_dim num_heads key_dim value_dim sliding_window head_dim num_query_heads num_key_value_heads
+        power_iterations fft_length frame_length frame_step num_mel_bins sampling_rate sequence_stride sequence_length
+        num_chains chain_depth num_ops decay_steps first_decay_steps ns_steps k top_k num_labels
+    """,
+    checks.non_negative_integer: "class_id num_regressors warmup_steps",
+    checks.at_least_two: "num_classes num_thresholds",
+    checks.class_or_none: "ignore_class",
+    checks.accumulation_steps: "gradient_accumulation_steps",
+    checks.boolean: """
+        use_bias center scale keepdims trainable use_ema amsgrad centered nesterov return_sequences go_backwards
+        stateful unroll reset_after unit_forget_bias zero_output_for_mask mask_zero tie_weights invert use_scale
+        use_gate normalize flash_attention antialias all_ops crop_to_aspect_ratio pad_to_aspect_ratio periodic
+        expand_dims power_to_db staircase cycle relative_step exclude_embeddings from_logits apply_class_balancing
+        remove_diagonal multi_label sparse_y_true sparse_y_pred from_sorted_ids
+    """,
+    checks.fraction: "rate momentum rho beta_1 beta_2 ema_momentum adam_beta_1 adam_beta_2 dropout recurrent_dropout",
+    checks.positive: """
+        epsilon learning_rate clipnorm clipvalue global_clipnorm epsilon_1 epsilon_2 clip_threshold logit_soft_cap
+        t_mul m_mul decay_rate power delta gamma mag_exp min_power ref_power adam_lr_ratio rms_rate clip_limit
+        max_freq top_db
+    """,
+    checks.non_negative: """
+        stddev l1 l2 factor weight_decay initial_accumulator_value max_value min_value negative_slope threshold alpha
+        l1_regularization_strength l2_regularization_strength beta l2_shrinkage_regularization_strength
+        adam_weight_decay margin initial_learning_rate end_learning_rate warmup_target min_freq
+    """,
+    checks.number: """
+        gain mean minval maxval value mask_value fill_value muon_a muon_b muon_c beta_2_decay learning_rate_power
+    """,
+    checks.factor: """
+        addition_factor threshold_factor height_factor width_factor x_factor y_factor brightness_factor
+        contrast_factor saturation_factor hue_factor sigma
+    """,
+    checks.axes: "axis shared_axes axes attention_axes",
+    checks.numbers: "values bin_boundaries label_weights boundaries",
+    checks.activation: "activation recurrent_activation",
+    checks.inner_fraction: "q",
+    checks.pair_of_numbers: "value_range",
+    checks.class_ids: "target_class_ids",
+    checks.dims: "output_shape",
+    checks.equation: "equation",
+    checks.einsum_axes: "bias_axes",
+    checks.salt: "salt",
+    checks.seed: "seed",
+    checks.noise_shape: "noise_shape",
+    checks.shape: "target_shape",
+    checks.positive_integers: "dims",
+    checks.number_or_numbers: "offset",
+    checks.between(0, 1): "label_smoothing precision recall sensitivity specificity thresholds",
+}
 CHECKS: dict[str, Check] = {
-    **dict.fromkeys(["filters", "units", "depth_multiplier", "groups", "n"], checks.positive_integer),
-    **dict.fromkeys(["ema_overwrite_frequency"], checks.positive_integer),
-    **dict.fromkeys(
-        ["height", "width", "bins", "num_bins", "num_tokens", "input_dim", "output_dim"], checks.positive_integer
-    ),
-    **dict.fromkeys(["num_heads", "key_dim", "value_dim", "sliding_window", "head_dim"], checks.positive_integer),
-    **dict.fromkeys(["num_query_heads", "num_key_value_heads", "power_iterations"], checks.positive_integer),
-    **dict.fromkeys(
-        ["fft_length", "frame_length", "frame_step", "num_mel_bins", "sampling_rate"], checks.positive_integer
-    ),
-    **dict.fromkeys(
-        ["sequence_stride", "sequence_length", "num_chains", "chain_depth", "num_ops"], checks.positive_integer
-    ),
-    **dict.fromkeys(
-        ["decay_steps", "first_decay_steps", "ns_steps", "k", "top_k", "num_labels"], checks.positive_integer
-    ),
-    **dict.fromkeys(["class_id", "num_regressors", "warmup_steps"], checks.non_negative_integer),
-    **dict.fromkeys(["num_classes", "num_thresholds"], checks.at_least_two),
-    "ignore_class": checks.class_or_none,
-    "gradient_accumulation_steps": checks.accumulation_steps,
-    **dict.fromkeys(["use_bias", "center", "scale", "keepdims", "trainable"], checks.boolean),
-    **dict.fromkeys(["use_ema", "amsgrad", "centered", "nesterov"], checks.boolean),
-    **dict.fromkeys(["return_sequences", "go_backwards", "stateful", "unroll", "reset_after"], checks.boolean),
-    **dict.fromkeys(["unit_forget_bias", "zero_output_for_mask", "mask_zero", "tie_weights", "invert"], checks.boolean),
-    **dict.fromkeys(["use_scale", "use_gate", "normalize", "flash_attention", "antialias", "all_ops"], checks.boolean),
-    **dict.fromkeys(["crop_to_aspect_ratio", "pad_to_aspect_ratio", "periodic", "expand_dims"], checks.boolean),
-    **dict.fromkeys(["power_to_db", "staircase", "cycle", "relative_step", "exclude_embeddings"], checks.boolean),
-    **dict.fromkeys(["from_logits", "apply_class_balancing", "remove_diagonal", "multi_label"], checks.boolean),
-    **dict.fromkeys(["sparse_y_true", "sparse_y_pred", "from_sorted_ids"], checks.boolean),
-    **dict.fromkeys(["rate", "momentum", "rho", "beta_1", "beta_2", "ema_momentum"], checks.fraction),
-    **dict.fromkeys(["adam_beta_1", "adam_beta_2", "dropout", "recurrent_dropout"], checks.fraction),
-    **dict.fromkeys(["epsilon", "learning_rate", "clipnorm", "clipvalue", "global_clipnorm"], checks.positive),
-    **dict.fromkeys(["epsilon_1", "epsilon_2", "clip_threshold", "logit_soft_cap", "t_mul", "m_mul"], checks.positive),
-    **dict.fromkeys(["decay_rate", "power", "delta", "gamma", "mag_exp", "min_power", "ref_power"], checks.positive),
-    **dict.fromkeys(["adam_lr_ratio", "rms_rate", "clip_limit", "max_freq", "top_db"], checks.positive),
-    **dict.fromkeys(["stddev", "l1", "l2", "factor", "weight_decay", "initial_accumulator_value"], checks.non_negative),
-    **dict.fromkeys(["max_value", "min_value", "negative_slope", "threshold", "alpha"], checks.non_negative),
-    **dict.fromkeys(["l1_regularization_strength", "l2_regularization_strength", "beta"], checks.non_negative),
-    **dict.fromkeys(["l2_shrinkage_regularization_strength", "adam_weight_decay", "margin"], checks.non_negative),
-    **dict.fromkeys(["initial_learning_rate", "end_learning_rate", "warmup_target", "min_freq"], checks.non_negative),
-    **dict.fromkeys(["gain", "mean", "minval", "maxval", "value", "mask_value", "fill_value"], checks.number),
-    **dict.fromkeys(["muon_a", "muon_b", "muon_c", "beta_2_decay", "learning_rate_power"], checks.number),
-    **dict.fromkeys(["label_smoothing", "precision", "recall", "sensitivity", "specificity"], checks.between(0, 1)),
-    **dict.fromkeys(["addition_factor", "threshold_factor", "height_factor", "width_factor"], checks.factor),
-    **dict.fromkeys(["x_factor", "y_factor", "brightness_factor", "contrast_factor"], checks.factor),
-    **dict.fromkeys(["saturation_factor", "hue_factor", "sigma"], checks.factor),
-    **dict.fromkeys(["axis", "shared_axes", "axes", "attention_axes"], checks.axes),
-    **dict.fromkeys(["values", "bin_boundaries", "label_weights"], checks.numbers),
-    **dict.fromkeys(["activation", "recurrent_activation"], checks.activation),
-    "q": checks.inner_fraction,
-    "boundaries": checks.numbers,
-    "value_range": checks.pair_of_numbers,
+    **{name: check for check, names in NAMES.items() for name in names.split()},
     "tile_grid_size": checks.sizes(2),
-    "thresholds": checks.between(0, 1),
-    "target_class_ids": checks.class_ids,
-    "output_shape": checks.dims,
-    "equation": checks.equation,
-    "bias_axes": checks.einsum_axes,
-    "salt": checks.salt,
-    "seed": checks.seed,
     "data_format": checks.one_of(*DATA_FORMATS),
     "dtype": checks.one_of(*PRECISIONS),
     "interpolation": checks.one_of("nearest", "bilinear", "bicubic", "lanczos3", "lanczos5", "area"),
@@ -112,12 +108,9 @@ CHECKS: dict[str, Check] = {
     "summation_method": checks.one_of("interpolation", "minoring", "majoring"),
     "average": checks.one_of("micro", "macro", "weighted"),
     "class_aggregation": checks.one_of("uniform_average", "variance_weighted_average"),
-    "noise_shape": checks.noise_shape,
-    "target_shape": checks.shape,
-    "dims": checks.positive_integers,
-    "offset": checks.number_or_numbers,
 }
 CHECKS_OF_GROUPS: dict[tuple[str, str], Check] = {
+    ("layers", "factor"): checks.factor,
     ("initializers", "scale"): checks.positive,
     ("initializers", "seed"): checks.seed_of_initializer,
     ("initializers", "value"): checks.numbers_of_any_depth,
@@ -142,20 +135,4 @@ CHECKS_OF_CLASSES: dict[tuple[str, str], Check] = {
     ("RandomGaussianBlur", "kernel_size"): checks.sizes(2),
     **dict.fromkeys([("RandomElasticTransform", "scale"), ("RandomErasing", "scale")], checks.factor),
     ("RandomPerspective", "scale"): checks.factor,
-    **{
-        (f"Random{name}", "factor"): checks.factor
-        for name in (
-            *(
-                "Brightness",
-                "ColorDegeneration",
-                "Contrast",
-                "ElasticTransform",
-                "Erasing",
-                "GaussianBlur",
-                "Grayscale",
-            ),
-            *("Hue", "Invert", "Perspective", "Posterization", "Rotation", "Saturation", "Sharpness"),
-        )
-    },
-    **dict.fromkeys([("CutMix", "factor"), ("AugMix", "factor"), ("RandAugment", "factor")], checks.factor),
 }
