@@ -5,10 +5,9 @@ from math import prod
 from typing import Literal
 
 from lctrain.geometry import Window
+from lctrain.implementations import IMPLEMENTATIONS
 
 MEBIBYTE = 2**20
-DENSE_MATRIX_LIMIT = 131_072  # elements; on 2 CPU cores the dense matmul wins up to 100,000 at batch 128, more below
-SPARSE_INDEX_BYTES = 16 + 4  # a row and a column number, int64 each, and the column again in the compressed matrix
 
 
 @dataclass(frozen=True)
@@ -28,6 +27,10 @@ class LayerSizes:
     filters: int
     groups: int = 1
     use_bias: bool | Literal["shared"] = True
+
+    @property
+    def num_positions(self) -> int:
+        return self.window.num_positions
 
     @property
     def kernel(self) -> int:
@@ -58,7 +61,7 @@ class LayerSizes:
 
     @property
     def dense_matrix(self) -> int:
-        """Elements of the matrix of implementations 2 and 3: (input elements) x (output elements)."""
+        """Elements of the matrix of implementation 2: (input elements) x (output elements)."""
         return self.window.num_inputs * self.in_channels * self.window.num_positions * self.filters
 
     @property
@@ -76,8 +79,8 @@ class Cost:
         weights: kernel and bias. Exact.
         gradients: of the weights; none of frozen ones. Exact.
         slots: the optimizer's state; none of frozen weights. Exact.
-        matrix: the dense matrix and its gradient, or the sparse one with its indices; exact for the dense one.
-        patches: copies of the input, one element for each tap; twice for 1, which cuts them up by position.
+        matrix: that the kernel is made into, with its indices and its gradient; exact where it is dense.
+        patches: copies of the input, one element for each tap.
     """
 
     flops: int
@@ -105,7 +108,7 @@ def train_step_cost(
 
     Args:
         sizes: of the layer.
-        implementation: 1, 2, 3, "batched" or "auto".
+        implementation: one of `LAYER_CHOICES`.
         batch_size: examples of one step.
         itemsize: bytes of one number.
         num_slots: numbers that the optimizer keeps for each parameter: 2 for Adam, 1 for momentum, 0 for plain SGD.
@@ -117,37 +120,29 @@ def train_step_cost(
     """
     if implementation == "auto":
         implementation = choose_implementation(sizes)
+    row = IMPLEMENTATIONS[implementation]
     weights = sizes.parameters * itemsize
-    multiplied = {1: sizes.kernel, 2: sizes.dense_matrix, 3: sizes.kernel, "batched": sizes.kernel}
+    matrix = None if row.matrix_elements is None else row.matrix_elements(sizes)
     copies = 2 if is_trainable else 1  # the values, and their gradient
-    matrix: dict[int | str, int] = {
-        2: copies * sizes.dense_matrix * itemsize,
-        3: sizes.kernel * (SPARSE_INDEX_BYTES + copies * itemsize),
-    }
-    patches = {
-        1: 2 * sizes.patch_elements * batch_size * itemsize,
-        3: sizes.patch_elements * batch_size * itemsize,
-        "batched": sizes.patch_elements * batch_size * itemsize,
-    }
     return Cost(
-        flops=(1 + copies) * 2 * batch_size * multiplied[implementation],
+        flops=(1 + copies) * 2 * batch_size * (sizes.kernel if matrix is None else matrix),
         weights=weights,
         gradients=weights if is_trainable else 0,
         slots=num_slots * weights if is_trainable else 0,
-        matrix=matrix.get(implementation, 0),
-        patches=patches.get(implementation, 0),
+        matrix=(matrix or 0) * (row.index_bytes + copies * itemsize),
+        patches=row.patch_copies * sizes.patch_elements * batch_size * itemsize,
     )
 
 
 def choose_implementation(sizes: LayerSizes) -> int | str:
-    """What `auto` stands for: 2 where its dense matrix has at most `DENSE_MATRIX_LIMIT` elements, else "batched".
+    """What `auto` stands for: 2 where its dense matrix is small (`DENSE_MATRIX_LIMIT`), else "batched".
 
-    There one plain matmul beats the gather's overhead. Implementations 1 and 3 are never chosen: measured on 2 CPU
-    cores, neither won on any workload from 4x4x4 inputs to DeepFace's.
+    Implementations 1 and 3 are never chosen: measured on 2 CPU cores, neither won on any workload from 4x4x4 inputs to
+    DeepFace's.
 
     >>> choose_implementation(LayerSizes(Window((8, 8), (3, 3), (1, 1)), in_channels=1, filters=8))
     2
     >>> choose_implementation(LayerSizes(Window((32, 32), (3, 3), (1, 1)), in_channels=3, filters=64))
     'batched'
     """
-    return 2 if sizes.dense_matrix <= DENSE_MATRIX_LIMIT else "batched"
+    return next(row.name for row in IMPLEMENTATIONS.values() if row.is_chosen(sizes))

@@ -7,8 +7,9 @@ from generate_classes import ACTIVATIONS, CLASSES_FILE, NOT_NAMED, OWN_ACTIVATIO
 
 import lctrain.layers
 from lctrain.config.allowlist import activations, aliases, classes, find_class, nested_group
-from lctrain.config.arguments import IMPLEMENTATIONS, find_check
-from lctrain.config.specs import check_spec
+from lctrain.config.arguments import find_check
+from lctrain.config.specs import find_problems_in_spec
+from lctrain.implementations import JOB_CHOICES
 
 GROUPS = (
     *("layers", "cells", "optimizers", "schedules", "initializers", "regularizers", "constraints", "losses", "metrics"),
@@ -72,7 +73,11 @@ def test_no_check_accepts_a_path_or_a_piece_of_code():
                         assert find_check(entry.name, group, name)(value) is not None, (entry.name, name, value)
                 else:
                     for value in hostile:
-                        assert check_spec({"type": entry.name, name: value}, "x", group), (entry.name, name, value)
+                        assert find_problems_in_spec({"type": entry.name, name: value}, "x", group), (
+                            entry.name,
+                            name,
+                            value,
+                        )
 
 
 def test_the_r_names_are_types():
@@ -106,7 +111,7 @@ def test_names_are_found_in_keras_own_spellings():
 def test_implementations_are_those_of_the_layers():
     from lctrain.layers import IMPLEMENTATION_NAMES
 
-    assert set(IMPLEMENTATIONS) == {*IMPLEMENTATION_NAMES, "tuned"}
+    assert set(JOB_CHOICES) == {*IMPLEMENTATION_NAMES, "tuned"}
 
 
 @pytest.mark.parametrize(
@@ -142,6 +147,11 @@ def test_checks_accept_what_is_right_and_refuse_what_is_wrong(class_name, argume
         assert isinstance(check(value), str), value
 
 
+def test_a_number_beyond_all_floats_is_refused():
+    assert find_check("Adam", "optimizers", "learning_rate")(10**400) == "a positive number"
+    assert find_check("Rescaling", "layers", "scale")([10**400]) == "a finite number or a list of them"
+
+
 def test_nested_objects_are_checked_like_layers():
     spec = {
         "type": "Dense",
@@ -149,7 +159,7 @@ def test_nested_objects_are_checked_like_layers():
         "kernel_regularizer": {"type": "L2", "l22": 1},
         "bias_initializer": {"seed": 1},
     }
-    problems = {problem.path: problem.message for problem in check_spec(spec, "head", "layers")}
+    problems = {problem.path: problem.message for problem in find_problems_in_spec(spec, "head", "layers")}
     assert problems == {
         "head.kernel_regularizer.l22": "is not an argument of L2. Did you mean `l2`?",
         "head.bias_initializer": "has no `type`. Name the class, as in `type: GlorotUniform`.",

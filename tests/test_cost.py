@@ -1,8 +1,9 @@
 import keras
 import pytest
 
-from lctrain.cost import DENSE_MATRIX_LIMIT, LayerSizes, choose_implementation, train_step_cost
+from lctrain.cost import LayerSizes, choose_implementation, train_step_cost
 from lctrain.geometry import Window
+from lctrain.implementations import DENSE_MATRIX_LIMIT
 from lctrain.layers import LocallyConnected2D
 
 

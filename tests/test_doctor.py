@@ -22,7 +22,7 @@ from lctrain.doctor.machine import Row, find_machine, find_store
 from lctrain.doctor.packages import EXTRAS, MIN_PYTHON, SECURITY_FLOORS, find_packages
 from lctrain.doctor.tensorflow import LOADING, Notes, Trial, run_trials
 from lctrain.errors import EXIT_DONE, EXIT_FAILED, UserError
-from lctrain.ops import IMPLEMENTATIONS
+from lctrain.implementations import IMPLEMENTATIONS
 
 PROJECT = tomllib.loads((Path(__file__).parents[1] / "pyproject.toml").read_text(encoding="utf-8"))["project"]
 VERSIONS = {

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from lctrain.implementations import IMPLEMENTATIONS
 from lctrain.layers import LocallyConnected1D, LocallyConnected2D, LocallyConnected3D, LowRankLocallyConnected2D
-from lctrain.ops import IMPLEMENTATIONS
 
 CLASSES = {1: LocallyConnected1D, 2: LocallyConnected2D, 3: LocallyConnected3D}
 SPATIAL = {1: (9,), 2: (5, 6), 3: (4, 5, 3)}

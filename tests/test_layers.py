@@ -11,8 +11,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from reference import check_against_reference, locally_connected
 
+from lctrain.implementations import IMPLEMENTATIONS
 from lctrain.layers import LocallyConnected1D, LocallyConnected2D, LocallyConnected3D
-from lctrain.ops import IMPLEMENTATIONS
 from lctrain.ops.batch_last import FEW_ROWS, MANY_FILTERS
 
 IMPLEMENTATION_NAMES = [*IMPLEMENTATIONS, "auto"]

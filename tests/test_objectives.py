@@ -12,7 +12,8 @@ from lctrain.config import validate
 from lctrain.config.allowlist import classes
 from lctrain.data import load_splits
 from lctrain.errors import ConfigError
-from lctrain.model.build import build_loss, build_metrics, build_model, build_optimizer
+from lctrain.model.build import build_model, build_optimizer
+from lctrain.model.objectives import build_loss, build_metrics
 
 NUM_CLASSES = 4
 LABELS = np.array([0, 1, 2, 3, 1, 0])

@@ -12,11 +12,10 @@ from conftest import make_config, make_graph
 
 from lctrain.composition.hydra_app import config_folder, list_choices
 from lctrain.config import Config, validate
-from lctrain.config.allowlist import activations, classes, nested_group
+from lctrain.config.allowlist import classes, nested_group
 from lctrain.config.arguments import find_check
 from lctrain.config.docs_page import reference_page
 from lctrain.config.json_schema import GROUPS_OF_OBJECTS, config_schema, file_groups, file_schema
-from lctrain.config.values import describe_values, expected
 from lctrain.errors import ConfigError
 
 ROOT = Path(__file__).parent.parent
@@ -179,13 +178,13 @@ def test_a_validated_configuration_is_valid_again_and_follows_the_schema(config,
 @pytest.mark.parametrize(("group", "class_name", "argument"), ARGUMENTS)
 def test_the_schema_of_an_argument_accepts_what_its_check_accepts(group, class_name, argument):
     check = find_check(class_name, group, argument)
-    schema = describe_values(check, activations() if argument.endswith("activation") else ())
+    schema = check.json_schema()
     for value in SCALARS:
         integral = isinstance(value, float) and value.is_integer()  # 1.0 is an integer to JSON Schema
         assert integral or is_valid(value, schema) == (check(value) is None), value
     for value in LISTS:
         assert is_valid(value, schema) or check(value) is not None or value == [], value
-    assert expected(check)
+    assert check.describe()
 
 
 def test_the_page_holds_every_class_argument_and_key():

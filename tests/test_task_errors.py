@@ -6,7 +6,8 @@ from test_tasks import ACTIVATIONS, LOCAL, NUM_CLASSES, TARGETS, configure
 
 from lctrain.config import validate
 from lctrain.errors import ConfigError
-from lctrain.model.build import build_metrics, build_model
+from lctrain.model.build import build_model
+from lctrain.model.objectives import build_metrics
 from lctrain.model.summary import summarize
 
 

@@ -16,7 +16,8 @@ from lctrain.config.interpolation import resolve
 from lctrain.config.objectives import label_encoding
 from lctrain.config.tasks import num_outputs
 from lctrain.errors import ConfigError
-from lctrain.model.build import build_loss, build_metrics, build_model, build_optimizer
+from lctrain.model.build import build_model, build_optimizer
+from lctrain.model.objectives import build_loss, build_metrics
 from lctrain.model.summary import summarize
 from lctrain.report import draw_loss_curve
 

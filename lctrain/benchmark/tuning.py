@@ -20,15 +20,12 @@ from lctrain.config.compilable import find_not_compilable
 from lctrain.cost import Cost
 from lctrain.devices.gpus import list_gpus
 from lctrain.errors import UserError
+from lctrain.implementations import IMPLEMENTATIONS, is_compilable
 from lctrain.model.summary import LayerSummary, summarize
 from lctrain.system.machine import describe_machine
 from lctrain.system.memory import format_shortage
 from lctrain.system.subprocesses import run_in_process
 
-PLAIN = (1, 2, 3, "batched")
-COMPILED = (2, "batched")  # XLA has no sparse matmul, and takes minutes over thousands of small ones
-MANY_POSITIONS = 256  # from which on 1, whose every position costs a call, is not tried: it loses, after a long trace
-MUCH_DENSER = 64  # times the kernel's size, from which on the dense matrix of 2 is not tried: it has not won beyond 16
 TIMEOUT = 1800.0  # seconds for all cases of a model
 PACKAGES = ("lctrain", "tensorflow", "keras", "numpy")
 
@@ -146,8 +143,8 @@ def _is_tuned(spec: Mapping[str, Any]) -> bool:
 
 
 def _possible_flags(config: Config) -> list[bool]:
-    if any(spec.get("implementation") == 3 for spec in config.model.layers.values()):
-        return [False]  # one layer that was given 3 keeps XLA away from the whole step
+    if not all(is_compilable(spec.get("implementation")) for spec in config.model.layers.values()):
+        return [False]  # one such layer keeps XLA away from the whole step
     if config.strategy == "mirrored":
         return [False]  # XLA can't reach the weights on other devices
     if find_not_compilable(config):
@@ -156,11 +153,10 @@ def _possible_flags(config: Config) -> list[bool]:
 
 
 def _layer_cases(config: Config, layer: LayerSummary, jit_compile: bool) -> Iterator[Case]:
-    sizes = layer.facts.local
-    hopeless = {1: sizes.window.num_positions >= MANY_POSITIONS, 2: sizes.dense_matrix >= MUCH_DENSER * sizes.kernel}
-    for implementation in COMPILED if jit_compile else PLAIN:
-        if not hopeless.get(implementation):
-            yield Case(layer.name, {layer.name: implementation}, jit_compile, layer.input_shapes[0][1:])
+    for row in IMPLEMENTATIONS.values():
+        is_tried = not jit_compile or (row.is_compilable and not row.compiles_slowly)
+        if is_tried and not row.is_hopeless(layer.facts.local):
+            yield Case(layer.name, {layer.name: row.name}, jit_compile, layer.input_shapes[0][1:])
 
 
 def _fastest(timings: Sequence[Timing], name: str, jit_compile: bool) -> int | str | None:

@@ -17,6 +17,7 @@ from lctrain.errors import (
     exit_code_of,
     suggest,
 )
+from lctrain.implementations import JOB_CHOICES
 from lctrain.system.process_setup import prepare_process
 from lctrain.system.signals import Terminated, leave_at_once
 
@@ -122,7 +123,7 @@ Groups and their choices:
 {groups}
 
 Top-level keys:
-  implementation=1|2|3|batched|auto|tuned   data_format=channels_last|channels_first
+  implementation={"|".join(map(str, JOB_CHOICES))}   data_format=channels_last|channels_first
   precision=float32|float64|mixed_float16|mixed_bfloat16   jit_compile=true|false|auto
   strategy=none|mirrored   seed=INTEGER   deterministic=true|false
   resume=true|RUN_ID   init_from=RUN_ID|FILE.keras

@@ -10,6 +10,7 @@ from lctrain import legacy
 from lctrain.cli.flags import FlagParser
 from lctrain.cli.sources import find_model
 from lctrain.errors import EXIT_DONE, UserError, suggest
+from lctrain.implementations import LAYER_CHOICES, find_by_label
 
 SHAPE = re.compile(r"\d+([,x ]+\d+)*")
 ENDINGS = {"keras2-h5": ".h5", "dl4j-h5": ".h5", "savedmodel": "", "tflite": ".tflite"}
@@ -75,7 +76,8 @@ def run_export(arguments: Sequence[str], print_error: Callable[[Exception, str],
     parser.add_argument("source", metavar="RUN_OR_FILE", help="a .keras file, or the id of a run in the store")
     parser.add_argument("--to", required=True, help=", ".join(FORMATS))
     parser.add_argument("--out", type=Path, help="the file, or the folder of a SavedModel")
-    message = "of local layers in a SavedModel: 1, 2, 3, batched or auto; for OpenVINO batched"
+    *names, last = map(str, LAYER_CHOICES)
+    message = f"of local layers in a SavedModel: {', '.join(names)} or {last}; for OpenVINO batched"
     parser.add_argument("--implementation", help=message)
     options, rest = parser.parse_known_args(list(arguments))
     if options.to not in FORMATS:
@@ -86,7 +88,7 @@ def run_export(arguments: Sequence[str], print_error: Callable[[Exception, str],
     if out.exists():
         raise UserError(f"`--out` {str(out)!r} exists. Choose another name, or remove it first.")
     asked = options.implementation
-    implementation = int(asked) if asked in ("1", "2", "3") else asked
+    implementation = asked and find_by_label(asked)
     with tempfile.TemporaryDirectory(prefix="lctrain-export-") as folder:
         file = find_model(options.source, rest, Path(folder), "export")
         from lctrain.training import load_model

@@ -12,7 +12,8 @@ from lctrain.composition.hydra_app import Job
 from lctrain.composition.sweep_overrides import list_command_lines
 from lctrain.cost import MEBIBYTE
 from lctrain.errors import UserError
-from lctrain.model.summary import COMPARED, LayerSummary, ModelSummary, summarize
+from lctrain.implementations import IMPLEMENTATIONS
+from lctrain.model.summary import LayerSummary, ModelSummary, summarize
 from lctrain.model.svg import draw_model
 
 UNITS = ((1e18, "E"), (1e15, "P"), (1e12, "T"), (1e9, "G"), (1e6, "M"), (1e3, "k"))
@@ -83,13 +84,13 @@ def costs_table(model: ModelSummary) -> Table:
     table = Table(title=f"by implementation: one training step, {model.batch_size} examples, {slots}")
     table.add_column("layer")
     table.add_column("")
-    for choice in COMPARED:
+    for choice in IMPLEMENTATIONS:
         table.add_column(str(choice), justify="right")
     table.add_column("runs with")
     for layer in model.layers:
         if layer.costs:
-            memory = [f"{layer.costs[choice].total / MEBIBYTE:,.1f}" for choice in COMPARED]
-            flops = [with_unit(layer.costs[choice].flops) for choice in COMPARED]
+            memory = [f"{layer.costs[choice].total / MEBIBYTE:,.1f}" for choice in IMPLEMENTATIONS]
+            flops = [with_unit(layer.costs[choice].flops) for choice in IMPLEMENTATIONS]
             table.add_row(layer.name, "memory, MB", *memory, _choice(layer))
             table.add_row("", "FLOP", *flops, "")
     return table

@@ -4,9 +4,8 @@ import re
 
 from lctrain.config import checks
 from lctrain.config.checks import Check
+from lctrain.config.layer_arguments import DATA_FORMATS, find_layer_check
 
-IMPLEMENTATIONS = (1, 2, 3, "batched", "auto", "tuned")
-DATA_FORMATS = ("channels_last", "channels_first")
 PRECISIONS = ("float32", "float64", "mixed_float16", "mixed_bfloat16")
 FILL_MODES = ("constant", "nearest", "reflect", "wrap")
 RANK = re.compile(r"[123](?=D)")
@@ -18,85 +17,83 @@ def find_check(class_name: str, group: str, argument: str) -> Check:
     if (class_name, argument) in CHECKS_OF_CLASSES:
         return CHECKS_OF_CLASSES[class_name, argument]
     found = RANK.search(class_name)
-    check = _check_of_axes(class_name, argument, rank=int(found[0])) if found else None
+    check = None
+    if found:
+        rank = int(found[0])
+        check = find_layer_check(class_name, argument, rank) or _find_check_of_axes(class_name, argument, rank)
     return check or CHECKS_OF_GROUPS.get((group, argument)) or CHECKS[argument]
 
 
-def _check_of_axes(class_name: str, argument: str, rank: int) -> Check | None:
+def _find_check_of_axes(class_name: str, argument: str, rank: int) -> Check | None:
     """The check of an argument that says something of each spatial axis; None of any other."""
     if argument in SIZES:
         return checks.sizes(rank, least=0 if argument == "output_padding" else 1)
     if argument == "cropping" or (argument == "padding" and class_name.startswith("ZeroPadding")):
         return checks.margins(rank)
-    return checks.padding(class_name, rank) if argument == "padding" else None
+    if argument == "padding":
+        return checks.padding("valid", "same", *(["causal"] if class_name == "Conv1D" else []))
+    return None
 
 
+# The names of arguments by what they may hold, in whichever class they are.
+NAMES: dict[Check, str] = {
+    checks.positive_integer: """
+        filters units depth_multiplier groups n ema_overwrite_frequency height width bins num_bins num_tokens
+        input_dim output_dim num_heads key_dim value_dim sliding_window head_dim num_query_heads num_key_value_heads
+        power_iterations fft_length frame_length frame_step num_mel_bins sampling_rate sequence_stride sequence_length
+        num_chains chain_depth num_ops decay_steps first_decay_steps ns_steps k top_k num_labels
+    """,
+    checks.non_negative_integer: "class_id num_regressors warmup_steps",
+    checks.at_least_two: "num_classes num_thresholds",
+    checks.class_or_none: "ignore_class",
+    checks.accumulation_steps: "gradient_accumulation_steps",
+    checks.boolean: """
+        use_bias center scale keepdims trainable use_ema amsgrad centered nesterov return_sequences go_backwards
+        stateful unroll reset_after unit_forget_bias zero_output_for_mask mask_zero tie_weights invert use_scale
+        use_gate normalize flash_attention antialias all_ops crop_to_aspect_ratio pad_to_aspect_ratio periodic
+        expand_dims power_to_db staircase cycle relative_step exclude_embeddings from_logits apply_class_balancing
+        remove_diagonal multi_label sparse_y_true sparse_y_pred from_sorted_ids
+    """,
+    checks.fraction: "rate momentum rho beta_1 beta_2 ema_momentum adam_beta_1 adam_beta_2 dropout recurrent_dropout",
+    checks.positive: """
+        epsilon learning_rate clipnorm clipvalue global_clipnorm epsilon_1 epsilon_2 clip_threshold logit_soft_cap
+        t_mul m_mul decay_rate power delta gamma mag_exp min_power ref_power adam_lr_ratio rms_rate clip_limit
+        max_freq top_db
+    """,
+    checks.non_negative: """
+        stddev l1 l2 factor weight_decay initial_accumulator_value max_value min_value negative_slope threshold alpha
+        l1_regularization_strength l2_regularization_strength beta l2_shrinkage_regularization_strength
+        adam_weight_decay margin initial_learning_rate end_learning_rate warmup_target min_freq
+    """,
+    checks.number: """
+        gain mean minval maxval value mask_value fill_value muon_a muon_b muon_c beta_2_decay learning_rate_power
+    """,
+    checks.factor: """
+        addition_factor threshold_factor height_factor width_factor x_factor y_factor brightness_factor
+        contrast_factor saturation_factor hue_factor sigma
+    """,
+    checks.axes: "axis shared_axes axes attention_axes",
+    checks.numbers: "values bin_boundaries label_weights boundaries",
+    checks.activation: "activation recurrent_activation",
+    checks.inner_fraction: "q",
+    checks.pair_of_numbers: "value_range",
+    checks.class_ids: "target_class_ids",
+    checks.dims: "output_shape",
+    checks.equation: "equation",
+    checks.einsum_axes: "bias_axes",
+    checks.salt: "salt",
+    checks.seed: "seed",
+    checks.noise_shape: "noise_shape",
+    checks.shape: "target_shape",
+    checks.positive_integers: "dims",
+    checks.number_or_numbers: "offset",
+    checks.between(0, 1): "label_smoothing precision recall sensitivity specificity thresholds",
+}
 CHECKS: dict[str, Check] = {
-    **dict.fromkeys(["filters", "units", "depth_multiplier", "groups", "n"], checks.positive_integer),
-    **dict.fromkeys(["ema_overwrite_frequency", "rank"], checks.positive_integer),
-    **dict.fromkeys(
-        ["height", "width", "bins", "num_bins", "num_tokens", "input_dim", "output_dim"], checks.positive_integer
-    ),
-    **dict.fromkeys(["num_heads", "key_dim", "value_dim", "sliding_window", "head_dim"], checks.positive_integer),
-    **dict.fromkeys(["num_query_heads", "num_key_value_heads", "power_iterations"], checks.positive_integer),
-    **dict.fromkeys(
-        ["fft_length", "frame_length", "frame_step", "num_mel_bins", "sampling_rate"], checks.positive_integer
-    ),
-    **dict.fromkeys(
-        ["sequence_stride", "sequence_length", "num_chains", "chain_depth", "num_ops"], checks.positive_integer
-    ),
-    **dict.fromkeys(
-        ["decay_steps", "first_decay_steps", "ns_steps", "k", "top_k", "num_labels"], checks.positive_integer
-    ),
-    **dict.fromkeys(["class_id", "num_regressors", "warmup_steps"], checks.non_negative_integer),
-    "num_classes": lambda value: None if checks.is_integer(value, least=2) else "an integer from 2 on",
-    "num_thresholds": lambda value: None if checks.is_integer(value, least=2) else "an integer from 2 on",
-    "ignore_class": lambda value: None if checks.is_integer(value, least=-1) else "a class number, or -1",
-    "gradient_accumulation_steps": checks.accumulation_steps,
-    "kernel_fans": checks.one_of("position", "legacy"),
-    **dict.fromkeys(["use_bias", "center", "scale", "keepdims", "trainable"], checks.boolean),
-    **dict.fromkeys(["use_ema", "amsgrad", "centered", "nesterov"], checks.boolean),
-    **dict.fromkeys(["return_sequences", "go_backwards", "stateful", "unroll", "reset_after"], checks.boolean),
-    **dict.fromkeys(["unit_forget_bias", "zero_output_for_mask", "mask_zero", "tie_weights", "invert"], checks.boolean),
-    **dict.fromkeys(["use_scale", "use_gate", "normalize", "flash_attention", "antialias", "all_ops"], checks.boolean),
-    **dict.fromkeys(["crop_to_aspect_ratio", "pad_to_aspect_ratio", "periodic", "expand_dims"], checks.boolean),
-    **dict.fromkeys(["power_to_db", "staircase", "cycle", "relative_step", "exclude_embeddings"], checks.boolean),
-    **dict.fromkeys(["from_logits", "apply_class_balancing", "remove_diagonal", "multi_label"], checks.boolean),
-    **dict.fromkeys(["sparse_y_true", "sparse_y_pred", "from_sorted_ids"], checks.boolean),
-    **dict.fromkeys(["rate", "momentum", "rho", "beta_1", "beta_2", "ema_momentum"], checks.fraction),
-    **dict.fromkeys(["adam_beta_1", "adam_beta_2", "dropout", "recurrent_dropout"], checks.fraction),
-    **dict.fromkeys(["epsilon", "learning_rate", "clipnorm", "clipvalue", "global_clipnorm"], checks.positive),
-    **dict.fromkeys(["epsilon_1", "epsilon_2", "clip_threshold", "logit_soft_cap", "t_mul", "m_mul"], checks.positive),
-    **dict.fromkeys(["decay_rate", "power", "delta", "gamma", "mag_exp", "min_power", "ref_power"], checks.positive),
-    **dict.fromkeys(["adam_lr_ratio", "rms_rate", "clip_limit", "max_freq", "top_db"], checks.positive),
-    **dict.fromkeys(["stddev", "l1", "l2", "factor", "weight_decay", "initial_accumulator_value"], checks.non_negative),
-    **dict.fromkeys(["max_value", "min_value", "negative_slope", "threshold", "alpha"], checks.non_negative),
-    **dict.fromkeys(["l1_regularization_strength", "l2_regularization_strength", "beta"], checks.non_negative),
-    **dict.fromkeys(["l2_shrinkage_regularization_strength", "adam_weight_decay", "margin"], checks.non_negative),
-    **dict.fromkeys(["initial_learning_rate", "end_learning_rate", "warmup_target", "min_freq"], checks.non_negative),
-    **dict.fromkeys(["gain", "mean", "minval", "maxval", "value", "mask_value", "fill_value"], checks.number),
-    **dict.fromkeys(["muon_a", "muon_b", "muon_c", "beta_2_decay", "learning_rate_power"], checks.number),
-    **dict.fromkeys(["label_smoothing", "precision", "recall", "sensitivity", "specificity"], checks.between(0, 1)),
-    **dict.fromkeys(["addition_factor", "threshold_factor", "height_factor", "width_factor"], checks.factor),
-    **dict.fromkeys(["x_factor", "y_factor", "brightness_factor", "contrast_factor"], checks.factor),
-    **dict.fromkeys(["saturation_factor", "hue_factor", "sigma"], checks.factor),
-    **dict.fromkeys(["axis", "shared_axes", "axes", "attention_axes"], checks.axes),
-    **dict.fromkeys(["values", "bin_boundaries", "label_weights"], checks.numbers),
-    **dict.fromkeys(["activation", "recurrent_activation"], checks.activation),
-    "q": lambda value: None if checks.is_number(value) and 0 < value < 1 else "a number between 0 and 1",
-    "boundaries": checks.numbers,
-    "value_range": checks.pair_of_numbers,
+    **{name: check for check, names in NAMES.items() for name in names.split()},
     "tile_grid_size": checks.sizes(2),
-    "thresholds": checks.between(0, 1),
-    "target_class_ids": checks.class_ids,
-    "output_shape": checks.dims,
-    "equation": checks.equation,
-    "bias_axes": checks.einsum_axes,
-    "salt": checks.salt,
-    "seed": checks.seed,
     "data_format": checks.one_of(*DATA_FORMATS),
     "dtype": checks.one_of(*PRECISIONS),
-    "implementation": checks.one_of(*IMPLEMENTATIONS),
     "interpolation": checks.one_of("nearest", "bilinear", "bicubic", "lanczos3", "lanczos5", "area"),
     "distribution": checks.one_of("truncated_normal", "untruncated_normal", "normal", "uniform"),
     "fill_mode": checks.one_of(*FILL_MODES),
@@ -111,12 +108,9 @@ CHECKS: dict[str, Check] = {
     "summation_method": checks.one_of("interpolation", "minoring", "majoring"),
     "average": checks.one_of("micro", "macro", "weighted"),
     "class_aggregation": checks.one_of("uniform_average", "variance_weighted_average"),
-    "noise_shape": checks.noise_shape,
-    "target_shape": checks.shape,
-    "dims": checks.positive_integers,
-    "offset": checks.number_or_numbers,
 }
 CHECKS_OF_GROUPS: dict[tuple[str, str], Check] = {
+    ("layers", "factor"): checks.factor,
     ("initializers", "scale"): checks.positive,
     ("initializers", "seed"): checks.seed_of_initializer,
     ("initializers", "value"): checks.numbers_of_any_depth,
@@ -126,36 +120,19 @@ CHECKS_OF_GROUPS: dict[tuple[str, str], Check] = {
     **dict.fromkeys([("losses", "dtype"), ("metrics", "dtype")], checks.one_of("float32", "float64")),
 }
 CHECKS_OF_CLASSES: dict[tuple[str, str], Check] = {
-    **{(f"LocallyConnected{rank}D", "use_bias"): checks.one_of(True, False, "shared") for rank in (1, 2, 3)},
     ("UpSampling1D", "size"): checks.positive_integer,
     ("GaussianNoise", "stddev"): checks.between(0, 1),
-    ("Lion", "beta_1"): lambda value: None if checks.is_number(value) and 0 < value < 1 else "a number between 0 and 1",
+    ("Lion", "beta_1"): checks.inner_fraction,
     ("Rescaling", "scale"): checks.number_or_numbers,
     **dict.fromkeys([("Normalization", name) for name in ("mean", "variance")], checks.numbers_of_any_depth),
     ("VarianceScaling", "mode"): checks.one_of("fan_in", "fan_out", "fan_avg"),
     ("OrthogonalRegularizer", "mode"): checks.one_of("rows", "columns"),
     ("RandomFlip", "mode"): checks.one_of("horizontal", "vertical", "horizontal_and_vertical"),
     ("STFTSpectrogram", "mode"): checks.one_of("log", "magnitude", "psd", "real", "imag", "angle", "stft"),
-    ("STFTSpectrogram", "padding"): checks.padding("STFTSpectrogram", rank=1),
+    ("STFTSpectrogram", "padding"): checks.padding("valid", "same"),
     ("AUC", "thresholds"): checks.thresholds,
     ("MinMaxNorm", "rate"): checks.between(0, 1),
     ("RandomGaussianBlur", "kernel_size"): checks.sizes(2),
     **dict.fromkeys([("RandomElasticTransform", "scale"), ("RandomErasing", "scale")], checks.factor),
     ("RandomPerspective", "scale"): checks.factor,
-    **{
-        (f"Random{name}", "factor"): checks.factor
-        for name in (
-            *(
-                "Brightness",
-                "ColorDegeneration",
-                "Contrast",
-                "ElasticTransform",
-                "Erasing",
-                "GaussianBlur",
-                "Grayscale",
-            ),
-            *("Hue", "Invert", "Perspective", "Posterization", "Rotation", "Saturation", "Sharpness"),
-        )
-    },
-    **dict.fromkeys([("CutMix", "factor"), ("AugMix", "factor"), ("RandAugment", "factor")], checks.factor),
 }

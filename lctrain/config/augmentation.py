@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from lctrain.config.allowlist import classes, require_class
-from lctrain.config.specs import check_spec
+from lctrain.config.specs import find_problems_in_spec
 from lctrain.errors import Problem, suggest
 
 # Beside all Random... layers; not AugMix, which draws by Python's own generator and once for all, when it is compiled.
@@ -25,13 +25,13 @@ def augmentations() -> list[str]:
     return sorted([*random, *NOISE])
 
 
-def check_augmentation(data: Mapping[str, Any]) -> list[Problem]:
+def find_problems_in_augmentation(data: Mapping[str, Any]) -> list[Problem]:
     """Everything wrong in the specs, their spelling normalised."""
     problems = []
     specs = data.get("augmentation")
     for i, spec in enumerate(specs if isinstance(specs, list) else ()):
         path = f"data.augmentation.{i}"
-        found = check_spec(spec, path, "layers")
+        found = find_problems_in_spec(spec, path, "layers")
         if not found and require_class("layers", spec["type"]).name not in augmentations():
             message = f"must be a layer that changes inputs at random and keeps their shape; got {spec['type']}."
             found = [Problem(f"{path}.type", f"{message} {suggest(spec['type'], augmentations())}")]

@@ -8,7 +8,9 @@ from lctrain.config.schema import Config
 
 
 def find_not_compilable(config: Config) -> list[str]:
-    """Names and classes of the layers that XLA can't compile, as far as their classes tell; implementation 3 excepted.
+    """Names and classes of the layers that XLA can't compile, as far as their classes tell.
+
+    `lctrain.implementations.is_compilable` tells it of implementations.
 
     Args:
         config: validated; whether XLA is asked for does not matter.

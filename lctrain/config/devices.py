@@ -6,7 +6,7 @@ from typing import Any
 from lctrain.errors import Problem
 
 
-def check_devices(raw: Mapping[str, Any]) -> list[Problem]:
+def find_problems_in_devices(raw: Mapping[str, Any]) -> list[Problem]:
     """Problems between `device`, `strategy` and what else a strategy changes; of values of the right kind alone."""
     device = raw["device"] if isinstance(raw.get("device"), Mapping) else {}
     index = device.get("index")

@@ -81,7 +81,7 @@ def connect(layers: Mapping[str, Any], inputs: Sequence[str], outputs: Sequence[
     if wiring.problems:
         raise GraphError(wiring.problems)
     ordered = _sort(wiring)
-    _check_connected(wiring, ordered)
+    _add_unconnected(wiring, ordered)
     if wiring.problems:
         raise GraphError(wiring.problems)
     return Graph({name: wiring.sources[name] for name in ordered}, wiring.outputs)
@@ -116,7 +116,7 @@ class _Wiring:
                     self._add_problem(
                         f"{path}.after", f"can't go with `{path}.inputs`, which says the same. Remove one."
                     )
-                self._check_name(spec["after"], f"{path}.after", but=name)
+                self._accepts_name(spec["after"], f"{path}.after", but=name)
                 continue
             if spec.get("inputs") is not None:
                 self.sources[name] = self._read_names(spec["inputs"], f"{path}.inputs")
@@ -128,14 +128,14 @@ class _Wiring:
                 self.sources[name] = [above]
             above = name
             if name in self.sources and isinstance(spec.get("type"), str):
-                self._check_number(name, spec, path)
+                self._add_problem_of_number(name, spec, path)
 
     def read_outputs(self, outputs: Sequence[str] | None) -> None:
         if outputs is not None:
             self.outputs = [
                 name
                 for i, name in enumerate(outputs)
-                if self._check_name(name, f"model.outputs.{i}", known=self.layers)
+                if self._accepts_name(name, f"model.outputs.{i}", known=self.layers)
             ]
             if len(set(outputs)) < len(outputs):
                 self._add_problem("model.outputs", f"must not name a layer twice; got {list(outputs)}.")
@@ -164,16 +164,16 @@ class _Wiring:
         if name not in self.outputs:
             self.outputs = [name if output == target else output for output in self.outputs]
         self.sources[name] = [target]
-        self._check_number(name, self.layers[name], f"model.layers.{name}")
+        self._add_problem_of_number(name, self.layers[name], f"model.layers.{name}")
 
     def _read_names(self, names: Any, path: str) -> list[str]:
         if not isinstance(names, list) or not names:
             expected = "must be the name of a layer or of an input of the model, or a list of them"
             self._add_problem(path, f"{expected}; got {names!r}.")
             return []
-        return [name for i, name in enumerate(names) if self._check_name(name, f"{path}.{i}")]
+        return [name for i, name in enumerate(names) if self._accepts_name(name, f"{path}.{i}")]
 
-    def _check_name(self, name: Any, path: str, known: Iterable[str] | None = None, but: str | None = None) -> bool:
+    def _accepts_name(self, name: Any, path: str, known: Iterable[str] | None = None, but: str | None = None) -> bool:
         known = [*self.inputs, *self.layers] if known is None else list(known)
         if name == but and but is not None:
             self._add_problem(path, f"closes a cycle: `model.layers.{name}` can't be placed behind itself.")
@@ -183,7 +183,7 @@ class _Wiring:
             self._add_problem(path, f"must name {kind}; got {name!r}. {hint}")
         return name in known and name != but
 
-    def _check_number(self, name: str, spec: Mapping[str, Any], path: str) -> None:
+    def _add_problem_of_number(self, name: str, spec: Mapping[str, Any], path: str) -> None:
         entry = find_class("layers", spec.get("type"))
         if entry is None:
             return
@@ -240,7 +240,7 @@ def _find_cycle(sources: Mapping[str, Sequence[str]], waiting: Iterable[str]) ->
         walked.append(upstream)
 
 
-def _check_connected(wiring: _Wiring, ordered: Sequence[str]) -> None:
+def _add_unconnected(wiring: _Wiring, ordered: Sequence[str]) -> None:
     """Tells of each end that leads to no output: a layer that nothing reads, an input that reaches none."""
     if wiring.problems:
         return

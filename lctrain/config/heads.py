@@ -62,6 +62,13 @@ def output_names(config: Config) -> list[str]:
     return config.model.outputs
 
 
+def declared_inputs(config: Config) -> dict[str, list[int | None]]:
+    """The model's inputs and their shapes, which a validated configuration has."""
+    if config.model.inputs is None:
+        raise ValueError("`model.inputs` must be shapes by name, as `validate` writes them; got None.")
+    return config.model.inputs
+
+
 def find_ending(config: Config) -> Ending:
     """The last layer of a validated configuration that computes something."""
     layers = config.model.layers
@@ -78,7 +85,7 @@ def gives_probabilities(config: Config) -> bool:
     return activation is not None and find_ending(config).activation == activation
 
 
-def check_head(config: Config, shapes: Mapping[str, Shape]) -> Problem | None:
+def find_head_problem(config: Config, shapes: Mapping[str, Shape]) -> Problem | None:
     """What is wrong with the only output for the task.
 
     Args:
@@ -96,7 +103,7 @@ def check_head(config: Config, shapes: Mapping[str, Shape]) -> Problem | None:
     if ending.activation not in (None, task.activation):
         message = f"must end in probabilities (activation: {task.activation}) or logits (no activation)"
         return Problem(f"model.layers.{ending.name}", f"{message}; got activation {ending.activation!r}.")
-    return _check_softmax(ending, shapes, path, expected[-1]) if ending.activation == "softmax" else None
+    return _find_softmax_problem(ending, shapes, path, expected[-1]) if ending.activation == "softmax" else None
 
 
 def _has_channels_first(config: Config, ending: Ending) -> bool:
@@ -117,7 +124,9 @@ def _suggest_end(config: Config, shape: Shape) -> str:
     return f"End with a Dense layer of `units: {units}` on an input of shape (None, {sizes}, channels)."
 
 
-def _check_softmax(ending: Ending, shapes: Mapping[str, Shape], path: str, num_classes: int | None) -> Problem | None:
+def _find_softmax_problem(
+    ending: Ending, shapes: Mapping[str, Shape], path: str, num_classes: int | None
+) -> Problem | None:
     """Whether a softmax compares the scores of one target's classes, where they end up behind it too."""
     shape, (axis, *others) = shapes[ending.name], [ending.axis] if isinstance(ending.axis, int) else ending.axis
     num_scores = prod(0 if size is None else size for size in shape[1:])

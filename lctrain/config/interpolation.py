@@ -4,7 +4,7 @@ import copy
 import re
 from typing import Any
 
-from lctrain.config.limits import RESOLVER, TOO_DEEP, find_in_values, refuse_resolver
+from lctrain.config.limits import RESOLVER, TOO_DEEP, find_problems_in_values, refuse_resolver
 from lctrain.errors import Problem, suggest_near
 
 MAX_SIZE = 2**20  # values and characters that references may give in all
@@ -24,7 +24,7 @@ def resolve(raw: dict[str, Any]) -> tuple[dict[str, Any], list[Problem]]:
     >>> resolve({"a": {"b": 3, "c": "${.b}", "d": "${a.b} of ${e}"}, "e": 5})
     ({'a': {'b': 3, 'c': 3, 'd': '3 of 5'}, 'e': 5}, [])
     """
-    problems = find_in_values(raw)
+    problems = find_problems_in_values(raw)
     if any(TOO_DEEP in problem.message for problem in problems):
         return raw, problems
     references = _References(raw)
@@ -89,15 +89,15 @@ class _References:
             raise UnresolvedError(f"{text!r} must hold references of the form ${{KEY}} alone")
         whole = REFERENCE.fullmatch(text)
         if whole and not text.startswith("\\"):
-            return copy.deepcopy(self._count(self._look_up(whole[1], path)))
+            return copy.deepcopy(self._count(self._find_value(whole[1], path)))
         return REFERENCE.sub(lambda match: self._as_text(match, path), text)
 
     def _as_text(self, match: re.Match[str], path: Path) -> str:
         if match[0].startswith("\\"):
             return match[0][1:]
-        return str(self._count(self._look_up(match[1], path)))
+        return str(self._count(self._find_value(match[1], path)))
 
-    def _look_up(self, reference: str, path: Path) -> Any:
+    def _find_value(self, reference: str, path: Path) -> Any:
         """What a reference names; what stands on the way there may be a reference itself."""
         keys = re.findall(r"[^.\[\]]+", reference)
         level = len(reference) - len(reference.lstrip("."))
@@ -108,12 +108,12 @@ class _References:
         node, is_raw = self._raw_at(start), True
         for key in keys:
             if is_raw and isinstance(node, str):
-                node, is_raw = self._take(target, reference), False
+                node, is_raw = self._resolve_target(target, reference), False
             node, found = self._step(node, key, reference, target)
             target = (*target, found)
-        return self._take(target, reference) if is_raw else node
+        return self._resolve_target(target, reference) if is_raw else node
 
-    def _take(self, target: Path, reference: str) -> Any:
+    def _resolve_target(self, target: Path, reference: str) -> Any:
         value = self.resolve_at(target)
         if target in self._failed:
             raise UnresolvedError(f"{reference!r} can't be either")

@@ -2,12 +2,11 @@
 
 from typing import Any
 
-from lctrain.config.allowlist import LIST_ARGUMENTS, ClassEntry, activations, classes, nested_group, spellings
+from lctrain.config.allowlist import LIST_ARGUMENTS, ClassEntry, classes, nested_group, spellings
 from lctrain.config.arguments import find_check
 from lctrain.config.schema import DATA_SETS, Config
 from lctrain.config.specs import may_be_null
 from lctrain.config.spelling import first_argument
-from lctrain.config.values import describe_values
 
 Schema = dict[str, Any]
 
@@ -206,8 +205,7 @@ def _argument_schema(entry: ClassEntry, group: str, name: str) -> Schema:
         schema = {"anyOf": [_reference(f"{kind}.any")]}
         schema["description"] = f"Must be one of Keras' {kind}: its name, or a mapping of `type` and arguments."
     else:
-        names = activations() if name.endswith("activation") else ()
-        schema = describe_values(find_check(entry.name, group, name), names)
+        schema = find_check(entry.name, group, name).json_schema()
     if name == "learning_rate":
         schema["anyOf"].append(_reference("schedules.any"))
         schema["description"] = schema["description"].removesuffix(".") + ", or one of Keras' schedules."

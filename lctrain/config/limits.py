@@ -60,7 +60,7 @@ def refuse_resolver(name: str) -> str:
     return f"must not use the resolver `{name}`: it may refer to its own keys alone, as in ${{data.num_classes}}."
 
 
-def find_in_values(raw: Any) -> list[Problem]:
+def find_problems_in_values(raw: Any) -> list[Problem]:
     """Keys that would make objects, and values that nest too deeply, in a composed configuration."""
     problems: list[Problem] = []
     for path, key, depth in _walk(raw):

@@ -36,7 +36,7 @@ def is_lower_better(monitor: str, metrics: Mapping[str, Any]) -> bool:
     return lower_is_better(monitor if spec is None else require_class("metrics", spec["type"]).name)
 
 
-def check_monitors(training: Mapping[str, Any], optimizer: Any) -> list[Problem]:
+def find_problems_in_monitors(training: Mapping[str, Any], optimizer: Any) -> list[Problem]:
     """Metrics that no epoch gives, and what can't go together."""
     metrics = training.get("metrics")
     names = ["loss", *(map(str, metrics) if isinstance(metrics, Mapping) else ("accuracy",))]

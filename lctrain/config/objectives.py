@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Any, Literal
 
 from lctrain.config.allowlist import classes, require_class
-from lctrain.config.specs import check_spec
+from lctrain.config.specs import find_problems_in_spec
 from lctrain.config.task_metrics import find_metric_problem, is_for_probabilities
 from lctrain.config.tasks import TASKS
 from lctrain.errors import Problem
@@ -25,11 +25,11 @@ EITHER = ("Accuracy",)  # which here, as in Keras' own `metrics=["accuracy"]`, i
 BY_DEFAULT = {"accuracy": {"type": "Accuracy"}}  # metrics, where none are said
 
 
-def check_objectives(training: Mapping[str, Any], data: Mapping[str, Any]) -> list[Problem]:
+def find_problems_in_objectives(training: Mapping[str, Any], data: Mapping[str, Any]) -> list[Problem]:
     """Everything wrong in `training.loss` and `training.metrics`, their spelling normalised, under the task."""
     problems, wanted = [], {}
     if training.get("loss") is not None:
-        problems += check_spec(training["loss"], "training.loss", "losses")
+        problems += find_problems_in_spec(training["loss"], "training.loss", "losses")
         wanted["training.loss"] = ("losses", training["loss"])
     metrics = training.get("metrics", BY_DEFAULT)
     for name, spec in metrics.items() if isinstance(metrics, Mapping) else ():
@@ -37,17 +37,17 @@ def check_objectives(training: Mapping[str, Any], data: Mapping[str, Any]) -> li
         if not isinstance(name, str) or not name.isidentifier() or name in ("loss", "lr", "learning_rate"):
             expected = "must be a name of letters, digits and underscores, other than loss"
             problems.append(Problem(path, f"{expected}; got {name!r}."))
-        problems += check_spec(spec, path, "metrics")
+        problems += find_problems_in_spec(spec, path, "metrics")
         wanted[path] = ("metrics", spec)
     task = data.get("task", "classification")
     if problems or task not in TASKS:
         return problems
     found = [find_metric_problem(path, group, spec, data) for path, (group, spec) in wanted.items()]
     problems = [problem for problem in found if problem is not None]
-    return problems or (_check_agreement(wanted) if task == "classification" else [])
+    return problems or (_find_disagreements(wanted) if task == "classification" else [])
 
 
-def check_logits(training: Mapping[str, Any], task: str) -> list[Problem]:
+def find_problems_of_logits(training: Mapping[str, Any], task: str) -> list[Problem]:
     """What of a validated loss and metrics can't judge a model that gives logits."""
     specs = {} if training["loss"] is None else {"training.loss": training["loss"]}
     specs |= {f"training.metrics.{name}": spec for name, spec in training["metrics"].items()}
@@ -78,7 +78,7 @@ def _wants(class_name: str) -> Encoding | None:
     return None if class_name in EITHER else "integers" if class_name in INTEGERS else "one_hot"
 
 
-def _check_agreement(wanted: Mapping[str, tuple[str, Mapping[str, Any]]]) -> list[Problem]:
+def _find_disagreements(wanted: Mapping[str, tuple[str, Mapping[str, Any]]]) -> list[Problem]:
     first_path, first, problems = None, None, []
     for path, (group, spec) in wanted.items():
         name = require_class(group, spec["type"]).name

@@ -6,7 +6,6 @@ from typing import Any
 from lctrain.config.allowlist import (
     LIST_ARGUMENTS,
     ClassEntry,
-    activations,
     aliases,
     classes,
     find_class,
@@ -14,14 +13,14 @@ from lctrain.config.allowlist import (
     nested_group,
 )
 from lctrain.config.arguments import find_check
-from lctrain.config.checks import Check, CheckOfNames
+from lctrain.config.checks import Check
 from lctrain.errors import Problem, suggest, suggest_near, suggest_unquoted
 
 EXAMPLES = {"layers": "Dense", "optimizers": "Adam", "regularizers": "L2", "initializers": "GlorotUniform"}
 SINGULAR = {"losses": "loss", "schedules": "learning rate schedule", "cells": "recurrent cell"}
 
 
-def check_spec(spec: Any, path: str, group: str, more_keys: Iterable[str] = ()) -> list[Problem]:
+def find_problems_in_spec(spec: Any, path: str, group: str, more_keys: Iterable[str] = ()) -> list[Problem]:
     """Everything wrong in one spec: a mapping of `type`, a class of the group, and its arguments.
 
     Args:
@@ -52,7 +51,7 @@ def check_spec(spec: Any, path: str, group: str, more_keys: Iterable[str] = ()) 
             hint = suggest(str(name), [*known, "type"])
             problems.append(Problem(f"{path}.{name}", f"is not an argument of {entry.name}. {hint}"))
         elif name in entry.arguments:
-            problems += _check_argument(entry, group, name, value, f"{path}.{name}")
+            problems += _find_problems_in_argument(entry, group, name, value, f"{path}.{name}")
     return problems
 
 
@@ -61,16 +60,16 @@ def may_be_null(entry: ClassEntry, name: str) -> bool:
     return name in entry.optional and (entry.optional[name] is None or nested_group(name) == "initializers")
 
 
-def _check_argument(entry: ClassEntry, group: str, name: str, value: Any, path: str) -> list[Problem]:
+def _find_problems_in_argument(entry: ClassEntry, group: str, name: str, value: Any, path: str) -> list[Problem]:
     kind = nested_group(name)
     if value is None and may_be_null(entry, name):
         return []
     if kind is not None and name in LIST_ARGUMENTS:
         if not isinstance(value, list) or not value:
             return [Problem(path, f"must be a list of specs; got {value!r}.")]
-        return [problem for i, spec in enumerate(value) for problem in check_spec(spec, f"{path}.{i}", kind)]
+        return [problem for i, spec in enumerate(value) for problem in find_problems_in_spec(spec, f"{path}.{i}", kind)]
     if kind is not None and (name != "learning_rate" or isinstance(value, str | Mapping)):
-        return check_spec(value, path, kind)
+        return find_problems_in_spec(value, path, kind)
     check = find_check(entry.name, group, name)
     expected = check(value)
     return [] if expected is None else [Problem(path, f"must be {expected}; got {value!r}.{_hint(check, name, value)}")]
@@ -97,5 +96,4 @@ def _singular(group: str) -> str:
 def _hint(check: Check, name: str, value: Any) -> str:
     if name in ("strides", "dilation_rate", "groups"):
         return " Use 1 for the default."
-    names = activations() if name.endswith("activation") else check.allowed if isinstance(check, CheckOfNames) else ()
-    return suggest_near(value, names) or suggest_unquoted(value)
+    return suggest_near(value, check.names) or suggest_unquoted(value)

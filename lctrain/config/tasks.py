@@ -50,7 +50,7 @@ def output_shape(data: DataConfig) -> tuple[int | None, ...]:
     return (None, *data.target_shape, num_outputs(data))
 
 
-def check_task(data: Mapping[str, Any]) -> list[Problem]:
+def find_problems_in_task(data: Mapping[str, Any]) -> list[Problem]:
     """Whether the classes and targets of `data`, as written, are the task's; the schema tells of wrong types."""
     task, num_classes = data.get("task", "classification"), data.get("num_classes")
     if task not in TASKS or not (num_classes is None or _is_count(num_classes)):

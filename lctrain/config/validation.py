@@ -7,19 +7,20 @@ from typing import Any
 from pydantic import ValidationError
 
 from lctrain.config.allowlist import LIST_ARGUMENTS, find_class, nested_group, require_class
-from lctrain.config.augmentation import check_augmentation, complete_augmentation
-from lctrain.config.devices import check_devices
+from lctrain.config.augmentation import complete_augmentation, find_problems_in_augmentation
+from lctrain.config.devices import find_problems_in_devices
 from lctrain.config.graph import WIRING, Graph, GraphError, connect, share_layers
 from lctrain.config.heads import trace_back
-from lctrain.config.limits import TOO_DEEP, find_in_values
-from lctrain.config.monitors import check_monitors
-from lctrain.config.objectives import check_objectives
+from lctrain.config.limits import TOO_DEEP, find_problems_in_values
+from lctrain.config.monitors import find_problems_in_monitors
+from lctrain.config.objectives import find_problems_in_objectives
 from lctrain.config.schema import Config
-from lctrain.config.specs import check_spec
+from lctrain.config.specs import find_problems_in_spec
 from lctrain.config.spelling import normalize
-from lctrain.config.tasks import check_task
+from lctrain.config.tasks import find_problems_in_task
 from lctrain.config.wording import as_problem
 from lctrain.errors import ConfigError, Problem, is_one_edit, suggest, suggest_near
+from lctrain.implementations import IMPLEMENTATIONS
 
 INPUT = "input"  # the name of the model's input where it declares none: the arrays of the data set
 LAYER_NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]{0,63}")
@@ -53,7 +54,7 @@ def validate(raw: Mapping[str, Any], problems: Sequence[Problem] = ()) -> Config
     Raises:
         ConfigError: holds every problem found, each with its dotted path.
     """
-    problems = list(dict.fromkeys([*problems, *find_in_values(raw)]))
+    problems = list(dict.fromkeys([*problems, *find_problems_in_values(raw)]))
     if any(TOO_DEEP in problem.message for problem in problems):
         raise ConfigError(problems)  # what walks the values from here on does so by recursion
     spelling = normalize(raw)
@@ -65,7 +66,7 @@ def validate(raw: Mapping[str, Any], problems: Sequence[Problem] = ()) -> Config
         is_name = isinstance(raw.get("optimizer"), str)  # which is told as a spec
         details = [one for one in error.errors() if not (is_name and one["loc"] == ("optimizer",))]
         found = [as_problem(one, raw) for one in details if one["loc"][-1] != "[key]"]  # names of inputs: told below
-    found += _check_specs(raw)
+    found += _find_problems_in_specs(raw)
     graph, unconnected = _connect(raw)
     found = [spelling.as_written(problem) for problem in [*found, *unconnected]]
     known = {problem.path for problem in problems}
@@ -156,60 +157,62 @@ def _mapping_at(raw: Mapping[str, Any], key: str) -> Mapping[str, Any]:
     return value if isinstance(value, Mapping) else {}
 
 
-def _check_specs(raw: Mapping[str, Any]) -> list[Problem]:
+def _find_problems_in_specs(raw: Mapping[str, Any]) -> list[Problem]:
     """Problems in the specs of layers, optimizer, loss and metrics, which the schema leaves open."""
     problems = []
     model = _mapping_at(raw, "model")
     layers = model.get("layers")
     if isinstance(layers, Mapping):
         for name in model["inputs"] if isinstance(model.get("inputs"), Mapping) else ():
-            problems += _check_name(name, f"model.inputs.{name}", "an input name")
+            problems += _find_problems_in_name(name, f"model.inputs.{name}", "an input name")
         _, unshared = share_layers(layers)
         problems += unshared
-        problems += [problem for name in layers for problem in _check_layer(name, layers, raw)]
+        problems += [problem for name in layers for problem in _find_problems_in_layer(name, layers, raw)]
     sizes = [group.get("batch_size") for group in (model, _mapping_at(raw, "training"))]
     if None not in sizes and sizes[0] != sizes[1]:
         expected = f"must be that of the training, {sizes[1]!r}"
         problems.append(Problem("model.batch_size", f"{expected}; got {sizes[0]!r}. Write ${{training.batch_size}}."))
     if raw.get("jit_compile") is True and isinstance(layers, Mapping):
-        sparse = [f"`model.layers.{name}`" for name, spec in layers.items() if _uses_sparse(spec, raw)]
-        if sparse:
-            expected = "must be false with implementation 3, whose sparse matmul XLA can't compile"
-            problems.append(Problem("jit_compile", f"{expected}; got true ({', '.join(sparse)})."))
-    problems += check_devices(raw)
+        for row in IMPLEMENTATIONS.values():
+            names = [name for name, spec in layers.items() if not row.is_compilable and _uses(spec, row.name, raw)]
+            if names:
+                expected = f"must be false with implementation {row.name}, whose {row.module} matmul XLA can't compile"
+                listed = ", ".join(f"`model.layers.{name}`" for name in names)
+                problems.append(Problem("jit_compile", f"{expected}; got true ({listed})."))
+    problems += find_problems_in_devices(raw)
     if isinstance(raw.get("optimizer"), Mapping | str):
-        problems += check_spec(raw["optimizer"], "optimizer", "optimizers")
+        problems += find_problems_in_spec(raw["optimizer"], "optimizer", "optimizers")
     data = _mapping_at(raw, "data")
-    problems += [*check_task(data), *check_augmentation(data)] if data else []
+    problems += [*find_problems_in_task(data), *find_problems_in_augmentation(data)] if data else []
     if isinstance(raw.get("training"), Mapping):
-        problems += check_objectives(raw["training"], data)
-        problems += check_monitors(raw["training"], raw.get("optimizer"))
+        problems += find_problems_in_objectives(raw["training"], data)
+        problems += find_problems_in_monitors(raw["training"], raw.get("optimizer"))
     return problems
 
 
-def _check_layer(name: Any, layers: Mapping[Any, Any], raw: Mapping[str, Any]) -> list[Problem]:
+def _find_problems_in_layer(name: Any, layers: Mapping[Any, Any], raw: Mapping[str, Any]) -> list[Problem]:
     spec, path = layers[name], f"model.layers.{name}"
-    problems = _check_name(name, path, "a layer name")
+    problems = _find_problems_in_name(name, path, "a layer name")
     if isinstance(spec, Mapping) and spec.get("shares") is not None:
         return problems
-    found = check_spec(spec, path, "layers", WIRING)
+    found = find_problems_in_spec(spec, path, "layers", WIRING)
     if isinstance(spec, Mapping) and "type" not in spec and len(layers) > 1:
         others = suggest(str(name), [str(other) for other in layers if other != name])
         misspelt = [str(key) for key in spec if any(is_one_edit(str(key), known) and key != known for known in KEYS)]
         near = [suggest_near(key, KEYS) for key in misspelt]
         message = f"has no `type`: name its class, or one of the model's other layers. {others}{''.join(near)}"
         found = [Problem(path, message)]
-    return [*problems, *(found or _check_with_top_level(spec, path, raw))]
+    return [*problems, *(found or _find_problems_with_top_level(spec, path, raw))]
 
 
-def _check_name(name: Any, path: str, kind: str) -> list[Problem]:
+def _find_problems_in_name(name: Any, path: str, kind: str) -> list[Problem]:
     if isinstance(name, str) and LAYER_NAME.fullmatch(name):
         return []
     expected = f"must be {kind} of letters, digits and underscores that starts with a letter"
     return [Problem(path, f"{expected}; got {name!r}.")]
 
 
-def _check_with_top_level(spec: Mapping[str, Any], path: str, raw: Mapping[str, Any]) -> list[Problem]:
+def _find_problems_with_top_level(spec: Mapping[str, Any], path: str, raw: Mapping[str, Any]) -> list[Problem]:
     """What is right in a layer by itself, but not under the run's data_format or precision."""
     problems = []
     name = spec["type"]
@@ -217,7 +220,10 @@ def _check_with_top_level(spec: Mapping[str, Any], path: str, raw: Mapping[str, 
         if nested_group(argument) == "layers":
             nested = value if isinstance(value, list) else [value]
             problems += [
-                found for one in nested if one for found in _check_with_top_level(one, f"{path}.{argument}", raw)
+                found
+                for one in nested
+                if one
+                for found in _find_problems_with_top_level(one, f"{path}.{argument}", raw)
             ]
     if raw.get("data_format") == "channels_first":
         if name in CHANNELS_LAST_ONLY:
@@ -236,13 +242,15 @@ def _check_with_top_level(spec: Mapping[str, Any], path: str, raw: Mapping[str, 
     return problems
 
 
-def _uses_sparse(spec: Any, raw: Mapping[str, Any]) -> bool:
+def _uses(spec: Any, implementation: int | str, raw: Mapping[str, Any]) -> bool:
+    """Whether a layer, or one that it holds, computes by an implementation."""
     entry = find_class("layers", spec.get("type")) if isinstance(spec, Mapping) else None
     if entry is None:
         return False
     if "implementation" not in entry.arguments:
-        return any(_uses_sparse(value, raw) for value in spec.values())  # what a wrapper holds
-    return (raw.get("implementation") if spec.get("implementation") is None else spec["implementation"]) == 3
+        return any(_uses(value, implementation, raw) for value in spec.values())
+    own = spec.get("implementation")
+    return bool((raw.get("implementation") if own is None else own) == implementation)
 
 
 def _without_tuned(config: Config) -> Config:

@@ -14,7 +14,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
-from lctrain.ops import IMPLEMENTATIONS
+from lctrain.implementations import IMPLEMENTATIONS
 from lctrain.system.subprocesses import Outcome, run_in_process
 
 LOADING = "TensorFlow"  # the first trial, without which there are no others

@@ -7,15 +7,14 @@ from lctrain.cost import choose_implementation
 from lctrain.data import find_facts
 from lctrain.devices.gpus import list_gpus
 from lctrain.errors import ConfigError, DoesNotFit
+from lctrain.implementations import IMPLEMENTATIONS
 from lctrain.model.shapes.facts import num_elements
-from lctrain.model.summary import COMPARED, ITEMSIZES, LayerSummary, ModelSummary, summarize
+from lctrain.model.summary import ITEMSIZES, LayerSummary, ModelSummary, summarize
 from lctrain.system.memory import GIGABYTE, RUNTIME_BYTES, find_tightest, format_need, format_shortage
 
 REFUSED_FROM, WARNED_FROM = 1.25, 0.75  # of what is available; what is told here is within a fifth of what was measured
 HALF_PRECISIONS = ("mixed_float16", "mixed_bfloat16")
 UPDATE_COPIES = 4  # that an optimizer's step makes of the largest layer's weights
-TRACE_BYTES = 150_000  # of the graphs of implementation 1, for each position
-SPARSE_BYTES = 80  # of implementation 3's indices, for each kernel element, in functions that train, test and predict
 LARGEST = {  # of the parts that a configuration can make smaller
     "data": "the data set's arrays: take fewer examples",
     "weights": "weights and gradients: make layers smaller",
@@ -95,7 +94,7 @@ def check_memory(config: Config) -> str:
 def _suggest_less(config: Config, model: ModelSummary, cost: JobCost) -> str:
     """The implementations that would fit, the smallest first, or what else can be lowered."""
     has_choice = any(layer.costs for layer in model.layers)
-    needs = {choice: _add_up(config, model, choice).total for choice in COMPARED if has_choice}
+    needs = {choice: _add_up(config, model, choice).total for choice in IMPLEMENTATIONS if has_choice}
     fitting = [choice for choice in sorted(needs, key=needs.get) if not format_shortage(needs[choice])]
     if fitting:
         listed = [f"{choice} ({(needs[choice] + RUNTIME_BYTES) / GIGABYTE:.1f} GB)" for choice in fitting]
@@ -134,12 +133,9 @@ def _local_bytes(layer: LayerSummary, implementation: int | str | None) -> tuple
     sizes = layer.facts.local
     choice = layer.resolved if implementation is None else implementation
     choice = choose_implementation(sizes) if choice == "tuned" else choice
-    cost = layer.costs[choice]
-    if choice == 3:
-        return cost.matrix + SPARSE_BYTES * sizes.kernel, cost.patches  # always float32, or float64
-    in_half = _computed_itemsize(layer) / _itemsize(layer)
-    traced = TRACE_BYTES * sizes.window.num_positions if choice == 1 else 0
-    return cost.matrix * in_half + traced, cost.patches * in_half
+    cost, row = layer.costs[choice], IMPLEMENTATIONS[choice]
+    share = _computed_itemsize(layer) / _itemsize(layer) if row.has_half else 1
+    return cost.matrix * share + row.hidden_bytes(sizes), cost.patches * share
 
 
 def _count_replicas(config: Config) -> int:

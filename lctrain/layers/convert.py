@@ -9,12 +9,12 @@ import keras
 import numpy as np
 
 from lctrain.errors import suggest
+from lctrain.layers.arguments import standardize_implementation
 from lctrain.layers.local import (
     BaseLocallyConnected,
     LocallyConnected1D,
     LocallyConnected2D,
     LocallyConnected3D,
-    standardize_implementation,
 )
 from lctrain.layers.sums import MISPLACED, SUMS, find_misplaced_sums
 from lctrain.ops import check_backend

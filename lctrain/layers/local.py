@@ -3,13 +3,19 @@
 import keras
 from keras import ops
 
+from lctrain.config.layer_arguments import LOCAL
 from lctrain.cost import LayerSizes, choose_implementation
-from lctrain.errors import suggest
 from lctrain.geometry import Window, standardize_count, standardize_padding, standardize_sizes
-from lctrain.layers.arguments import get_object, one_of, serialize_arguments
+from lctrain.implementations import is_compilable
+from lctrain.layers.arguments import (
+    check_argument,
+    get_object,
+    serialize_arguments,
+    standardize_data_format,
+    standardize_implementation,
+)
 from lctrain.layers.inputs import as_floats, standardize_input
 from lctrain.layers.weights import (
-    KERNEL_FANS,
     KernelInitializer,
     as_arrays,
     as_view,
@@ -18,15 +24,7 @@ from lctrain.layers.weights import (
     per_position,
     read_tf_keras_weights,
 )
-from lctrain.ops import IMPLEMENTATIONS, NOT_COMPILABLE, check_backend, find_implementation
-
-IMPLEMENTATION_NAMES = (*IMPLEMENTATIONS, "auto")
-DATA_FORMATS = ("channels_last", "channels_first")
-ARGUMENTS = (
-    *("filters", "kernel_size", "strides", "padding", "data_format", "activation", "use_bias"),
-    *("kernel_initializer", "bias_initializer", "kernel_regularizer", "bias_regularizer", "activity_regularizer"),
-    *("kernel_constraint", "bias_constraint", "implementation", "dilation_rate", "groups", "kernel_fans"),
-)
+from lctrain.ops import check_backend, find_implementation
 
 
 class BaseLocallyConnected(keras.layers.Layer):
@@ -135,8 +133,8 @@ class BaseLocallyConnected(keras.layers.Layer):
             raise ValueError(f"`groups` must divide the filters, {self.filters}; got {groups!r}.")
         self.data_format = standardize_data_format(data_format)
         self.activation = get_object("activation", activation)
-        self.use_bias = one_of("use_bias", use_bias, (True, False, "shared"))
-        self.kernel_fans = one_of("kernel_fans", kernel_fans, tuple(KERNEL_FANS))
+        self.use_bias = check_argument("use_bias", use_bias, rank)
+        self.kernel_fans = check_argument("kernel_fans", kernel_fans, rank)
         self._initial_weights = None if weights is None else as_arrays(weights)
         self.kernel_initializer = get_object("kernel_initializer", kernel_initializer, default="glorot_uniform")
         self.bias_initializer = get_object("bias_initializer", bias_initializer, default="zeros")
@@ -146,7 +144,7 @@ class BaseLocallyConnected(keras.layers.Layer):
         self.bias_constraint = get_object("bias_constraint", bias_constraint)
         self.implementation = standardize_implementation(implementation)
         check_backend(self.implementation, self.name)
-        self.supports_jit = self.implementation not in NOT_COMPILABLE
+        self.supports_jit = is_compilable(self.implementation)
         self.resolved_implementation = None  # known when the layer is built
 
     def build(self, input_shape):
@@ -197,7 +195,7 @@ class BaseLocallyConnected(keras.layers.Layer):
         return (input_shape[0], self.filters, *output_spatial)
 
     def get_config(self):
-        return super().get_config() | serialize_arguments(self, ARGUMENTS)
+        return super().get_config() | serialize_arguments(self, LOCAL[self.rank - 1])
 
     def save_own_variables(self, store):
         """As every Keras layer, with one copy of each array in memory instead of two."""
@@ -295,19 +293,3 @@ class LocallyConnected3D(BaseLocallyConnected):
     """
 
     rank = 3
-
-
-def standardize_data_format(data_format):
-    if data_format is None:
-        return keras.config.image_data_format()
-    if isinstance(data_format, str) and data_format.lower() in DATA_FORMATS:
-        return data_format.lower()
-    raise ValueError(f"`data_format` must be 'channels_last', 'channels_first' or None; got {data_format!r}.")
-
-
-def standardize_implementation(implementation):
-    is_comparable = isinstance(implementation, int | str) and not isinstance(implementation, bool)
-    if is_comparable and implementation in IMPLEMENTATION_NAMES:
-        return implementation
-    hint = " " + suggest(implementation, ["batched", "auto"]) if isinstance(implementation, str) else ""
-    raise ValueError(f"`implementation` must be one of 1, 2, 3, 'batched', 'auto'; got {implementation!r}.{hint}")

@@ -3,17 +3,11 @@
 import keras
 from keras import ops
 
+from lctrain.config.layer_arguments import LOW_RANK
 from lctrain.geometry import Window, standardize_count, standardize_padding, standardize_sizes
-from lctrain.layers.arguments import get_object, one_of, serialize_arguments
+from lctrain.layers.arguments import get_object, one_of, serialize_arguments, standardize_data_format
 from lctrain.layers.inputs import as_floats, standardize_input
-from lctrain.layers.local import standardize_data_format
 from lctrain.layers.weights import with_fans
-
-ARGUMENTS = (
-    *("filters", "kernel_size", "rank", "strides", "padding", "data_format", "dilation_rate", "activation", "use_bias"),
-    *("kernel_initializer", "combining_initializer", "bias_initializer", "kernel_regularizer", "bias_regularizer"),
-    *("activity_regularizer", "kernel_constraint", "bias_constraint"),
-)
 
 
 @keras.saving.register_keras_serializable(package="lctrain")
@@ -157,7 +151,7 @@ class LowRankLocallyConnected2D(keras.layers.Layer):
         return (input_shape[0], self.filters, *output_spatial)
 
     def get_config(self):
-        return super().get_config() | serialize_arguments(self, ARGUMENTS)
+        return super().get_config() | serialize_arguments(self, LOW_RANK[0])
 
     def _window(self, input_shape) -> Window:
         spatial = input_shape[1:-1] if self.data_format == "channels_last" else input_shape[2:]

@@ -13,7 +13,7 @@ import keras
 from keras import ops
 
 from lctrain.config.misplaced_sums import find_misplaced_heads, is_any_misplaced, is_misplaced
-from lctrain.layers.local import standardize_data_format
+from lctrain.layers.arguments import standardize_data_format
 
 MISPLACED = "Keras 3.15 adds its bias along the columns, which are as many as its filters."
 

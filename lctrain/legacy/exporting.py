@@ -12,6 +12,7 @@ import keras
 import numpy as np
 
 from lctrain.errors import UserError, suggest
+from lctrain.implementations import LAYER_CHOICES
 from lctrain.legacy import dl4j
 from lctrain.legacy.depth import sort_by_depth
 from lctrain.legacy.errors import Obstacle, UnsupportedExportError
@@ -22,7 +23,6 @@ from lctrain.legacy.tensorflow_formats import write_savedmodel, write_tflite
 from lctrain.model.build import SEVERAL_ARGUMENTS
 from lctrain.model.to_config.calls import Array, read_calls
 
-IMPLEMENTATIONS = (1, 2, 3, "batched", "auto")
 KERAS_VERSION = "2.15.0"  # the last that was tf.keras
 NO_SCOPE = re.compile(r"[^A-Za-z0-9_.\\/>-]")  # what no name in TensorFlow may hold
 MAX_HEADER = 64_512  # bytes of an attribute, as Keras 2 splits them
@@ -52,8 +52,8 @@ def _check_implementation(implementation: int | str | None, to: str) -> None:
     """Whether a format leaves it open how local layers compute."""
     if implementation is None:
         return
-    if implementation not in IMPLEMENTATIONS:
-        known = ", ".join(map(str, IMPLEMENTATIONS))
+    if implementation not in LAYER_CHOICES:
+        known = ", ".join(map(str, LAYER_CHOICES))
         raise UserError(f"`implementation` must be one of {known}; got {implementation!r}.")
     if to == "tflite" and implementation != "batched":
         message = "must be batched for tflite, which has the operations of that one alone"

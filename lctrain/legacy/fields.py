@@ -5,12 +5,13 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from lctrain.config.allowlist import ClassEntry, require_class
+from lctrain.config.layer_arguments import list_arguments
 from lctrain.legacy.issues import IssueCollector
 from lctrain.legacy.objects import is_own, translate_dtype
 from lctrain.legacy.source import Source
 
 Arguments = dict[str, Any]
-LOCAL = ("LocallyConnected1D", "LocallyConnected2D")
+LOCAL = ("LocallyConnected1D", "LocallyConnected2D")  # that Keras 2 has
 TF_BILINEAR = (2, 3)  # from here on tf.keras' bilinear upsampling has half-pixel centres, as Keras 3's
 
 
@@ -179,6 +180,7 @@ def _merge_mode(reading: Reading, name: str, value: Any) -> Arguments:
 SAYS_HOW = "says how it was computed, never what"
 OF_THE_INPUT = "said by the shape of the model's input"
 FOUND_ANEW = "is found from the shapes"
+FIELDS_OF_LOCAL = {"chosen_anew": _implementation, "explicit_zeros": _local_padding}
 FIELDS: dict[tuple[str, str], Callable[[Reading, str, Any], Arguments]] = {
     ("*", "batch_input_shape"): _absorb(OF_THE_INPUT),
     ("*", "batch_shape"): _absorb(OF_THE_INPUT),
@@ -198,8 +200,12 @@ FIELDS: dict[tuple[str, str], Callable[[Reading, str, Any], Arguments]] = {
         (kind, "interpolation"): _keep
         for kind in ("Resizing", "RandomRotation", "RandomZoom", "RandomTranslation", "RandomHeight", "RandomWidth")
     },
-    **{(kind, "implementation"): _implementation for kind in LOCAL},
-    **{(kind, "padding"): _local_padding for kind in LOCAL},
+    **{
+        (kind, row.name): FIELDS_OF_LOCAL[row.keras2]
+        for kind in LOCAL
+        for row in list_arguments(kind)
+        if row.keras2 in FIELDS_OF_LOCAL
+    },
     **{
         (kind, name): _drop("Keras 3 chooses by itself; it computes the same")
         for kind in ("BatchNormalization", "BatchNormalizationV1", "BatchNormalizationV2", "SyncBatchNormalization")

@@ -7,10 +7,13 @@ from typing import Any
 import keras
 import numpy as np
 
+from lctrain import layers as own_layers
 from lctrain.config.allowlist import classes
+from lctrain.config.layer_arguments import list_arguments
 from lctrain.layers import OWN_ACTIVATIONS, BaseLocallyConnected
 from lctrain.layers.sums import MERGES, find_use_shapes, misplaces_sum
 from lctrain.legacy.errors import Obstacle
+from lctrain.legacy.fields import LOCAL
 from lctrain.legacy.issues import IssueCollector
 from lctrain.legacy.old_weights import load_tf_keras_table
 from lctrain.legacy.report import Report
@@ -18,11 +21,7 @@ from lctrain.legacy.report import Report
 RENAMED = {("LeakyReLU", "negative_slope"): "alpha"}
 ACTIVATIONS = {"legacy_hard_sigmoid": "hard_sigmoid", "silu": "swish"}
 OTHERWISE = {"hard_sigmoid": "Keras 2 computes another function by this name"}
-LOCAL_ARGUMENTS = (
-    *("name", "trainable", "filters", "kernel_size", "strides", "data_format", "activation"),
-    *("kernel_initializer", "bias_initializer", "kernel_regularizer", "bias_regularizer", "activity_regularizer"),
-    *("kernel_constraint", "bias_constraint"),
-)
+LOCAL_ARGUMENTS = ("name", "trainable", *(row.name for row in list_arguments(LOCAL[0]) if row.keras2 == "kept"))
 NOT_THERE = {
     "SpectralNormalization": "must be a layer that Keras 2 has; tf_keras 2.21 fails to call this one",
     "RandomCrop": "must be a layer that computes the same in Keras 2; it crops outside of training too",
@@ -207,13 +206,14 @@ def _name_arrays(layer: keras.layers.Layer) -> list[tuple[str, np.ndarray]]:
 def write_local(layer: BaseLocallyConnected, collector: IssueCollector) -> list[OldLayer]:
     """A locally connected layer as implementation 1 with padding valid, behind the zeros that it needs."""
     window, name, num_obstacles = layer.window, layer.name, len(collector.obstacles)
-    for field_name, value, allowed in (
-        ("class_name", type(layer).__name__, ("LocallyConnected1D", "LocallyConnected2D")),
-        ("groups", layer.groups, (1,)),
-        ("dilation_rate", layer.dilation_rate, ((1,) * layer.rank,)),
-    ):
-        if value not in allowed:
-            collector.unsupported(field_name, value, f"must be {' or '.join(map(str, allowed))} in Keras 2")
+    if type(layer).__name__ not in LOCAL:
+        collector.unsupported("class_name", type(layer).__name__, f"must be {' or '.join(LOCAL)} in Keras 2")
+    own_class = f"LocallyConnected{layer.rank}D"
+    default = getattr(own_layers, own_class)(filters=1, kernel_size=1)
+    for row in list_arguments(own_class):
+        value, allowed = getattr(layer, row.name), getattr(default, row.name)
+        if row.keras2 == "absent" and value != allowed:
+            collector.unsupported(row.name, value, f"must be {allowed} in Keras 2")
     if layer.padding in ("circular", "reflect"):
         collector.unsupported("padding", layer.padding, "must be valid, same, causal or zeros in Keras 2")
     if len(collector.obstacles) > num_obstacles:

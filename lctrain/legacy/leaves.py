@@ -7,7 +7,7 @@ from typing import Any
 
 from lctrain.config.allowlist import with_defaults
 from lctrain.config.graph import MERGES
-from lctrain.config.specs import check_spec
+from lctrain.config.specs import find_problems_in_spec
 from lctrain.errors import Problem
 from lctrain.legacy.arguments import Part, translate_layer
 from lctrain.legacy.errors import LegacyFileError
@@ -67,10 +67,10 @@ class LeafWriter:
         collector, parts = self.issues.at(path), []
         for part in translate_layer(kind, config, self.source, collector):
             if part.spec is not None:
-                problems = check_spec(part.spec, "layer", "layers")
+                problems = find_problems_in_spec(part.spec, "layer", "layers")
                 spec = drop_for_training(part.spec, problems, collector)
                 if spec != part.spec:
-                    problems = check_spec(spec, "layer", "layers")
+                    problems = find_problems_in_spec(spec, "layer", "layers")
                 part = replace(part, spec=spec, problems=tuple(problems))
             parts.append(part)
         return parts

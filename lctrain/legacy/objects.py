@@ -5,7 +5,7 @@ from typing import Any
 
 from lctrain.config.allowlist import activations, find_class
 from lctrain.config.arguments import PRECISIONS
-from lctrain.config.specs import check_spec
+from lctrain.config.specs import find_problems_in_spec
 from lctrain.legacy.issues import IssueCollector
 
 OFF_THE_LIST = "it is none of Keras' own that configurations may name"
@@ -56,7 +56,7 @@ def translate_object(group: str, field: str, value: Any, collector: IssueCollect
     if value is None:
         return None
     spec = _translate_known(group, value)
-    problems = [] if spec is None else [str(one) for one in check_spec(spec, field, group)]
+    problems = [] if spec is None else [str(one) for one in find_problems_in_spec(spec, field, group)]
     if spec is None or problems:
         problems = problems or [OFF_THE_LIST]
         collector.dropped(field, value, f"{LOST[group]}; {problems[0].rstrip('.')}")

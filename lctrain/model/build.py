@@ -1,6 +1,5 @@
 """From a validated configuration to a keras.Model."""
 
-import math
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
@@ -15,9 +14,6 @@ from lctrain.config.allowlist import LIST_ARGUMENTS, nested_group, require_class
 from lctrain.config.augmentation import CHANNELS_LAST_ONLY
 from lctrain.config.graph import WIRING
 from lctrain.config.misplaced_sums import find_misplaced_heads
-from lctrain.config.objectives import label_encoding, refuse_logits
-from lctrain.config.task_metrics import is_for_probabilities
-from lctrain.config.tasks import TASKS
 from lctrain.errors import ConfigError, Problem
 from lctrain.layers.sums import ATTENTIONS, find_sum_class
 from lctrain.model.shapes import Shape
@@ -30,8 +26,8 @@ FLOAT_ARGUMENTS = {
 }
 Normalization = tuple[np.ndarray, np.ndarray]
 MODULES = {"layers": keras.layers, "cells": keras.layers, "schedules": keras.optimizers.schedules}
+NUMBERED = re.compile(r"(.*?)_(\d{1,9})", re.DOTALL)
 MOST_COUNTED = 100_000  # names of operations in one process
-NUMBERED = re.compile(r"\A(.*?)(?:_(\d{1,9}))?\Z", re.DOTALL)
 SEVERAL_ARGUMENTS = ATTENTIONS  # whose inputs are not one list
 
 
@@ -67,9 +63,9 @@ def build_model(config: Config, must_fit_task: bool = True, normalization: Norma
         except Exception as error:
             by_source = {source: tensors[source].shape for source in spec["inputs"]}
             raise ConfigError([layer_problem(config, name, by_source, _keras_reason(error))]) from error
-    outputs = [tensors[name] for name in config.model.outputs or ()]
+    outputs = [tensors[name] for name in heads.output_names(config)]
     if must_fit_task and len(inputs) == len(outputs) == 1:
-        problem = heads.check_head(config, {name: (None, *tensor.shape[1:]) for name, tensor in tensors.items()})
+        problem = heads.find_head_problem(config, {name: (None, *tensor.shape[1:]) for name, tensor in tensors.items()})
         if problem is not None:
             raise ConfigError([problem])
     ends = [ends[0] if len(ends) == 1 else ends for ends in (inputs, outputs)]
@@ -79,9 +75,10 @@ def build_model(config: Config, must_fit_task: bool = True, normalization: Norma
 def _keep_from_operations(names: Iterable[str]) -> None:
     """Lets Keras name the operations that make masks otherwise: by class and number, as layers; none may come twice."""
     for name in names:
-        prefix, number = NUMBERED.findall(name)[0]
-        if int(number or 0) < MOST_COUNTED:
-            while keras.backend.get_uid(prefix) <= int(number or 0):
+        numbered = NUMBERED.fullmatch(name)
+        prefix, number = (name, 0) if numbered is None else (numbered[1], int(numbered[2]))
+        if number < MOST_COUNTED:
+            while keras.backend.get_uid(prefix) <= number:
                 pass
 
 
@@ -141,7 +138,7 @@ def _keras_reason(error: Exception) -> str:
 def _call(layer: keras.layers.Layer, spec: Mapping[str, Any], sources: list[keras.KerasTensor]) -> keras.KerasTensor:
     name = spec["type"]
     if name in SEVERAL_ARGUMENTS:
-        arguments = {**require_class("layers", name).optional, **spec}
+        arguments = require_class("layers", name).optional | dict(spec)
         problem = find_misplaced_heads(name, arguments, [tensor.shape for tensor in sources])
         if problem is not None:
             raise ValueError(problem)
@@ -186,64 +183,9 @@ def build_optimizer(spec: Mapping[str, Any]) -> keras.optimizers.Optimizer:
         ConfigError: arguments that exclude each other.
     """
     try:
-        return _make_object("optimizers", spec)
+        return make_object("optimizers", spec)
     except ValueError as error:
         raise ConfigError([Problem("optimizer", f"({spec['type']}) can't be made: {error}")]) from error
-
-
-def build_loss(config: Config) -> keras.losses.Loss:
-    """The loss that `training.loss` declares; without one the task's, for labels as the metrics want them."""
-    spec = config.training.loss
-    if spec is None:
-        is_one_hot = label_encoding(config.training.model_dump(), config.data.task) == "one_hot"
-        spec = {"type": "CategoricalCrossentropy" if is_one_hot else TASKS[config.data.task].loss}
-    return _make_metric("losses", "training.loss", spec, config)
-
-
-def build_metrics(config: Config) -> list[keras.metrics.Metric]:
-    """The metrics that `training.metrics` declares, under the names that they have there."""
-    encoding = label_encoding(config.training.model_dump(), config.data.task)
-    accuracies = {"integers": "SparseCategoricalAccuracy", "one_hot": "CategoricalAccuracy"}
-    metrics = []
-    for name, spec in config.training.metrics.items():
-        kind = accuracies.get(encoding, "BinaryAccuracy") if spec["type"] == "Accuracy" else spec["type"]
-        path = f"training.metrics.{name}"
-        metrics.append(_make_metric("metrics", path, {**spec, "type": kind, "name": name}, config))
-    return metrics
-
-
-def _make_metric(group: str, path: str, spec: Mapping[str, Any], config: Config) -> Any:
-    """A loss or metric, made for a model that gives logits or not.
-
-    Raises:
-        ConfigError: where it is for probabilities alone and the model gives logits, or can't be made.
-    """
-    entry, task, is_logits = require_class(group, spec["type"]), config.data.task, not heads.gives_probabilities(config)
-    if "from_logits" in entry.arguments:
-        spec = {"from_logits": is_logits, **spec}
-    elif is_logits and is_for_probabilities(entry.name, task):
-        raise ConfigError([refuse_logits(path, entry.name, task)])
-    if "average" in entry.arguments and spec.get("average") is None:
-        spec = {**spec, "average": "macro"}  # one number, not one per class
-    if "threshold" in entry.arguments and task in ("binary", "multilabel"):
-        threshold = 0.5 if spec.get("threshold") is None else spec["threshold"]
-        spec = {**spec, "threshold": _as_logit(threshold) if is_logits else threshold}
-    if entry.name in ("IoU", "MeanIoU"):
-        spec = {"sparse_y_pred": False, **spec}  # the model gives a score per class, not the class
-    try:
-        return _make_object(group, spec)
-    except ValueError as error:
-        raise ConfigError([Problem(path, f"({entry.name}) can't be made: {error}")]) from error
-
-
-def _as_logit(probability: float) -> float:
-    """
-    >>> _as_logit(0.5), _as_logit(1)
-    (0.0, inf)
-    """
-    if probability in (0, 1):
-        return math.inf if probability else -math.inf
-    return math.log(probability / (1 - probability))
 
 
 def build_layer(name: str, spec: Mapping[str, Any], shapes: Sequence[Shape] = ()) -> keras.layers.Layer:
@@ -254,10 +196,10 @@ def build_layer(name: str, spec: Mapping[str, Any], shapes: Sequence[Shape] = ()
         spec: validated.
         shapes: of what it will read alone; none where it may come on others too.
     """
-    return _make_object("layers", {**spec, "name": name}, shapes)
+    return make_object("layers", {**spec, "name": name}, shapes)
 
 
-def _make_object(group: str, spec: Mapping[str, Any], shapes: Sequence[Shape] = ()) -> Any:
+def make_object(group: str, spec: Mapping[str, Any], shapes: Sequence[Shape] = ()) -> Any:
     """An object of Keras, or a layer of ours, from its spec."""
     name = require_class(group, spec["type"]).name
     module = own_layers if hasattr(own_layers, name) else MODULES.get(group) or getattr(keras, group)
@@ -279,14 +221,14 @@ def _arguments(spec: Mapping[str, Any]) -> dict[str, Any]:
             continue
         kind = nested_group(name)
         if kind is not None and name in LIST_ARGUMENTS:
-            arguments[name] = [_make_object(kind, one) for one in value]
+            arguments[name] = [make_object(kind, one) for one in value]
             continue
         if kind is not None and isinstance(value, Mapping):
             if kind in MODULES and "name" in spec:
                 value = {**value, "name": f"{spec['name']}_{name}"}  # Keras' own would count up over a process's life
-            value = _make_object(kind, value)
+            value = make_object(kind, value)
         elif isinstance(value, str) and kind is not None:
-            value = _make_object(kind, {"type": value})
+            value = make_object(kind, {"type": value})
         elif name.endswith("activation") and value in own_layers.OWN_ACTIVATIONS:
             value = own_layers.OWN_ACTIVATIONS[value]
         if name in FLOAT_ARGUMENTS:

@@ -7,13 +7,13 @@ from typing import Any
 from lctrain.config import Config
 from lctrain.config.allowlist import require_class, with_defaults
 from lctrain.config.graph import WIRING
-from lctrain.config.heads import check_head, gives_probabilities
-from lctrain.config.objectives import check_logits
+from lctrain.config.heads import declared_inputs, find_head_problem, gives_probabilities, output_names
+from lctrain.config.objectives import find_problems_of_logits
 from lctrain.cost import Cost, choose_implementation, train_step_cost
 from lctrain.errors import ConfigError, Problem
+from lctrain.implementations import IMPLEMENTATIONS
 from lctrain.model.shapes import LayerFacts, Shape, infer_layer
 
-COMPARED = (1, 2, 3, "batched")
 ITEMSIZES = {"float64": 8}  # bytes of one number; weights and their gradients are float32 under mixed precision
 SLOTS = {  # numbers that an optimizer keeps for each of a local kernel's, besides those that its arguments add
     **{"Adadelta": 2, "Adagrad": 1, "Adam": 2, "AdamW": 2, "Adamax": 2, "Ftrl": 2, "Lamb": 2, "Lion": 1, "Muon": 2},
@@ -101,16 +101,17 @@ def summarize(config: Config) -> ModelSummary:
     inputs = input_shapes(config)
     layers = summarize_layers(config, num_slots)
     shapes = {**inputs, **{name: layer.facts.output_shape for name, layer in layers.items()}}
-    outputs = tuple(config.model.outputs or ())
-    if len(inputs) == len(outputs) == 1:
-        problem = check_head(config, shapes)
+    if len(inputs) == len(output_names(config)) == 1:
+        problem = find_head_problem(config, shapes)
         problems = [] if problem is None else [problem]
         if not gives_probabilities(config):
-            problems += check_logits(config.training.model_dump(), config.data.task)
+            problems += find_problems_of_logits(config.training.model_dump(), config.data.task)
         if problems:
             raise ConfigError(problems)
     model = config.model
-    return ModelSummary(model.name, inputs, outputs, config.training.batch_size, num_slots, tuple(layers.values()))
+    return ModelSummary(
+        model.name, inputs, tuple(output_names(config)), config.training.batch_size, num_slots, tuple(layers.values())
+    )
 
 
 def summarize_layers(config: Config, num_slots: int = 0) -> dict[str, LayerSummary]:
@@ -134,7 +135,7 @@ def input_shapes(config: Config) -> dict[str, Shape]:
     """Shapes of the model's inputs where the run's `data_format` has the channels, behind the batch."""
     return {
         name: (None, *shape) if config.data_format == "channels_last" else (None, shape[-1], *shape[:-1])
-        for name, shape in (config.model.inputs or {}).items()
+        for name, shape in declared_inputs(config).items()
     }
 
 
@@ -150,7 +151,7 @@ def layer_problem(config: Config, name: str, shapes: Mapping[str, Shape], messag
     spec, path = config.model.layers[name], f"model.layers.{name}"
     if len(shapes) > 1:
         ends = [
-            f"{shape} from `model.{'inputs' if source in (config.model.inputs or {}) else 'layers'}.{source}`"
+            f"{shape} from `model.{'inputs' if source in declared_inputs(config) else 'layers'}.{source}`"
             for source, shape in shapes.items()
         ]
         message = f"don't fit together in {spec['type']}: {' and '.join(ends)}. {message[:1].upper()}{message[1:]}"
@@ -194,7 +195,7 @@ def _summarize_layer(config: Config, name: str, shapes: Mapping[str, Shape], num
         is_trainable = not _is_frozen(arguments)
         costs = {
             choice: train_step_cost(facts.local, choice, examples, itemsize, num_slots, is_trainable)
-            for choice in COMPARED
+            for choice in IMPLEMENTATIONS
         }
     shares = spec.get("shares")
     if shares is not None:

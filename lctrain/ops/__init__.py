@@ -1,4 +1,4 @@
-"""The ways to compute a locally connected layer: one file each, one shared signature, one table.
+"""The ways to compute a locally connected layer: one file each, of one signature. `lctrain.implementations` lists them.
 
 Every operation takes `(inputs, kernel, window, groups, data_format)`:
 
@@ -12,33 +12,32 @@ Every operation takes `(inputs, kernel, window, groups, data_format)`:
 from collections.abc import Callable
 from importlib import import_module
 
-IMPLEMENTATIONS = {1: "unrolled", 2: "dense", 3: "sparse", "batched": "batched"}  # by name, the module that has each
-NOT_COMPILABLE = frozenset({3})  # XLA knows no sparse matrices
-TENSORFLOW_ONLY = frozenset({3})  # Keras' other backends have none that both multiply and have gradients
+from lctrain.implementations import BACKENDS, IMPLEMENTATIONS
 
 
 def find_implementation(name: int | str) -> Callable:
     """The operation of one of `IMPLEMENTATIONS`; loaded when asked for, since loading Keras loads the layers."""
-    return import_module(f"lctrain.ops.{IMPLEMENTATIONS[name]}").locally_connected
+    return import_module(f"lctrain.ops.{IMPLEMENTATIONS[name].module}").locally_connected
 
 
 def check_backend(name: int | str, layer: str) -> None:
-    """Whether the Keras backend of this process computes an implementation.
+    """Refuses an implementation that the Keras backend of this process does not compute.
 
     Args:
-        name: of the implementation.
+        name: of the implementation, or "auto".
         layer: the name of the layer that asks for it, for errors.
 
     Raises:
         ValueError: where it does not.
     """
-    if name not in TENSORFLOW_ONLY:
+    row = IMPLEMENTATIONS.get(name)
+    if row is None or row.backends == BACKENDS:
         return
     import keras  # which loads the layers, and they this
 
     backend = keras.backend.backend()
-    if backend != "tensorflow":
+    if backend not in map(str.lower, row.backends):
         raise ValueError(
-            f"`implementation` of `{layer}` must not be {name!r} under the Keras backend {backend!r}: its sparse matrix"
-            " is TensorFlow's. Use 'auto' or 'batched', which take the same weights."
+            f"`implementation` of `{layer}` must not be {name!r} under the Keras backend {backend!r}: its {row.module}"
+            f" matrix is {' and '.join(row.backends)}'s. Use 'auto' or 'batched', which take the same weights."
         )

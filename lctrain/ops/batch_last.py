@@ -29,7 +29,7 @@ def moves_filters(kernel) -> bool:
     return kernel.shape[1] <= FEW_ROWS and kernel.shape[2] >= MANY_FILTERS
 
 
-def on_plain_tensorflow() -> bool:
+def is_on_plain_tensorflow() -> bool:
     """Whether what is built now runs on TensorFlow without being compiled by XLA."""
     if keras.backend.backend() != "tensorflow":
         return False

@@ -9,7 +9,7 @@ from keras import ops
 
 from lctrain.geometry import Window
 from lctrain.ops import strided_sequences
-from lctrain.ops.batch_last import locally_connected_by, moves_filters, on_plain_tensorflow
+from lctrain.ops.batch_last import is_on_plain_tensorflow, locally_connected_by, moves_filters
 
 
 def locally_connected(inputs, kernel, window: Window, groups: int, data_format: str):
@@ -24,7 +24,7 @@ def locally_connected(inputs, kernel, window: Window, groups: int, data_format: 
 
 
 def _multiply(elements, kernel, indices, filters_last: bool, inputs_gradient):
-    if on_plain_tensorflow():
+    if is_on_plain_tensorflow():
         from lctrain.ops import own_gradient  # here, so that other backends need no TensorFlow
 
         return own_gradient.multiply_batched(elements, kernel, indices, filters_last, inputs_gradient)

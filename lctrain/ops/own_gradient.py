@@ -97,22 +97,10 @@ def multiply_sparse(elements, kernel, indices: np.ndarray):
     """One matmul by a sparse matrix, `(n * filters, num_elements * channels)`, whose values are the kernel."""
     (n, rows, filters), num_elements = kernel.shape, elements.shape[0]
     channels = rows // indices.shape[1]
-    with tf.init_scope():  # a tensor beside the graph, which could not hold gigabytes of constants
-        cells = tf.constant(_matrix_cells(indices, filters, channels))
-
     shape = (n * filters, num_elements * channels)
-
-    def make_values(kernel):
-        return tf.reshape(tf.transpose(kernel, (0, 2, 1)), (-1,))
-
-    def make_matrix(kernel):
-        return tf.raw_ops.SparseTensorToCSRSparseMatrix(indices=cells, values=make_values(kernel), dense_shape=shape)
-
-    def make_transpose(kernel):  # where the gradient is wanted alone, as it has more such tensors
-        with tf.init_scope():
-            by_column, cells_by_column = map(tf.constant, _transpose_cells(cells.numpy()))
-        values = tf.gather(make_values(kernel), by_column)
-        return tf.raw_ops.SparseTensorToCSRSparseMatrix(indices=cells_by_column, values=values, dense_shape=shape[::-1])
+    # The graph could not hold gigabytes of constants, so the cells are a tensor beside it.
+    with tf.init_scope():
+        cells = tf.constant(_matrix_cells(indices, filters, channels))
 
     @tf.custom_gradient
     def multiply(elements, kernel):
@@ -120,22 +108,40 @@ def multiply_sparse(elements, kernel, indices: np.ndarray):
             patches = _gather_patches(elements, indices, kernel)
             by_kernel = tf.matmul(patches, upstream, transpose_b=True)  # at the stored cells alone
             columns = tf.reshape(upstream, (n * filters, -1))
-            if is_op_determinism_enabled():  # with transpose_a threads add up in the order in which they happen to end
-                by_elements = _sparse_matmul(make_transpose(kernel), columns)
-            else:  # a SavedModel can't hand the matrix over; in one graph TensorFlow makes it once
-                by_elements = _sparse_matmul(make_matrix(kernel), columns, transpose_a=True)
+            # With transpose_a threads add up in the order in which they happen to end.
+            if is_op_determinism_enabled():
+                by_elements = _sparse_matmul(_make_transpose(cells, kernel, shape), columns)
+            # A SavedModel can't hand the matrix over. In one graph TensorFlow makes it once.
+            else:
+                by_elements = _sparse_matmul(_make_matrix(cells, _in_rows(kernel), shape), columns, transpose_a=True)
             return tf.reshape(by_elements, tf.shape(elements)), by_kernel
 
         columns = tf.reshape(elements, (num_elements * channels, -1))
-        if columns.shape[1] == 1:  # for one example, compressing the matrix costs more than the slower product
-            outputs = tf.raw_ops.SparseTensorDenseMatMul(
-                a_indices=cells, a_values=make_values(kernel), a_shape=shape, b=columns
-            )
+        # For one example, compressing the matrix costs more than the slower product.
+        if columns.shape[1] == 1:
+            values = _in_rows(kernel)
+            outputs = tf.raw_ops.SparseTensorDenseMatMul(a_indices=cells, a_values=values, a_shape=shape, b=columns)
         else:
-            outputs = _sparse_matmul(make_matrix(kernel), columns)
+            outputs = _sparse_matmul(_make_matrix(cells, _in_rows(kernel), shape), columns)
         return tf.reshape(outputs, (n, filters, -1)), gradient
 
     return multiply(elements, tf.convert_to_tensor(kernel))
+
+
+def _in_rows(kernel):
+    """The kernel's numbers as the sparse matrix has them, row by row."""
+    return tf.reshape(tf.transpose(kernel, (0, 2, 1)), (-1,))
+
+
+def _make_matrix(cells, values, shape: tuple[int, int]):
+    return tf.raw_ops.SparseTensorToCSRSparseMatrix(indices=cells, values=values, dense_shape=shape)
+
+
+def _make_transpose(cells, kernel, shape: tuple[int, int]):
+    """The transposed matrix; made only where a gradient is wanted, as it has more tensors beside the graph."""
+    with tf.init_scope():
+        by_column, cells_by_column = map(tf.constant, _transpose_cells(cells.numpy()))
+    return _make_matrix(cells_by_column, tf.gather(_in_rows(kernel), by_column), shape[::-1])
 
 
 def _sparse_matmul(matrix, columns, transpose_a: bool = False):

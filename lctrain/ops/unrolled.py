@@ -5,7 +5,7 @@ from functools import partial
 from keras import ops
 
 from lctrain.geometry import Window
-from lctrain.ops.batch_last import locally_connected_by, moves_filters, on_plain_tensorflow
+from lctrain.ops.batch_last import is_on_plain_tensorflow, locally_connected_by, moves_filters
 
 
 def locally_connected(inputs, kernel, window: Window, groups: int, data_format: str):
@@ -16,7 +16,7 @@ def locally_connected(inputs, kernel, window: Window, groups: int, data_format: 
 
 
 def _multiply(elements, kernel, indices, filters_last: bool):
-    if on_plain_tensorflow():
+    if is_on_plain_tensorflow():
         from lctrain.ops import own_gradient  # here, so that other backends need no TensorFlow
 
         return own_gradient.multiply_unrolled(elements, kernel, indices, filters_last)

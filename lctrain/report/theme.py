@@ -6,10 +6,13 @@ from dataclasses import dataclass
 from matplotlib.axes import Axes
 from matplotlib.font_manager import FontProperties, findfont, get_font
 
+from lctrain.implementations import IMPLEMENTATIONS
+
 LINE_STYLES = ("-", "--", ":", "-.")
 HATCHES = ("", "///", "...", "xxx")
 MAX_LABEL = 48
-FIXED = {"1": 0, "2": 1, "3": 2, "batched": 3}  # the same implementation has the same colour in every report
+# The same implementation has the same colour in every report.
+FIXED = {row.label: row.colour for row in IMPLEMENTATIONS.values()}
 
 
 @dataclass(frozen=True)

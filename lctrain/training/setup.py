@@ -11,7 +11,8 @@ from lctrain.config.objectives import label_encoding
 from lctrain.config.schema import TrainingConfig
 from lctrain.data import Split
 from lctrain.errors import ConfigError, Problem
-from lctrain.model.build import build_loss, build_metrics, build_optimizer
+from lctrain.model.build import build_optimizer
+from lctrain.model.objectives import build_loss, build_metrics
 from lctrain.training.batches import Batches
 from lctrain.training.distribution import split_evenly_or_not
 

@@ -9,6 +9,7 @@ from lctrain.config.schema.datasets import AnyData
 from lctrain.config.schema.devices import AnyDevice
 from lctrain.config.schema.tracking import LocalTracking, ServerTracking
 from lctrain.config.schema.training import TrainingConfig
+from lctrain.implementations import JobChoice
 
 
 class ModelConfig(Group):
@@ -59,7 +60,7 @@ class Config(Group):
     """Where it is computed; `name` says on which kind."""
     tracking: LocalTracking | ServerTracking = Field(discriminator="name")
     """Where the run is logged."""
-    implementation: Literal[1, 2, 3, "batched", "auto", "tuned"]
+    implementation: JobChoice
     """Of every locally connected layer that does not choose its own; auto goes by sizes, tuned by measurements here."""
     data_format: Literal["channels_last", "channels_first"]
     """Of every layer that has the argument, and of the arrays that it gets; what a file of one's own holds says

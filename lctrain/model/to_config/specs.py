@@ -8,7 +8,7 @@ import numpy as np
 
 from lctrain import layers as own_layers
 from lctrain.config.allowlist import LIST_ARGUMENTS, ClassEntry, classes, find_class, nested_group
-from lctrain.config.specs import check_spec
+from lctrain.config.specs import find_problems_in_spec
 from lctrain.config.spelling import normalize
 from lctrain.config.validation import HASHES, LAYER_NAME
 from lctrain.errors import Problem
@@ -37,7 +37,7 @@ def write_layer(layer: keras.layers.Layer, any_name: bool = False) -> tuple[dict
     spec = _write_arguments(entry, config)
     spelling = normalize({"model": {"layers": {layer.name: spec}}})
     normal = spelling.config["model"]["layers"][layer.name]
-    problems = [spelling.as_written(problem) for problem in check_spec(normal, path, "layers")]
+    problems = [spelling.as_written(problem) for problem in find_problems_in_spec(normal, path, "layers")]
     if not problems:
         built, own = (each.get_config() for each in (build_layer(layer.name, normal), layer))
         unsaid = [name for name in own if _comparable(built.get(name)) != _comparable(own[name])]
