@@ -5,7 +5,7 @@ from typing import Any
 from hydra import compose, initialize_config_dir
 from omegaconf import OmegaConf
 
-from lctrain.composition.hydra_app import config_folder
+from lctrain.composition.choices import config_folder
 
 
 def packaged_config() -> dict[str, Any]:

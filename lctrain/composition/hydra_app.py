@@ -20,7 +20,7 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 from yaml import MarkedYAMLError
 
-import lctrain
+from lctrain.composition.choices import config_folder
 from lctrain.composition.launchers import without_launcher
 from lctrain.composition.overrides import FORCED, check_arguments, leave_keys_to_validation, split_override
 from lctrain.composition.user_files import check_not_hidden, check_user_files
@@ -38,7 +38,6 @@ from lctrain.errors import (
     suggest_near,
 )
 
-NO_GROUPS = ("hydra", "schema")  # folders of conf/ that hold no choices of ours
 NOT_DELETED = re.compile(r"Could not delete from config\. '(.+?)' does not exist")
 NOT_MERGED = re.compile(r"Error merging override (.+)")
 
@@ -62,19 +61,6 @@ class Job:
     overrides: list[str]
     folder: Path
     number: int | None
-
-
-def config_folder() -> Path:
-    """conf/, from the wheel or, in an editable install, from the checkout."""
-    package = Path(lctrain.__file__).parent
-    packaged = package / "conf"
-    return packaged if packaged.is_dir() else package.parent / "conf"
-
-
-def list_choices() -> dict[str, list[str]]:
-    """The choices of each config group that ships with lctrain."""
-    folders = sorted(path for path in config_folder().iterdir() if path.is_dir() and path.name not in NO_GROUPS)
-    return {folder.name: sorted(path.stem for path in folder.glob("*.yaml")) for folder in folders}
 
 
 def run_jobs(

@@ -40,7 +40,7 @@ def run_job_of_sweep(*arguments) -> dict[str, float]:
 
 def run_job_in_place(*arguments) -> dict[str, float]:
     """`run_job`, with the same arguments, for a job of a sweep: what was begun in its folder goes on."""
-    return run_job(*arguments, goes_on=True)
+    return run_job(*arguments, resumes=True)
 
 
 def run_job(
@@ -49,7 +49,7 @@ def run_job(
     folder: Path,
     parent: Path | None = None,
     tags: Mapping[str, str] = MappingProxyType({}),
-    goes_on: bool = False,
+    resumes: bool = False,
 ) -> dict[str, float]:
     """Trains, measures and tracks one model; prints what was reached.
 
@@ -59,7 +59,7 @@ def run_job(
         folder: the job's own, for what it writes besides the store.
         parent: the journal's folder of the run of the sweep that this job belongs to.
         tags: of the run, besides those that every run has.
-        goes_on: whether a job that was left unfinished in the folder is taken up.
+        resumes: whether a job that was left unfinished in the folder is taken up.
 
     Returns:
         The metrics: of the last epoch, of the test split, counts, times and memory.
@@ -77,7 +77,7 @@ def run_job(
     _check_backend()
     _check_init_from(config)
     with resume_state.lock(folder):
-        resumed = _read_resume_state(config, folder, goes_on)
+        resumed = _read_resume_state(config, folder, resumes)
         warning = check_memory(config)
         if warning:
             print(warning, file=sys.stderr)
@@ -104,7 +104,7 @@ def run_job(
     return metrics
 
 
-def _read_resume_state(config: Config, folder: Path, goes_on: bool) -> ResumeState | None:
+def _read_resume_state(config: Config, folder: Path, resumes: bool) -> ResumeState | None:
     """The job that this one goes on with; None where it begins.
 
     Raises:
@@ -114,7 +114,7 @@ def _read_resume_state(config: Config, folder: Path, goes_on: bool) -> ResumeSta
     if resumed is None:
         return None
     there = f"`hydra.run.dir` {str(folder)!r} holds a job that was not finished"
-    if not goes_on:
+    if not resumes:
         raise UserError(f"{there}. Go on with it by resume=true, or choose another folder.")
     if resumed.digest != resume_state.digest(config):
         raise UserError(f"{there}, of another configuration. Choose another folder.")
