@@ -237,7 +237,7 @@ def test_overrides_reach_arguments_that_the_file_does_not_mention(tmp_path, run_
     (run,) = runs_in(tmp_path / "store")
     assert run.data.params["model.layers.lc1.strides"] == "2"
     assert run.data.params["optimizer.weight_decay"] == "0.01"
-    assert run.data.tags["git_commit"] == commit.stdout.strip()
+    assert run.data.tags["mlflow.source.git.commit"] == commit.stdout.strip()
     assert "model.layers.dropout.rate" not in run.data.params
     assert run.data.params["model.layers.extra.units"] == "10"
 

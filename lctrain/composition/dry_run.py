@@ -9,14 +9,13 @@ from omegaconf import DictConfig
 
 from lctrain.composition.hydra_app import Job, launch, read_composed, read_written, run_jobs
 from lctrain.composition.overrides import check_arguments, quote, split_override
+from lctrain.errors import PrintError
 
 
-def run_dry(
-    look: Callable[[Job], None], arguments: Sequence[str], print_error: Callable[[Exception, str], None]
-) -> int:
+def run_dry(handle_job: Callable[[Job], None], arguments: Sequence[str], print_error: PrintError) -> int:
     """As `run_jobs`, but nothing of Hydra's stays behind: no folder of outputs, no log file."""
     with _leaving_nothing(arguments) as quietly:
-        return run_jobs(look, quietly, print_error)
+        return run_jobs(handle_job, quietly, print_error)
 
 
 def compose_dry(arguments: Sequence[str]) -> dict[str, Any]:

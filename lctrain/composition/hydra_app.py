@@ -23,7 +23,7 @@ from yaml import MarkedYAMLError
 from lctrain.composition.choices import config_folder
 from lctrain.composition.launchers import without_launcher
 from lctrain.composition.overrides import FORCED, check_arguments, leave_keys_to_validation, split_override
-from lctrain.composition.user_files import check_not_hidden, check_user_files
+from lctrain.composition.user_files import check_user_files, open_config_folder
 from lctrain.config import Config, validate
 from lctrain.config.interpolation import resolve
 from lctrain.data import complete_statement
@@ -32,6 +32,7 @@ from lctrain.errors import (
     EXIT_FAILED,
     EXIT_USER_ERROR,
     ConfigError,
+    PrintError,
     Problem,
     UserError,
     suggest,
@@ -63,9 +64,7 @@ class Job:
     number: int | None
 
 
-def run_jobs(
-    run_job: Callable[[Job], None], arguments: Sequence[str], print_error: Callable[[Exception, str], None]
-) -> int:
+def run_jobs(run_job: Callable[[Job], None], arguments: Sequence[str], print_error: PrintError) -> int:
     """Composes and validates what the command line asks for and runs each job; with -m several, one after the other.
 
     Args:
@@ -171,11 +170,11 @@ def _hydra_environment(arguments: Sequence[str]) -> Iterator[None]:
     OmegaConf.register_new_resolver("unique_suffix", lambda: secrets.token_hex(3), use_cache=True, replace=True)
     check_arguments(arguments)
     parsed, _ = get_args_parser().parse_known_args(list(arguments))
-    for folder in (parsed.config_dir, parsed.config_path):
-        if folder is not None:
+    if parsed.config_path is None:
+        open_config_folder(parsed.config_dir, config_folder())
+    else:
+        for folder in filter(None, (parsed.config_dir, parsed.config_path)):
             check_user_files(Path(folder))
-    if parsed.config_dir is not None and parsed.config_path is None:
-        check_not_hidden(Path(parsed.config_dir), config_folder())
     argv, full_error = sys.argv, os.environ.get("HYDRA_FULL_ERROR")
     sys.argv = ["lctrain", *(arguments if parsed.shell_completion else map(leave_keys_to_validation, arguments))]
     os.environ["HYDRA_FULL_ERROR"] = "1"
@@ -195,31 +194,31 @@ def hydra_errors(arguments: Sequence[str]) -> Iterator[None]:
     try:
         yield
     except MissingConfigException as error:
-        raise UserError(_missing_choice(error)) from error
+        raise UserError(_format_missing_choice(error)) from error
     except OverrideParseException as error:
         reason = str(error).splitlines()[0]
         raise UserError(f"`{error.override.removeprefix(FORCED)}` must have the form KEY=VALUE. {reason}") from error
     except MarkedYAMLError as error:
-        raise UserError(_yaml_error(error)) from error
+        raise UserError(_format_yaml_error(error)) from error
     except OmegaConfBaseException as error:
         where = f"`{error.full_key}`: " if error.full_key else ""
         raise UserError(f"{where}{str(error).splitlines()[0]}.") from error
     except (UserError, MemoryError):
         raise
     except Exception as error:  # jobs keep theirs to themselves, so this is what Hydra could not make sense of
-        raise UserError(_composition_error(error, arguments)) from error
+        raise UserError(_format_composition_error(error, arguments)) from error
 
 
-def _missing_choice(error: MissingConfigException) -> str:
+def _format_missing_choice(error: MissingConfigException) -> str:
     group, _, choice = str(error.missing_cfg_file).rpartition("/")
     if not error.options:
         return str(error).splitlines()[0]
     return f"`{group}` has no choice {choice!r}. {suggest(choice, error.options)}"
 
 
-def _composition_error(error: Exception, arguments: Sequence[str]) -> str:
+def _format_composition_error(error: Exception, arguments: Sequence[str]) -> str:
     if isinstance(error.__cause__, MarkedYAMLError):
-        return _yaml_error(error.__cause__)
+        return _format_yaml_error(error.__cause__)
     missing = NOT_DELETED.search(str(error))
     if missing:
         return f"`~{missing[1]}`: there is no such key to delete.{_suggest_key(missing[1], arguments)}"
@@ -245,8 +244,7 @@ def _suggest_key(key: str, arguments: Sequence[str]) -> str:
         and not override.is_sweep_override()
         and not override.key_or_group.startswith("hydra")
     ]
-    if parsed.config_dir is not None:
-        overrides.append(f"hydra.searchpath=['file://{Path(parsed.config_dir).absolute()}']")
+    overrides += open_config_folder(parsed.config_dir, config_folder())
     with hydra.initialize_config_dir(str(config_folder()), version_base="1.3"):
         node = OmegaConf.to_container(hydra.compose(CONFIG, overrides), resolve=False)
     *parents, last = key.split(".")
@@ -260,7 +258,7 @@ def _suggest_key(key: str, arguments: Sequence[str]) -> str:
     return ""
 
 
-def _yaml_error(error: MarkedYAMLError) -> str:
+def _format_yaml_error(error: MarkedYAMLError) -> str:
     mark = error.problem_mark
     where = f"{mark.name}, line {mark.line + 1}" if mark is not None else "a configuration file"
     return f"{where}: {error.problem}. Mend the YAML there."

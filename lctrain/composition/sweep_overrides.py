@@ -17,7 +17,7 @@ from lctrain.composition.choices import config_folder
 from lctrain.composition.hydra_app import CONFIG, hydra_errors
 from lctrain.composition.launchers import without_launcher
 from lctrain.composition.overrides import FORCED, check_arguments, leave_keys_to_validation, split_override
-from lctrain.composition.user_files import check_not_hidden, check_user_files
+from lctrain.composition.user_files import open_config_folder
 from lctrain.errors import UserError
 
 RESUME = "sweep.resume"
@@ -38,12 +38,14 @@ class Settings:
 
 
 def is_sweep(arguments: Sequence[str]) -> bool:
-    """Whether the command line asks for several jobs, not for a look at what would be composed."""
+    """Whether the command line asks for several jobs, not for a print of what would be composed."""
     if any(split_override(argument)[1] == RESUME for argument in arguments):
         return True
     parsed, _ = get_args_parser().parse_known_args(list(arguments))
-    is_look = parsed.cfg or parsed.info or parsed.shell_completion or parsed.hydra_help
-    return not is_look and (parsed.multirun or any(MULTIRUN_MODE.fullmatch(argument) for argument in parsed.overrides))
+    only_prints = parsed.cfg or parsed.info or parsed.shell_completion or parsed.hydra_help
+    return not only_prints and (
+        parsed.multirun or any(MULTIRUN_MODE.fullmatch(argument) for argument in parsed.overrides)
+    )
 
 
 def read_settings(arguments: Sequence[str]) -> Settings:
@@ -58,10 +60,7 @@ def read_settings(arguments: Sequence[str]) -> Settings:
     parsed, _ = get_args_parser().parse_known_args(list(map(leave_keys_to_validation, arguments)))
     swept = [override for override in map(_parse, parsed.overrides) if override.is_sweep_override()]
     overrides = [argument for argument in parsed.overrides if not _parse(argument).is_sweep_override()]
-    if parsed.config_dir is not None:
-        check_user_files(Path(parsed.config_dir))
-        check_not_hidden(Path(parsed.config_dir), config_folder())
-        overrides.append(f"hydra.searchpath=['file://{Path(parsed.config_dir).absolute()}']")
+    overrides += open_config_folder(parsed.config_dir, config_folder())
     with hydra_errors(arguments), hydra.initialize_config_dir(str(config_folder()), version_base="1.3"):
         composed = hydra.compose(parsed.config_name or CONFIG, overrides, return_hydra_config=True)
         folder = Path(OmegaConf.select(composed, "hydra.sweep.dir")).absolute()
@@ -99,7 +98,7 @@ def list_command_lines(arguments: Sequence[str]) -> list[list[str]]:
     refuse_resume(arguments)
     if not is_sweep(arguments) or read_settings(arguments).num_trials is None:
         return [list(arguments)]
-    return list(one_at_a_time(arguments))
+    return list(vary_one_by_one(arguments))
 
 
 def refuse_resume(arguments: Sequence[str]) -> None:
@@ -108,10 +107,10 @@ def refuse_resume(arguments: Sequence[str]) -> None:
         raise UserError(f"`{RESUME}` is not taken here: give the sweep's own command line, -m and all that it swept.")
 
 
-def one_at_a_time(arguments: Sequence[str]) -> Iterator[list[str]]:
+def vary_one_by_one(arguments: Sequence[str]) -> Iterator[list[str]]:
     """Command lines that together try each value (of intervals the ends) of each swept key, the others at their first.
 
-    >>> list(one_at_a_time(["-m", "seed=1,2", "optimizer.learning_rate=interval(0.1,0.3)"]))
+    >>> list(vary_one_by_one(["-m", "seed=1,2", "optimizer.learning_rate=interval(0.1,0.3)"]))
     [['-m', 'seed=1,2', 'optimizer.learning_rate=0.1'], ['-m', 'seed=1', 'optimizer.learning_rate=0.1,0.3']]
 
     Raises:

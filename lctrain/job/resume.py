@@ -3,13 +3,13 @@
 import re
 import shlex
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 from lctrain.composition.dry_run import run_dry
 from lctrain.composition.hydra_app import Job
 from lctrain.composition.overrides import quote, split_override
-from lctrain.errors import UserError
+from lctrain.errors import PrintError, UserError
 from lctrain.job.resume_state import FILE, STATES, ResumeState, digest, is_locked, list_unfinished, read_unfinished
 from lctrain.tracking import read_journal
 
@@ -26,9 +26,7 @@ def read_resume(arguments: Sequence[str]) -> str | None:
     return None if value.casefold() in ("false", "") else value
 
 
-def continue_job(
-    arguments: Sequence[str], print_error: Callable[[Exception, str], None]
-) -> tuple[list[str], int | None]:
+def continue_job(arguments: Sequence[str], print_error: PrintError) -> tuple[list[str], int | None]:
     """The command line that goes on with the job that `resume` means, in its folder.
 
     Args:
