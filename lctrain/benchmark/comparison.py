@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from lctrain.benchmark.cases import WHOLE_MODEL, measure_layer, measure_model
 from lctrain.config import Config
@@ -36,13 +36,13 @@ def measure_config(config: Config) -> list[Row]:
         ConfigError: a model whose layers do not fit together.
     """
     layers = [layer for layer in summarize(config).layers if layer.costs]
+    costs = [layer.costs[cast(int | str, layer.resolved)] for layer in layers]
     rows = []
-    for layer in layers:
+    for layer, cost in zip(layers, costs, strict=True):
         if layer.shares is None:  # else it would be measured twice
-            cost = layer.costs[layer.resolved]
-            row = _describe_case(config, layer.name, layer.implementation, cost.total - cost.slots)
+            row = _describe_case(config, layer.name, cast(int | str, layer.implementation), cost.total - cost.slots)
             rows.append(_measure_case(row, measure_layer, config, layer.name, layer.input_shapes[0][1:]))
-    needed = sum(layer.costs[layer.resolved].total for layer in layers)
+    needed = sum(cost.total for cost in costs)
     row = _describe_case(config, WHOLE_MODEL, config.implementation, needed)
     return [*rows, _measure_case(row, measure_model, config)]
 

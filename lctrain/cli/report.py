@@ -34,7 +34,7 @@ def run(options: argparse.Namespace, print_error: PrintError) -> int:
     run_dry(lambda job: found.append(job.config.tracking), options.arguments, print_error)
     (tracking,) = found
     parent, children = read_sweep(tracking, options.sweep)
-    folder = options.out or Path(f"report-{parent.run_id[:ID_LETTERS]}")
+    folder = options.out or Path(f"report-{str(parent.run_id)[:ID_LETTERS]}")
     with _user_errors(folder):
         folder.mkdir(parents=True, exist_ok=True)
 

@@ -5,6 +5,7 @@ import shlex
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from lctrain.cli.parser import VerbParser
 from lctrain.composition.dry_run import compose_dry
@@ -91,7 +92,7 @@ def _format_drop_command(folders: Sequence[Path]) -> str:
 
 def _rewrite(options: argparse.Namespace) -> int:
     """Asks, and rewrites."""
-    tracking = read_tracking(compose_dry(options.folders)["tracking"])
+    tracking: Any = read_tracking(compose_dry(options.folders)["tracking"])
     found = find_moved_uris(tracking, must_be_gone=not options.force)
     if not found.num_uris:
         print(f"Nothing to do: the store in {found.folder} has its artifacts where it says.")

@@ -82,7 +82,7 @@ def run_jobs(run_job: Callable[[Job], None], arguments: Sequence[str], print_err
     errors: dict[int, Exception] = {}
     num_jobs = 0
 
-    def task(composed) -> None:
+    def task(composed: DictConfig) -> None:
         nonlocal num_jobs
         job, num_jobs = num_jobs, num_jobs + 1
         try:
@@ -128,7 +128,8 @@ def read_job(composed: DictConfig) -> Job:
     config = validate(*read_composed(composed))
     _check_store(config)
     overrides = [override.removeprefix(FORCED) for override in hydra_config.overrides.task]
-    return Job(config, overrides, Path(hydra_config.runtime.output_dir), OmegaConf.select(hydra_config, "job.num"))
+    number = None if OmegaConf.is_missing(hydra_config.job, "num") else hydra_config.job.num
+    return Job(config, overrides, Path(hydra_config.runtime.output_dir), number)
 
 
 def read_composed(composed: DictConfig) -> tuple[dict[str, Any], list[Problem]]:
@@ -138,13 +139,14 @@ def read_composed(composed: DictConfig) -> tuple[dict[str, Any], list[Problem]]:
 
 def read_written(composed: DictConfig) -> dict[str, Any]:
     """What was composed, as plain mappings, its references as they are written."""
-    return OmegaConf.to_container(composed, resolve=False)
+    written: Any = OmegaConf.to_container(composed, resolve=False)
+    return dict(written)
 
 
 def _check_store(config: Config) -> None:
     """A file may choose a store inside the working folder, or on this machine, alone; the command line any."""
     overrides = [split_override(override) for override in HydraConfig.get().overrides.task]
-    ours = {key for _, key, value in overrides if key != "tracking" or value[:1] == "{"}
+    ours = {key for _, key, value in overrides if key != "tracking" or (value or "")[:1] == "{"}
     for key, where in (("folder", "folder"), ("artifacts", "folder"), ("uri", "machine")):
         value = getattr(config.tracking, key, None)
         if value is None or {"tracking", f"tracking.{key}"} & ours:
@@ -238,7 +240,7 @@ def _suggest_key(key: str, arguments: Sequence[str]) -> str:
     """The nearest key of the configuration as it is without the deletions; sweeps aside, which change values alone."""
     parsed, _ = get_args_parser().parse_known_args(list(map(leave_keys_to_validation, arguments)))
     overrides = [
-        override.input_line
+        override.input_line or ""
         for override in OverridesParser.create().parse_overrides(parsed.overrides)
         if not override.is_delete()
         and not override.is_sweep_override()

@@ -159,7 +159,7 @@ def check_plugins(overrides: Sequence[tuple[str, str | None]], is_multirun: bool
     """
     chosen = dict(overrides)
     for group, plugins in PLUGINS.items():
-        name = chosen.get(group, "basic")
+        name = chosen.get(group, "basic") or ""
         if name not in plugins:
             hint = f"Use {ELSEWHERE[name]}." if name in ELSEWHERE else suggest(str(name), plugins)
             raise UserError(f"`{group}` must be one of {', '.join(plugins)}; got {name!r}. {hint}")
@@ -186,7 +186,7 @@ def _check_usable(group: str, name: str, plugin: Plugin, is_multirun: bool) -> N
 def _check_key(key: str, value: str | None, chosen: Mapping[str, str | None]) -> None:
     _, part, name = key.split(".", 2)
     group = f"hydra/{part}"
-    choice = chosen.get(group, "basic")
+    choice = chosen.get(group, "basic") or ""
     keys = PLUGINS[group][choice].keys
     if name.partition(".")[0] in SHELL_KEYS:
         raise UserError(f"`{key}` is not taken: it would run commands of a shell, and a configuration is data.")

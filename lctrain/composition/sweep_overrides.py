@@ -5,6 +5,7 @@ import secrets
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import hydra
 from hydra._internal.utils import get_args_parser  # hydra.main's own, so that flags are read as it reads them
@@ -76,7 +77,7 @@ def read_settings(arguments: Sequence[str]) -> Settings:
 def _check_swept(override: Override, choices: Sequence[str], is_search: bool) -> None:
     """Whether the sweeper can do with an override what that says; choices are those of its group."""
     message = f"`{override.key_or_group.removeprefix(FORCED)}`"
-    value, text = override.value(), override.input_line.partition("=")[2]
+    value, text = override.value(), (override.input_line or "").partition("=")[2]
     if override.is_interval_sweep() and not is_search:
         raise UserError(f"{message} {text} has no end of values: search it with hydra/sweeper=optuna, or list some.")
     if not isinstance(value, Glob):
@@ -138,7 +139,7 @@ def _values(argument: str) -> list[str]:
         return []
     if override.is_discrete_sweep():
         return list(override.sweep_string_iterator())
-    interval = override.value()
+    interval: Any = override.value()
     return [str(interval.start), str(interval.end)]
 
 

@@ -131,11 +131,12 @@ def _start(device: CpuConfig | GpuConfig, gpus: Sequence[Any]) -> None:
 
     tf.config.threading.set_intra_op_parallelism_threads(device.threads or 0)
     tf.config.threading.set_inter_op_parallelism_threads(device.threads or 0)
-    chosen = [gpus[index] for index in device.index] if device.name == "gpu" else []
+    chosen = [gpus[index] for index in device.index or ()] if isinstance(device, GpuConfig) else []
     tf.config.set_visible_devices(chosen, "GPU")
-    for gpu in chosen:
-        tf.config.experimental.set_memory_growth(gpu, device.memory_growth)
-    if device.name == "cpu" and device.logical > 1:
+    if isinstance(device, GpuConfig):
+        for gpu in chosen:
+            tf.config.experimental.set_memory_growth(gpu, device.memory_growth)
+    elif device.logical > 1:
         (cpu,) = tf.config.list_physical_devices("CPU")
         tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * device.logical)
     tf.config.list_logical_devices()
@@ -155,12 +156,13 @@ def _describe(device: CpuConfig | GpuConfig, gpus: Sequence[Any], names: Sequenc
 
     threads = str(device.threads or available_cores())
     tags = {"device": device.name, "devices": ", ".join(names), "threads_intra": threads, "threads_inter": threads}
-    if device.name == "cpu":
+    if isinstance(device, CpuConfig):
         return tags
-    details = [tf.config.experimental.get_device_details(gpus[index]) for index in device.index]
+    indices = device.index or []
+    details = [tf.config.experimental.get_device_details(gpus[index]) for index in indices]
     build, listed = tf.sysconfig.get_build_info(), list_gpus()
     return tags | {
-        "gpu_index": ", ".join(map(str, device.index)),
+        "gpu_index": ", ".join(map(str, indices)),
         "gpu_model": ", ".join(str(one.get("device_name")) for one in details),
         "gpu_compute_capability": ", ".join(str(one.get("compute_capability")) for one in details),
         "gpu_driver": listed[0].driver if listed else "unknown",

@@ -43,15 +43,17 @@ def continue_job(arguments: Sequence[str], print_error: PrintError) -> tuple[lis
     if wanted is None:
         return list(arguments), None
     rest = [argument for argument in arguments if split_override(argument)[1] != RESUME]
+    folder: Path | None = None
+    unfinished: ResumeState | None = None
     if wanted.casefold() != "true":
         folder = find_run(wanted)
         unfinished = read_unfinished(folder)
-        rest = rest or unfinished.overrides
+        rest = rest or ([] if unfinished is None else unfinished.overrides)
     jobs: list[Job] = []
     code = run_dry(jobs.append, rest, print_error)
     if not jobs:
         return rest, code
-    if wanted.casefold() == "true":
+    if unfinished is None:
         folder = find_newest(digest(jobs[0].config), _given_root(rest))
     elif unfinished.digest != digest(jobs[0].config):
         raise UserError(_format_other_configuration(wanted, unfinished))

@@ -144,7 +144,7 @@ def _run(sweep: Sweep) -> int:
     tags |= {"sweep.folder": str(folder), "sweep.jobs": str(num_jobs)}
     tags |= {"sweep.command": " ".join(sweep.manifest.arguments)}
     (folder / STOPPED).unlink(missing_ok=True)
-    journal = None if sweep.resumed is None else Path(sweep.resumed.journal)
+    journal = None if sweep.resumed is None else Path(str(sweep.resumed.journal))
     with start_run(config.tracking, f"sweep-{config.model.name}", tags, folder, resumed=journal) as run:
         replace(sweep.manifest, journal=str(run.folder)).write(folder)
         print(f"The files of the {num_jobs} jobs are in {folder}", flush=True)
@@ -229,5 +229,5 @@ def _exit_code(records: Sequence[Record], num_jobs: int) -> int:
     """0 where all are done; what all failed with, where they failed alike; else 1."""
     if len(records) == num_jobs and all(record.status == "done" for record in records):
         return EXIT_DONE
-    codes = {record.exit_code for record in records if record.status != "skipped"}
+    codes = {EXIT_FAILED if one.exit_code is None else one.exit_code for one in records if one.status != "skipped"}
     return codes.pop() if len(codes) == 1 and codes != {EXIT_DONE} else EXIT_FAILED
