@@ -159,7 +159,7 @@ def test_a_hang_is_ended_and_the_rest_is_tried():
 
 def test_all_trials_together_are_limited():
     trials = run_trials(hang_for_long, seconds=3)
-    assert statuses(trials) == {LOADING: "done", "XLA on CPU:0": "silent", tensorflow.REST: "untried"}
+    assert statuses(trials) == {LOADING: "done", "XLA on CPU:0": "silent", tensorflow.UNTRIED: "untried"}
     assert "ran longer than" in trials[1].detail
 
 
@@ -170,7 +170,7 @@ def test_nothing_is_tried_without_tensorflow(function, status):
 
 def test_a_death_between_trials_is_told():
     trials = run_trials(crash_between_trials)
-    assert statuses(trials) == {LOADING: "done", tensorflow.REST: "untried"}
+    assert statuses(trials) == {LOADING: "done", tensorflow.UNTRIED: "untried"}
     assert trials[1].detail.startswith("exited with code 7")
     assert summarize_trials(trials, [])[1].state == "fail"
 

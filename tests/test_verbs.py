@@ -8,7 +8,8 @@ import yaml
 from hydra._internal.utils import get_args_parser
 
 from lctrain.cli import VERBS, load_verb, main
-from lctrain.cli.parser import HYDRA_FLAGS, split_verb
+from lctrain.cli.parser import split_verb
+from lctrain.composition.hydra_flags import HYDRA_FLAGS
 from lctrain.errors import UserError
 
 

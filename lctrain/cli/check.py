@@ -6,7 +6,7 @@ import sys
 from lctrain.cli.parser import VerbParser
 from lctrain.composition.dry_run import run_dry
 from lctrain.composition.hydra_app import Job
-from lctrain.composition.sweep_overrides import is_sweep, read_settings, refuse_resume
+from lctrain.composition.sweep_overrides import check_no_resume, is_sweep, read_settings
 from lctrain.data import check_feeds, state_reading
 from lctrain.errors import EXIT_DONE, EXIT_USER_ERROR, PrintError
 from lctrain.model.summary import summarize
@@ -27,7 +27,7 @@ def run(options: argparse.Namespace, print_error: PrintError) -> int:
     Returns:
         The exit code: 0, or 2 where a configuration is wrong.
     """
-    refuse_resume(options.arguments)
+    check_no_resume(options.arguments)
     jobs: list[Job] = []
 
     def check(job: Job) -> None:

@@ -21,6 +21,7 @@ from omegaconf.errors import OmegaConfBaseException
 from yaml import MarkedYAMLError
 
 from lctrain.composition.choices import config_folder
+from lctrain.composition.hydra_flags import MULTIRUN
 from lctrain.composition.launchers import without_launcher
 from lctrain.composition.overrides import FORCED, check_arguments, leave_keys_to_validation, split_override
 from lctrain.composition.user_files import check_user_files, open_config_folder
@@ -44,7 +45,6 @@ NOT_MERGED = re.compile(r"Error merging override (.+)")
 
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
 CONFIG = "config"
-MULTIRUN = ("-m", "--multirun")  # which Hydra takes before or behind all overrides, but not among them
 
 
 @dataclass(frozen=True)
@@ -113,6 +113,7 @@ def launch(task: Callable[[DictConfig], Any], arguments: Sequence[str]) -> None:
     Raises:
         UserError: a mistake in the command line, or what Hydra or its launcher could not make sense of.
     """
+    # Hydra takes these before or behind all overrides, but not among them.
     arguments = sorted(arguments, key=lambda argument: argument not in MULTIRUN)
     with _hydra_environment(arguments), hydra_errors(arguments):
         hydra.main(config_path=str(config_folder()), config_name=CONFIG, version_base="1.3")(task)()

@@ -28,7 +28,7 @@ class Kind:
     most: float = math.inf
     may_be_null: bool = True
 
-    def takes(self, value: str | None) -> bool:
+    def has_form(self, value: str | None) -> bool:
         if value == "null" and self.may_be_null:
             return True
         if value is None or not re.fullmatch(self.pattern, value):
@@ -196,5 +196,5 @@ def _check_key(key: str, value: str | None, chosen: Mapping[str, str | None]) ->
             raise UserError(f"`{key}` belongs to {group}={' or '.join(owners)}; the command line has {choice}.")
         hint = suggest(key, [f"hydra.{part}.{each}" for each in keys])
         raise UserError(f"`{key}` is not taken: of Hydra's settings those alone that run no code. {hint}")
-    if not keys[name].takes(value):
+    if not keys[name].has_form(value):
         raise UserError(f"`{key}` must be {keys[name].described}; got {value!r}.")

@@ -96,13 +96,13 @@ def list_command_lines(arguments: Sequence[str]) -> list[list[str]]:
     Raises:
         UserError: a mistake in what it says of the sweep.
     """
-    refuse_resume(arguments)
+    check_no_resume(arguments)
     if not is_sweep(arguments) or read_settings(arguments).num_trials is None:
         return [list(arguments)]
     return list(vary_one_by_one(arguments))
 
 
-def refuse_resume(arguments: Sequence[str]) -> None:
+def check_no_resume(arguments: Sequence[str]) -> None:
     """For verbs that take a sweep's command line alone."""
     if any(split_override(argument)[1] == RESUME for argument in arguments):
         raise UserError(f"`{RESUME}` is not taken here: give the sweep's own command line, -m and all that it swept.")

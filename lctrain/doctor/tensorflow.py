@@ -18,7 +18,7 @@ from lctrain.ops import IMPLEMENTATIONS
 from lctrain.system.subprocesses import Outcome, run_in_process
 
 LOADING = "TensorFlow"  # the first trial, without which there are no others
-REST = "the rest"
+UNTRIED = "the rest"
 COMPILED = "batched"  # the implementation that XLA and the reduced precisions are tried with
 PRECISIONS = ("mixed_bfloat16", "mixed_float16")
 LOADING_SECONDS, TRIAL_SECONDS, ALL_SECONDS = 90.0, 30.0, 180.0
@@ -114,7 +114,7 @@ def run_trials(
             if outcome.status == "done" or (loaded is not None and loaded.status != "done"):
                 break
             if time.monotonic() >= deadline or all(trial.status in ("done", "failed") for trial in found.values()):
-                trials[REST] = Trial(REST, "untried", _shorten(outcome.reason))
+                trials[UNTRIED] = Trial(UNTRIED, "untried", _shorten(outcome.reason))
                 break
     return list(trials.values())
 

@@ -39,6 +39,6 @@ def _git_commit() -> str | None:
     return found.stdout.strip() if found.returncode == 0 else None
 
 
-def requirements() -> list[str]:
+def list_requirements() -> list[str]:
     """What loads a logged model again."""
     return [f"{package}=={version(package)}" for package in ("lctrain", "keras", "tensorflow")]

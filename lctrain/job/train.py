@@ -13,7 +13,7 @@ from lctrain.cost import MEBIBYTE
 from lctrain.data import Split, Splits, fit_normalization
 from lctrain.devices.runtime import Devices
 from lctrain.errors import TrainingFailed
-from lctrain.job.provenance import requirements
+from lctrain.job.provenance import list_requirements
 from lctrain.job.resume_state import STATES
 from lctrain.model.build import build_model, describe_layers, find_implementations
 from lctrain.report import draw_loss_curve, kernels
@@ -90,7 +90,7 @@ def _build(config: Config, run: Run, devices: Devices, splits: Splits) -> tuple[
 def _log_resolved(model: Any, config: Config, run: Run, devices: Devices, splits: Splits) -> None:
     """What really runs, of the settings that others decide: Keras, the sizes, the machine. Of a compiled model."""
     resolved = {"jit_compile": bool(model.jit_compile), "implementation": find_implementations(model)}
-    resolved |= {"device": devices.taken.name, "replicas": model.distribute_strategy.num_replicas_in_sync}
+    resolved |= {"device": devices.acquired.name, "replicas": model.distribute_strategy.num_replicas_in_sync}
     num_batches = training.training_batches(splits.train, config).num_batches
     resolved |= {"steps_per_execution": min(config.training.steps_per_execution, num_batches)}
     resolved |= {"batch_size": min(config.training.batch_size, len(splits.train.labels))}
@@ -110,7 +110,7 @@ def _log_model(model: Any, history: dict[str, list[float]], config: Config, run:
     run.log_figure(curve, "loss_curve.png")
     if settings.kernels:
         _log_kernels(model, run)
-    if not run.log_model(model, requirements()):
+    if not run.log_model(model, list_requirements()):
         fix = "Make some, and log it by the same command and resume=true: what is done is not done again."
         raise TrainingFailed(f"there is no room for the trained model in {run.folder}. {fix}")
 

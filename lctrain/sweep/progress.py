@@ -116,7 +116,7 @@ def format_duration(seconds: float) -> str:
     >>> format_duration(4.4), format_duration(75.2), format_duration(7300)
     ('4 s', '1 min 15 s', '2 h 1 min')
     """
-    minutes, rest = divmod(round(seconds), 60)
+    minutes, left = divmod(round(seconds), 60)
     if minutes >= 60:
         return f"{minutes // 60} h {minutes % 60} min"
-    return f"{minutes} min {rest} s" if minutes else f"{rest} s"
+    return f"{minutes} min {left} s" if minutes else f"{left} s"

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from lctrain.composition.hydra_app import MULTIRUN
+from lctrain.composition.hydra_flags import MULTIRUN
 from lctrain.composition.overrides import split_override
 from lctrain.composition.sweep_overrides import RESUME
 from lctrain.config import Config

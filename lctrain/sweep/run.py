@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from lctrain.composition.dry_run import quiet, run_dry
+from lctrain.composition.dry_run import list_quiet_settings, run_dry
 from lctrain.composition.hydra_app import Job, launch
 from lctrain.composition.launchers import without_launcher
 from lctrain.composition.overrides import quote
@@ -152,10 +152,8 @@ def _run(sweep: Sweep) -> int:
         task = SweepTask(folder, run.folder, Path.cwd(), common)
         try:
             with watch(SweepMonitor(Records(folder), num_jobs, lambda line: print(line, flush=True), common)):
-                launch(
-                    task,
-                    [*sweep.manifest.arguments, f"hydra.sweep.dir={quote(folder)}", *quiet(sweep.manifest.arguments)],
-                )
+                given = sweep.manifest.arguments
+                launch(task, [*given, f"hydra.sweep.dir={quote(folder)}", *list_quiet_settings(given)])
         except BaseException as error:
             started = _finish(sweep, run, "FAILED" if isinstance(error, Exception) else "KILLED")
             _print_resume_command(sweep, started)
