@@ -74,7 +74,8 @@ def build(
 
 def _read(config_or_path: Mapping[str, Any] | str | Path) -> Mapping[str, Any]:
     if isinstance(config_or_path, Mapping):
-        return _as_plain(config_or_path)
+        plain: dict[str, Any] = _as_plain(config_or_path)
+        return plain
     from lctrain.composition.user_files import read_yaml
 
     path = Path(config_or_path)

@@ -5,7 +5,7 @@ An error message names the place as the user wrote it, what was expected there, 
 
 import difflib
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any, Self
 
@@ -21,6 +21,7 @@ EXIT_USER_ERROR = 2
 EXIT_NO_MEMORY = 3
 EXIT_INTERRUPTED = 130
 EXIT_TERMINATED = 143
+PrintError = Callable[[Exception, str], None]  # prints the error of one of several jobs under a heading
 
 
 class UserError(Exception):

@@ -12,12 +12,14 @@ from typing import Any
 import keras
 import numpy as np
 
-from lctrain.layers import BaseLocallyConnected, LocallyConnected1D, LocallyConnected2D, LocallyConnected3D
+from lctrain.layers import LocallyConnected1D, LocallyConnected2D, LocallyConnected3D
 
 __all__ = ["layer_locally_connected_1d", "layer_locally_connected_2d", "layer_locally_connected_3d"]
 
 
-def layer_locally_connected_1d(object=None, filters=None, kernel_size=None, **arguments):
+def layer_locally_connected_1d(
+    object: Any = None, filters: int | None = None, kernel_size: Any = None, **arguments: Any
+) -> Any:
     """A locally connected layer over sequences: made, added to a model, or called.
 
     Args:
@@ -44,7 +46,9 @@ def layer_locally_connected_1d(object=None, filters=None, kernel_size=None, **ar
     return _compose(LocallyConnected1D, object, filters, kernel_size, arguments)
 
 
-def layer_locally_connected_2d(object=None, filters=None, kernel_size=None, **arguments):
+def layer_locally_connected_2d(
+    object: Any = None, filters: int | None = None, kernel_size: Any = None, **arguments: Any
+) -> Any:
     """As `layer_locally_connected_1d`, over images.
 
     >>> model = keras.Sequential([keras.Input((32, 32, 3))])
@@ -56,7 +60,9 @@ def layer_locally_connected_2d(object=None, filters=None, kernel_size=None, **ar
     return _compose(LocallyConnected2D, object, filters, kernel_size, arguments)
 
 
-def layer_locally_connected_3d(object=None, filters=None, kernel_size=None, **arguments):
+def layer_locally_connected_3d(
+    object: Any = None, filters: int | None = None, kernel_size: Any = None, **arguments: Any
+) -> Any:
     """As `layer_locally_connected_1d`, over volumes.
 
     >>> layer_locally_connected_3d(filters=8, kernel_size=3).kernel_size
@@ -65,7 +71,7 @@ def layer_locally_connected_3d(object=None, filters=None, kernel_size=None, **ar
     return _compose(LocallyConnected3D, object, filters, kernel_size, arguments)
 
 
-def _compose(kind: type[BaseLocallyConnected], object: Any, filters, kernel_size, arguments: dict[str, Any]):
+def _compose(kind: type[Any], object: Any, filters: int | None, kernel_size: Any, arguments: dict[str, Any]) -> Any:
     given = {name: value for name, value in arguments.items() if value is not None}
     input_shape, batch_size = given.pop("input_shape", None), given.pop("batch_size", None)
     _check_input(object, input_shape, batch_size)

@@ -14,7 +14,7 @@ from test_shapes_of_graphs import CASES as CASES_OF_GRAPHS
 from test_shapes_of_graphs import make as make_layer_of_graph
 
 import lctrain
-from lctrain.composition.hydra_app import config_folder
+from lctrain.composition.choices import config_folder
 from lctrain.config.allowlist import classes
 from lctrain.errors import ConfigError, UserError
 from lctrain.layers import LocallyConnected1D, LocallyConnected2D, LocallyConnected3D

@@ -7,7 +7,7 @@ import mlflow
 import pytest
 from conftest import make_config
 
-from lctrain.cli.bench import WHOLE_MODEL, find_winners, measure_config
+from lctrain.benchmark.comparison import WHOLE_MODEL, find_winners, measure_config
 from lctrain.config import validate
 from lctrain.system.memory import RUNTIME_BYTES
 

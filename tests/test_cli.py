@@ -14,6 +14,7 @@ import pytest
 import yaml
 
 FAST = ("training.epochs=2", "data=synthetic", "data.input_shape=[5,7,2]", "data.num_examples=200")
+EPOCHS = 15  # of the main job, by which it has learnt; its own 30 take longer and show no more
 METRICS_OF_A_RUN = {
     "params_total",
     "params_trainable",
@@ -50,7 +51,7 @@ def digits_runs(tmp_path_factory, run_lctrain):
     finished = {}
     for implementation in ("1", "2", "3", "batched", "auto"):
         started = time.monotonic()
-        process = run_lctrain(folder, "model=lc2d", f"implementation={implementation}")
+        process = run_lctrain(folder, "model=lc2d", f"implementation={implementation}", f"training.epochs={EPOCHS}")
         assert process.returncode == 0, process.stderr
         finished[implementation] = (process, time.monotonic() - started)
     runs = {run.data.params["implementation"]: run for run in runs_in(folder)}
@@ -75,7 +76,7 @@ def test_every_named_metric_param_tag_and_artifact_is_there(digits_runs):
     assert set(run.data.metrics) == METRICS_OF_A_RUN
     assert all(np.isfinite(value) and value >= 0 for value in run.data.metrics.values())
     for name in ("loss", "accuracy", "val_loss", "val_accuracy"):
-        assert [point.step for point in client.get_metric_history(run.info.run_id, name)] == list(range(30))
+        assert [point.step for point in client.get_metric_history(run.info.run_id, name)] == list(range(EPOCHS))
     params = run.data.params
     wanted = {
         "implementation": "2",
@@ -95,7 +96,11 @@ def test_every_named_metric_param_tag_and_artifact_is_there(digits_runs):
 
     config = yaml.safe_load(fetch("config/config.yaml"))
     assert config["model"]["layers"]["head"]["units"] == 10
-    assert yaml.safe_load(fetch("config/overrides.yaml")) == ["model=lc2d", "implementation=2"]
+    assert yaml.safe_load(fetch("config/overrides.yaml")) == [
+        "model=lc2d",
+        "implementation=2",
+        f"training.epochs={EPOCHS}",
+    ]
     table = json.loads(fetch("model/layers.json"))
     assert table["columns"] == ["name", "type", "output_shape", "parameters", "implementation"]
     assert table["data"][0] == ["lc1", "LocallyConnected2D", "(None, 6, 6, 16)", 36 * 9 * 16 + 36 * 16, "2"]
@@ -237,7 +242,7 @@ def test_overrides_reach_arguments_that_the_file_does_not_mention(tmp_path, run_
     (run,) = runs_in(tmp_path / "store")
     assert run.data.params["model.layers.lc1.strides"] == "2"
     assert run.data.params["optimizer.weight_decay"] == "0.01"
-    assert run.data.tags["git_commit"] == commit.stdout.strip()
+    assert run.data.tags["mlflow.source.git.commit"] == commit.stdout.strip()
     assert "model.layers.dropout.rate" not in run.data.params
     assert run.data.params["model.layers.extra.units"] == "10"
 

@@ -10,7 +10,7 @@ from hydra import compose, initialize_config_dir
 from made_files import make_arrays, make_downloads, make_images, make_table
 from omegaconf import OmegaConf
 
-from lctrain.composition.hydra_app import config_folder, list_choices
+from lctrain.composition.choices import config_folder, list_choices
 from lctrain.composition.overrides import leave_keys_to_validation
 from lctrain.config import validate
 from lctrain.config.interpolation import resolve

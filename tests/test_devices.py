@@ -21,7 +21,7 @@ from lctrain.benchmark.tuning import Case, _what
 from lctrain.config import validate
 from lctrain.config.schema import GpuConfig
 from lctrain.devices import gpus
-from lctrain.devices.gpus import choose_visible, default_lock_folder, list_gpus, take_device
+from lctrain.devices.gpus import acquire_device, choose_visible, default_lock_folder, list_gpus
 from lctrain.errors import ConfigError, UserError
 from lctrain.system.subprocesses import run_in_process
 
@@ -86,7 +86,7 @@ def test_cards_are_numbered_as_cuda_numbers_them(visible, uuids):
 
 def take(folder, message=None, is_mirrored=False, **arguments):
     device = GpuConfig(name="gpu", **arguments)
-    taken, locks = take_device(device, CARDS, is_mirrored, folder, (message if message is not None else []).append)
+    taken, locks = acquire_device(device, CARDS, is_mirrored, folder, (message if message is not None else []).append)
     return taken.index, locks
 
 
@@ -128,12 +128,12 @@ HOLD = """
 import os, sys, time
 from pathlib import Path
 from lctrain.config.schema import GpuConfig
-from lctrain.devices.gpus import take_device
+from lctrain.devices.gpus import acquire_device
 index = None if sys.argv[2] == "any" else [int(sys.argv[2])]
 if "USER_NUMBER" in os.environ:
     os.setuid(int(os.environ["USER_NUMBER"]))
 say = lambda text: print(text, flush=True)
-taken, locks = take_device(GpuConfig(name="gpu", index=index), sys.argv[3:], False, Path(sys.argv[1]), say)
+taken, locks = acquire_device(GpuConfig(name="gpu", index=index), sys.argv[3:], False, Path(sys.argv[1]), say)
 say(taken.index)
 time.sleep(600)
 """

@@ -14,12 +14,12 @@ import numpy as np
 import pytest
 
 from lctrain import __version__
-from lctrain.cli import doctor
-from lctrain.cli.doctor import run_doctor, summarize_trials
-from lctrain.doctor import machine, tensorflow
+from lctrain.cli import run_verb
+from lctrain.doctor import machine, report, tensorflow
 from lctrain.doctor import packages as packages_module
 from lctrain.doctor.machine import Row, find_machine, find_store
 from lctrain.doctor.packages import EXTRAS, MIN_PYTHON, SECURITY_FLOORS, find_packages
+from lctrain.doctor.report import summarize_trials
 from lctrain.doctor.tensorflow import LOADING, Notes, Trial, run_trials
 from lctrain.errors import EXIT_DONE, EXIT_FAILED, UserError
 from lctrain.implementations import IMPLEMENTATIONS
@@ -66,7 +66,7 @@ def healthy(packages, monkeypatch, tmp_path):
     packages()
 
     def set_trials(trials):
-        monkeypatch.setattr(doctor, "run_trials", lambda: trials)
+        monkeypatch.setattr(report, "run_trials", lambda: trials)
 
     set_trials(WORKING)
     return set_trials
@@ -159,7 +159,7 @@ def test_a_hang_is_ended_and_the_rest_is_tried():
 
 def test_all_trials_together_are_limited():
     trials = run_trials(hang_for_long, seconds=3)
-    assert statuses(trials) == {LOADING: "done", "XLA on CPU:0": "silent", tensorflow.REST: "untried"}
+    assert statuses(trials) == {LOADING: "done", "XLA on CPU:0": "silent", tensorflow.UNTRIED: "untried"}
     assert "ran longer than" in trials[1].detail
 
 
@@ -170,7 +170,7 @@ def test_nothing_is_tried_without_tensorflow(function, status):
 
 def test_a_death_between_trials_is_told():
     trials = run_trials(crash_between_trials)
-    assert statuses(trials) == {LOADING: "done", tensorflow.REST: "untried"}
+    assert statuses(trials) == {LOADING: "done", tensorflow.UNTRIED: "untried"}
     assert trials[1].detail.startswith("exited with code 7")
     assert summarize_trials(trials, [])[1].state == "fail"
 
@@ -372,7 +372,7 @@ def test_a_store_whose_writer_was_killed_is_left_to_the_next(tmp_path):
 
 
 def test_a_healthy_machine(healthy, capsys, tmp_path):
-    assert run_doctor([], refuse) == EXIT_DONE
+    assert run_verb("doctor", [], refuse) == EXIT_DONE
     output = capsys.readouterr().out
     assert [line for line in output.splitlines() if not line.startswith(" ")] == [
         "packages:",
@@ -389,7 +389,7 @@ def test_failures_are_named_at_the_end(healthy, capsys):
     healthy(
         [WORKING[0], Trial("implementation 3 on CPU:0", "died", "x\x1b[31m\ny"), Trial("XLA on CPU:0", "failed", "z")]
     )
-    assert run_doctor([], refuse) == EXIT_FAILED
+    assert run_verb("doctor", [], refuse) == EXIT_FAILED
     output = capsys.readouterr().out
     assert output.endswith("What is needed and fails: implementation 3 on CPU:0; warnings: 1.\n")
     assert "implementation 3 on CPU:0: x [31m y. pip install" in output
@@ -397,12 +397,12 @@ def test_failures_are_named_at_the_end(healthy, capsys):
 
 def test_warnings_alone_are_no_failure(healthy):
     healthy([WORKING[0], Trial("XLA on CPU:0", "silent", "gave no answer within 30 s")])
-    assert run_doctor([], refuse) == EXIT_DONE
+    assert run_verb("doctor", [], refuse) == EXIT_DONE
 
 
 def test_json(healthy, capsys):
     healthy([Trial(LOADING, "failed", "ImportError: no")])
-    assert run_doctor(["--json"], refuse) == EXIT_FAILED
+    assert run_verb("doctor", ["--json"], refuse) == EXIT_FAILED
     message = json.loads(capsys.readouterr().out)
     assert (message["lctrain"], message["ok"]) == (__version__, False)
     assert message["rows"][-1] == {
@@ -417,12 +417,12 @@ def test_a_terminal_gets_tables(healthy, capsys, monkeypatch):
     monkeypatch.setenv("TERM", "xterm-256color")
     monkeypatch.setenv("COLUMNS", "120")
     monkeypatch.delenv("NO_COLOR", raising=False)
-    assert run_doctor([], refuse) == EXIT_DONE
+    assert run_verb("doctor", [], refuse) == EXIT_DONE
     output = capsys.readouterr().out
     assert "\x1b[32mok" in output
     assert "┃" in output
     monkeypatch.setenv("NO_COLOR", "1")
-    assert run_doctor([], refuse) == EXIT_DONE
+    assert run_verb("doctor", [], refuse) == EXIT_DONE
     output = capsys.readouterr().out
     assert "\x1b[32m" not in output
     assert "┃" in output
@@ -430,17 +430,17 @@ def test_a_terminal_gets_tables(healthy, capsys, monkeypatch):
 
 def test_without_rich_there_are_lines(capsys, monkeypatch):
     monkeypatch.setitem(sys.modules, "rich.console", None)
-    doctor.print_rows("packages", [Row("rich", "fail", "is not installed", "pip install rich")])
+    report.print_rows("packages", [Row("rich", "fail", "is not installed", "pip install rich")])
     assert capsys.readouterr().out == "packages:\n  fail   rich: is not installed. pip install rich\n"
 
 
 def test_unknown_arguments():
-    with pytest.raises(UserError, match=r"`doctor` takes --json alone; got '--jsno'"):
-        run_doctor(["--jsno"], refuse)
+    with pytest.raises(UserError, match=r"`--jsno` is not taken by `doctor`. Did you mean `--json`"):
+        run_verb("doctor", ["--jsno"], refuse)
 
 
 def test_the_real_machine(run_python, tmp_path):
-    code = "from lctrain.cli.doctor import run_doctor; raise SystemExit(run_doctor(['--json'], None))"
+    code = "from lctrain.cli import run_verb; raise SystemExit(run_verb('doctor', ['--json'], None))"
     rows = {row["name"]: row for row in json.loads(run_python(code, folder=tmp_path))["rows"]}
     for name in (LOADING, *(f"implementation {name} on CPU:0" for name in IMPLEMENTATIONS), "mixed_bfloat16 on CPU:0"):
         assert rows[name]["state"] == "ok", rows[name]

@@ -8,7 +8,7 @@ import sys
 import mlflow
 import pytest
 
-from lctrain.cli.sync import run_sync
+from lctrain.cli import run_verb
 from lctrain.config.schema import LocalTracking, ServerTracking
 from lctrain.tracking import deliver, end_run, find_journals, read_journal, start_run, store_uri
 from lctrain.tracking.journal import FILE, Journal, make_journal
@@ -162,7 +162,7 @@ def test_a_damaged_journal_keeps_no_other_from_being_delivered(tmp_path, capsys,
     with start_run(tracking, "a-run", {}, tmp_path / "2") as run:
         pass
     Journal(run.folder).append("metrics", values={"loss": 0.5}, step=3)
-    assert run_sync([str(tmp_path)], print) == 1
+    assert run_verb("sync", [str(tmp_path)], print) == 1
     message = capsys.readouterr()
     assert f"{run.folder}: 1 delivered, 0 left" in message.out
     assert [line for line in message.err.splitlines() if str(damaged) in line] == message.err.splitlines()

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from lctrain.cli.kernels import run_kernels
+from lctrain.cli import run_verb
 from lctrain.errors import UserError
 from lctrain.geometry import Window
 from lctrain.layers import (
@@ -272,7 +272,7 @@ def saved(model, tmp_path_factory):
 
 
 def run(*arguments):
-    return run_kernels(arguments, print)
+    return run_verb("kernels", arguments, print)
 
 
 def test_a_file_of_each_kind_is_written(saved, model, tmp_path, capsys):

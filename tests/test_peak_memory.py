@@ -40,7 +40,7 @@ def read_memory(folder):
 @pytest.mark.skipif(sys.platform != "linux", reason="elsewhere a peak spans the process's life")
 def test_a_job_s_memory_is_the_same_whether_mlflow_or_the_data_comes_later(tmp_path, run_python):
     found = []
-    for late in ("(delivery, 'load_store_code'),", "(job, 'load_splits'),"):
+    for late in ("(delivery, 'load_store_code'),", "(run, 'load_splits'),"):
         folder = tmp_path / str(len(found))
         folder.mkdir()
         run_python(JOB.format(late=f"({late})", arguments=SMALL), folder)

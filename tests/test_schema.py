@@ -10,7 +10,7 @@ import pytest
 import yaml
 from conftest import make_config, make_graph
 
-from lctrain.composition.hydra_app import config_folder, list_choices
+from lctrain.composition.choices import config_folder, list_choices
 from lctrain.config import Config, validate
 from lctrain.config.allowlist import classes, nested_group
 from lctrain.config.arguments import find_check

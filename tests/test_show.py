@@ -7,7 +7,7 @@ import pytest
 import yaml
 from conftest import make_graph
 
-from lctrain.composition.hydra_app import list_choices
+from lctrain.composition.choices import list_choices
 from lctrain.config.json_schema import file_schema
 
 FIRST_LAYER = r"lc1 +│ LocallyConnected2D │ \(None, 6, 6, 16\) │ +5,760 │ +9 │ +10.4 k"

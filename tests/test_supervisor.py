@@ -225,16 +225,16 @@ def test_progress_tells_what_is_new_and_how_long_the_rest_takes(tmp_path):
     progress = SweepMonitor(records, 4, message.append, ["data=digits"], lambda: clock[0])
     assert message == ["1 of 4 jobs are done already."]
     records.write(Record(1, ["data=digits", "seed=1"], "running", "", 0.0, warning="The job may not fit."))
-    progress.look()
-    progress.look()
+    progress.print_news()
+    progress.print_news()
     assert message[1:] == ["[2/4] Job 1: seed=1", "Warning: The job may not fit."]
     records.write(Record(1, ["seed=1"], "done", "", 0.0, seconds=30.0, metrics={"test_loss": 1.0, "test_auc": 0.5}))
     clock[0] = 140.0
-    progress.look()
+    progress.print_news()
     assert message[3:] == ["[2/4] Job 1 is done after 30 s: test auc 0.5000. 2 left, about 1 min 20 s."]
     records.write(Record(2, ["seed=2"], "failed", "", 0.0, reason="one\ntwo", seconds=1.0))
     records.write(Record(3, ["seed=3"], "skipped", "", 0.0, reason="not started"))
-    progress.look()
+    progress.print_news()
     assert message[4:] == [
         "[3/4] Job 2 has failed after 1 s: one. 1 left, about 20 s.",
         "[4/4] Job 3 was skipped: not started.",

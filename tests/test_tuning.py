@@ -1,13 +1,14 @@
 """Tuning: what is measured, what is remembered, and what becomes of it."""
 
 import json
+import sys
 
 import mlflow
 import pytest
 from conftest import make_config
 
 from lctrain.benchmark import tuning
-from lctrain.benchmark.cache import Measurements
+from lctrain.benchmark.cache import Measurements, default_file
 from lctrain.benchmark.cases import WHOLE_MODEL
 from lctrain.benchmark.tuning import needs_tuning, tune
 from lctrain.config import validate
@@ -147,3 +148,12 @@ def test_the_command_logs_what_was_asked_for_and_what_it_became(tmp_path, run_lc
     assert {params[f"resolved.implementation.{layer}"] for layer in ("lc1", "lc2")} <= {"1", "2", "3", "batched"}
     assert run.data.metrics["tuning_seconds"] > 0
     assert len(json.loads((tmp_path / "cache" / "lctrain" / "tuned.json").read_text())) >= 8
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="each system has its own folder for caches")
+def test_the_cache_is_where_it_was(tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("XDG_CACHE_HOME", "")
+    assert default_file() == tmp_path / ".cache" / "lctrain" / "tuned.json"
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "elsewhere"))
+    assert default_file() == tmp_path / "elsewhere" / "lctrain" / "tuned.json"

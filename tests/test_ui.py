@@ -8,7 +8,7 @@ import urllib.request
 
 import pytest
 
-from lctrain.cli.ui import LOOPBACK
+from lctrain.tracking.ui_server import LOOPBACK
 
 
 @pytest.fixture(scope="module")

@@ -2,20 +2,20 @@
 
 import hashlib
 import json
-import os
-import tempfile
 import warnings
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import platformdirs
 from filelock import FileLock
+
+from lctrain.system.files import write_json
 
 
 def default_file() -> Path:
-    """`lctrain/tuned.json` in the user's cache folder: $XDG_CACHE_HOME, or ~/.cache."""
-    folder = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-    return Path(folder) / "lctrain" / "tuned.json"
+    """`lctrain/tuned.json` in the user's cache folder: on Linux $XDG_CACHE_HOME, or ~/.cache."""
+    return platformdirs.user_cache_path("lctrain", appauthor=False) / "tuned.json"
 
 
 class Measurements:
@@ -46,15 +46,13 @@ class Measurements:
         self.file.parent.mkdir(parents=True, exist_ok=True)
         with FileLock(self.file.with_suffix(".lock")):
             entries = self._read() | {_digest(what): {"what": dict(what), "seen": seen}}
-            with tempfile.NamedTemporaryFile("w", dir=self.file.parent, delete=False, encoding="utf-8") as partial:
-                partial.write(json.dumps(entries, indent=1) + "\n")
-            Path(partial.name).replace(self.file)
+            write_json(self.file, entries)
 
     def _read(self) -> dict[str, Any]:
         if not self.file.is_file():
             return {}
         try:
-            entries = json.loads(self.file.read_text(encoding="utf-8"))
+            entries: dict[str, Any] = json.loads(self.file.read_text(encoding="utf-8"))
             if all({"what", "seen"} <= set(entry) for entry in entries.values()):
                 return entries
         except (OSError, ValueError, AttributeError, TypeError):

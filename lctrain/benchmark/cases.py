@@ -1,7 +1,7 @@
 """One measured case, of a layer or of a whole model; each function is meant for a fresh process of its own."""
 
 import time
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 
@@ -28,7 +28,7 @@ def measure_layer(config: Config, name: str, input_shape: tuple[int, ...]) -> di
 
     training.prepare_process(config)
     layer = build_layer(name, config.model.layers[name])
-    return timing.measure_layer(layer, input_shape, config.training.batch_size, config.jit_compile)
+    return timing.measure_layer(layer, input_shape, config.training.batch_size, bool(config.jit_compile))
 
 
 def measure_model(config: Config) -> dict[str, Any]:
@@ -66,8 +66,8 @@ def draw_labels(config: Config, num: int, generator: np.random.Generator) -> np.
     data = config.data
     shape = (num, *data.target_shape)
     if data.task == "classification":
-        return generator.integers(data.num_classes, size=shape)
-    shape = (*shape, num_outputs(data))
+        return generator.integers(cast(int, data.num_classes), size=shape)
+    shape = (*shape, cast(int, num_outputs(data)))
     if data.task == "regression":
         return generator.standard_normal(shape, dtype=np.float32)
     return generator.integers(2, size=shape).astype(np.float32)

@@ -3,6 +3,7 @@
 import time
 from collections.abc import Callable
 from statistics import median, quantiles
+from typing import Any
 
 import keras
 import numpy as np
@@ -15,21 +16,21 @@ MIN_STEPS, MAX_STEPS, MAX_SECONDS = 5, 50, 5.0
 COMPARED_SECONDS = 0.5  # for at least so long a job's training steps are timed: medians of a tenth are twice as noisy
 
 
-class FirstStepTimer(keras.callbacks.Callback):
+class FirstStepTimer(keras.callbacks.Callback):  # type: ignore[misc]  # Keras has no types
     """Seconds of the first call of a fit's training function, tracing (and compilation) included.
 
     That is one step, or as many as `steps_per_execution` says.
     """
 
-    def __init__(self):
+    def __init__(self) -> None:
         super().__init__()
         self.seconds: float | None = None
 
-    def on_train_batch_begin(self, batch, logs=None):
+    def on_train_batch_begin(self, batch: int, logs: Any = None) -> None:
         if self.seconds is None:
             self._start = time.perf_counter()
 
-    def on_train_batch_end(self, batch, logs=None):
+    def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
         if self.seconds is None:
             self.seconds = time.perf_counter() - self._start
 
@@ -95,11 +96,11 @@ def measure_layer(
     build_seconds = time.perf_counter() - start
 
     @tf.function(jit_compile=jit_compile)
-    def forward():
+    def forward() -> Any:
         return layer(inputs)
 
     @tf.function(jit_compile=jit_compile)
-    def train_step():
+    def train_step() -> Any:
         with tf.GradientTape() as tape:
             tape.watch(inputs)
             outputs = layer(inputs)
@@ -116,7 +117,12 @@ def measure_layer(
 
 
 def bench_figures(
-    built, build_seconds: float, first_step_seconds: float, steps: list[float], forward: list[float], peak_bytes: int
+    built: Any,
+    build_seconds: float,
+    first_step_seconds: float,
+    steps: list[float],
+    forward: list[float],
+    peak_bytes: int,
 ) -> dict[str, float]:
     """What a bench tells of a built layer or model: seconds, milliseconds per step, mebibytes."""
     return {

@@ -7,11 +7,12 @@ seen is kept in a small file, so that the same layer on the same machine is meas
 2. where `jit_compile` is auto, the faster of the whole model's two training steps that these make.
 """
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from lctrain.benchmark.cache import Measurements, default_file
 from lctrain.benchmark.cases import WHOLE_MODEL, measure_layer, measure_model
@@ -79,7 +80,7 @@ class Tuning:
     config: Config
     timings: Sequence[Timing]
 
-    def as_table(self) -> dict[str, list]:
+    def as_table(self) -> dict[str, list[Any]]:
         """The timings, one list per column."""
         return {
             "layer": [timing.case.name for timing in self.timings],
@@ -113,7 +114,8 @@ def tune(config: Config, file: Path | None = None) -> Tuning:
     cases = [case for flag in flags for layer in layers for case in _layer_cases(config, layer, flag)]
     timings = list(_measure(config, cases, costs, measurements))
     fastest = {flag: {layer.name: _fastest(timings, layer.name, flag) for layer in layers} for flag in flags}
-    choices = {flag: found for flag, found in fastest.items() if None not in found.values()}
+    complete = {flag: found for flag, found in fastest.items() if None not in found.values()}
+    choices = cast(dict[bool, Choices], complete)
     if not choices:
         reasons = dict.fromkeys(timing.reason for timing in timings if timing.reason)
         raise UserError(f"`implementation` tuned found nothing that could be measured: {'; '.join(reasons)}")
@@ -121,8 +123,7 @@ def tune(config: Config, file: Path | None = None) -> Tuning:
         models = [Case(WHOLE_MODEL, choice, flag) for flag, choice in choices.items()]
         steps = list(_measure(config, models, costs, measurements))
         timings += steps
-        measured = [step for step in steps if step.milliseconds is not None]
-        best = min(measured, key=lambda step: step.milliseconds, default=steps[0]).case
+        best = min(steps, key=_by_milliseconds).case
         return Tuning(with_choices(config, best.choices, best.jit_compile), timings)
     ((flag, choice),) = choices.items()
     return Tuning(with_choices(config, choice, flag), timings)
@@ -153,18 +154,22 @@ def _possible_flags(config: Config) -> list[bool]:
 
 
 def _layer_cases(config: Config, layer: LayerSummary, jit_compile: bool) -> Iterator[Case]:
+    sizes, input_shape = cast(LayerSizes, layer.facts.local), cast(tuple[int, ...], layer.input_shapes[0][1:])
     for row in IMPLEMENTATIONS.values():
         is_tried = not jit_compile or (row.is_compilable and not row.compiles_slowly)
-        if is_tried and not row.is_hopeless(layer.facts.local):
-            yield Case(layer.name, {layer.name: row.name}, jit_compile, layer.input_shapes[0][1:])
+        if is_tried and not row.is_hopeless(sizes):
+            yield Case(layer.name, {layer.name: row.name}, jit_compile, input_shape)
 
 
 def _fastest(timings: Sequence[Timing], name: str, jit_compile: bool) -> int | str | None:
     of_layer = [timing for timing in timings if (timing.case.name, timing.case.jit_compile) == (name, jit_compile)]
-    measured = [timing for timing in of_layer if timing.milliseconds is not None]
-    if not measured:
-        return None
-    return min(measured, key=lambda timing: timing.milliseconds).case.choices[name]
+    best = min(of_layer, key=_by_milliseconds, default=None)
+    return None if best is None or best.milliseconds is None else best.case.choices[name]
+
+
+def _by_milliseconds(timing: Timing) -> float:
+    """Orders timings; those that could not be measured come last."""
+    return math.inf if timing.milliseconds is None else timing.milliseconds
 
 
 def _measure(
@@ -193,7 +198,7 @@ def _what(config: Config, case: Case) -> dict[str, Any]:
     """Everything that a case's time depends on: shapes, types, versions, hardware."""
     specs = with_choices(config, case.choices, case.jit_compile).model.layers
     if case.name == WHOLE_MODEL:
-        sizes = {"layers": specs, "inputs": config.model.inputs, "outputs": config.model.outputs}
+        sizes: dict[str, Any] = {"layers": specs, "inputs": config.model.inputs, "outputs": config.model.outputs}
         sizes |= {"optimizer": config.optimizer, "data_format": config.data_format}
     else:
         spec = {key: value for key, value in specs[case.name].items() if key != "inputs"}
@@ -217,7 +222,8 @@ def _measure_in_process(config: Config, cases: Sequence[Case]) -> list[tuple[flo
         raise outcome.error
     if outcome.status != "done":
         raise UserError(f"`implementation` tuned could not be measured: {outcome.reason}. Name one, or use auto.")
-    return outcome.value
+    measured: list[tuple[float | None, str]] = outcome.value
+    return measured
 
 
 def measure_cases(config: Config, cases: Sequence[Case]) -> list[tuple[float | None, str]]:

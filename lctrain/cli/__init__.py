@@ -5,13 +5,17 @@ import textwrap
 import traceback
 from collections.abc import Sequence
 from importlib import import_module
+from types import ModuleType
+from typing import NamedTuple
 
 from lctrain import __version__
+from lctrain.cli.parser import split_verb
 from lctrain.errors import (
     EXIT_DONE,
     EXIT_INTERRUPTED,
     EXIT_NO_MEMORY,
     EXIT_TERMINATED,
+    PrintError,
     TrainingFailed,
     UserError,
     exit_code_of,
@@ -21,55 +25,51 @@ from lctrain.implementations import JOB_CHOICES
 from lctrain.system.process_setup import prepare_process
 from lctrain.system.signals import Terminated, leave_at_once
 
-VERBS = {  # by name: a line on what it does, and the module here and its function that do it
-    "train": ("train one model, or several with -m; the verb may be left out", "train", "run_train"),
-    "evaluate": (
-        "loss and metrics of a run's model on its test split, or on other data: run=ID",
-        "evaluate",
-        "run_evaluate",
+
+class Verb(NamedTuple):
+    """A row of the table of verbs.
+
+    Args:
+        module: in this folder; it has `make_parser()` and `run(options, print_error)`.
+        line: on what the verb does.
+    """
+
+    module: str
+    line: str
+
+
+VERBS = {
+    "train": Verb("train", "train one model, or several with -m; the verb may be left out"),
+    "evaluate": Verb("evaluate", "loss and metrics of a run's model on its test split, or on other data: run=ID"),
+    "predict": Verb(
+        "predict", "what a run's model predicts, as CSV or .npy: run=ID [--inputs FILE [--layout LAYOUT]] [--out FILE]"
     ),
-    "predict": (
-        "what a run's model predicts, as CSV or .npy: run=ID [--inputs FILE [--layout LAYOUT]] [--out FILE]",
-        "evaluate",
-        "run_predict",
+    "bench": Verb("bench", "time every locally connected layer and the whole model; --out FILE writes JSON"),
+    "sync": Verb(
+        "sync", "deliver what runs logged while their store was out of reach: sync [FOLDER ...]; --moved mends a store"
     ),
-    "bench": ("time every locally connected layer and the whole model; --out FILE writes JSON", "bench", "run_bench"),
-    "sync": (
-        "deliver what runs logged while their store was out of reach: sync [FOLDER ...]; --moved mends a store",
-        "sync",
-        "run_sync",
+    "show": Verb("show", "print layers, shapes, parameters and costs, building nothing; --svg FILE draws them"),
+    "check": Verb("check", "validate a configuration, or every job of a sweep with -m, and run nothing"),
+    "ls": Verb("ls", "list groups and their choices, each with a line on what it is: ls [GROUP ...]"),
+    "cp": Verb("cp", "copy a packaged choice to edit: cp model=lc2d NEW_NAME [--config-dir my_configs]"),
+    "report": Verb("report", "compare the jobs of a sweep: table, picture, HTML page; --sweep ID|latest, --out DIR"),
+    "import": Verb(
+        "import_", "make today's model of a Keras 1, Keras 2 or tf.keras file: import OLD.h5 --out FOLDER [--strict]"
     ),
-    "show": ("print layers, shapes, parameters and costs, building nothing; --svg FILE draws them", "show", "run_show"),
-    "check": ("validate a configuration, or every job of a sweep with -m, and run nothing", "check", "run_check"),
-    "ls": ("list groups and their choices, each with a line on what it is: ls [GROUP ...]", "choices", "run_ls"),
-    "cp": ("copy a packaged choice to edit: cp model=lc2d NEW_NAME [--config-dir my_configs]", "choices", "run_cp"),
-    "report": (
-        "compare the jobs of a sweep: table, picture, HTML page; --sweep ID|latest, --out DIR",
-        "report",
-        "run_report",
-    ),
-    "import": (
-        "make today's model of a Keras 1, Keras 2 or tf.keras file: import OLD.h5 --out FOLDER [--strict]",
-        "legacy",
-        "run_import",
-    ),
-    "export": (
+    "export": Verb(
+        "export",
         "write a model for others: export RUN_OR_FILE --to keras2-h5|dl4j-h5|savedmodel|tflite [--out FILE] "
         "[--implementation batched]",
-        "legacy",
-        "run_export",
     ),
-    "kernels": (
-        "draw what a layer has learnt, position by position: kernels RUN_OR_FILE [--layer NAME] [--out FILE]",
+    "kernels": Verb(
         "kernels",
-        "run_kernels",
+        "draw what a layer has learnt, position by position: kernels RUN_OR_FILE [--layer NAME] [--out FILE]",
     ),
-    "doctor": ("say what is installed, and what works here; --json for scripts", "doctor", "run_doctor"),
-    "ui": ("show the store in MLflow's UI, on this machine alone: ui [--port N]", "ui", "run_ui"),
-    "schema": ("print the language as JSON Schema for editors, or with --markdown as a page", "schema", "run_schema"),
+    "doctor": Verb("doctor", "say what is installed, and what works here; --json for scripts"),
+    "ui": Verb("ui", "show the store in MLflow's UI, on this machine alone: ui [--port N]"),
+    "schema": Verb("schema", "print the language as JSON Schema for editors, or with --markdown as a page"),
 }
-
-WITH_HELP = ("import", "export", "kernels")  # verbs that tell of their own flags
+HELP = ("--help", "-h")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -82,17 +82,26 @@ def main(arguments: Sequence[str] | None = None) -> int:
         The exit code: 0 done, 1 failed, 2 the user's mistake, 3 does not fit into memory, 130 and 143 for the signals.
     """
     arguments = list(sys.argv[1:] if arguments is None else arguments)
-    debug = "--debug" in arguments
-    arguments = [argument for argument in arguments if argument != "--debug"]
-    if arguments[:1] == ["help"] or ({"--help", "-h"} & set(arguments) and arguments[0] not in WITH_HELP):
-        print(help_text())
+    debug, wants_help = "--debug" in arguments, arguments[:1] == ["help"] or bool({*HELP} & {*arguments})
+    arguments = [argument for argument in arguments if argument not in ("--debug", *HELP)]
+    word, others = split_verb(arguments)
+    if wants_help:
+        print(load_verb(word).make_parser().format_help().rstrip() if word in VERBS else help_text())
         return EXIT_DONE
     if "--version" in arguments:
         print(f"lctrain {__version__}")
         return EXIT_DONE
+
+    def print_error(error: Exception, heading: str) -> None:
+        _print_error(error, heading, debug)
+
     prepare_process()
     try:
-        return _find_verb(arguments, debug)
+        if word in VERBS:
+            return run_verb(word, others, print_error)
+        if word is None or word.startswith(("-", "+", "~")) or "=" in word:
+            return run_verb("train", arguments, print_error)
+        raise UserError(f"`{word}` is not a verb. {suggest(word, VERBS)} What is set takes the form KEY=VALUE.")
     except KeyboardInterrupt:
         print("Interrupted.", file=sys.stderr)
         return leave_at_once(EXIT_INTERRUPTED)
@@ -103,11 +112,28 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return _print_error(error, "Error", debug)
 
 
+def load_verb(name: str) -> ModuleType:
+    return import_module(f"lctrain.cli.{VERBS[name].module}")
+
+
+def run_verb(name: str, arguments: Sequence[str], print_error: PrintError) -> int:
+    """Runs a verb; returns its exit code.
+
+    Args:
+        name: in `VERBS`.
+        arguments: the command line without the verb.
+        print_error: prints the error of one of several jobs under a heading.
+    """
+    verb = load_verb(name)
+    exit_code: int = verb.run(verb.make_parser().parse(arguments), print_error)
+    return exit_code
+
+
 def help_text() -> str:
     """What `--help` prints: verbs, groups and examples, without composing or loading anything."""
-    from lctrain.composition.hydra_app import list_choices
+    from lctrain.composition.choices import list_choices
 
-    verbs = "\n".join(f"  {name:<10} {line}" for name, (line, *_) in VERBS.items())
+    verbs = "\n".join(f"  {name:<10} {line}" for name, (_, line) in VERBS.items())
     groups = "\n".join(
         textwrap.fill(", ".join(choices), width=118, initial_indent=f"  {group:<10} ", subsequent_indent=" " * 13)
         for group, choices in list_choices().items()
@@ -141,21 +167,6 @@ Examples:
   python -m lctrain model=lc2d --cfg job          shows the composed configuration
 
   --debug brings tracebacks back; `python -m lctrain train --hydra-help` lists Hydra's own flags."""
-
-
-def _find_verb(arguments: list[str], debug: bool) -> int:
-    def print_error(error: Exception, heading: str) -> None:
-        _print_error(error, heading, debug)
-
-    name = arguments[0] if arguments else "train"
-    if name in VERBS:
-        arguments = arguments[1:]
-    elif name.startswith(("-", "+", "~")) or "=" in name:
-        name = "train"
-    else:
-        raise UserError(f"`{name}` is not a verb. {suggest(name, VERBS)} What is set takes the form KEY=VALUE.")
-    _, module, function = VERBS[name]
-    return getattr(import_module(f"lctrain.cli.{module}"), function)(arguments, print_error)
 
 
 def _print_error(error: Exception, heading: str, debug: bool) -> int:

@@ -2,34 +2,39 @@
 
 import argparse
 import json
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from lctrain.cli.parser import VerbParser
 from lctrain.composition.dry_run import run_dry
-from lctrain.composition.hydra_app import MULTIRUN
 from lctrain.config.schema import TrackingConfig
-from lctrain.errors import EXIT_DONE, UserError
+from lctrain.errors import EXIT_DONE, PrintError, UserError
 from lctrain.tracking import LATEST, find_deleted_jobs, read_sweep
 
 ID_LETTERS = 8  # of a run's id, in the name of a folder
 
 
-def run_report(arguments: Sequence[str], print_error: Callable[[Exception, str], None]) -> int:
-    """Writes `report.html`, `comparison.png` and `sweep.json` of a sweep, and prints its table and the recommendation.
+def make_parser() -> VerbParser:
+    parser = VerbParser("report", "Compares the jobs of a sweep: a table, a picture and an HTML page.")
+    parser.add_argument("--sweep", default=LATEST, metavar="ID", help="the id of the sweep's run; else the latest")
+    parser.add_argument("--out", type=Path, metavar="FOLDER", help="for the files; else report-ID")
+    help = "which store it is: tracking.folder=PATH, or tracking=server tracking.uri=URI"
+    parser.add_overrides(help, "tracking.KEY=VALUE", why_single="it tells of one sweep, which --sweep names.")
+    return parser
 
-    What is left of the command line says which store it is: `tracking.folder=PATH`, `tracking=server tracking.uri=URI`.
+
+def run(options: argparse.Namespace, print_error: PrintError) -> int:
+    """Writes `report.html`, `comparison.png` and `sweep.json` of a sweep, and prints its table and the recommendation.
 
     Raises:
         UserError: a store or a sweep that is not there, or a folder that can't be written to.
     """
-    parser = argparse.ArgumentParser("lctrain report", add_help=False)
-    parser.add_argument("--sweep", default=LATEST)
-    parser.add_argument("--out", type=Path)
-    options, arguments = parser.parse_known_args(list(arguments))
-    tracking = _read_tracking(arguments, print_error)
+    found: list[TrackingConfig] = []
+    run_dry(lambda job: found.append(job.config.tracking), options.arguments, print_error)
+    (tracking,) = found
     parent, children = read_sweep(tracking, options.sweep)
-    folder = options.out or Path(f"report-{parent.run_id[:ID_LETTERS]}")
+    folder = options.out or Path(f"report-{str(parent.run_id)[:ID_LETTERS]}")
     with _user_errors(folder):
         folder.mkdir(parents=True, exist_ok=True)
 
@@ -45,14 +50,6 @@ def run_report(arguments: Sequence[str], print_error: Callable[[Exception, str],
         report.figure.savefig(folder / "comparison.png", dpi=150)
     print(f"Written: {folder / 'report.html'}, comparison.png and sweep.json beside it.")
     return EXIT_DONE
-
-
-def _read_tracking(arguments: Sequence[str], print_error: Callable[[Exception, str], None]) -> TrackingConfig:
-    if any(argument in MULTIRUN for argument in arguments):
-        raise UserError("`report` takes no -m: it tells of one sweep, which --sweep names.")
-    found: list[TrackingConfig] = []
-    run_dry(lambda job: found.append(job.config.tracking), arguments, print_error)
-    return found[0]
 
 
 @contextmanager

@@ -3,11 +3,13 @@
 import argparse
 import shlex
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
+from lctrain.cli.parser import VerbParser
 from lctrain.composition.dry_run import compose_dry
-from lctrain.errors import EXIT_DONE, EXIT_FAILED, UserError
+from lctrain.errors import EXIT_DONE, EXIT_FAILED, PrintError, UserError
 from lctrain.tracking import drop_journal, find_journals, format_restore_command, sync_journal
 from lctrain.tracking.rewriting import find_moved_uris, rewrite_uris
 from lctrain.tracking.store import read_tracking
@@ -16,7 +18,19 @@ FOLDERS = ("outputs", "multirun")  # where Hydra puts the jobs' folders, unless 
 DROP = "--drop-deleted"
 
 
-def run_sync(arguments: Sequence[str], print_error: Callable[[Exception, str], None]) -> int:
+def make_parser() -> VerbParser:
+    parser = VerbParser("sync", "Delivers what runs logged while their store was out of reach, or mends a store.")
+    parser.allow_abbrev = False
+    parser.add_argument("folders", nargs="*", metavar="FOLDER", help="with the jobs; else outputs and multirun")
+    parser.add_argument(DROP, action="store_true", help="send nothing more of runs that were deleted in MLflow")
+    moved_help = "rewrite the places of artifacts in a store whose folder was moved; takes tracking.KEY=VALUE"
+    parser.add_argument("--moved", action="store_true", help=moved_help)
+    parser.add_argument("--yes", action="store_true", help="with --moved: do not ask")
+    parser.add_argument("--force", action="store_true", help="with --moved: even where the old folder is still there")
+    return parser
+
+
+def run(options: argparse.Namespace, print_error: PrintError) -> int:
     """Delivers the rest of every journal below a folder, and ends the runs whose processes have died.
 
     With --moved it delivers nothing: it rewrites the places of artifacts in a store whose folder was moved.
@@ -27,13 +41,6 @@ def run_sync(arguments: Sequence[str], print_error: Callable[[Exception, str], N
     Raises:
         UserError: there is no such folder, or a store that can't be rewritten.
     """
-    parser = argparse.ArgumentParser("lctrain sync", add_help=False, exit_on_error=False, allow_abbrev=False)
-    parser.add_argument("folders", nargs="*")
-    for flag in (DROP, "--moved", "--yes", "--force"):
-        parser.add_argument(flag, action="store_true")
-    options, unknown = parser.parse_known_args(list(arguments))
-    if unknown:
-        raise UserError(f"`sync` takes folders, {DROP}, and --moved with --yes and --force; got {unknown[0]!r}.")
     if options.moved:
         return _rewrite(options)
     if options.yes or options.force:
@@ -56,7 +63,8 @@ def _deliver(folders: Sequence[Path], must_drop: bool) -> int:
             continue
         if outcome.num_delivered or outcome.num_left:
             num_runs += 1
-            print(f"{journal}: {outcome.num_delivered} delivered, {outcome.num_left} left{_because(outcome.reason)}")
+            reason = f" ({outcome.reason})" if outcome.reason else ""
+            print(f"{journal}: {outcome.num_delivered} delivered, {outcome.num_left} left{reason}")
         if outcome.deleted is None:
             num_left += outcome.num_left
         elif must_drop:
@@ -73,18 +81,18 @@ def _deliver(folders: Sequence[Path], must_drop: bool) -> int:
         print("Run it again when the store can be reached.", file=sys.stderr)
     if num_deleted:
         message = f"{num_deleted} of them belong to runs that were deleted in MLflow: restore these"
-        print(f"{message}, or send nothing more of them: {_drop_command(folders)}", file=sys.stderr)
+        print(f"{message}, or send nothing more of them: {_format_drop_command(folders)}", file=sys.stderr)
     return EXIT_FAILED if num_left or num_deleted or num_damaged else EXIT_DONE
 
 
-def _drop_command(folders: Sequence[Path]) -> str:
+def _format_drop_command(folders: Sequence[Path]) -> str:
     named = [] if list(map(str, folders)) == list(FOLDERS) else map(str, folders)
     return shlex.join(["python", "-m", "lctrain", "sync", DROP, *named])
 
 
 def _rewrite(options: argparse.Namespace) -> int:
     """Asks, and rewrites."""
-    tracking = read_tracking(compose_dry(options.folders)["tracking"])
+    tracking: Any = read_tracking(compose_dry(options.folders)["tracking"])
     found = find_moved_uris(tracking, must_be_gone=not options.force)
     if not found.num_uris:
         print(f"Nothing to do: the store in {found.folder} has its artifacts where it says.")
@@ -102,7 +110,3 @@ def _rewrite(options: argparse.Namespace) -> int:
             return EXIT_FAILED
     print(f"{rewrite_uris(tracking, found)} places were rewritten. The database as it was is in {found.backup}.")
     return EXIT_DONE
-
-
-def _because(reason: str) -> str:
-    return f" ({reason})" if reason else ""

@@ -2,47 +2,37 @@
 
 import argparse
 import contextlib
-import os
-import signal
-import socket
-import subprocess
 import sys
 import tempfile
-import time
-import urllib.request
-from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import BinaryIO
 
+from lctrain.cli.parser import VerbParser
 from lctrain.composition.dry_run import compose_dry
-from lctrain.composition.hydra_app import MULTIRUN
-from lctrain.errors import EXIT_DONE, UserError
+from lctrain.config.schema import LocalTracking, TrackingConfig
+from lctrain.errors import EXIT_DONE, PrintError
 from lctrain.system.signals import Terminated
 from lctrain.tracking.checks import sync_moved_command
 from lctrain.tracking.moving import find_relocation
 from lctrain.tracking.results import open_existing
 from lctrain.tracking.store import is_http, read_tracking, store_uri
-
-LOOPBACK = "127.0.0.1"
-SECONDS_TO_START = 120.0
-SECONDS_TO_END = 10.0
-PORTS = range(1, 2**16)
+from lctrain.tracking.ui_server import LOOPBACK, choose_port, serve_ui, wait_for_ui
 
 
-def run_ui(arguments: Sequence[str], print_error: Callable[[Exception, str], None]) -> int:
+def make_parser() -> VerbParser:
+    parser = VerbParser("ui", "Shows the store in MLflow's UI, on this machine alone.")
+    parser.add_argument("--port", metavar="N", help="from 1 to 65535; else one that is free")
+    help = "which store it is: tracking.folder=PATH, or tracking=server tracking.uri=URI"
+    parser.add_overrides(help, "tracking.KEY=VALUE", why_single="it shows one store.")
+    return parser
+
+
+def run(options: argparse.Namespace, print_error: PrintError) -> int:
     """Starts MLflow's UI on loopback, prints its address, and serves until it is interrupted.
-
-    What is left of the command line says which store it is: `tracking.folder=PATH`, `tracking=server tracking.uri=URI`.
 
     Raises:
         UserError: no store, or a port that is taken.
     """
-    parser = argparse.ArgumentParser("lctrain ui", add_help=False)
-    parser.add_argument("--port")
-    options, rest = parser.parse_known_args(list(arguments))
-    if any(argument in MULTIRUN for argument in rest):
-        raise UserError("`ui` takes no -m: it shows one store.")
-    tracking = read_tracking(compose_dry(rest)["tracking"])
+    tracking = read_tracking(compose_dry(options.arguments)["tracking"])
     client, experiment_id = open_existing(tracking)
     if find_relocation(tracking, client.get_experiment(experiment_id).artifact_location) is not None:
         message = "The store has been moved or copied, so that MLflow's UI does not find the files of its runs"
@@ -50,69 +40,22 @@ def run_ui(arguments: Sequence[str], print_error: Callable[[Exception, str], Non
     if is_http(tracking):
         print(f"The server has a UI of its own: {store_uri(tracking)}")
         return EXIT_DONE
-    port = _find_port(options.port)
-    with tempfile.TemporaryFile() as log, _serving(store_uri(tracking), port, log) as server:
+    port = choose_port(options.port)
+    with tempfile.TemporaryFile() as log, serve_ui(store_uri(tracking), port, log) as server:
         address = f"http://{LOOPBACK}:{port}"
-        _wait_until_it_answers(server, address, log)
-        print(f"{address} shows experiment {tracking.experiment!r} of {_name(tracking)}. Ctrl-C ends it.", flush=True)
+        wait_for_ui(server, address, log)
+        print(
+            f"{address} shows experiment {tracking.experiment!r} of {_format_store(tracking)}. Ctrl-C ends it.",
+            flush=True,
+        )
         with contextlib.suppress(KeyboardInterrupt, Terminated):
             server.wait()
             raise RuntimeError(f"MLflow's UI ended by itself, with exit code {server.returncode}")
     return EXIT_DONE
 
 
-def _name(tracking) -> str:
+def _format_store(tracking: TrackingConfig) -> str:
     """The store without what may be secret in its address."""
-    return str(Path(tracking.folder).resolve()) if hasattr(tracking, "folder") else tracking.uri
-
-
-def _find_port(asked: str | None) -> int:
-    """The port asked for, or one that is free.
-
-    Raises:
-        UserError: one that is none, or taken.
-    """
-    if asked is not None and (not asked.isdecimal() or int(asked) not in PORTS):
-        raise UserError(f"`--port` must be a number from 1 to 65535; got {asked!r}. Leave it out for one that is free.")
-    with socket.socket() as probe:
-        try:
-            probe.bind((LOOPBACK, 0 if asked is None else int(asked)))
-        except OSError as error:
-            message = f"must be free on {LOOPBACK}; {asked} is not ({error.strerror})"
-            raise UserError(f"`--port` {message}. Leave it out for one that is free.") from error
-        return probe.getsockname()[1]
-
-
-@contextlib.contextmanager
-def _serving(uri: str, port: int, log: BinaryIO) -> Iterator[subprocess.Popen]:
-    """MLflow's server, in a process group of its own, which ends with the block."""
-    command = [sys.executable, "-m", "mlflow", "server", "--backend-store-uri", uri, "--workers", "1"]
-    command += ["--host", LOOPBACK, "--port", str(port)]
-    server = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True)
-    try:
-        yield server
-    finally:
-        _end(server)
-
-
-def _end(server: subprocess.Popen) -> None:
-    """Asks the server and its workers to end, and kills what is left of them."""
-    for number, seconds in ((signal.SIGTERM, SECONDS_TO_END), (signal.SIGKILL, None)):
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(server.pid, number)
-        with contextlib.suppress(subprocess.TimeoutExpired):
-            server.wait(seconds)
-
-
-def _wait_until_it_answers(server: subprocess.Popen, address: str, log: BinaryIO) -> None:
-    """Raises a RuntimeError with the server's last line where it ends or does not answer in time."""
-    deadline = time.monotonic() + SECONDS_TO_START
-    while time.monotonic() < deadline and server.poll() is None:
-        with contextlib.suppress(OSError), urllib.request.urlopen(f"{address}/health", timeout=5):
-            return
-        time.sleep(0.2)
-    if server.poll() is None:
-        raise RuntimeError(f"MLflow's UI did not answer at {address} within {SECONDS_TO_START:.0f} s")
-    log.seek(0)
-    lines = log.read().decode(errors="replace").strip().splitlines() or ["it says nothing"]
-    raise RuntimeError(f"MLflow's UI could not be started: {lines[-1]}")
+    if isinstance(tracking, LocalTracking):
+        return str(Path(tracking.folder).resolve())
+    return str(tracking.model_dump()["uri"])

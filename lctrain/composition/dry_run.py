@@ -9,14 +9,13 @@ from omegaconf import DictConfig
 
 from lctrain.composition.hydra_app import Job, launch, read_composed, read_written, run_jobs
 from lctrain.composition.overrides import check_arguments, quote, split_override
+from lctrain.errors import PrintError
 
 
-def run_dry(
-    look: Callable[[Job], None], arguments: Sequence[str], print_error: Callable[[Exception, str], None]
-) -> int:
+def run_dry(handle_job: Callable[[Job], None], arguments: Sequence[str], print_error: PrintError) -> int:
     """As `run_jobs`, but nothing of Hydra's stays behind: no folder of outputs, no log file."""
-    with _leaving_nothing(arguments) as quietly:
-        return run_jobs(look, quietly, print_error)
+    with _without_traces(arguments) as untraced:
+        return run_jobs(handle_job, untraced, print_error)
 
 
 def compose_dry(arguments: Sequence[str]) -> dict[str, Any]:
@@ -33,20 +32,20 @@ def _compose(read: Callable[[DictConfig], dict[str, Any]], arguments: Sequence[s
     composed: list[dict[str, Any]] = []
 
     check_arguments(arguments)
-    with _leaving_nothing(arguments) as quietly:
-        launch(lambda config: composed.append(read(config)), quietly)
+    with _without_traces(arguments) as untraced:
+        launch(lambda config: composed.append(read(config)), untraced)
     return composed[0]
 
 
 @contextmanager
-def _leaving_nothing(arguments: Sequence[str]) -> Iterator[list[str]]:
+def _without_traces(arguments: Sequence[str]) -> Iterator[list[str]]:
     """The command line with what lets Hydra make no folder of outputs and no log file."""
     with tempfile.TemporaryDirectory(prefix="lctrain-dry-") as folder:
         nowhere = [f"hydra.run.dir={quote(folder)}", f"hydra.sweep.dir={quote(folder)}", "hydra.output_subdir=null"]
-        yield [*arguments, *nowhere, *quiet(arguments), "hydra/job_logging=disabled"]
+        yield [*arguments, *nowhere, *list_quiet_settings(arguments), "hydra/job_logging=disabled"]
 
 
-def quiet(arguments: Sequence[str]) -> list[str]:
+def list_quiet_settings(arguments: Sequence[str]) -> list[str]:
     """What keeps Hydra from telling of each job that it launches, unless the command line says how it shall log."""
     is_set = any(split_override(argument)[1] in ("hydra/hydra_logging", "hydra.verbose") for argument in arguments)
     return [] if is_set else ["hydra/hydra_logging=none"]

@@ -20,10 +20,11 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 from yaml import MarkedYAMLError
 
-import lctrain
+from lctrain.composition.choices import config_folder
+from lctrain.composition.hydra_flags import MULTIRUN
 from lctrain.composition.launchers import without_launcher
 from lctrain.composition.overrides import FORCED, check_arguments, leave_keys_to_validation, split_override
-from lctrain.composition.user_files import check_not_hidden, check_user_files
+from lctrain.composition.user_files import check_user_files, open_config_folder
 from lctrain.config import Config, validate
 from lctrain.config.interpolation import resolve
 from lctrain.data import complete_from_files
@@ -32,19 +33,18 @@ from lctrain.errors import (
     EXIT_FAILED,
     EXIT_USER_ERROR,
     ConfigError,
+    PrintError,
     Problem,
     UserError,
     suggest,
     suggest_near,
 )
 
-NO_GROUPS = ("hydra", "schema")  # folders of conf/ that hold no choices of ours
 NOT_DELETED = re.compile(r"Could not delete from config\. '(.+?)' does not exist")
 NOT_MERGED = re.compile(r"Error merging override (.+)")
 
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
 CONFIG = "config"
-MULTIRUN = ("-m", "--multirun")  # which Hydra takes before or behind all overrides, but not among them
 
 
 @dataclass(frozen=True)
@@ -64,22 +64,7 @@ class Job:
     number: int | None
 
 
-def config_folder() -> Path:
-    """conf/, from the wheel or, in an editable install, from the checkout."""
-    package = Path(lctrain.__file__).parent
-    packaged = package / "conf"
-    return packaged if packaged.is_dir() else package.parent / "conf"
-
-
-def list_choices() -> dict[str, list[str]]:
-    """The choices of each config group that ships with lctrain."""
-    folders = sorted(path for path in config_folder().iterdir() if path.is_dir() and path.name not in NO_GROUPS)
-    return {folder.name: sorted(path.stem for path in folder.glob("*.yaml")) for folder in folders}
-
-
-def run_jobs(
-    run_job: Callable[[Job], None], arguments: Sequence[str], print_error: Callable[[Exception, str], None]
-) -> int:
+def run_jobs(run_job: Callable[[Job], None], arguments: Sequence[str], print_error: PrintError) -> int:
     """Composes and validates what the command line asks for and runs each job; with -m several, one after the other.
 
     Args:
@@ -97,7 +82,7 @@ def run_jobs(
     errors: dict[int, Exception] = {}
     num_jobs = 0
 
-    def task(composed) -> None:
+    def task(composed: DictConfig) -> None:
         nonlocal num_jobs
         job, num_jobs = num_jobs, num_jobs + 1
         try:
@@ -128,6 +113,7 @@ def launch(task: Callable[[DictConfig], Any], arguments: Sequence[str]) -> None:
     Raises:
         UserError: a mistake in the command line, or what Hydra or its launcher could not make sense of.
     """
+    # Hydra takes these before or behind all overrides, but not among them.
     arguments = sorted(arguments, key=lambda argument: argument not in MULTIRUN)
     with _hydra_environment(arguments), hydra_errors(arguments):
         hydra.main(config_path=str(config_folder()), config_name=CONFIG, version_base="1.3")(task)()
@@ -143,7 +129,8 @@ def read_job(composed: DictConfig) -> Job:
     config = validate(*read_composed(composed))
     _check_store(config)
     overrides = [override.removeprefix(FORCED) for override in hydra_config.overrides.task]
-    return Job(config, overrides, Path(hydra_config.runtime.output_dir), OmegaConf.select(hydra_config, "job.num"))
+    number = None if OmegaConf.is_missing(hydra_config.job, "num") else hydra_config.job.num
+    return Job(config, overrides, Path(hydra_config.runtime.output_dir), number)
 
 
 def read_composed(composed: DictConfig) -> tuple[dict[str, Any], list[Problem]]:
@@ -153,13 +140,14 @@ def read_composed(composed: DictConfig) -> tuple[dict[str, Any], list[Problem]]:
 
 def read_written(composed: DictConfig) -> dict[str, Any]:
     """What was composed, as plain mappings, its references as they are written."""
-    return OmegaConf.to_container(composed, resolve=False)
+    written: Any = OmegaConf.to_container(composed, resolve=False)
+    return dict(written)
 
 
 def _check_store(config: Config) -> None:
     """A file may choose a store inside the working folder, or on this machine, alone; the command line any."""
     overrides = [split_override(override) for override in HydraConfig.get().overrides.task]
-    ours = {key for _, key, value in overrides if key != "tracking" or value[:1] == "{"}
+    ours = {key for _, key, value in overrides if key != "tracking" or (value or "")[:1] == "{"}
     for key, where in (("folder", "folder"), ("artifacts", "folder"), ("uri", "machine")):
         value = getattr(config.tracking, key, None)
         if value is None or {"tracking", f"tracking.{key}"} & ours:
@@ -185,11 +173,11 @@ def _hydra_environment(arguments: Sequence[str]) -> Iterator[None]:
     OmegaConf.register_new_resolver("unique_suffix", lambda: secrets.token_hex(3), use_cache=True, replace=True)
     check_arguments(arguments)
     parsed, _ = get_args_parser().parse_known_args(list(arguments))
-    for folder in (parsed.config_dir, parsed.config_path):
-        if folder is not None:
+    if parsed.config_path is None:
+        open_config_folder(parsed.config_dir, config_folder())
+    else:
+        for folder in filter(None, (parsed.config_dir, parsed.config_path)):
             check_user_files(Path(folder))
-    if parsed.config_dir is not None and parsed.config_path is None:
-        check_not_hidden(Path(parsed.config_dir), config_folder())
     argv, full_error = sys.argv, os.environ.get("HYDRA_FULL_ERROR")
     sys.argv = ["lctrain", *(arguments if parsed.shell_completion else map(leave_keys_to_validation, arguments))]
     os.environ["HYDRA_FULL_ERROR"] = "1"
@@ -209,31 +197,31 @@ def hydra_errors(arguments: Sequence[str]) -> Iterator[None]:
     try:
         yield
     except MissingConfigException as error:
-        raise UserError(_missing_choice(error)) from error
+        raise UserError(_format_missing_choice(error)) from error
     except OverrideParseException as error:
         reason = str(error).splitlines()[0]
         raise UserError(f"`{error.override.removeprefix(FORCED)}` must have the form KEY=VALUE. {reason}") from error
     except MarkedYAMLError as error:
-        raise UserError(_yaml_error(error)) from error
+        raise UserError(_format_yaml_error(error)) from error
     except OmegaConfBaseException as error:
         where = f"`{error.full_key}`: " if error.full_key else ""
         raise UserError(f"{where}{str(error).splitlines()[0]}.") from error
     except (UserError, MemoryError):
         raise
     except Exception as error:  # jobs keep theirs to themselves, so this is what Hydra could not make sense of
-        raise UserError(_composition_error(error, arguments)) from error
+        raise UserError(_format_composition_error(error, arguments)) from error
 
 
-def _missing_choice(error: MissingConfigException) -> str:
+def _format_missing_choice(error: MissingConfigException) -> str:
     group, _, choice = str(error.missing_cfg_file).rpartition("/")
     if not error.options:
         return str(error).splitlines()[0]
     return f"`{group}` has no choice {choice!r}. {suggest(choice, error.options)}"
 
 
-def _composition_error(error: Exception, arguments: Sequence[str]) -> str:
+def _format_composition_error(error: Exception, arguments: Sequence[str]) -> str:
     if isinstance(error.__cause__, MarkedYAMLError):
-        return _yaml_error(error.__cause__)
+        return _format_yaml_error(error.__cause__)
     missing = NOT_DELETED.search(str(error))
     if missing:
         return f"`~{missing[1]}`: there is no such key to delete.{_suggest_key(missing[1], arguments)}"
@@ -253,14 +241,13 @@ def _suggest_key(key: str, arguments: Sequence[str]) -> str:
     """The nearest key of the configuration as it is without the deletions; sweeps aside, which change values alone."""
     parsed, _ = get_args_parser().parse_known_args(list(map(leave_keys_to_validation, arguments)))
     overrides = [
-        override.input_line
+        override.input_line or ""
         for override in OverridesParser.create().parse_overrides(parsed.overrides)
         if not override.is_delete()
         and not override.is_sweep_override()
         and not override.key_or_group.startswith("hydra")
     ]
-    if parsed.config_dir is not None:
-        overrides.append(f"hydra.searchpath=['file://{Path(parsed.config_dir).absolute()}']")
+    overrides += open_config_folder(parsed.config_dir, config_folder())
     with hydra.initialize_config_dir(str(config_folder()), version_base="1.3"):
         node = OmegaConf.to_container(hydra.compose(CONFIG, overrides), resolve=False)
     *parents, last = key.split(".")
@@ -274,7 +261,7 @@ def _suggest_key(key: str, arguments: Sequence[str]) -> str:
     return ""
 
 
-def _yaml_error(error: MarkedYAMLError) -> str:
+def _format_yaml_error(error: MarkedYAMLError) -> str:
     mark = error.problem_mark
     where = f"{mark.name}, line {mark.line + 1}" if mark is not None else "a configuration file"
     return f"{where}: {error.problem}. Mend the YAML there."

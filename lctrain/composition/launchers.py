@@ -28,7 +28,7 @@ class Kind:
     most: float = math.inf
     may_be_null: bool = True
 
-    def takes(self, value: str | None) -> bool:
+    def has_form(self, value: str | None) -> bool:
         if value == "null" and self.may_be_null:
             return True
         if value is None or not re.fullmatch(self.pattern, value):
@@ -159,7 +159,7 @@ def check_plugins(overrides: Sequence[tuple[str, str | None]], is_multirun: bool
     """
     chosen = dict(overrides)
     for group, plugins in PLUGINS.items():
-        name = chosen.get(group, "basic")
+        name = chosen.get(group, "basic") or ""
         if name not in plugins:
             hint = f"Use {ELSEWHERE[name]}." if name in ELSEWHERE else suggest(str(name), plugins)
             raise UserError(f"`{group}` must be one of {', '.join(plugins)}; got {name!r}. {hint}")
@@ -186,7 +186,7 @@ def _check_usable(group: str, name: str, plugin: Plugin, is_multirun: bool) -> N
 def _check_key(key: str, value: str | None, chosen: Mapping[str, str | None]) -> None:
     _, part, name = key.split(".", 2)
     group = f"hydra/{part}"
-    choice = chosen.get(group, "basic")
+    choice = chosen.get(group, "basic") or ""
     keys = PLUGINS[group][choice].keys
     if name.partition(".")[0] in SHELL_KEYS:
         raise UserError(f"`{key}` is not taken: it would run commands of a shell, and a configuration is data.")
@@ -196,5 +196,5 @@ def _check_key(key: str, value: str | None, chosen: Mapping[str, str | None]) ->
             raise UserError(f"`{key}` belongs to {group}={' or '.join(owners)}; the command line has {choice}.")
         hint = suggest(key, [f"hydra.{part}.{each}" for each in keys])
         raise UserError(f"`{key}` is not taken: of Hydra's settings those alone that run no code. {hint}")
-    if not keys[name].takes(value):
+    if not keys[name].has_form(value):
         raise UserError(f"`{key}` must be {keys[name].described}; got {value!r}.")

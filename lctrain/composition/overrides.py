@@ -58,7 +58,7 @@ def check_arguments(arguments: Sequence[str]) -> None:
     parsed, unknown = get_args_parser().parse_known_args(list(arguments))
     if parsed.experimental_rerun is not None:
         raise UserError("`--experimental-rerun` is not taken: it would run what a pickle holds.")
-    if parsed.config_name is not None and _leaves(parsed.config_name):
+    if parsed.config_name is not None and _is_outside(parsed.config_name):
         raise UserError(
             f"`--config-name` must name a file in the folder of configurations; got {parsed.config_name!r}."
         )
@@ -91,7 +91,7 @@ def _check_override(override: str) -> None:
 
 
 def _check_choice(key: str, value: str) -> None:
-    if _leaves(value):
+    if _is_outside(value):
         raise UserError(f"`{key}` must be one of its choices, not a path; got {value!r}.")
     if NO_NAME.fullmatch(value.strip()) and not (key in MAY_BE_NULL and value == "null"):
         raise UserError(f"`{key}` must be one of its choices, a name; got {value!r}.")
@@ -109,11 +109,11 @@ def _check_hydra(key: str, value: str | None) -> None:
     elif key not in HYDRA_KEYS:
         hint = suggest(key, [*HYDRA_KEYS, *HYDRA_GROUPS, *PLUGINS])
         raise UserError(f"`{key}` is not taken: of Hydra's settings those alone that run no code. {hint}")
-    elif key in INSIDE and _leaves(value or ""):
+    elif key in INSIDE and _is_outside(value or ""):
         raise UserError(f"`{key}` must stay in the run's own folder; got {value!r}.")
 
 
-def _leaves(value: str) -> bool:
+def _is_outside(value: str) -> bool:
     """Whether a value, read as a path (or several), leads out of the folder that it counts from."""
     paths = re.split(r"[\s,'\"\[\]]+", value)
     return any(PurePath(path).is_absolute() or re.search(r"(^|[/\\])\.\.([/\\]|$)|//|^~", path) for path in paths)

@@ -5,6 +5,7 @@ import secrets
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import hydra
 from hydra._internal.utils import get_args_parser  # hydra.main's own, so that flags are read as it reads them
@@ -13,10 +14,11 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Glob, Override
 from omegaconf import OmegaConf
 
-from lctrain.composition.hydra_app import CONFIG, config_folder, hydra_errors
+from lctrain.composition.choices import config_folder
+from lctrain.composition.hydra_app import CONFIG, hydra_errors
 from lctrain.composition.launchers import without_launcher
 from lctrain.composition.overrides import FORCED, check_arguments, leave_keys_to_validation, split_override
-from lctrain.composition.user_files import check_not_hidden, check_user_files
+from lctrain.composition.user_files import open_config_folder
 from lctrain.errors import UserError
 
 RESUME = "sweep.resume"
@@ -37,12 +39,14 @@ class Settings:
 
 
 def is_sweep(arguments: Sequence[str]) -> bool:
-    """Whether the command line asks for several jobs, not for a look at what would be composed."""
+    """Whether the command line asks for several jobs, not for a print of what would be composed."""
     if any(split_override(argument)[1] == RESUME for argument in arguments):
         return True
     parsed, _ = get_args_parser().parse_known_args(list(arguments))
-    is_look = parsed.cfg or parsed.info or parsed.shell_completion or parsed.hydra_help
-    return not is_look and (parsed.multirun or any(MULTIRUN_MODE.fullmatch(argument) for argument in parsed.overrides))
+    only_prints = parsed.cfg or parsed.info or parsed.shell_completion or parsed.hydra_help
+    return not only_prints and (
+        parsed.multirun or any(MULTIRUN_MODE.fullmatch(argument) for argument in parsed.overrides)
+    )
 
 
 def read_settings(arguments: Sequence[str]) -> Settings:
@@ -57,10 +61,7 @@ def read_settings(arguments: Sequence[str]) -> Settings:
     parsed, _ = get_args_parser().parse_known_args(list(map(leave_keys_to_validation, arguments)))
     swept = [override for override in map(_parse, parsed.overrides) if override.is_sweep_override()]
     overrides = [argument for argument in parsed.overrides if not _parse(argument).is_sweep_override()]
-    if parsed.config_dir is not None:
-        check_user_files(Path(parsed.config_dir))
-        check_not_hidden(Path(parsed.config_dir), config_folder())
-        overrides.append(f"hydra.searchpath=['file://{Path(parsed.config_dir).absolute()}']")
+    overrides += open_config_folder(parsed.config_dir, config_folder())
     with hydra_errors(arguments), hydra.initialize_config_dir(str(config_folder()), version_base="1.3"):
         composed = hydra.compose(parsed.config_name or CONFIG, overrides, return_hydra_config=True)
         folder = Path(OmegaConf.select(composed, "hydra.sweep.dir")).absolute()
@@ -76,7 +77,7 @@ def read_settings(arguments: Sequence[str]) -> Settings:
 def _check_swept(override: Override, choices: Sequence[str], is_search: bool) -> None:
     """Whether the sweeper can do with an override what that says; choices are those of its group."""
     message = f"`{override.key_or_group.removeprefix(FORCED)}`"
-    value, text = override.value(), override.input_line.partition("=")[2]
+    value, text = override.value(), (override.input_line or "").partition("=")[2]
     if override.is_interval_sweep() and not is_search:
         raise UserError(f"{message} {text} has no end of values: search it with hydra/sweeper=optuna, or list some.")
     if not isinstance(value, Glob):
@@ -95,22 +96,22 @@ def list_command_lines(arguments: Sequence[str]) -> list[list[str]]:
     Raises:
         UserError: a mistake in what it says of the sweep.
     """
-    refuse_resume(arguments)
+    check_no_resume(arguments)
     if not is_sweep(arguments) or read_settings(arguments).num_trials is None:
         return [list(arguments)]
-    return list(one_at_a_time(arguments))
+    return list(vary_one_by_one(arguments))
 
 
-def refuse_resume(arguments: Sequence[str]) -> None:
+def check_no_resume(arguments: Sequence[str]) -> None:
     """For verbs that take a sweep's command line alone."""
     if any(split_override(argument)[1] == RESUME for argument in arguments):
         raise UserError(f"`{RESUME}` is not taken here: give the sweep's own command line, -m and all that it swept.")
 
 
-def one_at_a_time(arguments: Sequence[str]) -> Iterator[list[str]]:
+def vary_one_by_one(arguments: Sequence[str]) -> Iterator[list[str]]:
     """Command lines that together try each value (of intervals the ends) of each swept key, the others at their first.
 
-    >>> list(one_at_a_time(["-m", "seed=1,2", "optimizer.learning_rate=interval(0.1,0.3)"]))
+    >>> list(vary_one_by_one(["-m", "seed=1,2", "optimizer.learning_rate=interval(0.1,0.3)"]))
     [['-m', 'seed=1,2', 'optimizer.learning_rate=0.1'], ['-m', 'seed=1', 'optimizer.learning_rate=0.1,0.3']]
 
     Raises:
@@ -138,7 +139,7 @@ def _values(argument: str) -> list[str]:
         return []
     if override.is_discrete_sweep():
         return list(override.sweep_string_iterator())
-    interval = override.value()
+    interval: Any = override.value()
     return [str(interval.start), str(interval.end)]
 
 

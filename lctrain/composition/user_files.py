@@ -2,6 +2,7 @@
 
 import os
 import re
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,26 @@ from lctrain.errors import UserError
 
 HEADER = re.compile(r"\s*#\s*@")
 OUTSIDE = re.compile(r"(^|[/\\@:])\.\.([/\\]|$)|//|\$\{")
+
+
+def open_config_folder(folder: str | None, packaged: Path) -> list[str]:
+    """Checks a folder of configurations, so that Hydra may read it.
+
+    Args:
+        folder: what `--config-dir` names; None where the command line has none.
+        packaged: lctrain's own configurations, which come first.
+
+    Returns:
+        The overrides by which Hydra finds its files where no command line tells it.
+
+    Raises:
+        UserError: names the file and what it must not hold.
+    """
+    if folder is None:
+        return []
+    check_user_files(Path(folder))
+    check_not_hidden(Path(folder), packaged)
+    return [f"hydra.searchpath=['file://{Path(folder).absolute()}']"]
 
 
 def check_user_files(folder: Path) -> None:
@@ -102,7 +123,7 @@ def _packages(text: str) -> list[str]:
     return [" ".join(header[1:]) for header in headers if header[0] == "@package"]
 
 
-def _any_text(value: Any, is_wrong) -> bool:
+def _any_text(value: Any, is_wrong: Callable[[str], bool]) -> bool:
     """Whether any text in a defaults list is wrong."""
     if isinstance(value, dict):
         return any(_any_text(part, is_wrong) for item in value.items() for part in item)

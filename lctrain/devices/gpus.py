@@ -72,7 +72,7 @@ def default_lock_folder() -> Path:
     return Path(tempfile.gettempdir()) / "lctrain-gpus"
 
 
-def take_device(
+def acquire_device(
     device: GpuConfig, names: Sequence[str], is_mirrored: bool, folder: Path, print_line: Callable[[str], None]
 ) -> tuple[GpuConfig, list[FileLock]]:
     """Waits until the cards that a job asks for are free, and holds them.
@@ -85,7 +85,7 @@ def take_device(
         print_line: gets a line where there is something to wait for.
 
     Returns:
-        The device with the cards that were taken, and what holds them until it is let go, or the process ends.
+        The device with the cards that were acquired, and what holds them until it is let go, or the process ends.
 
     Raises:
         UserError: cards that are not there.

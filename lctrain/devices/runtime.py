@@ -13,7 +13,7 @@ from filelock import FileLock
 
 from lctrain.config import Config
 from lctrain.config.schema import AnyDevice, CpuConfig, GpuConfig
-from lctrain.devices.gpus import default_lock_folder, list_gpus, take_device
+from lctrain.devices.gpus import acquire_device, default_lock_folder, list_gpus
 from lctrain.errors import UserError
 from lctrain.system.machine import available_cores
 
@@ -53,14 +53,14 @@ class Devices:
 
     Args:
         asked: in the configuration.
-        taken: what that became: a cpu, or a gpu with its numbers.
+        acquired: what that became: a cpu, or a gpu with its numbers.
         names: TensorFlow's, of each.
         tags: what a run says of them.
         locks: that keep other jobs from them.
     """
 
     asked: AnyDevice
-    taken: CpuConfig | GpuConfig
+    acquired: CpuConfig | GpuConfig
     names: tuple[str, ...]
     tags: Mapping[str, str]
     locks: list[FileLock]
@@ -68,10 +68,12 @@ class Devices:
     @property
     def child_device(self) -> CpuConfig | GpuConfig:
         """The same for a process that this one starts and waits for, which must not wait for this one."""
-        return self.taken.model_copy(update={"share": True}) if self.taken.name == "gpu" else self.taken
+        return self.acquired.model_copy(update={"share": True}) if self.acquired.name == "gpu" else self.acquired
 
 
-_held: list[Devices] = []  # one at most: TensorFlow's devices and threads are set before its start, once for a process
+_started: list[
+    Devices
+] = []  # one at most: TensorFlow's devices and threads are set before its start, once for a process
 
 
 def load_libraries(config: Config) -> Devices:
@@ -80,30 +82,30 @@ def load_libraries(config: Config) -> Devices:
     Raises:
         UserError: devices that are not there, or other ones than this process has started with.
     """
-    if _held:
-        if _held[0].asked != config.device:
+    if _started:
+        if _started[0].asked != config.device:
             asked = ", ".join(f"{name} {value}" for name, value in config.device.model_dump().items())
             fix = "Use sweep.isolate=true, which gives each job a process of its own."
             raise UserError(f"`device` must stay the same within one process; got {asked}. {fix}")
-        return _check_replicas(_held[0], config)
+        return _check_replicas(_started[0], config)
     os.environ.setdefault("CUDA_DEVICE_ORDER", "PCI_BUS_ID")  # as nvidia-smi numbers them
     with without_startup_messages():
         import tensorflow as tf
 
         gpus = tf.config.list_physical_devices("GPU")
-    taken, locks = _take(config, len(gpus))
+    acquired, locks = _acquire(config, len(gpus))
     with without_startup_messages():
-        _start(taken, gpus)
-        names = tuple(device.name for device in tf.config.list_logical_devices(taken.name.upper()))
+        _start(acquired, gpus)
+        names = tuple(device.name for device in tf.config.list_logical_devices(acquired.name.upper()))
 
         import lctrain.report
         import lctrain.training  # noqa: F401
-    devices = Devices(config.device, taken, names, _describe(taken, gpus, names), locks)
-    _held.append(_check_replicas(devices, config))
+    devices = Devices(config.device, acquired, names, _describe(acquired, gpus, names), locks)
+    _started.append(_check_replicas(devices, config))
     return devices
 
 
-def _take(config: Config, num_gpus: int) -> tuple[CpuConfig | GpuConfig, list[FileLock]]:
+def _acquire(config: Config, num_gpus: int) -> tuple[CpuConfig | GpuConfig, list[FileLock]]:
     """The device that is asked for, held where others could take it."""
     device = config.device
     if device.name == "auto":
@@ -122,7 +124,7 @@ def _take(config: Config, num_gpus: int) -> tuple[CpuConfig | GpuConfig, list[Fi
     def print_line(line: str) -> None:
         print(line, file=sys.stderr, flush=True)
 
-    return take_device(device, names, config.strategy == "mirrored", default_lock_folder(), print_line)
+    return acquire_device(device, names, config.strategy == "mirrored", default_lock_folder(), print_line)
 
 
 def _start(device: CpuConfig | GpuConfig, gpus: Sequence[Any]) -> None:
@@ -131,11 +133,12 @@ def _start(device: CpuConfig | GpuConfig, gpus: Sequence[Any]) -> None:
 
     tf.config.threading.set_intra_op_parallelism_threads(device.threads or 0)
     tf.config.threading.set_inter_op_parallelism_threads(device.threads or 0)
-    chosen = [gpus[index] for index in device.index] if device.name == "gpu" else []
+    chosen = [gpus[index] for index in device.index or ()] if isinstance(device, GpuConfig) else []
     tf.config.set_visible_devices(chosen, "GPU")
-    for gpu in chosen:
-        tf.config.experimental.set_memory_growth(gpu, device.memory_growth)
-    if device.name == "cpu" and device.logical > 1:
+    if isinstance(device, GpuConfig):
+        for gpu in chosen:
+            tf.config.experimental.set_memory_growth(gpu, device.memory_growth)
+    elif device.logical > 1:
         (cpu,) = tf.config.list_physical_devices("CPU")
         tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * device.logical)
     tf.config.list_logical_devices()
@@ -155,12 +158,13 @@ def _describe(device: CpuConfig | GpuConfig, gpus: Sequence[Any], names: Sequenc
 
     threads = str(device.threads or available_cores())
     tags = {"device": device.name, "devices": ", ".join(names), "threads_intra": threads, "threads_inter": threads}
-    if device.name == "cpu":
+    if isinstance(device, CpuConfig):
         return tags
-    details = [tf.config.experimental.get_device_details(gpus[index]) for index in device.index]
+    indices = device.index or []
+    details = [tf.config.experimental.get_device_details(gpus[index]) for index in indices]
     build, listed = tf.sysconfig.get_build_info(), list_gpus()
     return tags | {
-        "gpu_index": ", ".join(map(str, device.index)),
+        "gpu_index": ", ".join(map(str, indices)),
         "gpu_model": ", ".join(str(one.get("device_name")) for one in details),
         "gpu_compute_capability": ", ".join(str(one.get("compute_capability")) for one in details),
         "gpu_driver": listed[0].driver if listed else "unknown",

@@ -48,7 +48,7 @@ class Row:
 
 def find_machine() -> list[Row]:
     """What this process may use of the machine, and what the working folder and the PATH hold."""
-    looks = {
+    checks = {
         "CPU": _find_cpu,
         "memory": _find_memory,
         "disk": _find_disk,
@@ -58,10 +58,10 @@ def find_machine() -> list[Row]:
         "Hydra plugins": _find_plugins,
         "SLURM": _find_slurm,
     }
-    return [_look(name, function) for name, function in looks.items()]
+    return [_find(name, function) for name, function in checks.items()]
 
 
-def _look(name: str, function: Callable[[], Row]) -> Row:
+def _find(name: str, function: Callable[[], Row]) -> Row:
     """What a function finds; one that can't look, in whatever way, keeps no other from it."""
     try:
         return function()

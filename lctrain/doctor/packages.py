@@ -124,8 +124,8 @@ def _find_extra(name: str, requirements: Sequence[Requirement]) -> Row:
 
 def _of_extra(requirements: Sequence[Requirement], extra: str) -> list[Requirement]:
     """Those that count with the extra and not without it."""
-    marked = [one for one in requirements if one.marker is not None]
-    return [one for one in marked if one.marker.evaluate({"extra": extra}) and not one.marker.evaluate({"extra": ""})]
+    marked = [(one, one.marker) for one in requirements if one.marker is not None]
+    return [one for one, marker in marked if marker.evaluate({"extra": extra}) and not marker.evaluate({"extra": ""})]
 
 
 def _brought_by(requirement: Requirement) -> Iterator[Requirement]:

@@ -18,7 +18,7 @@ from lctrain.implementations import IMPLEMENTATIONS
 from lctrain.system.subprocesses import Outcome, run_in_process
 
 LOADING = "TensorFlow"  # the first trial, without which there are no others
-REST = "the rest"
+UNTRIED = "the rest"
 COMPILED = "batched"  # the implementation that XLA and the reduced precisions are tried with
 PRECISIONS = ("mixed_bfloat16", "mixed_float16")
 LOADING_SECONDS, TRIAL_SECONDS, ALL_SECONDS = 90.0, 30.0, 180.0
@@ -114,12 +114,12 @@ def run_trials(
             if outcome.status == "done" or (loaded is not None and loaded.status != "done"):
                 break
             if time.monotonic() >= deadline or all(trial.status in ("done", "failed") for trial in found.values()):
-                trials[REST] = Trial(REST, "untried", _shorten(outcome.reason))
+                trials[UNTRIED] = Trial(UNTRIED, "untried", _shorten(outcome.reason))
                 break
     return list(trials.values())
 
 
-def _read(file: Path) -> Mapping[str, tuple[str, str]]:
+def _read(file: Path) -> Mapping[str, tuple[Any, str]]:
     """By trial, what was last written of it; a line that its writer's death cut short is passed over."""
     entries = {}
     for line in file.read_text(encoding="utf-8").splitlines(keepends=True) if file.exists() else []:
@@ -129,7 +129,7 @@ def _read(file: Path) -> Mapping[str, tuple[str, str]]:
     return entries
 
 
-def _read_trial(name: str, status: str, detail: str, outcome: Outcome) -> Trial:
+def _read_trial(name: str, status: Any, detail: str, outcome: Outcome) -> Trial:
     if status != "begun":
         return Trial(name, status, detail)
     if hasattr(signal, "SIGALRM") and outcome.exit_code == -signal.SIGALRM:
@@ -183,7 +183,7 @@ def _load() -> str:
     return f"{tf.__version__} with Keras {keras.__version__} sees {', '.join(devices)}"
 
 
-def _compute(device: str, implementation: int | str, precision: str = "float32", jit_compile: bool = False) -> str:
+def _compute(device: str, implementation: object, precision: str = "float32", jit_compile: bool = False) -> str:
     """One forward and one backward pass of a small locally connected layer, compared with NumPy's."""
     import numpy as np
     import tensorflow as tf
@@ -194,12 +194,12 @@ def _compute(device: str, implementation: int | str, precision: str = "float32",
     windows = np.lib.stride_tricks.sliding_window_view(values, (3, 2), axis=(1, 2))  # (2, 3, 6, 3, 3, 2)
     patches = windows.transpose(0, 1, 2, 4, 5, 3).reshape(2, 18, 18)  # (batch, positions, taps * channels)
     with tf.device(device):
-        layer = LocallyConnected2D(4, (3, 2), implementation=implementation, dtype=precision)
+        layer: Any = LocallyConnected2D(4, (3, 2), implementation=implementation, dtype=precision)
         layer.build((None, *values.shape[1:]))
         inputs = tf.cast(tf.constant(values), layer.compute_dtype)
 
     @tf.function(jit_compile=jit_compile)
-    def step():
+    def step() -> Any:
         with tf.device(device), tf.GradientTape() as tape:
             outputs = layer(inputs)
             loss = tf.reduce_sum(tf.cast(outputs, tf.float32))

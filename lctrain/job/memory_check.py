@@ -3,6 +3,7 @@
 from dataclasses import dataclass, fields, replace
 
 from lctrain.config import Config
+from lctrain.config.schema import CpuConfig
 from lctrain.cost import choose_implementation
 from lctrain.data import find_facts
 from lctrain.devices.gpus import list_gpus
@@ -46,12 +47,12 @@ class JobCost:
 
     @property
     def total(self) -> float:
-        return sum(getattr(self, part.name) for part in fields(self))
+        return float(sum(getattr(self, part.name) for part in fields(self)))
 
     @property
     def largest(self) -> str:
         """The largest part that a configuration can lower."""
-        return max(LARGEST, key=lambda part: getattr(self, part))
+        return max(LARGEST, key=lambda part: float(getattr(self, part)))
 
 
 def job_cost(config: Config, implementation: int | str | None = None) -> JobCost:
@@ -95,7 +96,7 @@ def _suggest_less(config: Config, model: ModelSummary, cost: JobCost) -> str:
     """The implementations that would fit, the smallest first, or what else can be lowered."""
     has_choice = any(layer.costs for layer in model.layers)
     needs = {choice: _add_up(config, model, choice).total for choice in IMPLEMENTATIONS if has_choice}
-    fitting = [choice for choice in sorted(needs, key=needs.get) if not format_shortage(needs[choice])]
+    fitting = [choice for choice in sorted(needs, key=needs.__getitem__) if not format_shortage(needs[choice])]
     if fitting:
         listed = [f"{choice} ({(needs[choice] + RUNTIME_BYTES) / GIGABYTE:.1f} GB)" for choice in fitting]
         return f"With these implementations it fits: {', '.join(listed)}."
@@ -132,6 +133,8 @@ def _local_bytes(layer: LayerSummary, implementation: int | str | None) -> tuple
     """What a locally connected layer's matrix, or its graph, and its patches take."""
     sizes = layer.facts.local
     choice = layer.resolved if implementation is None else implementation
+    if sizes is None or choice is None:
+        raise TypeError(f"`{layer.name}` is not locally connected")
     choice = choose_implementation(sizes) if choice == "tuned" else choice
     cost, row = layer.costs[choice], IMPLEMENTATIONS[choice]
     share = _computed_itemsize(layer) / _itemsize(layer) if row.has_half else 1
@@ -140,8 +143,8 @@ def _local_bytes(layer: LayerSummary, implementation: int | str | None) -> tuple
 
 def _count_replicas(config: Config) -> int:
     """Devices that share the machine's memory and train together."""
-    is_mirrored = config.strategy == "mirrored" and config.device.name == "cpu"
-    return config.device.logical if is_mirrored else 1
+    device = config.device
+    return device.logical if config.strategy == "mirrored" and isinstance(device, CpuConfig) else 1
 
 
 def _is_on_gpu(config: Config) -> bool:
@@ -151,7 +154,7 @@ def _is_on_gpu(config: Config) -> bool:
 
 def _itemsize(layer: LayerSummary) -> int:
     """Bytes of one of a layer's weights."""
-    return ITEMSIZES.get(layer.arguments.get("dtype"), 4)
+    return ITEMSIZES.get(str(layer.arguments.get("dtype")), 4)
 
 
 def _computed_itemsize(layer: LayerSummary) -> int:

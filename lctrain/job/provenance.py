@@ -8,6 +8,8 @@ import lctrain
 from lctrain.config import Config
 from lctrain.system.machine import describe_machine
 
+COMMIT = "mlflow.source.git.commit"  # MLflow's own name, by which its UI shows it
+
 
 def describe_job(config: Config) -> dict[str, str]:
     """Tags of a run: what it is of, and what it ran on; TensorFlow is loaded by then."""
@@ -25,7 +27,7 @@ def describe_job(config: Config) -> dict[str, str]:
         "onednn_opts": os.environ.get("TF_ENABLE_ONEDNN_OPTS", "default"),
     }
     commit = _git_commit()
-    return tags if commit is None else {**tags, "git_commit": commit}
+    return tags if commit is None else {**tags, COMMIT: commit}
 
 
 def _git_commit() -> str | None:
@@ -37,6 +39,6 @@ def _git_commit() -> str | None:
     return found.stdout.strip() if found.returncode == 0 else None
 
 
-def requirements() -> list[str]:
+def list_requirements() -> list[str]:
     """What loads a logged model again."""
     return [f"{package}=={version(package)}" for package in ("lctrain", "keras", "tensorflow")]

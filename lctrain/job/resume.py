@@ -3,13 +3,13 @@
 import re
 import shlex
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 from lctrain.composition.dry_run import run_dry
 from lctrain.composition.hydra_app import Job
 from lctrain.composition.overrides import quote, split_override
-from lctrain.errors import UserError
+from lctrain.errors import PrintError, UserError
 from lctrain.job.resume_state import FILE, STATES, ResumeState, digest, is_locked, list_unfinished, read_unfinished
 from lctrain.tracking import read_journal
 
@@ -26,9 +26,7 @@ def read_resume(arguments: Sequence[str]) -> str | None:
     return None if value.casefold() in ("false", "") else value
 
 
-def continue_job(
-    arguments: Sequence[str], print_error: Callable[[Exception, str], None]
-) -> tuple[list[str], int | None]:
+def continue_job(arguments: Sequence[str], print_error: PrintError) -> tuple[list[str], int | None]:
     """The command line that goes on with the job that `resume` means, in its folder.
 
     Args:
@@ -44,28 +42,30 @@ def continue_job(
     wanted = read_resume(arguments)
     if wanted is None:
         return list(arguments), None
-    rest = [argument for argument in arguments if split_override(argument)[1] != RESUME]
+    others = [argument for argument in arguments if split_override(argument)[1] != RESUME]
+    folder: Path | None = None
+    unfinished: ResumeState | None = None
     if wanted.casefold() != "true":
-        folder = find_run(wanted)
+        folder = locate_run(wanted)
         unfinished = read_unfinished(folder)
-        rest = rest or unfinished.overrides
+        others = others or ([] if unfinished is None else unfinished.overrides)
     jobs: list[Job] = []
-    code = run_dry(jobs.append, rest, print_error)
+    code = run_dry(jobs.append, others, print_error)
     if not jobs:
-        return rest, code
-    if wanted.casefold() == "true":
-        folder = find_newest(digest(jobs[0].config), _given_root(rest))
+        return others, code
+    if unfinished is None:
+        folder = find_newest(digest(jobs[0].config), _given_root(others))
     elif unfinished.digest != digest(jobs[0].config):
         raise UserError(_format_other_configuration(wanted, unfinished))
     if folder is None:
         print("Nothing to resume: no job of this configuration was left unfinished. A new one starts.", file=sys.stderr)
-        return [*rest, f"{RESUME}=true"], None
+        return [*others, f"{RESUME}=true"], None
     print(f"Resuming the job in {folder}", file=sys.stderr, flush=True)
-    rest = [argument for argument in rest if split_override(argument)[1] != RUN_DIR]
-    return [*rest, f"{RESUME}=true", f"{RUN_DIR}={quote(folder)}"], None
+    others = [argument for argument in others if split_override(argument)[1] != RUN_DIR]
+    return [*others, f"{RESUME}=true", f"{RUN_DIR}={quote(folder)}"], None
 
 
-def find_run(run_id: str) -> Path:
+def locate_run(run_id: str) -> Path:
     """The folder of an unfinished job by its run's id, or by the beginning of that, or by its own path.
 
     Raises:

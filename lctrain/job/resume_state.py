@@ -11,7 +11,7 @@ from contextlib import AbstractContextManager
 from dataclasses import asdict, dataclass, fields
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from lctrain.config import Config
 from lctrain.config.schema import ModelConfig
@@ -52,7 +52,7 @@ class ResumeState:
     journal: str
     overrides: list[str]
     model: dict[str, Any]
-    jit_compile: bool
+    jit_compile: bool | Literal["auto"]
     environment: dict[str, str]
     data: str
 
@@ -161,19 +161,15 @@ def list_unfinished(root: Path) -> list[Path]:
 
 def fingerprint(splits: Splits) -> str:
     """Of the data: shapes, all labels of training and validation, and some inputs."""
+    import numpy as np
+
     hashed = hashlib.sha256()
     for split in (splits.train, splits.validation):
         rows = range(0, len(split.labels), max(len(split.labels) // SAMPLED_ROWS, 1))
         hashed.update(f"{tuple(split.inputs.shape)} {split.inputs.dtype}".encode())
         hashed.update(split.labels.tobytes())
-        hashed.update(split.inputs[_as_indices(rows)].tobytes())
+        hashed.update(split.inputs[np.array(rows)].tobytes())
     return hashed.hexdigest()[:32]
-
-
-def _as_indices(rows: range):
-    import numpy as np
-
-    return np.array(rows)
 
 
 def describe_environment() -> dict[str, str]:

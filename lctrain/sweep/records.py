@@ -111,10 +111,10 @@ class Records:
             locate: says where a path leads to now.
         """
         for record in self.read_all():
-            paths = {name: getattr(record, name) for name in ("folder", "log", "journal")}
-            now = {name: None if path is None else str(locate(Path(path))) for name, path in paths.items()}
-            if now != paths:
-                self.write(replace(record, **now))
+            log, journal = (path and str(locate(Path(path))) for path in (record.log, record.journal))
+            moved = replace(record, folder=str(locate(Path(record.folder))), log=log, journal=journal)
+            if moved != record:
+                self.write(moved)
 
     def _kept_here(self) -> list[Path]:
         return [file for file in self._unwritten if file.parent == self._folder]

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from lctrain.composition.hydra_app import MULTIRUN
+from lctrain.composition.hydra_flags import MULTIRUN
 from lctrain.composition.overrides import split_override
 from lctrain.composition.sweep_overrides import RESUME
 from lctrain.config import Config
@@ -53,7 +53,7 @@ def read_manifest(folder: Path) -> Manifest:
         raise UserError(
             f"`{RESUME}` {str(folder)!r} can't be resumed: its sweeper chose the jobs as it went. Start it anew."
         )
-    journal = folder / Path(manifest.journal).name
+    journal = folder / Path(str(manifest.journal)).name
     if not journal.is_dir():
         raise UserError(
             f"`{RESUME}` {str(folder)!r} can't be resumed: {journal.name}, its run's journal, is not in it."
@@ -70,7 +70,7 @@ def read_manifest(folder: Path) -> Manifest:
 
 def find_move_of(folder: Path) -> Move:
     """How a sweep's folder came from where the sweep was last run; of one that is still there, nowhere."""
-    return find_move(Path(Manifest.read(folder).journal).parent, folder)
+    return find_move(Path(str(Manifest.read(folder).journal)).parent, folder)
 
 
 def continue_arguments(then: Sequence[str], new: Sequence[str]) -> list[str]:
@@ -95,10 +95,12 @@ def digest(config: Config) -> str:
 def check_resumed(then: Manifest, now: Manifest, folder: Path) -> None:
     """Whether the files still say what they said: else the same number would be another job."""
     message = f"`{RESUME}` {str(folder)!r} can't be resumed:"
-    if [_without_sweep(job) for job in then.jobs] != [_without_sweep(job) for job in now.jobs]:
+    if _without_sweep(then.jobs) != _without_sweep(now.jobs):
         raise UserError(f"{message} its command line now means other jobs.")
     changed = [
-        str(number) for number, pair in enumerate(zip(then.digests, now.digests, strict=True)) if len(set(pair)) > 1
+        str(number)
+        for number, pair in enumerate(zip(then.digests or (), now.digests or (), strict=True))
+        if len(set(pair)) > 1
     ]
     if changed:
         some = ", ".join(changed[:5]) + (", ..." if len(changed) > 5 else "")
@@ -107,5 +109,5 @@ def check_resumed(then: Manifest, now: Manifest, folder: Path) -> None:
         )
 
 
-def _without_sweep(overrides: Sequence[str]) -> list[str]:
-    return [override for override in overrides if not override.lstrip("+").startswith("sweep.")]
+def _without_sweep(jobs: Sequence[Sequence[str]] | None) -> list[list[str]]:
+    return [[one for one in overrides if not one.lstrip("+").startswith("sweep.")] for overrides in jobs or ()]

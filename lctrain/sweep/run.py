@@ -3,18 +3,18 @@
 import shlex
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from lctrain.composition.dry_run import quiet, run_dry
+from lctrain.composition.dry_run import list_quiet_settings, run_dry
 from lctrain.composition.hydra_app import Job, launch
 from lctrain.composition.launchers import without_launcher
 from lctrain.composition.overrides import quote
-from lctrain.composition.sweep_overrides import RESUME, one_at_a_time, read_settings
+from lctrain.composition.sweep_overrides import RESUME, read_settings, vary_one_by_one
 from lctrain.config import Config
 from lctrain.data import check_feeds
-from lctrain.errors import EXIT_DONE, EXIT_FAILED, EXIT_USER_ERROR, ConfigError, Problem, UserError, suggest
+from lctrain.errors import EXIT_DONE, EXIT_FAILED, EXIT_USER_ERROR, ConfigError, PrintError, Problem, UserError, suggest
 from lctrain.model.summary import summarize
 from lctrain.sweep.progress import SweepMonitor, watch
 from lctrain.sweep.records import MANIFEST, Manifest, Record, Records
@@ -26,7 +26,6 @@ from lctrain.system.machine import describe_machine
 from lctrain.tracking import Run, check_writable, deliver, read_journal, start_run, ui_command
 from lctrain.tracking.run_result import RunResult
 
-PrintError = Callable[[Exception, str], None]
 LOCK = ".lock"  # the file by which a sweep belongs to one process
 TIMINGS = (
     "train_step_ms",
@@ -75,19 +74,14 @@ def run_sweep(arguments: Sequence[str], print_error: PrintError) -> int:
         print("Nothing was run: all jobs must be valid before the first starts.", file=sys.stderr)
         return EXIT_USER_ERROR
     if settings.num_trials is None:
-        known = (
-            [job.overrides for job in jobs],
-            len(jobs),
-            str(Path.cwd()),
-            [digest(job.config) for job in jobs],
-        )
+        overrides, digests = [job.overrides for job in jobs], [digest(job.config) for job in jobs]
+        manifest = Manifest(arguments, overrides, len(jobs), str(Path.cwd()), digests)
     else:
-        known = None, settings.num_trials, str(Path.cwd())
-    manifest = Manifest(arguments, *known)
+        manifest = Manifest(arguments, None, settings.num_trials, str(Path.cwd()))
+    folder = folder or settings.sweep_folder
     if resumed is not None:
         check_resumed(resumed, manifest, folder)
     check_writable(jobs[0].config.tracking)
-    folder = folder or settings.sweep_folder
     with lock_folder(folder, folder / LOCK, "sweep", "hydra.sweep.dir"):
         if resumed is None and (folder / MANIFEST).exists():
             fix = f"Choose another with hydra.sweep.dir=PATH, or go on with it: {RESUME}={folder}"
@@ -101,15 +95,15 @@ def validate_jobs(arguments: Sequence[str], is_search: bool, print_error: PrintE
     """All jobs, or those that stand for what a sweeper may choose; none where one is wrong, which has been told."""
     jobs: list[Job] = []
 
-    def keep(job: Job) -> None:
+    def check(job: Job) -> None:
         check_feeds(job.config)
         summarize(job.config)
         _check_sweep(job.config, jobs[0].config if jobs else job.config, is_search)
         jobs.append(job)
 
-    for combination in one_at_a_time(arguments) if is_search else [without_launcher(arguments)]:
+    for combination in vary_one_by_one(arguments) if is_search else [without_launcher(arguments)]:
         num_before = len(jobs)
-        if run_dry(keep, combination, print_error) != EXIT_DONE:
+        if run_dry(check, combination, print_error) != EXIT_DONE:
             return []
         _check_folders(jobs[num_before:])
     return jobs
@@ -150,7 +144,7 @@ def _run(sweep: Sweep) -> int:
     tags |= {"sweep.folder": str(folder), "sweep.jobs": str(num_jobs)}
     tags |= {"sweep.command": " ".join(sweep.manifest.arguments)}
     (folder / STOPPED).unlink(missing_ok=True)
-    journal = None if sweep.resumed is None else Path(sweep.resumed.journal)
+    journal = None if sweep.resumed is None else Path(str(sweep.resumed.journal))
     with start_run(config.tracking, f"sweep-{config.model.name}", tags, folder, resumed=journal) as run:
         replace(sweep.manifest, journal=str(run.folder)).write(folder)
         print(f"The files of the {num_jobs} jobs are in {folder}", flush=True)
@@ -158,10 +152,8 @@ def _run(sweep: Sweep) -> int:
         task = SweepTask(folder, run.folder, Path.cwd(), common)
         try:
             with watch(SweepMonitor(Records(folder), num_jobs, lambda line: print(line, flush=True), common)):
-                launch(
-                    task,
-                    [*sweep.manifest.arguments, f"hydra.sweep.dir={quote(folder)}", *quiet(sweep.manifest.arguments)],
-                )
+                given = sweep.manifest.arguments
+                launch(task, [*given, f"hydra.sweep.dir={quote(folder)}", *list_quiet_settings(given)])
         except BaseException as error:
             started = _finish(sweep, run, "FAILED" if isinstance(error, Exception) else "KILLED")
             _print_resume_command(sweep, started)
@@ -235,5 +227,5 @@ def _exit_code(records: Sequence[Record], num_jobs: int) -> int:
     """0 where all are done; what all failed with, where they failed alike; else 1."""
     if len(records) == num_jobs and all(record.status == "done" for record in records):
         return EXIT_DONE
-    codes = {record.exit_code for record in records if record.status != "skipped"}
+    codes = {EXIT_FAILED if one.exit_code is None else one.exit_code for one in records if one.status != "skipped"}
     return codes.pop() if len(codes) == 1 and codes != {EXIT_DONE} else EXIT_FAILED

@@ -3,7 +3,7 @@
 import json
 import time
 import traceback
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -30,7 +30,8 @@ DELIVERY = 2.0  # seconds that a sweep waits for the store between two jobs; the
 STOPPED = "stopped"  # the file that tells later jobs that one has failed, under sweep.on_error=stop
 RUN_STATES = {"done": "FINISHED", "failed": "FAILED", "refused": "FAILED"}  # of MLflow; all others are KILLED
 
-RunJob = Callable[..., dict[str, float]]  # run_job(config, overrides, folder, parent, tags) -> metrics
+# Called with the configuration, overrides, the job's folder, that of the journal of the sweep's run, and tags.
+RunJob = Callable[[Config, Sequence[str], Path, Path | None, Mapping[str, str]], dict[str, float]]
 
 
 @dataclass(frozen=True)
@@ -117,14 +118,14 @@ def _run(run_job: RunJob, task: Task, record: Record) -> Record:
         except Exception as error:
             if not isinstance(error, UserError):
                 traceback.print_exc()
-            return replace(record, **_in_terms_of_records(Outcome("raised", repr(error), 0.0, error=error)))
+            return replace(record, **_describe_outcome(Outcome("raised", repr(error), 0.0, error=error)))
     task.folder.mkdir(parents=True, exist_ok=True)
     log = task.folder / ("job.log" if record.attempt == 1 else f"job.{record.attempt}.log")
     outcome = run_in_process(run_job, *arguments, timeout=task.config.sweep.job_timeout, log_file=log, grace=GRACE)
-    return replace(record, log=str(log), **_in_terms_of_records(outcome))
+    return replace(record, log=str(log), **_describe_outcome(outcome))
 
 
-def _in_terms_of_records(outcome: Outcome) -> dict[str, Any]:
+def _describe_outcome(outcome: Outcome) -> dict[str, Any]:
     if outcome.status == "done":
         return {"status": "done", "exit_code": EXIT_DONE, "metrics": outcome.value}
     if outcome.status == "raised":

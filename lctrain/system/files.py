@@ -16,13 +16,16 @@ def write_json(path: Path, content: Mapping[str, Any]) -> None:
     write_durably(path, lambda file: file.write(data), suffix=f".{os.getpid()}{PARTIAL}")
 
 
-def write_durably(path: Path, write: Callable[[BinaryIO], Any], suffix: str = PARTIAL) -> None:
+def write_durably(
+    path: Path, write: Callable[[BinaryIO], Any], suffix: str = PARTIAL, survives_power_loss: bool = True
+) -> None:
     """Lets a function write a file, which is there whole or not at all, whatever is killed or loses power.
 
     Args:
         path: of the file; its folder is made where it is missing.
         write: writes all of it to what it gets.
         suffix: of the name that the file has until it is whole.
+        survives_power_loss: whether the disk has it when this returns; else only a kill does it no harm.
 
     Raises:
         OSError: what was at the path before is still there.
@@ -32,14 +35,16 @@ def write_durably(path: Path, write: Callable[[BinaryIO], Any], suffix: str = PA
     try:
         with partial.open("wb") as file:
             write(file)
-            file.flush()
-            os.fsync(file.fileno())
+            if survives_power_loss:
+                file.flush()
+                os.fsync(file.fileno())
         partial.replace(path)
     except BaseException:
         with suppress(OSError):
             partial.unlink(missing_ok=True)
         raise
-    _sync_folder(path.parent)
+    if survives_power_loss:
+        _sync_folder(path.parent)
 
 
 def _sync_folder(folder: Path) -> None:

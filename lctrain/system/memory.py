@@ -125,7 +125,7 @@ def _read_group(folder: Path, limit_file: str, used_file: str, cached: str) -> i
 
 def _mounted_groups(proc: Path) -> Iterator[tuple[str, Path, Path]]:
     """The kinds of control groups that count memory: this process's folder in each, and the outermost around it."""
-    paths = {}  # of this process's groups, by their controllers; "" is version 2
+    paths: dict[str, str] = {}  # of this process's groups, by their controllers; "" is version 2
     for line in _read_text(proc / "self" / "cgroup").splitlines():
         _, controllers, path = line.split(":", 2)
         paths |= dict.fromkeys(controllers.split(","), path)
@@ -134,9 +134,9 @@ def _mounted_groups(proc: Path) -> Iterator[tuple[str, Path, Path]]:
         root, mount = (_unescape(part) for part in before.split()[3:5])
         kind, _, options = after.split(" ", 2)
         counts_memory = kind == "cgroup2" or (kind == "cgroup" and "memory" in options.split(","))
-        path = PurePosixPath(paths.get("" if kind == "cgroup2" else "memory", "/"))
-        if counts_memory and path.is_relative_to(root):
-            yield kind, Path(mount, path.relative_to(root)), Path(mount)
+        own = PurePosixPath(paths.get("" if kind == "cgroup2" else "memory", "/"))
+        if counts_memory and own.is_relative_to(root):
+            yield kind, Path(mount, own.relative_to(root)), Path(mount)
 
 
 def _unescape(path: str) -> str:
@@ -156,7 +156,7 @@ def _read_text(path: Path) -> str:
 
 def resident_memory_bytes() -> int:
     """The memory that this process has resident now."""
-    return psutil.Process().memory_info().rss
+    return int(psutil.Process().memory_info().rss)
 
 
 def begin_measuring() -> int:

@@ -2,6 +2,8 @@
 
 import os
 import signal
+from types import FrameType
+from typing import NoReturn
 
 from lctrain.system.signals import Terminated
 
@@ -13,5 +15,5 @@ def prepare_process() -> None:
     signal.signal(signal.SIGTERM, _terminate)
 
 
-def _terminate(signal_number, frame):
+def _terminate(number: int, frame: FrameType | None) -> NoReturn:
     raise Terminated

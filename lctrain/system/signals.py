@@ -7,6 +7,7 @@ import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from types import FrameType
 from typing import NoReturn
 
 from lctrain.errors import EXIT_INTERRUPTED, EXIT_TERMINATED
@@ -17,34 +18,34 @@ SIGNALS = (signal.SIGINT, signal.SIGTERM)
 class Terminated(SystemExit):
     """SIGTERM, as an exception: what is open is closed on its way up."""
 
-    def __init__(self):
+    def __init__(self) -> None:
         super().__init__(EXIT_TERMINATED)
 
 
 class Interrupts:
     """What has been asked of this process by a signal and is not yet done."""
 
-    def __init__(self):
+    def __init__(self) -> None:
         self._pending: int | None = None
-        self._last_words: Callable[[], None] | None = None
+        self._end_run: Callable[[], None] | None = None
 
     @property
     def is_pending(self) -> bool:
         return self._pending is not None
 
     @contextmanager
-    def deferred(self, last_words: Callable[[], None]) -> Iterator[None]:
+    def deferred(self, end_run: Callable[[], None]) -> Iterator[None]:
         """Within the block a signal only sets a mark, which `check` reads; a second SIGINT ends the process at once.
 
         Outside of the main thread, which alone gets signals, nothing changes.
 
         Args:
-            last_words: called before the process is ended at once; must be quick.
+            end_run: called before the process is ended at once; must be quick.
         """
-        if threading.current_thread() is not threading.main_thread() or self._last_words is not None:
+        if threading.current_thread() is not threading.main_thread() or self._end_run is not None:
             yield
             return
-        self._last_words = last_words
+        self._end_run = end_run
         before = {number: signal.signal(number, self._handle_signal) for number in SIGNALS}
         try:
             yield
@@ -52,7 +53,7 @@ class Interrupts:
         finally:
             for number, handler in before.items():
                 signal.signal(number, handler)
-            self._pending = self._last_words = None
+            self._pending = self._end_run = None
 
     def check(self) -> None:
         """Raises what a signal that came meanwhile stands for.
@@ -66,14 +67,14 @@ class Interrupts:
         if self._pending == signal.SIGTERM:
             raise Terminated
 
-    def _handle_signal(self, number: int, frame) -> None:
+    def _handle_signal(self, number: int, frame: FrameType | None) -> None:
         if self._pending is None:
             self._pending = number
             what = "Interrupted" if number == signal.SIGINT else "Terminated"
             with suppress(OSError):  # nobody reads it any more
                 os.write(2, f"{what}: the step is finished and kept; Ctrl-C ends at once.\n".encode())
-        elif number == signal.SIGINT:
-            self._last_words()
+        elif number == signal.SIGINT and self._end_run is not None:
+            self._end_run()
             leave_at_once(EXIT_INTERRUPTED)
 
 

@@ -16,8 +16,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
+from lctrain.system.files import write_durably
+
 LOG_LINES_IN_REASON = 3
-LOOK_AT_PARENT = 1.0  # seconds between two looks
+PARENT_POLL_SECONDS = 1.0
 
 
 @dataclass(frozen=True)
@@ -43,7 +45,7 @@ class Outcome:
 
 
 def run_in_process(
-    function: Callable,
+    function: Callable[..., Any],
     *arguments: Any,
     timeout: float | None = None,
     memory_limit: int | None = None,
@@ -122,7 +124,7 @@ def run_module(
     return process.returncode, timed_out, time.monotonic() - started
 
 
-def _wait(process: subprocess.Popen, timeout: float | None, grace: float) -> bool:
+def _wait(process: subprocess.Popen[bytes], timeout: float | None, grace: float) -> bool:
     """Waits for the process's end; whether it had to be ended because it took too long."""
     try:
         process.wait(threading.TIMEOUT_MAX if timeout is None else timeout)  # Ray's interrupt wakes no wait without end
@@ -135,7 +137,7 @@ def _wait(process: subprocess.Popen, timeout: float | None, grace: float) -> boo
     return False
 
 
-def _end(process: subprocess.Popen, grace: float) -> None:
+def _end(process: subprocess.Popen[bytes], grace: float) -> None:
     """Asks the process to end, if it has any grace, and kills what is left of it and its children."""
     try:
         if grace > 0:
@@ -147,7 +149,7 @@ def _end(process: subprocess.Popen, grace: float) -> None:
         _kill_tree(process)
 
 
-def _kill_tree(process: subprocess.Popen) -> None:
+def _kill_tree(process: subprocess.Popen[bytes]) -> None:
     if hasattr(os, "killpg"):
         with contextlib.suppress(ProcessLookupError):  # all of them have ended
             os.killpg(process.pid, signal.SIGKILL)
@@ -183,23 +185,22 @@ def _serve(request: Path, result: Path) -> None:
         traceback.print_exc()
         reason = f"{type(error).__name__}: {error}"
         data = pickle.dumps(("raised", {"reason": reason, "error": _picklable(error)}))
-    partial = result.with_suffix(".partial")
-    partial.write_bytes(data)
-    partial.replace(result)
+    write_durably(result, lambda file: file.write(data), survives_power_loss=False)
 
 
 def _end_with_parent(parent: int) -> None:
     """A job outlives the process that waits for it by a second or two: nobody would know of it."""
     while os.getppid() == parent:
-        time.sleep(LOOK_AT_PARENT)
+        time.sleep(PARENT_POLL_SECONDS)
     os.kill(os.getpid(), signal.SIGTERM)
 
 
 def _picklable(error: Exception) -> Exception | None:
     try:
-        return pickle.loads(pickle.dumps(error))
+        copy: Exception = pickle.loads(pickle.dumps(error))
     except Exception:  # exceptions pickle in any way their authors chose; the reason is told without them
         return None
+    return copy
 
 
 if __name__ == "__main__":

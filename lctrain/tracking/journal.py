@@ -18,6 +18,8 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from lctrain.system.files import write_durably
+
 JOURNAL = "tracking"  # the folder's name inside the job's; of later attempts in the same folder tracking.2, ...
 FILE = "journal.jsonl"
 ARTIFACTS = "artifacts"
@@ -164,7 +166,4 @@ class Journal:
 
 def replace_file(path: Path, data: bytes) -> None:
     """Writes a file so that a reader sees the old one or the new one, whole."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f".{path.name}.partial")
-    partial.write_bytes(data)
-    partial.replace(path)
+    write_durably(path, lambda file: file.write(data), survives_power_loss=False)

@@ -1,30 +1,21 @@
-"""`import` and `export`: models of Keras 1, Keras 2 and tf.keras, in and out."""
+"""`import`: models of Keras 1, Keras 2 and tf.keras become today's."""
 
+import argparse
 import json
 import re
-import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 from lctrain import legacy
-from lctrain.cli.flags import FlagParser
-from lctrain.cli.sources import find_model
-from lctrain.errors import EXIT_DONE, UserError, suggest
-from lctrain.implementations import LAYER_CHOICES, find_by_label
+from lctrain.cli.parser import VerbParser
+from lctrain.errors import EXIT_DONE, PrintError, UserError
 
 SHAPE = re.compile(r"\d+([,x ]+\d+)*")
-ENDINGS = {"keras2-h5": ".h5", "dl4j-h5": ".h5", "savedmodel": "", "tflite": ".tflite"}
-FORMATS = tuple(ENDINGS)
 LINES_SHOWN = 20
 
 
-def run_import(arguments: Sequence[str], print_error: Callable[[Exception, str], None]) -> int:
-    """Makes today's model, its configuration and a report of an old model's file.
-
-    Raises:
-        UserError: as `lctrain.legacy.import_model`.
-    """
-    parser = FlagParser("lctrain import", description="Today's model of a Keras 1, Keras 2 or tf.keras file.")
+def make_parser() -> VerbParser:
+    parser = VerbParser("import", "Today's model of a Keras 1, Keras 2 or tf.keras file.")
     parser.add_argument("file", type=Path, help="a whole model as HDF5, or an architecture as JSON or YAML")
     parser.add_argument("--out", type=Path, help="a new or empty folder for the model and the report")
     architecture_help = "writes the architecture alone into a JSON file, to be changed and imported with --weights FILE"
@@ -41,7 +32,15 @@ def run_import(arguments: Sequence[str], print_error: Callable[[Exception, str],
         action="store_true",
         help="let all that is assumed, approximated or dropped be an error, but for the optimizer's state",
     )
-    options = parser.parse_args(list(arguments))
+    return parser
+
+
+def run(options: argparse.Namespace, print_error: PrintError) -> int:
+    """Makes today's model, its configuration and a report of an old model's file.
+
+    Raises:
+        UserError: as `lctrain.legacy.import_model`.
+    """
     if (options.out is None) == (options.architecture is None):
         raise UserError("give `--out FOLDER` to import the model, or `--architecture MODEL.json` to write that alone.")
     if options.architecture is not None:
@@ -63,40 +62,6 @@ def run_import(arguments: Sequence[str], print_error: Callable[[Exception, str],
         print(f"... {len(lines) - num_shown} more lines are in {options.out / 'report.txt'}")
     parameters = imported.model.count_params()
     print(f"{options.out} holds model.keras ({parameters:,} parameters), model.yaml, report.txt and report.json")
-    return EXIT_DONE
-
-
-def run_export(arguments: Sequence[str], print_error: Callable[[Exception, str], None]) -> int:
-    """Writes the model of a run or of a .keras file in a format that others read.
-
-    Raises:
-        UserError: as `lctrain.legacy.export_model`; no such run or file.
-    """
-    parser = FlagParser("lctrain export", description="A model in a format that others read.")
-    parser.add_argument("source", metavar="RUN_OR_FILE", help="a .keras file, or the id of a run in the store")
-    parser.add_argument("--to", required=True, help=", ".join(FORMATS))
-    parser.add_argument("--out", type=Path, help="the file, or the folder of a SavedModel")
-    *names, last = map(str, LAYER_CHOICES)
-    message = f"of local layers in a SavedModel: {', '.join(names)} or {last}; for OpenVINO batched"
-    parser.add_argument("--implementation", help=message)
-    options, rest = parser.parse_known_args(list(arguments))
-    if options.to not in FORMATS:
-        raise UserError(
-            f"`--to` must be one of {', '.join(FORMATS)}; got {options.to!r}. {suggest(options.to, FORMATS)}"
-        )
-    out = options.out or Path(f"model{ENDINGS[options.to]}")
-    if out.exists():
-        raise UserError(f"`--out` {str(out)!r} exists. Choose another name, or remove it first.")
-    asked = options.implementation
-    implementation = asked and find_by_label(asked)
-    with tempfile.TemporaryDirectory(prefix="lctrain-export-") as folder:
-        file = find_model(options.source, rest, Path(folder), "export")
-        from lctrain.training import load_model
-
-        report = legacy.export_model(load_model(file, "RUN_OR_FILE"), out, options.to, implementation)
-    for line in report.lines[:LINES_SHOWN]:
-        print(line)
-    print(f"{out} holds the model as {options.to}")
     return EXIT_DONE
 
 

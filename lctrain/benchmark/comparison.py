@@ -1,0 +1,99 @@
+"""Every case of a configuration, each measured in a fresh process, and which implementation is the fastest in each."""
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, cast
+
+from lctrain.benchmark.cases import WHOLE_MODEL, measure_layer, measure_model
+from lctrain.config import Config
+from lctrain.config.compilable import find_not_compilable
+from lctrain.cost import MEBIBYTE
+from lctrain.errors import UserError
+from lctrain.model.summary import summarize
+from lctrain.system.machine import describe_machine
+from lctrain.system.memory import format_shortage
+from lctrain.system.subprocesses import run_in_process
+from lctrain.tracking import start_run
+
+TIMEOUT = 600  # seconds for one case
+
+Row = dict[str, Any]  # of the table: a case, what became of it, and its figures
+
+
+def format_jit_warning(config: Config) -> str:
+    """A warning where XLA was asked for and compiles nothing; else empty."""
+    found = find_not_compilable(config)
+    if config.jit_compile is not True or not found:
+        return ""
+    message = f"jit_compile is true, but XLA compiles nothing of the whole model: it can't compile {', '.join(found)}"
+    return f"Warning: {message}."
+
+
+def measure_config(config: Config) -> list[Row]:
+    """One row for each locally connected layer, wrapped ones included, and one for the whole model.
+
+    Raises:
+        ConfigError: a model whose layers do not fit together.
+    """
+    layers = [layer for layer in summarize(config).layers if layer.costs]
+    costs = [layer.costs[cast(int | str, layer.resolved)] for layer in layers]
+    rows = []
+    for layer, cost in zip(layers, costs, strict=True):
+        if layer.shares is None:  # else it would be measured twice
+            row = _describe_case(config, layer.name, cast(int | str, layer.implementation), cost.total - cost.slots)
+            rows.append(_measure_case(row, measure_layer, config, layer.name, layer.input_shapes[0][1:]))
+    needed = sum(cost.total for cost in costs)
+    row = _describe_case(config, WHOLE_MODEL, config.implementation, needed)
+    return [*rows, _measure_case(row, measure_model, config)]
+
+
+def _describe_case(config: Config, case: str, implementation: int | str, needed: int) -> Row:
+    return {
+        "model": config.model.name,
+        "case": case,
+        "implementation": implementation,
+        "batch_size": config.training.batch_size,
+        "precision": config.precision,
+        "jit_compile": config.jit_compile,
+        "predicted_mb": needed / MEBIBYTE,
+    }
+
+
+def _measure_case(row: Row, measure: Callable[..., dict[str, Any]], *arguments: Any) -> Row:
+    reason = format_shortage(row["predicted_mb"] * MEBIBYTE)
+    if reason:
+        return row | {"status": "too large", "reason": reason}
+    outcome = run_in_process(measure, *arguments, timeout=TIMEOUT)
+    if isinstance(outcome.error, UserError):
+        raise outcome.error
+    if outcome.status != "done":
+        return row | {"status": "failed", "reason": outcome.reason}
+    measured: Row = outcome.value
+    return row | {"status": "done", "reason": ""} | measured
+
+
+def find_winners(rows: Sequence[Row]) -> dict[tuple[str, str], Row]:
+    """For each (model, case) the row with the shortest training step, among those that were measured."""
+    winners: dict[tuple[str, str], Row] = {}
+    for row in rows:
+        if row["status"] == "done":
+            best = winners.setdefault((row["model"], row["case"]), row)
+            if row["train_step_ms"] < best["train_step_ms"]:
+                winners[row["model"], row["case"]] = row
+    return winners
+
+
+def log_rows(config: Config, rows: Sequence[Row], folder: Path) -> None:
+    """Logs the rows as a run of its own."""
+    tags = {"verb": "bench", "model": config.model.name, "data": config.data.name, **describe_machine()}
+    with start_run(config.tracking, f"bench-{config.model.name}", tags, folder) as run:
+        columns = sorted({name for row in rows for name in row})
+        table = {name: [None if row.get(name) is None else str(row[name]) for row in rows] for name in columns}
+        run.log_table(table, "bench.json")
+        done = [row for row in rows if row["status"] == "done"]
+        for row in done:
+            case = "model" if row["case"] == WHOLE_MODEL else row["case"]
+            prefix = f"{row['model']}.{case}.{row['implementation']}"
+            run.log_metrics(
+                {f"{prefix}.{name}": row[name] for name in ("train_step_ms", "forward_ms", "peak_memory_mb")}
+            )

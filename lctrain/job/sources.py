@@ -1,0 +1,53 @@
+"""The model that a command line names: a .keras file, or a run in the store."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from lctrain.composition.dry_run import compose_dry
+from lctrain.composition.overrides import split_override
+from lctrain.errors import UserError, suggest_import
+from lctrain.tracking import fetch_run
+from lctrain.tracking.store import read_tracking
+
+
+def is_of_store(argument: str) -> bool:
+    """Whether an override says which store it is."""
+    _, key, value = split_override(argument)
+    return value is not None and key.split(".")[0] == "tracking"
+
+
+def split_source(words: Sequence[str]) -> tuple[str, list[str]]:
+    """The run or the file among the words of a command line, and the others, which may stand before it.
+
+    >>> split_source(["tracking.folder=x", "0123abcd", "tracking.experiment=y"])
+    ('0123abcd', ['tracking.folder=x', 'tracking.experiment=y'])
+
+    Raises:
+        UserError: there is none.
+    """
+    place = next((place for place, word in enumerate(words) if not is_of_store(word)), None)
+    if place is None:
+        raise UserError("`RUN_OR_FILE` is missing: the id of a run as MLflow shows it, or a .keras file.")
+    return words[place], [*words[:place], *words[place + 1 :]]
+
+
+def fetch_model_file(source: str, arguments: Sequence[str], folder: Path, verb: str) -> Path:
+    """The model's file: the one named, or that of a run in the store that the command line composes.
+
+    Args:
+        source: the id of a run, or a file.
+        arguments: the command line without it and the verb's own flags.
+        folder: an empty one, for what the store sends.
+        verb: whose command line it is.
+
+    Raises:
+        UserError: a file of another kind, a store beside a file, no such run.
+    """
+    fix = suggest_import(source)
+    if fix is not None:
+        raise UserError(f"`RUN_OR_FILE` must be a run's id or a .keras file; got {source!r}. {fix}")
+    if not source.endswith(".keras"):
+        return fetch_run(read_tracking(compose_dry(arguments)["tracking"]), source, folder, "RUN_OR_FILE").model_file
+    if arguments:
+        raise UserError(f"`{verb}` of a file takes no {arguments[0]!r}: it is in no store. Leave it out.")
+    return Path(source)
