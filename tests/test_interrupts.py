@@ -59,7 +59,10 @@ class SignalIn(keras.callbacks.Callback):
 
 
 def fit_until(number, folder, callbacks=(), changes=CHANGES):
-    with pytest.raises(RAISED[number], match=SAID[number]) as raised, interrupts.held(lambda: pytest.fail("not yet")):
+    with (
+        pytest.raises(RAISED[number], match=SAID[number]) as raised,
+        interrupts.deferred(lambda: pytest.fail("not yet")),
+    ):
         fit(folder, callbacks, **changes)
     return raised.value
 
@@ -117,7 +120,7 @@ def test_a_validation_is_left_and_done_again(number, expected, tmp_path, monkeyp
 
 def test_evaluation_by_itself_can_be_interrupted():
     model, splits, config = prepare()
-    with pytest.raises(KeyboardInterrupt, match=r"^$"), interrupts.held(lambda: None):  # noqa: PT012 - the signal comes first
+    with pytest.raises(KeyboardInterrupt, match=r"^$"), interrupts.deferred(lambda: None):  # noqa: PT012 - the signal comes first
         os.kill(os.getpid(), signal.SIGINT)
         training.evaluate(model, splits.test, config)
         pytest.fail("it went on")
@@ -126,14 +129,14 @@ def test_evaluation_by_itself_can_be_interrupted():
 @pytest.mark.parametrize("number", RAISED, ids=str)
 def test_the_end_of_the_block_checks_too(number):
     done = []
-    with pytest.raises(RAISED[number], match=SAID[number]), interrupts.held(lambda: None):  # noqa: PT012 - what is tested
+    with pytest.raises(RAISED[number], match=SAID[number]), interrupts.deferred(lambda: None):  # noqa: PT012 - what is tested
         os.kill(os.getpid(), number)
         done.append("the rest of the block")
     assert done
 
 
 def test_the_first_signal_counts():
-    with pytest.raises(Terminated, match="143"), interrupts.held(lambda: None):  # noqa: PT012 - what is tested
+    with pytest.raises(Terminated, match="143"), interrupts.deferred(lambda: None):  # noqa: PT012 - what is tested
         os.kill(os.getpid(), signal.SIGTERM)
         os.kill(os.getpid(), signal.SIGTERM)
         assert interrupts.is_pending
@@ -141,14 +144,14 @@ def test_the_first_signal_counts():
 
 def test_without_a_signal_nothing_is_raised():
     interrupts.check()
-    with interrupts.held(lambda: None):
+    with interrupts.deferred(lambda: None):
         interrupts.check()
         assert not interrupts.is_pending
 
 
 def test_an_inner_block_leaves_it_to_the_outer_one():
-    with pytest.raises(KeyboardInterrupt, match=r"^$"), interrupts.held(lambda: None):  # noqa: PT012 - what is tested
-        with interrupts.held(lambda: None):
+    with pytest.raises(KeyboardInterrupt, match=r"^$"), interrupts.deferred(lambda: None):  # noqa: PT012 - what is tested
+        with interrupts.deferred(lambda: None):
             os.kill(os.getpid(), signal.SIGINT)
         assert interrupts.is_pending
 
@@ -176,7 +179,7 @@ TWICE = """
 import os, signal, sys
 from lctrain.system.signals import interrupts
 
-with interrupts.held(lambda: print("last words", flush=True)):
+with interrupts.deferred(lambda: print("last words", flush=True)):
     os.kill(os.getpid(), signal.{first})
     print("goes on")
     os.kill(os.getpid(), signal.SIGINT)

@@ -129,7 +129,7 @@ def read_unfinished(folder: Path) -> ResumeState | None:
         ) from error
 
 
-def locked(folder: Path) -> AbstractContextManager[None]:
+def lock(folder: Path) -> AbstractContextManager[None]:
     """Keeps others from going on with a job while this process does.
 
     Raises:
@@ -141,7 +141,7 @@ def locked(folder: Path) -> AbstractContextManager[None]:
 def is_locked(folder: Path) -> bool:
     """Whether a process is at a job."""
     try:
-        with locked(folder):
+        with lock(folder):
             return False
     except UserError:
         return True

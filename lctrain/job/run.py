@@ -76,7 +76,7 @@ def run_job(
     check_writable(config.tracking)
     _check_backend()
     _check_init_from(config)
-    with resume_state.held(folder):
+    with resume_state.lock(folder):
         resumed = _read_resume_state(config, folder, goes_on)
         warning = check_memory(config)
         if warning:
@@ -97,7 +97,7 @@ def run_job(
             _save_resume_state(
                 resumed, resolved, digest=resume_state.digest(config), overrides=overrides, run=run, splits=splits
             )
-            with interrupts.held(lambda: run.end_at_once("KILLED", "interrupted twice")):
+            with interrupts.deferred(lambda: run.end_at_once("KILLED", "interrupted twice")):
                 metrics = _train(resolved, run, devices, splits, folder, memory_before)
     resume_state.forget(folder)  # the job is done, and its run has the model
     _print_summary(config, metrics)

@@ -33,7 +33,7 @@ class Interrupts:
         return self._pending is not None
 
     @contextmanager
-    def held(self, last_words: Callable[[], None]) -> Iterator[None]:
+    def deferred(self, last_words: Callable[[], None]) -> Iterator[None]:
         """Within the block a signal only sets a mark, which `check` reads; a second SIGINT ends the process at once.
 
         Outside of the main thread, which alone gets signals, nothing changes.
