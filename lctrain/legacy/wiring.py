@@ -127,12 +127,12 @@ def _renumber(
     entries: Mapping[str, Mapping[str, Any]], calls: dict[str, list[Call]], outputs: Sequence[Reference]
 ) -> dict[str, list[Call]]:
     """Lets the calls of nested models count from 0: from Keras 2.2 on their own making was call 0."""
-    calls: dict[str, set[int]] = {}
+    numbers_of: dict[str, set[int]] = {}
     for reference in [*outputs, *(read for uses in calls.values() for call in uses for read in call.reads)]:
-        calls.setdefault(reference.layer, set()).add(reference.call)
+        numbers_of.setdefault(reference.layer, set()).add(reference.call)
     shifted = {
         name
-        for name, numbers in calls.items()
+        for name, numbers in numbers_of.items()
         if name in entries and entries[name]["class_name"] in MODELS and max(numbers) == len(calls[name]) >= 1
     }
 
