@@ -18,7 +18,7 @@ from lctrain.composition.dry_run import compose_dry
 from lctrain.composition.hydra_app import MULTIRUN
 from lctrain.errors import EXIT_DONE, UserError
 from lctrain.system.signals import Terminated
-from lctrain.tracking.checks import sync_moved_command
+from lctrain.tracking.checks import format_sync_moved_command
 from lctrain.tracking.moving import find_relocation
 from lctrain.tracking.results import open_existing
 from lctrain.tracking.store import is_http, read_tracking, store_uri
@@ -44,9 +44,10 @@ def run_ui(arguments: Sequence[str], print_error: Callable[[Exception, str], Non
         raise UserError("`ui` takes no -m: it shows one store.")
     tracking = read_tracking(compose_dry(rest)["tracking"])
     client, experiment_id = open_existing(tracking)
-    if find_relocation(tracking, client.get_experiment(experiment_id).artifact_location) is not None:
+    relocation = find_relocation(tracking, client.get_experiment(experiment_id).artifact_location)
+    if relocation is not None:
         message = "The store has been moved or copied, so that MLflow's UI does not find the files of its runs"
-        print(f"{message}. Let it find them: {sync_moved_command(tracking)}", file=sys.stderr, flush=True)
+        print(f"{message}. Let it find them: {format_sync_moved_command(relocation)}", file=sys.stderr, flush=True)
     if is_http(tracking):
         print(f"The server has a UI of its own: {store_uri(tracking)}")
         return EXIT_DONE

@@ -1,4 +1,4 @@
-"""What watches a metric from epoch to epoch: when to stop, when to lower the learning rate, which epoch was the best.
+"""What monitors a metric from epoch to epoch: when to stop, when to lower the learning rate, which epoch was the best.
 
 Each keeps what it remembers in a mapping that JSON can hold, so that a resumed training decides alike.
 """
@@ -28,8 +28,8 @@ class MetricMonitor:
         self._min_delta = min_delta
         self.state: dict[str, Any] = {"best": None, "best_epoch": None, "num_waited": 0}
 
-    def look(self, metrics: Mapping[str, float], epoch: int) -> bool | None:
-        """Whether an epoch's value is the best so far; None where the epoch has none."""
+    def update(self, metrics: Mapping[str, float], epoch: int) -> bool | None:
+        """Takes an epoch's value: whether it is the best so far; None where the epoch has none."""
         value = metrics.get(self.monitor)
         if value is None:
             return None
@@ -51,7 +51,8 @@ class EarlyStopping(MetricMonitor):
 
     @property
     def must_stop(self) -> bool:
-        return self.state["num_waited"] > 0 and self.state["num_waited"] >= self._patience
+        num_waited: int = self.state["num_waited"]
+        return num_waited >= max(self._patience, 1)
 
 
 class Plateau(MetricMonitor):
