@@ -168,6 +168,10 @@ class Comparison:
         time, baseline = candidate.mean(TIME), self.baseline(candidate)
         return baseline.time / time if time and baseline is not None else None
 
+    def job_speedup(self, job: Job) -> float | None:
+        """The same of a job that is done."""
+        return self.speedup(self.candidate_of(job)) if job.status == DONE else None
+
     def candidate_of(self, job: Job) -> Candidate:
         return next(candidate for candidate in self.candidates if any(job is other for other in candidate.jobs))
 

@@ -37,6 +37,7 @@ from lctrain.tracking.run_result import RunResult
 FOLDER = Path(__file__).parent
 # A longer table scrolls on the screen.
 MAX_ROWS = 30
+MAX_REASON = 6000  # characters
 
 
 class Tile(NamedTuple):
@@ -98,7 +99,8 @@ def _load_template() -> Template:
     environment.filters["digest"] = _digest
     # These two files are ours: they are not escaped, and the page's security policy names them by their digests.
     style, script = (Markup(FOLDER.joinpath(f"page.{kind}").read_text(encoding="utf-8")) for kind in ("css", "js"))
-    own = {"style": style, "script": script, "version": __version__, "max_rows": MAX_ROWS, "zip": zip}
+    own = {"style": style, "script": script, "version": __version__, "zip": zip}
+    own |= {"max_rows": MAX_ROWS, "max_reason": MAX_REASON}
     return environment.get_template("page.html", globals=own)
 
 

@@ -23,7 +23,6 @@ from lctrain.report.wording import format_metric_name
 MISSING = "\N{EN DASH}"
 # All other statuses are bad.
 STATUS_CLASSES = {"done": "good", "running": "odd", "interrupted": "odd", "diverged": "odd"}
-MAX_REASON = 6000  # characters
 # Tags that the page shows elsewhere.
 NO_VERSIONS = ("error", "model", "data", "implementation", "device", "verb")
 NO_VERSION_GROUPS = ("mlflow.", "sweep.", "lctrain.")
@@ -86,15 +85,6 @@ class Table(NamedTuple):
     rows: list[Row]
 
 
-class Failure(NamedTuple):
-    """A job that is not done, or that is done and diverged."""
-
-    title: str
-    status: Cell
-    settings: str
-    reason: str
-
-
 def _make_table(columns: Sequence[Column], rows: Iterable[Any], chosen: Sequence[Any] = ()) -> Table:
     return Table(
         columns,
@@ -105,19 +95,17 @@ def _make_table(columns: Sequence[Column], rows: Iterable[Any], chosen: Sequence
 def make_jobs_table(comparison: Comparison) -> Table:
     """A row per job; those of the fastest setting are chosen."""
     names = shorten_names(comparison.swept)
-    measured = [name for name in MEASURED if any(job.metric(name) is not None for job in comparison.jobs)]
-    tested = [
-        Column(format_metric_name(name), methodcaller("metric", name), format_metric)
-        for name in comparison.test_metrics
-    ]
-    speedup = Column("speed-up", partial(_find_speedup, comparison), _format_times)
+    tested = {name: (format_metric_name(name), format_metric) for name in comparison.test_metrics}
+    measured = {
+        name: MEASURED[name] for name in MEASURED if any(job.metric(name) is not None for job in comparison.jobs)
+    }
     columns = [
         Column("job", attrgetter("number")),
-        *(Column(names[key], partial(_get_setting, key), format_param, is_number=False) for key in comparison.swept),
+        *(Column(name, partial(_get_setting, key), format_param, is_number=False) for key, name in names.items()),
         Column("status", _make_badge, is_number=False),
-        *tested,
-        *([speedup] if measured else []),
-        *(Column(MEASURED[name][0], methodcaller("metric", name), MEASURED[name][1]) for name in measured),
+        *(Column(title, methodcaller("metric", name), write) for name, (title, write) in tested.items()),
+        *([Column("speed-up", comparison.job_speedup, _format_times)] if measured else []),
+        *(Column(title, methodcaller("metric", name), write) for name, (title, write) in measured.items()),
         Column("wall time", attrgetter("seconds"), format_seconds),
     ]
     fastest = sort_by_time([candidate for candidate in comparison.candidates if candidate.status == DONE])[:1]
@@ -126,10 +114,6 @@ def make_jobs_table(comparison: Comparison) -> Table:
 
 def _get_setting(key: str, job: Job) -> str | None:
     return job.settings.get(key)
-
-
-def _find_speedup(comparison: Comparison, job: Job) -> float | None:
-    return comparison.speedup(comparison.candidate_of(job)) if job.status == DONE else None
 
 
 def _format_times(ratio: float) -> str:
@@ -197,17 +181,10 @@ def _make_spread_cell(name: str, format_mean: Callable[[float], str], candidate:
     return Cell(mean, format_mean(mean) + ("" if deviation is None else f" ± {format_mean(deviation)}"))
 
 
-def find_failures(comparison: Comparison) -> list[Failure]:
-    return [
-        Failure(
-            job.run.name if job.number is None else f"Job {job.number}",
-            _make_badge(job),
-            format_settings(job.settings, [key for key in comparison.swept if key in job.settings]),
-            job.reason[:MAX_REASON],
-        )
-        for job in comparison.jobs
-        if job.status not in (DONE, RUNNING) or job.reason
-    ]
+def find_failures(comparison: Comparison) -> list[tuple[Job, Cell, str]]:
+    """The jobs that are not done, or that diverged, each with its status and its settings."""
+    failed = [job for job in comparison.jobs if job.status not in (DONE, RUNNING) or job.reason]
+    return [(job, _make_badge(job), format_settings(job.settings, list(job.settings))) for job in failed]
 
 
 def find_versions(comparison: Comparison) -> dict[str, str]:

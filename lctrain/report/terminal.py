@@ -6,7 +6,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from lctrain.report.comparison import DONE, MEMORY, TIME, TIME_P90, Comparison, Job
+from lctrain.report.comparison import MEMORY, TIME, TIME_P90, Comparison, Job
 from lctrain.report.folds import format_folds
 from lctrain.report.settings import format_label, format_param, shorten_names
 from lctrain.report.sweep import Report
@@ -44,7 +44,7 @@ def sweep_table(comparison: Comparison) -> Table:
     for title in (*metrics, "step", "p90", "speed-up", "memory", "wall"):
         table.add_column(_plain(title.replace("_", " ")), justify="right")
     for job in comparison.jobs:
-        speedup = comparison.speedup(comparison.candidate_of(job)) if job.status == DONE else None
+        speedup = comparison.job_speedup(job)
         cells = [
             "" if job.number is None else str(job.number),
             *(format_param(job.settings.get(key, "")) for key in keys),

@@ -4,9 +4,7 @@ import time
 from pathlib import Path
 from typing import NamedTuple
 
-from filelock import Timeout
-
-from lctrain.tracking.delivery import PAUSE, Delivery, is_unreachable, journal_lock
+from lctrain.tracking.delivery import PAUSE, Delivery, is_unreachable, journal_lock, try_lock
 from lctrain.tracking.journal import Journal
 from lctrain.tracking.run_sender import RunDeletedError, format_error
 
@@ -37,16 +35,11 @@ def deliver(journal_folder: Path, patience: float) -> int:
 
 def try_delivery(journal_folder: Path, patience: float) -> Outcome:
     """As `deliver`, but tells more."""
-    lock = journal_lock(journal_folder)
-    try:
-        lock.acquire(timeout=0)
-    except Timeout:
-        num_left = Delivery(Journal(journal_folder)).num_left
-        return Outcome(0, num_left, "another process has it at hand" if num_left else "")
-    try:
-        return _deliver_patiently(Delivery(Journal(journal_folder)), patience)
-    finally:
-        lock.release()
+    with try_lock(journal_folder) as is_locked:
+        delivery = Delivery(Journal(journal_folder))
+        if is_locked:
+            return _deliver_patiently(delivery, patience)
+    return Outcome(0, delivery.num_left, "another process has it at hand" if delivery.num_left else "")
 
 
 def _deliver_patiently(delivery: Delivery, patience: float) -> Outcome:

@@ -1,11 +1,12 @@
 """Brings a journal into its store: each entry as often as need be, to the same effect as once."""
 
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from filelock import FileLock
+from filelock import FileLock, Timeout
 
 from lctrain.config.schema import TrackingConfig
 from lctrain.tracking.delivery_state import DeliveryState
@@ -23,6 +24,21 @@ MAX_CONNECTIONS_REFUSED = 3
 def journal_lock(folder: Path) -> FileLock:
     """Held by the process that delivers a journal: the run's own from its start to its end."""
     return FileLock(Path(folder) / ".lock", thread_local=False)
+
+
+@contextmanager
+def try_lock(folder: Path, timeout: float = 0) -> Iterator[bool]:
+    """Holds a journal's lock, unless another process holds it for longer than so many seconds; whether it is held."""
+    lock = journal_lock(folder)
+    try:
+        lock.acquire(timeout=timeout)
+    except Timeout:
+        yield False
+        return
+    try:
+        yield True
+    finally:
+        lock.release()
 
 
 def do_nothing() -> None:

@@ -4,10 +4,8 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
-from filelock import Timeout
-
 from lctrain.tracking.deliver_pending import Outcome, try_delivery
-from lctrain.tracking.delivery import Delivery, journal_lock
+from lctrain.tracking.delivery import Delivery, try_lock
 from lctrain.tracking.journal import FILE, Journal
 from lctrain.tracking.mlflow_store import MlflowStore
 from lctrain.tracking.moving import FOLDER_TAG
@@ -50,17 +48,9 @@ def tag_run(journal_folder: Path, tags: Mapping[str, str]) -> None:
 @contextmanager
 def _take_over(journal_folder: Path) -> Iterator[Journal | None]:
     """A begun journal that nobody else writes to meanwhile; None where its process lives, or another is at it."""
-    lock = journal_lock(journal_folder)
-    try:
-        lock.acquire(timeout=LOCK_TIMEOUT)
-    except Timeout:
-        yield None
-        return
-    try:
+    with try_lock(journal_folder, LOCK_TIMEOUT) as is_locked:
         journal = Journal(journal_folder)
-        yield journal if journal.size else None
-    finally:
-        lock.release()
+        yield journal if is_locked and journal.size else None
 
 
 def append_end(journal: Journal, status: str, error: str | None) -> None:
@@ -101,17 +91,9 @@ def sync_journal(journal_folder: Path) -> Outcome:
         ValueError: a damaged journal.
         OSError: one that can't be read.
     """
-    lock = journal_lock(journal_folder)
-    try:
-        lock.acquire(timeout=0)
-    except Timeout:
-        return Outcome(0, 0, "")
-    try:
-        has_entries = Journal(journal_folder).size > 0
-    finally:
-        lock.release()
-    if not has_entries:
-        return Outcome(0, 0, "")
+    with try_lock(journal_folder) as is_locked:
+        if not is_locked or Journal(journal_folder).size == 0:
+            return Outcome(0, 0, "")
     run = read_journal(journal_folder)
     if run.status == "RUNNING":
         if not is_gone(_read_owner(run.tags)):

@@ -181,21 +181,11 @@ def search_runs(
 
 
 def _read_run(client: "MlflowClient", run: "Run") -> RunResult:
-    metrics = {
-        name: [
-            Point(metric.timestamp, metric.step, metric.value)
-            for metric in client.get_metric_history(run.info.run_id, name)
-        ]
-        for name in run.data.metrics
-    }
     info, data = run.info, run.data
-    return RunResult(
-        info.run_id,
-        info.run_name,
-        info.status,
-        info.start_time,
-        info.end_time,
-        dict(data.params),
-        dict(data.tags),
-        metrics,
-    )
+    metrics = {name: _read_metric(client, info.run_id, name) for name in data.metrics}
+    period = info.start_time, info.end_time
+    return RunResult(info.run_id, info.run_name, info.status, *period, dict(data.params), dict(data.tags), metrics)
+
+
+def _read_metric(client: "MlflowClient", run_id: str, name: str) -> list[Point]:
+    return [Point(one.timestamp, one.step, one.value) for one in client.get_metric_history(run_id, name)]

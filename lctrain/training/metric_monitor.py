@@ -77,21 +77,18 @@ class Plateau(MetricMonitor):
 
 def make_metric_monitors(training: TrainingConfig) -> dict[str, MetricMonitor]:
     """Those that a configuration asks for: `stopping`, `plateau`, `best`."""
-    metric_monitors: dict[str, MetricMonitor] = {}
+    monitors: dict[str, MetricMonitor] = {}
     stopping, plateau = training.early_stopping, training.reduce_on_plateau
     if stopping is not None:
-        metric_monitors["stopping"] = EarlyStopping(
-            stopping, _is_lower_better(stopping.monitor, stopping.mode, training)
-        )
+        lower_is_better = _is_lower_better(stopping.monitor, stopping.mode, training)
+        monitors["stopping"] = EarlyStopping(stopping, lower_is_better)
+        if stopping.restore_best:
+            monitors["best"] = MetricMonitor(stopping.monitor, lower_is_better)
     if plateau is not None:
-        metric_monitors["plateau"] = Plateau(plateau, _is_lower_better(plateau.monitor, plateau.mode, training))
+        monitors["plateau"] = Plateau(plateau, _is_lower_better(plateau.monitor, plateau.mode, training))
     if training.best is not None:
-        metric_monitors["best"] = MetricMonitor(training.best, _is_lower_better(training.best, "auto", training))
-    elif stopping is not None and stopping.restore_best:
-        metric_monitors["best"] = MetricMonitor(
-            stopping.monitor, _is_lower_better(stopping.monitor, stopping.mode, training)
-        )
-    return metric_monitors
+        monitors["best"] = MetricMonitor(training.best, _is_lower_better(training.best, "auto", training))
+    return monitors
 
 
 def _is_lower_better(monitor: str, mode: str, training: TrainingConfig) -> bool:
