@@ -8,7 +8,7 @@ from lctrain import training
 from lctrain.config import validate
 from lctrain.data import load_splits
 from lctrain.model.build import build_model
-from lctrain.training.state import read_state, state_variables
+from lctrain.training.variables import list_variables, read_variables
 
 TRAINING = make_config()["training"]
 NUM_BATCHES = 5  # of an epoch of make_config's data, whose last one has half as many examples
@@ -65,7 +65,7 @@ def fit(folder=None, callbacks=(), **changes):
 
 def state_of(model):
     """All variables of a trained model, as arrays."""
-    return read_state(state_variables(model))
+    return read_variables(list_variables(model))
 
 
 def assert_same_bits(states, others):

@@ -197,7 +197,8 @@ def test_low_rank_layers_mix_their_shared_kernels(data_format):
 def test_low_rank_layers_of_rank_1_are_convolutions():
     layer = LowRankLocallyConnected2D(4, 3, padding="same")
     conv = keras.layers.Conv2D(4, 3, padding="same")
-    layer.build(INPUTS.shape), conv.build(INPUTS.shape)
+    layer.build(INPUTS.shape)
+    conv.build(INPUTS.shape)
     conv.set_weights([layer.basis, np.zeros(4)])
     np.testing.assert_allclose(layer(INPUTS), conv(INPUTS), rtol=1e-5, atol=1e-6)
     assert np.std(LowRankKernels(50)) == pytest.approx(np.sqrt(2 / (9 * 20 + 9 * 30)), rel=0.03)

@@ -22,11 +22,13 @@ from made_trainings import (
 
 from lctrain import training
 from lctrain.config.allowlist import classes
+from lctrain.config.schema import TrainingConfig
 from lctrain.data import Split, Splits
+from lctrain.errors import ConfigError
 from lctrain.model.build import build_optimizer
 from lctrain.training import loop as loop_module
 from lctrain.training.setup import evaluation_batches, training_batches
-from lctrain.training.state import is_seed, read_state, state_variables, write_state
+from lctrain.training.variables import is_seed, list_variables, read_variables, write_variables
 
 LAYERS = {
     "lc1": {"type": "LocallyConnected2D", "filters": 3, "kernel_size": [3, 2], "activation": "relu"},
@@ -125,11 +127,11 @@ def test_the_seeds_belong_to_the_state(tmp_path, monkeypatch):
     def write_others(variables, arrays):
         seeds = {id(one): one.numpy() for one in variables if is_seed(one)}
         assert len(seeds) == 3
-        write_state(variables, arrays)
+        write_variables(variables, arrays)
         for one in variables:
             one.assign(seeds.get(id(one), one))
 
-    monkeypatch.setattr(loop_module, "write_state", write_others)
+    monkeypatch.setattr(loop_module, "write_variables", write_others)
     model, history, _ = fit_with_crashes(tmp_path, (), changes)
     assert_same_bits(state_of(model), state_of(expected[0]))  # where nothing crashes nothing is restored
     with pytest.raises(AssertionError, match="a step that is done again has another loss"):
@@ -151,7 +153,7 @@ def test_an_optimizer_goes_on_from_its_variables(name, is_scaled):
         model = keras.Model(inputs, keras.layers.Dense(3, kernel_initializer="ones")(inputs))
         model.compile(keras.optimizers.LossScaleOptimizer(optimizer) if is_scaled else optimizer)
         model.optimizer.build(model.trainable_variables)
-        return model, state_variables(model)
+        return model, list_variables(model)
 
     def step(model, number):
         numbers = np.random.default_rng(number)
@@ -161,11 +163,11 @@ def test_an_optimizer_goes_on_from_its_variables(name, is_scaled):
     (one, variables), (other, other_variables) = make(), make()
     for number in range(3):
         step(one, number)
-    write_state(other_variables, read_state(variables))
+    write_variables(other_variables, read_variables(variables))
     for number in range(3, 6):
         step(one, number)
         step(other, number)
-    assert_same_bits(read_state(other_variables), read_state(variables))
+    assert_same_bits(read_variables(other_variables), read_variables(variables))
 
 
 def fit_by_keras(model, dataset, splits, config, **options):
@@ -282,6 +284,13 @@ def test_classes_weigh_what_they_shall(class_weight):
     assert history["loss"][0] != pytest.approx(weighted_loss(model, *train, np.ones(len(train.labels))), rel=1e-3)
     plain = weighted_loss(model, *splits.validation, np.ones(len(splits.validation.labels)))
     assert history["val_loss"][0] == pytest.approx(plain, rel=1e-5)  # validation counts all alike
+
+
+@pytest.mark.parametrize("class_weight", ["balanced", {0: 2.0}])
+def test_a_regression_has_no_classes_to_weigh(class_weight):
+    config = TrainingConfig(**TRAINING | {"class_weight": class_weight})
+    with pytest.raises(ConfigError, match=r"`training.class_weight` must be null with task regression.*; got "):
+        training.weigh_examples(np.ones((5, 2), np.float32), config, None)
 
 
 def test_classes_of_task_binary_weigh_too():

@@ -49,6 +49,7 @@ def test_the_wheel_holds_the_package_and_its_configurations_and_nothing_else(whe
         "lctrain/py.typed",
         "lctrain/config/classes.json",
         "lctrain/report/page.css",
+        "lctrain/report/page.html",
         "lctrain/conf/config.yaml",
     } <= listed
     assert listed - expected == set()

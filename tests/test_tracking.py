@@ -12,8 +12,8 @@ from conftest import make_config
 from lctrain.config.schema import LocalTracking
 from lctrain.errors import UserError
 from lctrain.tracking import check_writable, deliver, start_run, store_uri, sync_journal, tag_run, ui_command
+from lctrain.tracking.delivery_state import DeliveryState
 from lctrain.tracking.journal import Journal
-from lctrain.tracking.progress import DeliveryState
 
 
 @pytest.fixture

@@ -19,7 +19,7 @@ from lctrain.errors import ConfigError, UserError
 from lctrain.model.build import build_model
 from lctrain.training import tensorboard
 from lctrain.training.metric_monitor import make_metric_monitors
-from lctrain.training.state import read_state, write_state
+from lctrain.training.variables import read_variables, write_variables
 
 DATA = make_config()["data"]
 
@@ -110,7 +110,7 @@ def test_an_augmentation_changes_training_alone_and_goes_on_from_its_seeds(kind)
     (one, other) = make(), make()
     np.testing.assert_array_equal(one(IMAGES, training=False), IMAGES)
     assert np.any(np.array(one(IMAGES, training=True)) != IMAGES)
-    write_state(other.variables, read_state(one.variables))
+    write_variables(other.variables, read_variables(one.variables))
     np.testing.assert_array_equal(one(IMAGES, training=True), other(IMAGES, training=True))
 
 

@@ -22,7 +22,7 @@ def watch(values, metric="val_loss", **changes):
     looks = {name: [] for name in metric_monitors}
     for epoch, value in enumerate(values):
         for name, metric_monitor in metric_monitors.items():
-            looks[name].append(metric_monitor.look({} if value is None else {metric: value}, epoch))
+            looks[name].append(metric_monitor.update({} if value is None else {metric: value}, epoch))
     return metric_monitors, looks
 
 
@@ -112,7 +112,7 @@ def test_the_learning_rate_is_lowered_on_a_plateau(values, plateau, expected):
     metric_monitor, optimizer = make_metric_monitors(config)["plateau"], keras.optimizers.SGD(1.0)
     rates = []
     for epoch, value in enumerate(values):
-        metric_monitor.look({} if value is None else {"val_loss": value}, epoch)
+        metric_monitor.update({} if value is None else {"val_loss": value}, epoch)
         metric_monitor.lower(optimizer)
         rates.append(float(optimizer.learning_rate))
     np.testing.assert_allclose(rates, expected, rtol=1e-6)
@@ -128,7 +128,7 @@ def test_what_they_remember_survives_in_a_file(cut):
     for name, metric_monitor in after.items():
         metric_monitor.state = json.loads(json.dumps(before[name].state))
         for epoch in range(cut, len(values)):
-            metric_monitor.look({"val_loss": values[epoch]}, epoch)
+            metric_monitor.update({"val_loss": values[epoch]}, epoch)
         assert metric_monitor.state == whole[name].state
 
 

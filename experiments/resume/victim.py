@@ -39,16 +39,16 @@ def arrange_death(moment: str, epoch: int) -> None:
         setattr(owner, name, wrapped)
 
     def at(batch):
-        return lambda one: one.progress.epoch == epoch and one.progress.batch == batch
+        return lambda one: one.state.epoch == epoch and one.state.batch == batch
 
     if moment == "first_step":
-        die_behind(loop.Loop, "_step", lambda one: one.progress.step == 1)
+        die_behind(loop.Loop, "_step", lambda one: one.state.step == 1)
     elif moment == "mid_epoch":
         die_behind(loop.Loop, "_step", at(MID_BATCH))
     elif moment == "later_in_epoch":
         die_behind(loop.Loop, "_step", at(LATER_BATCH))
     elif moment == "epoch_end":
-        die_behind(loop.Loop, "_end_epoch", lambda one: one.progress.epoch == epoch + 1)
+        die_behind(loop.Loop, "_end_epoch", lambda one: one.state.epoch == epoch + 1)
     elif moment == "in_validation":
         die_behind(loop.CheckInterrupts, "on_test_batch_end", lambda _: num_batches_seen(epoch))
     elif moment == "in_model":
@@ -87,7 +87,8 @@ def num_batches_seen(epoch: int) -> bool:
 
 def arrange_report(file: Path, leave_out_seeds: bool) -> None:
     """Lets the training's end write digests of all that it has come to."""
-    from lctrain.training import loop, state
+    from lctrain.training import loop
+    from lctrain.training.variables import is_seed
 
     finish = loop.Loop._finish
 
@@ -96,7 +97,7 @@ def arrange_report(file: Path, leave_out_seeds: bool) -> None:
         kinds = {"weights": [], "optimizer": [], "seeds": []}
         slots = {id(one) for one in self.model.optimizer.variables}
         for one in self._variables:
-            kind = "seeds" if state.is_seed(one) else "optimizer" if id(one) in slots else "weights"
+            kind = "seeds" if is_seed(one) else "optimizer" if id(one) in slots else "weights"
             kinds[kind].append(one.numpy().tobytes())
         digests = {kind: hashlib.sha256(b"".join(values)).hexdigest() for kind, values in kinds.items()}
         counts = {f"num_{kind}": len(values) for kind, values in kinds.items()}
@@ -105,16 +106,16 @@ def arrange_report(file: Path, leave_out_seeds: bool) -> None:
 
     loop.Loop._finish = report
     if leave_out_seeds:
-        write = loop.write_state
+        write = loop.write_variables
 
         def write_others(variables, arrays):
-            before = {id(one): one.numpy() for one in variables if state.is_seed(one)}
+            before = {id(one): one.numpy() for one in variables if is_seed(one)}
             write(variables, arrays)
             for one in variables:
                 if id(one) in before:
                     one.assign(before[id(one)])
 
-        loop.write_state = write_others
+        loop.write_variables = write_others
 
 
 def run() -> int:

@@ -18,7 +18,7 @@ from lctrain.benchmark.cache import Measurements, default_file
 from lctrain.benchmark.cases import WHOLE_MODEL, measure_layer, measure_model
 from lctrain.config import Config
 from lctrain.config.compilable import find_not_compilable
-from lctrain.cost import Cost
+from lctrain.cost import Cost, LayerSizes
 from lctrain.devices.gpus import list_gpus
 from lctrain.errors import UserError
 from lctrain.implementations import IMPLEMENTATIONS, is_compilable

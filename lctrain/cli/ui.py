@@ -11,7 +11,7 @@ from lctrain.composition.dry_run import compose_dry
 from lctrain.config.schema import LocalTracking, TrackingConfig
 from lctrain.errors import EXIT_DONE, PrintError
 from lctrain.system.signals import Terminated
-from lctrain.tracking.checks import sync_moved_command
+from lctrain.tracking.checks import format_sync_moved_command
 from lctrain.tracking.moving import find_relocation
 from lctrain.tracking.results import open_existing
 from lctrain.tracking.store import is_http, read_tracking, store_uri
@@ -34,9 +34,10 @@ def run(options: argparse.Namespace, print_error: PrintError) -> int:
     """
     tracking = read_tracking(compose_dry(options.arguments)["tracking"])
     client, experiment_id = open_existing(tracking)
-    if find_relocation(tracking, client.get_experiment(experiment_id).artifact_location) is not None:
+    relocation = find_relocation(tracking, client.get_experiment(experiment_id).artifact_location)
+    if relocation is not None:
         message = "The store has been moved or copied, so that MLflow's UI does not find the files of its runs"
-        print(f"{message}. Let it find them: {sync_moved_command(tracking)}", file=sys.stderr, flush=True)
+        print(f"{message}. Let it find them: {format_sync_moved_command(relocation)}", file=sys.stderr, flush=True)
     if is_http(tracking):
         print(f"The server has a UI of its own: {store_uri(tracking)}")
         return EXIT_DONE

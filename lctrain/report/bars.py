@@ -3,12 +3,13 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from statistics import median
+from typing import Any
 
 from matplotlib.axes import Axes
 
 from lctrain.report.comparison import TIME, TIME_P90, Candidate, Comparison
-from lctrain.report.settings import changes_speed_alone, label, short_names
-from lctrain.report.theme import HATCHES, Theme, apply_theme, pick_colours, pick_styles, plain, say
+from lctrain.report.settings import changes_speed_alone, format_label, shorten_names
+from lctrain.report.theme import HATCHES, Theme, apply_theme, draw_message, format_plain, pick_colours, pick_styles
 
 MAX_BARS, MIN_PLACES = 16, 3
 
@@ -42,7 +43,7 @@ def choose_bars(comparison: Comparison, metric: str) -> Bars:
     note = ""
     if len(groups) > MAX_BARS:
         speed_keys = [key for key in keys if changes_speed_alone(key)]
-        by_speed: dict[tuple, list[Candidate]] = {}
+        by_speed: dict[tuple[str | None, ...], list[Candidate]] = {}
         for (candidate,) in groups:
             by_speed.setdefault(tuple(candidate.settings.get(key) for key in speed_keys), []).append(candidate)
         if 1 < len(by_speed) < len(groups):
@@ -58,33 +59,34 @@ def _make_bar(group: Sequence[Candidate], metric: str, keys: Sequence[str]) -> B
     settings = group[0].settings
     highs = [high for candidate in group if (high := candidate.mean(TIME_P90)) is not None] if metric == TIME else []
     return Bar(
-        label(settings, keys) or group[0].jobs[0].run.name,
+        format_label(settings, keys) or group[0].jobs[0].run.name,
         settings.get("implementation", ""),
         settings.get("device.name", ""),
-        median(candidate.mean(metric) for candidate in group),
+        median(candidate.measured_mean(metric) for candidate in group),
         median(highs) if highs else None,
     )
 
 
-def draw_bars(axes: Axes, chosen: Bars, formatter: Callable[[float], str], theme: Theme, title: str) -> None:
+def draw_bars(axes: Axes, chosen: Bars, format_value: Callable[[float], str], theme: Theme, title: str) -> None:
     """A colour per implementation, a hatch per device; the figure stands at the end of each bar."""
     if chosen.bars:
         colours = pick_colours([bar.implementation for bar in chosen.bars], theme)
         hatches = pick_styles(sorted({bar.device for bar in chosen.bars}), HATCHES)
         for place, bar in enumerate(chosen.bars):
-            _draw_bar(axes, place, bar, formatter, colours[bar.implementation], hatches[bar.device], theme)
-        names = short_names(chosen.keys)
-        axes.set_yticks(range(len(chosen.bars)), [plain(bar.label) for bar in chosen.bars])
+            hatch, text = hatches[bar.device], format_value(bar.value)
+            _draw_bar(axes, place, bar, text, colours[bar.implementation], hatch, theme)
+        names = shorten_names(chosen.keys)
+        axes.set_yticks(range(len(chosen.bars)), [format_plain(bar.label) for bar in chosen.bars])
         axes.set_ylim(max(len(chosen.bars), MIN_PLACES) - 0.4, -0.6)
         axes.set_xlim(0, 1.24 * max(max(bar.value, bar.high or 0) for bar in chosen.bars) or 1)
-        axes.set_ylabel(", ".join(plain(names[key]) for key in chosen.keys))
+        axes.set_ylabel(", ".join(format_plain(names[key]) for key in chosen.keys))
     else:
-        say(axes, "nothing was measured", theme)
+        draw_message(axes, "nothing was measured", theme)
     apply_theme(axes, theme, f"{title}{chosen.note}")
     axes.grid(visible=False, axis="y")
 
 
-def _draw_bar(axes: Axes, place: int, bar: Bar, formatter: Callable, colour: str, hatch: str, theme: Theme) -> None:
+def _draw_bar(axes: Axes, place: int, bar: Bar, text: str, colour: str, hatch: str, theme: Theme) -> None:
     high = bar.value if bar.high is None else max(bar.high, bar.value)
     axes.barh(
         place,
@@ -96,5 +98,5 @@ def _draw_bar(axes: Axes, place: int, bar: Bar, formatter: Callable, colour: str
         xerr=None if bar.high is None else [[0], [high - bar.value]],
         error_kw={"ecolor": theme.ink, "elinewidth": 1.2, "capsize": 3},
     )
-    where = {"xytext": (6, 0), "textcoords": "offset points", "va": "center"}
-    axes.annotate(formatter(bar.value), (high, place), color=theme.ink, fontsize=8.5, **where)
+    style: dict[str, Any] = {"color": theme.ink, "fontsize": 8.5, "va": "center"}
+    axes.annotate(text, (high, place), xytext=(6, 0), textcoords="offset points", **style)

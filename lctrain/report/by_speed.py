@@ -1,13 +1,15 @@
 """The clause of a recommendation on candidates that compute the same: the fastest, as far as can be told."""
 
 from collections.abc import Sequence
+from operator import itemgetter
+from statistics import mean
 
-from lctrain.report.comparison import MEMORY, TIME, Candidate
+from lctrain.report.comparison import MEMORY, Candidate
 from lctrain.report.objective import Objective
 from lctrain.report.ranking import MARGIN, are_tied, sort_by_time
-from lctrain.report.settings import describe
+from lctrain.report.settings import format_settings
 from lctrain.report.units import format_megabytes, format_metric, format_milliseconds, format_ratio
-from lctrain.report.wording import format_tested, in_words, name_all, reported_metric
+from lctrain.report.wording import choose_metric, format_candidates, format_metric_name, format_tested
 
 
 def recommend_by_speed(candidates: Sequence[Candidate], objective: Objective | None, varying: Sequence[str]) -> str:
@@ -23,14 +25,17 @@ def recommend_by_speed(candidates: Sequence[Candidate], objective: Objective | N
         slower = _of_other_implementation(best, slower) or slower
     clause = _format_tie(tied, objective, varying) if len(tied) > 1 else _format_winner(best, objective, varying)
     if slower:
-        ratio, next_one = format_ratio(slower[0].mean(TIME) / best.mean(TIME)), describe(slower[0].settings, varying)
+        ratio, next_one = (
+            format_ratio(slower[0].time / best.time),
+            format_settings(slower[0].settings, varying),
+        )
         facts = _format_figures(slower[0])
         if len(tied) > 1:
             clause += f"; the next, {next_one}, takes {ratio} times as long ({facts})"
         else:
             clause += f", {ratio} times as fast as the next, {next_one} ({facts})"
     trades = [candidate for candidate in timed if candidate not in sound and not are_tied(candidate, best)]
-    if trades and trades[0].mean(TIME) < best.mean(TIME):
+    if objective is not None and trades and trades[0].time < best.time:
         clause += f"; {_format_trade(trades[0], best, objective, varying)}"
     return clause
 
@@ -40,45 +45,48 @@ def _format_winner(best: Candidate, objective: Objective | None, varying: Sequen
     memory = best.mean(MEMORY)
     facts = ([] if memory is None else [f"{format_megabytes(memory)} of memory"]) + format_tested([best], objective)
     having = f" with {' and '.join(facts)}" if facts else ""
-    name = describe(best.settings, varying)
-    return f"use {name}: {format_milliseconds(best.mean(TIME))} per training step{repeats}{having}"
+    name = format_settings(best.settings, varying)
+    return f"use {name}: {format_milliseconds(best.time)} per training step{repeats}{having}"
 
 
 def _format_tie(tied: Sequence[Candidate], objective: Objective | None, varying: Sequence[str]) -> str:
-    shortest, longest = format_milliseconds(tied[0].mean(TIME)), format_milliseconds(tied[-1].mean(TIME))
+    shortest, longest = format_milliseconds(tied[0].time), format_milliseconds(tied[-1].time)
     times = shortest if shortest == longest else f"{shortest} to {longest}"
     tested = "".join(f", with {fact}" for fact in format_tested(tied, objective))
-    clause = f"use {name_all(tied, varying)}: their times are a tie, {times} per training step{tested}"
-    measured = [candidate for candidate in tied if candidate.mean(MEMORY) is not None]
-    if measured:
-        least, most = (pick(measured, key=lambda candidate: candidate.mean(MEMORY)) for pick in (min, max))
-        if most.mean(MEMORY) > MARGIN * least.mean(MEMORY):
-            figures = f"{format_megabytes(least.mean(MEMORY))}, not up to {format_megabytes(most.mean(MEMORY))}"
-            clause += f", and {describe(least.settings, varying)} takes the least memory ({figures})"
+    clause = f"use {format_candidates(tied, varying)}: their times are a tie, {times} per training step{tested}"
+    memories = [(memory, candidate.settings) for candidate in tied if (memory := candidate.mean(MEMORY)) is not None]
+    if memories:
+        (least, settings), (most, _) = (pick(memories, key=itemgetter(0)) for pick in (min, max))
+        if most > MARGIN * least:
+            figures = f"{format_megabytes(least)}, not up to {format_megabytes(most)}"
+            clause += f", and {format_settings(settings, varying)} takes the least memory ({figures})"
     return clause
 
 
 def _format_figures(candidate: Candidate) -> str:
     memory = candidate.mean(MEMORY)
-    time = format_milliseconds(candidate.mean(TIME))
+    time = format_milliseconds(candidate.time)
     return time if memory is None else f"{time}, {format_megabytes(memory)}"
 
 
 def _format_trade(faster: Candidate, best: Candidate, objective: Objective, varying: Sequence[str]) -> str:
-    metric = reported_metric([faster, best], objective)
-    ratio = format_ratio(best.mean(TIME) / faster.mean(TIME))
-    lost = f"{in_words(metric)} is {format_metric(faster.mean(metric))}, not {format_metric(best.mean(metric))}"
-    return f"{describe(faster.settings, varying)} is {ratio} times as fast still, but its {lost}"
+    metric = choose_metric([faster, best], objective)
+    ratio = format_ratio(best.time / faster.time)
+    lower, higher = (format_metric(candidate.measured_mean(metric)) for candidate in (faster, best))
+    lost = f"{format_metric_name(metric)} is {lower}, not {higher}"
+    return f"{format_settings(faster.settings, varying)} is {ratio} times as fast still, but its {lost}"
 
 
 def _is_worse(candidate: Candidate, candidates: Sequence[Candidate], objective: Objective | None) -> bool:
     """Whether its test metric is worse than the best by more than can be chance."""
-    metric = reported_metric(candidates, objective)
-    if metric is None or not candidate.values(metric):
+    if objective is None:
         return False
-    scored = [other for other in candidates if other.values(metric)]
-    best = (min if objective.lower_is_better else max)(scored, key=lambda other: other.mean(metric))
-    return not objective.are_alike(candidate.values(metric), best.values(metric))
+    metric = choose_metric(candidates, objective)
+    if not candidate.values(metric):
+        return False
+    scored = [other.values(metric) for other in candidates if other.values(metric)]
+    best = (min if objective.lower_is_better else max)(scored, key=mean)
+    return not objective.is_tie(candidate.values(metric), best)
 
 
 def _of_other_implementation(best: Candidate, candidates: Sequence[Candidate]) -> list[Candidate]:

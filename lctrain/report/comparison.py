@@ -7,7 +7,15 @@ from statistics import mean, stdev
 from typing import Any
 
 from lctrain.report.objective import Objective, choose_objective, read_metric
-from lctrain.report.settings import NO_SETTINGS, REPEATS, changes_speed_alone, find_swept, label, read_settings, without
+from lctrain.report.settings import (
+    NO_SETTINGS,
+    REPEATS,
+    changes_speed_alone,
+    find_swept,
+    format_label,
+    read_settings,
+    without,
+)
 from lctrain.tracking.run_result import RunResult
 
 TIME, TIME_P90, MEMORY = "train_step_ms", "train_step_ms_p90", "peak_memory_mb"
@@ -47,10 +55,10 @@ class Job:
         return seconds if math.isfinite(seconds) else self.run.seconds
 
     @property
-    def test_metrics(self) -> dict[str, float]:
-        """Finite or not; the loss last."""
+    def test_metrics(self) -> list[str]:
+        """Names; the loss last."""
         names = sorted(name for name in self.run.metrics if name.startswith("test_"))
-        return {name: self.metric(name) for name in sorted(names, key=lambda name: name == "test_loss")}
+        return sorted(names, key=lambda name: name == "test_loss")
 
 
 @dataclass(frozen=True)
@@ -86,6 +94,15 @@ class Candidate:
     def mean(self, name: str) -> float | None:
         values = self.values(name)
         return mean(values) if values else None
+
+    def measured_mean(self, name: str) -> float:
+        """As `mean`, of a metric that is known to be measured."""
+        return mean(self.values(name))
+
+    @property
+    def time(self) -> float:
+        """The mean of a training step's milliseconds, where they are known to be measured."""
+        return self.measured_mean(TIME)
 
     def deviation(self, name: str) -> float | None:
         """The standard deviation over the repeats, where there are any."""
@@ -124,8 +141,8 @@ class Comparison:
         """What names a candidate in a table or a picture."""
         return self.varying or [key for key in self.swept if key not in REPEATS][:1]
 
-    def label(self, candidate: Candidate) -> str:
-        return label(candidate.settings, self.labelled_by) or candidate.jobs[0].run.name
+    def format_label(self, candidate: Candidate) -> str:
+        return format_label(candidate.settings, self.labelled_by) or candidate.jobs[0].run.name
 
     def peers(self, candidate: Candidate) -> list[Candidate]:
         """The measured candidates that differ from this one in implementation alone; itself among them.
@@ -144,12 +161,16 @@ class Comparison:
         if len(peers) < 2:
             return None
         first = [peer for peer in peers if "implementation" in self.varying and peer.settings["implementation"] == "1"]
-        return max(first or peers, key=lambda peer: peer.mean(TIME))
+        return max(first or peers, key=lambda peer: peer.time)
 
     def speedup(self, candidate: Candidate) -> float | None:
         """How many times as fast as its baseline it trains."""
         time, baseline = candidate.mean(TIME), self.baseline(candidate)
-        return baseline.mean(TIME) / time if time and baseline is not None else None
+        return baseline.time / time if time and baseline is not None else None
+
+    def job_speedup(self, job: Job) -> float | None:
+        """The same of a job that is done."""
+        return self.speedup(self.candidate_of(job)) if job.status == DONE else None
 
     def candidate_of(self, job: Job) -> Candidate:
         return next(candidate for candidate in self.candidates if any(job is other for other in candidate.jobs))
@@ -183,8 +204,8 @@ def compare(children: Sequence[RunResult], objective: str | None = None) -> Comp
     """
     runs = _latest(children)
     swept = find_swept(runs)
-    jobs = [_describe_job(run, swept) for run in runs]
-    by_settings: dict[tuple, list[Job]] = {}
+    jobs = [_make_job(run, swept) for run in runs]
+    by_settings: dict[tuple[Any, ...], list[Job]] = {}
     for index, job in enumerate(jobs):
         settings = without(job.settings, REPEATS)
         key = tuple(settings.items()) or (index,)  # a job that tells nothing is no repeat of another
@@ -213,12 +234,15 @@ def _number(run: RunResult) -> int | None:
     return int(text) if text.isdecimal() else None
 
 
-def _describe_job(run: RunResult, swept: Sequence[str]) -> Job:
+def _make_job(run: RunResult, swept: Sequence[str]) -> Job:
     status = run.tags.get("sweep.status") or STATUSES.get(run.status, run.status.lower())
     reason = run.tags.get("error", "")
     if status == DONE:
-        lost = [name for name in run.metrics if name.endswith("loss") and not math.isfinite(read_metric(run, name))]
-        reason = f"diverged: {lost[0]} is {read_metric(run, lost[0])}" if lost else ""
+        losses = {name: read_metric(run, name) for name in run.metrics if name.endswith("loss")}
+        lost = [
+            f"{name} is {value}" for name, value in losses.items() if value is not None and not math.isfinite(value)
+        ]
+        reason = f"diverged: {lost[0]}" if lost else ""
     known = read_settings(run)
     settings = {key: known[key] for key in swept if key in known}
     return Job(run, _number(run), settings, status, reason)

@@ -19,7 +19,7 @@ def summarize_folds(comparison: Comparison) -> dict[str, list[Any]]:
         if len(_folds(candidate)) < 2:
             continue
         for name in _metrics(candidate):
-            row = comparison.label(candidate), len(candidate.values(name)), name
+            row = comparison.format_label(candidate), len(candidate.values(name)), name
             for column, value in zip(
                 columns.values(), (*row, candidate.mean(name), candidate.deviation(name)), strict=True
             ):
@@ -32,7 +32,7 @@ def fold_metrics(comparison: Comparison) -> dict[str, float]:
     table = summarize_folds(comparison)
     if len(set(table["settings"])) != 1:
         return {}
-    found = {}
+    found: dict[str, float] = {}
     for name, mean, deviation in zip(table["metric"], table["mean"], table["deviation"], strict=True):
         found |= {f"{name}_mean": mean} | ({} if deviation is None else {f"{name}_deviation": deviation})
     return found

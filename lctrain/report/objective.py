@@ -35,7 +35,7 @@ class Objective:
     def is_better(self, value: float, other: float) -> bool:
         return value < other if self.lower_is_better else value > other
 
-    def are_alike(self, values: Sequence[float], others: Sequence[float]) -> bool:
+    def is_tie(self, values: Sequence[float], others: Sequence[float]) -> bool:
         """Whether two sets of repeats do not differ by more than they tell.
 
         With repeats: `STANDARD_ERRORS` of the difference of the means. With one run each: 0.01 of a metric such as

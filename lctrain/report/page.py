@@ -2,33 +2,58 @@
 
 import base64
 import hashlib
+import io
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
+from typing import Any, NamedTuple
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined, Template
+from markupsafe import Markup
+from matplotlib import rc_context
+from matplotlib.figure import Figure
 
 from lctrain import __version__
+from lctrain.report.bars import choose_bars
 from lctrain.report.comparison import DONE, MEMORY, TIME, Comparison
-from lctrain.report.markup import text
-from lctrain.report.sections import (
-    show_common,
-    show_failures,
-    show_jobs,
-    show_losses,
-    show_measured,
-    show_repeats,
-    show_speedups,
-    show_versions,
+from lctrain.report.losses import choose_curves
+from lctrain.report.page_tables import (
+    find_failures,
+    find_versions,
+    make_implementations_table,
+    make_jobs_table,
+    make_repeats_table,
+    make_speedups_table,
 )
-from lctrain.report.settings import describe
-from lctrain.report.units import (
-    format_megabytes,
-    format_metric,
-    format_milliseconds,
-    format_seconds,
-)
-from lctrain.report.wording import in_words
+from lctrain.report.pictures import draw_losses, draw_measured
+from lctrain.report.settings import format_settings
+from lctrain.report.theme import DARK, LIGHT, Theme
+from lctrain.report.units import format_megabytes, format_metric, format_milliseconds, format_seconds
+from lctrain.report.wording import format_metric_name
 from lctrain.tracking.run_result import RunResult
+
+FOLDER = Path(__file__).parent
+# A longer table scrolls on the screen.
+MAX_ROWS = 30
+MAX_REASON = 6000  # characters
+
+
+class Tile(NamedTuple):
+    """One of the few figures that a reader looks for."""
+
+    title: str
+    value: str
+    settings: str
+    """Those that reached it."""
+
+
+class Picture(NamedTuple):
+    """Addresses of one picture's data, in the colours of a light and of a dark page."""
+
+    light: str
+    dark: str
 
 
 def write_page(parent: RunResult, comparison: Comparison, recommendation: str, notes: Sequence[str]) -> str:
@@ -40,85 +65,94 @@ def write_page(parent: RunResult, comparison: Comparison, recommendation: str, n
         recommendation: one sentence.
         notes: what the reader must know first, such as that the sweep still runs.
     """
-    style, script = (Path(__file__).with_name(f"page.{kind}").read_text(encoding="utf-8") for kind in ("css", "js"))
-    policy = (  # were a run's text ever to become markup, it could neither run nor load anything
-        f"default-src 'none'; img-src data:; style-src '{_digest(style)}'; script-src '{_digest(script)}';"
-        " base-uri 'none'; form-action 'none'"
+    has_bars = any(choose_bars(comparison, metric).bars for metric in (TIME, MEMORY))
+    has_curves = bool(choose_curves(comparison)[0])
+    return _load_template().render(
+        parent=parent,
+        comparison=comparison,
+        recommendation=recommendation,
+        notes=notes,
+        facts=_list_facts(parent, comparison),
+        command=parent.tags.get("sweep.command"),
+        folder=parent.tags.get("sweep.folder"),
+        tiles=_make_tiles(comparison),
+        jobs=make_jobs_table(comparison),
+        measured=_make_picture(partial(draw_measured, comparison)) if has_bars else None,
+        losses=_make_picture(partial(draw_losses, comparison)) if has_curves else None,
+        implementations=make_implementations_table(comparison),
+        speedups=make_speedups_table(comparison),
+        repeats=make_repeats_table(comparison),
+        failures=find_failures(comparison),
+        versions=find_versions(comparison),
     )
-    parts = [
-        _header(parent, comparison),
-        *(f'<div class="note" role="note">{text(note)}</div>' for note in notes),
-        f'<div class="recommendation"><h2>Recommendation</h2><p>{text(recommendation)}</p></div>',
-        _tiles(comparison),
-        show_jobs(comparison),
-        show_measured(comparison),
-        show_losses(comparison),
-        show_speedups(comparison),
-        show_repeats(comparison),
-        show_failures(comparison),
-        show_common(comparison),
-        show_versions(comparison),
-    ]
-    body = "\n".join(part for part in parts if part)
-    return f"""<!DOCTYPE html>
-<html lang="en">
-<head>
-<meta charset="utf-8">
-<meta http-equiv="Content-Security-Policy" content="{policy}">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<title>{text(parent.name)}: sweep of {len(comparison.jobs)} jobs</title>
-<style>{style}</style>
-</head>
-<body>
-<main>
-{body}
-<footer>Written by lctrain {__version__}. Times of steps are medians; memory is above a process that has loaded its
-libraries. A head of a column sorts by it.</footer>
-</main>
-<script>{script}</script>
-</body>
-</html>
-"""
+
+
+def _load_template() -> Template:
+    """The template page.html, with what is the same on every page."""
+    environment = Environment(
+        loader=FileSystemLoader(FOLDER),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        finalize=_replace_control_characters,
+    )
+    environment.filters["digest"] = _digest
+    # These two files are ours: they are not escaped, and the page's security policy names them by their digests.
+    style, script = (Markup(FOLDER.joinpath(f"page.{kind}").read_text(encoding="utf-8")) for kind in ("css", "js"))
+    own = {"style": style, "script": script, "version": __version__, "zip": zip}
+    own |= {"max_rows": MAX_ROWS, "max_reason": MAX_REASON}
+    return environment.get_template("page.html", globals=own)
+
+
+def _replace_control_characters(value: Any) -> Any:
+    """Of a value that the template prints; what is markup already is ours, and stays."""
+    if isinstance(value, Markup):
+        return value
+    return "".join(letter if letter.isprintable() or letter in "\n\t" else "\ufffd" for letter in str(value))
 
 
 def _digest(content: str) -> str:
     return f"sha256-{base64.b64encode(hashlib.sha256(content.encode()).digest()).decode()}"
 
 
-def _header(parent: RunResult, comparison: Comparison) -> str:
-    start = datetime.fromtimestamp(parent.start / 1e3, UTC).strftime("%Y-%m-%d %H:%M UTC")
-    counts = Counter(job.status for job in comparison.jobs)
-    ended = ", ".join(f"{count} {status.replace('_', ' ')}" for status, count in counts.most_common())
-    facts = [f"started {start}"]
+def _list_facts(parent: RunResult, comparison: Comparison) -> list[str]:
+    """When the sweep ran, how long, and how its jobs ended."""
+    facts = [f"started {datetime.fromtimestamp(parent.start / 1e3, UTC):%Y-%m-%d %H:%M UTC}"]
     ends = [run.end for run in (parent, *(job.run for job in comparison.jobs)) if run.end is not None]
     if ends and parent.status != "RUNNING":
         facts.append(f"took {format_seconds((max(ends) - parent.start) / 1e3)}")
-    facts.append(f"{len(comparison.jobs)} jobs: {ended}" if comparison.jobs else "no jobs")
-    command = parent.tags.get("sweep.command")
-    shown = f'<p class="small"><code>python -m lctrain {text(command)}</code></p>' if command else ""
-    folder = parent.tags.get("sweep.folder")
-    place = f'<p class="small soft">run {text(parent.run_id or "not in a store")}'
-    place += f", folder {text(folder)}</p>" if folder else "</p>"
-    return f'<header><h1>{text(parent.name)}</h1>\n<p class="soft">{text(" · ".join(facts))}</p>{shown}{place}</header>'
+    counts = Counter(job.status for job in comparison.jobs)
+    ended = ", ".join(f"{count} {status.replace('_', ' ')}" for status, count in counts.most_common())
+    return [*facts, f"{len(comparison.jobs)} jobs: {ended}" if comparison.jobs else "no jobs"]
 
 
-def _tiles(comparison: Comparison) -> str:
-    """The few figures that a reader looks for."""
+def _make_tiles(comparison: Comparison) -> list[Tile]:
     finished = [candidate for candidate in comparison.candidates if candidate.status == DONE]
-    done = sum(len(candidate.done) for candidate in finished)
-    tiles = [("jobs done", f"{done} of {len(comparison.jobs)}", "")]
-    objective = comparison.objective
-    wanted = [(TIME, "shortest step", format_milliseconds, min), (MEMORY, "least memory", format_megabytes, min)]
-    if objective is not None:
-        pick = min if objective.lower_is_better else max
-        wanted.append((objective.metric, f"best {in_words(objective.metric)}", format_metric, pick))
-    for metric, title, formatter, pick in wanted:
-        measured = [candidate for candidate in finished if candidate.mean(metric) is not None]
-        if measured:
-            best = pick(measured, key=lambda candidate: candidate.mean(metric))
-            tiles.append((title, formatter(best.mean(metric)), describe(best.settings, comparison.labelled_by)))
-    shown = "\n".join(
-        f'<div class="tile"><span>{text(title)}</span><b>{text(value)}</b><span>{text(of)}</span></div>'
-        for title, value, of in tiles
-    )
-    return f'<div class="tiles">\n{shown}\n</div>'
+    num_done = sum(len(candidate.done) for candidate in finished)
+    tiles = [Tile("jobs done", f"{num_done} of {len(comparison.jobs)}", "")]
+    wanted = [(TIME, "shortest step", format_milliseconds, True), (MEMORY, "least memory", format_megabytes, True)]
+    if (objective := comparison.objective) is not None:
+        title = f"best {format_metric_name(objective.metric)}"
+        wanted.append((objective.metric, title, format_metric, objective.lower_is_better))
+    for metric, title, format_value, is_lower_better in wanted:
+        measured = sorted(
+            (candidate for candidate in finished if candidate.values(metric)),
+            key=lambda candidate: candidate.measured_mean(metric),
+            reverse=not is_lower_better,
+        )
+        for best in measured[:1]:
+            settings = format_settings(best.settings, comparison.labelled_by)
+            tiles.append(Tile(title, format_value(best.measured_mean(metric)), settings))
+    return tiles
+
+
+def _make_picture(draw: Callable[[Theme], Figure]) -> Picture:
+    return Picture(_format_address(draw(LIGHT)), _format_address(draw(DARK)))
+
+
+def _format_address(figure: Figure) -> str:
+    """The address that holds the whole picture."""
+    stream = io.BytesIO()
+    with rc_context({"svg.hashsalt": "lctrain"}):  # the same figure gives the same bytes
+        figure.savefig(stream, format="svg", metadata={"Date": None})
+    return f"data:image/svg+xml;base64,{base64.b64encode(stream.getvalue()).decode()}"

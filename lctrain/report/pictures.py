@@ -1,15 +1,17 @@
 """Pictures of a comparison: time, memory, and losses over epochs and seconds."""
 
 from collections.abc import Sequence
+from typing import Any
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.layout_engine import ConstrainedLayoutEngine
 
 from lctrain.report.bars import MIN_PLACES, choose_bars, draw_bars
 from lctrain.report.comparison import MEMORY, TIME, Comparison
 from lctrain.report.losses import draw_by_epoch, draw_by_second
-from lctrain.report.settings import short_names
-from lctrain.report.theme import LIGHT, Theme, plain
+from lctrain.report.settings import shorten_names
+from lctrain.report.theme import LIGHT, Theme, format_plain
 from lctrain.report.units import format_megabytes, format_milliseconds
 
 WIDTH, BAR_HEIGHT, REST_HEIGHT, LOSS_HEIGHT = 11.0, 0.34, 1.2, 4.2  # inches
@@ -38,9 +40,9 @@ def draw_losses(comparison: Comparison, theme: Theme = LIGHT) -> Figure:
     return figure
 
 
-def _make_figure(heights: Sequence[float], theme: Theme) -> tuple[Figure, Sequence[Sequence[Axes]]]:
-    figure = Figure(figsize=(WIDTH, sum(heights)), layout="constrained", facecolor=theme.background)
-    figure.get_layout_engine().set(hspace=0.06, wspace=0.05)
+def _make_figure(heights: Sequence[float], theme: Theme) -> tuple[Figure, Any]:
+    layout = ConstrainedLayoutEngine(hspace=0.06, wspace=0.05)
+    figure = Figure(figsize=(WIDTH, sum(heights)), layout=layout, facecolor=theme.background)
     return figure, figure.subplots(len(heights), 2, squeeze=False, gridspec_kw={"height_ratios": heights})
 
 
@@ -63,9 +65,9 @@ def _fill_losses(figure: Figure, axes: Sequence[Axes], comparison: Comparison, t
     draw_by_second(by_second, comparison, theme)
     lines, names = by_epoch.get_legend_handles_labels()
     if lines:
-        shortened = short_names(comparison.labelled_by)
-        title = ", ".join(plain(shortened[key]) for key in comparison.labelled_by)
+        shortened = shorten_names(comparison.labelled_by)
+        title = ", ".join(format_plain(shortened[key]) for key in comparison.labelled_by)
         columns = min(len(lines), LEGEND_COLUMNS)
-        look = {"facecolor": theme.background, "edgecolor": theme.faint, "labelcolor": theme.ink, "fontsize": 8.5}
-        legend = figure.legend(lines, names, loc="outside lower center", ncols=columns, title=title, **look)
+        style = {"facecolor": theme.background, "edgecolor": theme.faint, "labelcolor": theme.ink, "fontsize": 8.5}
+        legend = figure.legend(lines, names, loc="outside lower center", ncols=columns, title=title, **style)
         legend.get_title().set(color=theme.ink, fontsize=8.5)

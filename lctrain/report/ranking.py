@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from itertools import combinations
 
 from lctrain.report.comparison import TIME, TIME_P90, Candidate, Comparison
-from lctrain.report.settings import label, without
+from lctrain.report.settings import format_label, without
 
 MARGIN = 1.2  # medians nearer than this are not told apart
 
@@ -13,20 +13,20 @@ MARGIN = 1.2  # medians nearer than this are not told apart
 def are_tied(faster: Candidate, slower: Candidate) -> bool:
     """Whether two median times are within 20 %, or the slower's median lies in what the faster took up to its p90."""
     p90 = faster.mean(TIME_P90)
-    limit = max(MARGIN * faster.mean(TIME), 0 if p90 is None else p90)
-    return slower.mean(TIME) <= limit * (1 + 1e-9)
+    limit = max(MARGIN * faster.time, 0 if p90 is None else p90)
+    return slower.time <= limit * (1 + 1e-9)
 
 
 def sort_by_time(candidates: Sequence[Candidate]) -> list[Candidate]:
     """The measured ones, fastest first."""
     timed = [candidate for candidate in candidates if candidate.mean(TIME) is not None]
-    return sorted(timed, key=lambda candidate: candidate.mean(TIME))
+    return sorted(timed, key=lambda candidate: candidate.time)
 
 
 def rank_implementations(comparison: Comparison) -> dict[str, list[tuple[str, float]]]:
     """Implementations with their milliseconds per training step, fastest first, by their remaining settings."""
     return {
-        rest: [(name, candidate.mean(TIME)) for name, candidate in ranked.items()]
+        rest: [(name, candidate.time) for name, candidate in ranked.items()]
         for rest, ranked in _rank(comparison).items()
     }
 
@@ -36,7 +36,7 @@ def _rank(comparison: Comparison) -> dict[str, dict[str, Candidate]]:
     rankings: dict[str, dict[str, Candidate]] = {}
     for candidate in sort_by_time(comparison.candidates):
         if "implementation" in candidate.settings:
-            rest = label(without(candidate.settings, ["implementation"]), others)
+            rest = format_label(without(candidate.settings, ["implementation"]), others)
             rankings.setdefault(rest, {})[candidate.settings["implementation"]] = candidate
     return rankings
 
@@ -71,8 +71,8 @@ def compare_rankings(first: Comparison, second: Comparison) -> list[Order]:
     for rest, ranked in _rank(first).items():
         shared = [name for name in ranked if name in others.get(rest, {})]
         for name, slower in combinations(shared, 2):
-            pairs = [(seen[name], seen[slower]) for seen in (ranked, others[rest])]
-            ratios = tuple(b.mean(TIME) / a.mean(TIME) for a, b in pairs)
-            ties = tuple(are_tied(*sort_by_time(pair)) for pair in pairs)
+            (a, b), (other_a, other_b) = ((seen[name], seen[slower]) for seen in (ranked, others[rest]))
+            ratios = b.time / a.time, other_b.time / other_a.time
+            ties = are_tied(*sort_by_time([a, b])), are_tied(*sort_by_time([other_a, other_b]))
             orders.append(Order(rest, name, slower, ratios, ties))
     return orders

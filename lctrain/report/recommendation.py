@@ -5,10 +5,10 @@ from collections.abc import Sequence
 
 from lctrain.report.by_objective import recommend_by_objective
 from lctrain.report.by_speed import recommend_by_speed
-from lctrain.report.comparison import DIVERGED, DONE, MEMORY, TIME, Candidate, Comparison
-from lctrain.report.settings import changes_speed_alone, describe
+from lctrain.report.comparison import DIVERGED, DONE, MEMORY, TIME, Candidate, Comparison, Job
+from lctrain.report.settings import changes_speed_alone, format_settings
 from lctrain.report.units import format_megabytes, format_milliseconds
-from lctrain.report.wording import MAX_NAMED, format_tested, join_names
+from lctrain.report.wording import MAX_NAMED, format_names, format_tested
 
 
 def recommend(comparison: Comparison) -> str:
@@ -38,7 +38,7 @@ def recommend(comparison: Comparison) -> str:
 def _recommend_comparable(candidates: Sequence[Candidate], comparison: Comparison) -> str:
     """The clause on candidates that can be compared with each other."""
     data = _data_keys(comparison)
-    where = f"for {describe(candidates[0].settings, data)}: " if data else ""
+    where = f"for {format_settings(candidates[0].settings, data)}: " if data else ""
     if len(candidates) == 1:
         return where + _format_only(candidates[0], comparison)
     varying = [key for key in comparison.varying if len({candidate.settings.get(key) for candidate in candidates}) > 1]
@@ -49,9 +49,10 @@ def _recommend_comparable(candidates: Sequence[Candidate], comparison: Compariso
 
 
 def _format_only(candidate: Candidate, comparison: Comparison) -> str:
-    facts = [f"{format_milliseconds(candidate.mean(TIME))} per training step"] if candidate.mean(TIME) else []
-    facts += [] if candidate.mean(MEMORY) is None else [f"{format_megabytes(candidate.mean(MEMORY))} of memory"]
-    facts = ", ".join([*facts, *format_tested([candidate], comparison.quality), "and nothing to compare it with"])
+    time, memory = candidate.mean(TIME), candidate.mean(MEMORY)
+    known = [f"{format_milliseconds(time)} per training step"] if time else []
+    known += [] if memory is None else [f"{format_megabytes(memory)} of memory"]
+    facts = ", ".join([*known, *format_tested([candidate], comparison.quality), "and nothing to compare it with"])
     name = _name(candidate, comparison)
     if len(candidate.done) > 1:
         return f"{len(candidate.done)} runs of {name}: {facts}"
@@ -60,7 +61,7 @@ def _format_only(candidate: Candidate, comparison: Comparison) -> str:
 
 def _split_by_data(candidates: Sequence[Candidate], comparison: Comparison) -> list[list[Candidate]]:
     keys = _data_keys(comparison)
-    parts: dict[tuple, list[Candidate]] = {}
+    parts: dict[tuple[str | None, ...], list[Candidate]] = {}
     for candidate in candidates:
         parts.setdefault(tuple(candidate.settings.get(key) for key in keys), []).append(candidate)
     return list(parts.values())
@@ -76,12 +77,12 @@ def _data_keys(comparison: Comparison) -> list[str]:
 def _format_left_out(comparison: Comparison) -> list[str]:
     left = [candidate for candidate in comparison.candidates if candidate.status != DONE]
     named = [f"{_name(candidate, comparison)} ({candidate.status.replace('_', ' ')})" for candidate in left]
-    return [f"not judged: {join_names(named, 'and')}"] if named else []
+    return [f"not judged: {format_names(named, 'and')}"] if named else []
 
 
 def _name(candidate: Candidate, comparison: Comparison) -> str:
-    return describe(candidate.settings, comparison.labelled_by) or candidate.jobs[0].run.name
+    return format_settings(candidate.settings, comparison.labelled_by) or candidate.jobs[0].run.name
 
 
-def _status(candidate: Candidate, job) -> str:
+def _status(candidate: Candidate, job: Job) -> str:
     return (DIVERGED if job in candidate.diverged else job.status).replace("_", " ")

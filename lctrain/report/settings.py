@@ -117,12 +117,12 @@ def without(settings: Mapping[str, str], keys: Iterable[str]) -> dict[str, str]:
     return {key: value for key, value in settings.items() if key not in keys}
 
 
-def short_names(keys: Sequence[str]) -> dict[str, str]:
+def shorten_names(keys: Sequence[str]) -> dict[str, str]:
     """The last part of each dotted path, or as many more as tell it from the others.
 
-    >>> short_names(["optimizer.learning_rate", "model.layers.lc1.filters", "model.layers.lc2.filters", "device.name"])
+    >>> shorten_names(["optimizer.learning_rate", "model.layers.lc1.filters", "model.layers.lc2.filters"])
     {'optimizer.learning_rate': 'learning_rate', 'model.layers.lc1.filters': 'lc1.filters', \
-'model.layers.lc2.filters': 'lc2.filters', 'device.name': 'device'}
+'model.layers.lc2.filters': 'lc2.filters'}
     """
     paths = {key: key.removesuffix(".name").split(".") for key in keys}
     names = {}
@@ -135,10 +135,10 @@ def short_names(keys: Sequence[str]) -> dict[str, str]:
     return names
 
 
-def format_value(value: str) -> str:
+def format_param(value: str) -> str:
     """A param's value, with no more digits than are read.
 
-    >>> format_value("0.009000000000000001"), format_value("batched"), format_value("27792")
+    >>> format_param("0.009000000000000001"), format_param("batched"), format_param("27792")
     ('0.009', 'batched', '27792')
     """
     if len(value) <= MAX_DIGITS or not NUMBER.fullmatch(value):
@@ -146,23 +146,23 @@ def format_value(value: str) -> str:
     return f"{float(value):.6g}"
 
 
-def describe(settings: Mapping[str, str], varying: Sequence[str]) -> str:
+def format_settings(settings: Mapping[str, str], varying: Sequence[str]) -> str:
     """What tells one combination of settings from the others, for a sentence.
 
     >>> settings = {"implementation": "2", "device.name": "gpu", "optimizer.learning_rate": "0.01"}
-    >>> describe(settings, ["implementation", "device.name", "optimizer.learning_rate"])
+    >>> format_settings(settings, ["implementation", "device.name", "optimizer.learning_rate"])
     'implementation 2 on gpu with learning_rate 0.01'
-    >>> describe(settings, ["device.name"])
+    >>> format_settings(settings, ["device.name"])
     'gpu'
     """
-    names = short_names(varying)
+    names = shorten_names(varying)
     words = [f"implementation {settings['implementation']}"] if _is_named("implementation", settings, varying) else []
     others = [key for key in varying if key not in ALWAYS and key in settings]
     if _is_named("device.name", settings, varying):
         words.append(f"on {settings['device.name']}" if words else settings["device.name"])
     if others:
         words.append(
-            ("with " if words else "") + ", ".join(f"{names[key]} {format_value(settings[key])}" for key in others)
+            ("with " if words else "") + ", ".join(f"{names[key]} {format_param(settings[key])}" for key in others)
         )
     return " ".join(words)
 
@@ -171,15 +171,16 @@ def _is_named(key: str, settings: Mapping[str, str], varying: Sequence[str]) -> 
     return key in varying and key in settings
 
 
-def label(settings: Mapping[str, str], varying: Sequence[str]) -> str:
+def format_label(settings: Mapping[str, str], varying: Sequence[str]) -> str:
     """The same for a table or a picture.
 
-    >>> label({"implementation": "2", "device.name": "gpu", "seed": "3"}, ["implementation", "device.name", "seed"])
+    >>> settings = {"implementation": "2", "device.name": "gpu", "seed": "3"}
+    >>> format_label(settings, list(settings))
     '2, gpu, seed=3'
     """
-    names = short_names(varying)
+    names = shorten_names(varying)
     words = [
-        settings[key] if key in ALWAYS else f"{names[key]}={format_value(settings[key])}"
+        settings[key] if key in ALWAYS else f"{names[key]}={format_param(settings[key])}"
         for key in varying
         if key in settings
     ]

@@ -6,9 +6,9 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from lctrain.report.comparison import DONE, MEMORY, TIME, TIME_P90, Comparison, Job
+from lctrain.report.comparison import MEMORY, TIME, TIME_P90, Comparison, Job
 from lctrain.report.folds import format_folds
-from lctrain.report.settings import format_value, label, short_names
+from lctrain.report.settings import format_label, format_param, shorten_names
 from lctrain.report.sweep import Report
 from lctrain.report.units import format_megabytes, format_metric, format_milliseconds, format_ratio, format_seconds
 
@@ -36,7 +36,7 @@ def sweep_table(comparison: Comparison) -> Table:
     """A row per job; settings and metrics beyond the first few are on the page alone."""
     keys = list(comparison.swept[:MAX_SETTINGS])
     metrics = comparison.test_metrics[:MAX_METRICS]
-    names = short_names(comparison.swept)
+    names = shorten_names(comparison.swept)
     table = Table(title="sweep (step: median of a training step)")
     table.add_column("job", justify="right")
     for title in (*(names[key] for key in keys), "status"):
@@ -44,10 +44,10 @@ def sweep_table(comparison: Comparison) -> Table:
     for title in (*metrics, "step", "p90", "speed-up", "memory", "wall"):
         table.add_column(_plain(title.replace("_", " ")), justify="right")
     for job in comparison.jobs:
-        speedup = comparison.speedup(comparison.candidate_of(job)) if job.status == DONE else None
+        speedup = comparison.job_speedup(job)
         cells = [
             "" if job.number is None else str(job.number),
-            *(format_value(job.settings.get(key, "")) for key in keys),
+            *(format_param(job.settings.get(key, "")) for key in keys),
             job.status.replace("_", " "),
             *(_format_or_empty(job.metric(name), format_metric) for name in metrics),
             _format_or_empty(job.metric(TIME), format_milliseconds),
@@ -60,12 +60,12 @@ def sweep_table(comparison: Comparison) -> Table:
     return table
 
 
-def _format_or_empty(value: float | None, formatter: Callable[[float], str]) -> str:
-    return "" if value is None else formatter(value)
+def _format_or_empty(value: float | None, format_value: Callable[[float], str]) -> str:
+    return "" if value is None else format_value(value)
 
 
 def _name(job: Job, comparison: Comparison) -> str:
-    settings = label(job.settings, comparison.swept)
+    settings = format_label(job.settings, comparison.swept)
     number = job.run.name if job.number is None else f"job {job.number}"
     return f"{number} ({settings})" if settings else number
 

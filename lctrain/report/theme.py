@@ -67,16 +67,16 @@ def apply_theme(axes: Axes, theme: Theme, title: str) -> None:
         text.set(color=theme.ink, fontsize=9)
 
 
-def say(axes: Axes, text: str, theme: Theme) -> None:
+def draw_message(axes: Axes, text: str, theme: Theme) -> None:
     """A sentence where there is nothing to draw."""
     axes.text(0.5, 0.5, text, ha="center", va="center", transform=axes.transAxes, color=theme.ink)
     axes.set(xticks=[], yticks=[])
 
 
-def plain(text: str) -> str:
+def format_plain(text: str) -> str:
     """As a label: no formula, no name that a legend leaves out, not too long, and nothing that the font lacks.
 
-    >>> plain("_lr=$x$")
+    >>> format_plain("_lr=$x$")
     'lr=\\\\$x\\\\$'
     """
     text = text if len(text) <= MAX_LABEL else f"{text[: MAX_LABEL - 3]}..."

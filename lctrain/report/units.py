@@ -11,7 +11,7 @@ def format_milliseconds(value: float) -> str:
     >>> format_milliseconds(0.8314), format_milliseconds(145.26), format_milliseconds(1453.0)
     ('0.831 ms', '145 ms', '1.45 s')
     """
-    return f"{three_digits(value / 1e3)} s" if value >= 999.5 else f"{three_digits(value)} ms"
+    return f"{format_digits(value / 1e3)} s" if value >= 999.5 else f"{format_digits(value)} ms"
 
 
 def format_seconds(value: float) -> str:
@@ -21,7 +21,7 @@ def format_seconds(value: float) -> str:
     ('0.420 s', '1 min 15 s', '2 h 5 min')
     """
     if value < MINUTE:
-        return f"{three_digits(value)} s"
+        return f"{format_digits(value)} s"
     if value < HOUR:
         return f"{int(value // MINUTE)} min {int(value % MINUTE)} s"
     return f"{int(value // HOUR)} h {int(value % HOUR // MINUTE)} min"
@@ -33,7 +33,7 @@ def format_megabytes(value: float) -> str:
     >>> format_megabytes(312.4), format_megabytes(2150.0)
     ('312 MB', '2.10 GB')
     """
-    return f"{three_digits(value / 1024)} GB" if value >= 1000 else f"{value:.0f} MB"
+    return f"{format_digits(value / 1024)} GB" if value >= 1000 else f"{value:.0f} MB"
 
 
 def format_count(value: float) -> str:
@@ -63,9 +63,9 @@ def format_ratio(value: float) -> str:
     return f"{value:.1f}" if value < 9.95 else f"{value:,.0f}"
 
 
-def three_digits(value: float) -> str:
+def format_digits(value: float) -> str:
     """
-    >>> three_digits(0.8314), three_digits(7.2), three_digits(14.56), three_digits(64500.0)
+    >>> format_digits(0.8314), format_digits(7.2), format_digits(14.56), format_digits(64500.0)
     ('0.831', '7.20', '14.6', '64,500')
     """
     if not math.isfinite(value) or value == 0:

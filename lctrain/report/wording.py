@@ -4,21 +4,21 @@ from collections.abc import Sequence
 
 from lctrain.report.comparison import Candidate
 from lctrain.report.objective import Objective
-from lctrain.report.settings import describe
+from lctrain.report.settings import format_settings
 from lctrain.report.units import format_metric
 
 MAX_NAMED = 3  # of anything, in one sentence
 
 
-def name_all(candidates: Sequence[Candidate], varying: Sequence[str], conjunction: str = "or") -> str:
+def format_candidates(candidates: Sequence[Candidate], varying: Sequence[str], conjunction: str = "or") -> str:
     """What tells each of them from the rest: `implementation batched or 2`."""
-    return join_names([describe(candidate.settings, varying) for candidate in candidates], conjunction)
+    return format_names([format_settings(candidate.settings, varying) for candidate in candidates], conjunction)
 
 
-def join_names(names: Sequence[str], conjunction: str) -> str:
+def format_names(names: Sequence[str], conjunction: str) -> str:
     """A list of a few names, and how many more there are; what all begin with is said once.
 
-    >>> join_names(["implementation 1", "implementation 2"], "or"), join_names(["a", "b", "c", "d", "e"], "and")
+    >>> format_names(["implementation 1", "implementation 2"], "or"), format_names(["a", "b", "c", "d", "e"], "and")
     ('implementation 1 or 2', 'a, b, c and 2 more')
     """
     first, *others = (name.rsplit(" ", 1) for name in names)
@@ -29,30 +29,28 @@ def join_names(names: Sequence[str], conjunction: str) -> str:
     return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} {conjunction} {names[-1]}"
 
 
-def in_words(metric: str) -> str:
+def format_metric_name(metric: str) -> str:
     """
-    >>> in_words("val_accuracy"), in_words("test_loss")
+    >>> format_metric_name("val_accuracy"), format_metric_name("test_loss")
     ('validation accuracy', 'test loss')
     """
     return metric.replace("val_", "validation ", 1).replace("_", " ")
 
 
-def reported_metric(candidates: Sequence[Candidate], objective: Objective | None) -> str | None:
+def choose_metric(candidates: Sequence[Candidate], objective: Objective) -> str:
     """The objective on the test data where that was logged, or the objective itself."""
-    if objective is None:
-        return None
     has_test = any(candidate.values(objective.test_metric) for candidate in candidates)
     return objective.test_metric if has_test else objective.metric
 
 
 def format_tested(candidates: Sequence[Candidate], objective: Objective | None) -> list[str]:
     """`a test accuracy of 0.95`, or from the lowest to the highest; nothing where it was not logged."""
-    metric = reported_metric(candidates, objective)
-    means = [] if metric is None else [candidate.mean(metric) for candidate in candidates if candidate.values(metric)]
-    if not means:
+    metric = None if objective is None else choose_metric(candidates, objective)
+    means = [mean for candidate in candidates if metric and (mean := candidate.mean(metric)) is not None]
+    if metric is None or not means:
         return []
     lowest, highest = format_metric(min(means)), format_metric(max(means))
     deviation = candidates[0].deviation(metric) if len(candidates) == 1 else None
     rest = "" if lowest == highest else f" to {highest}"
     rest = rest if deviation is None else f" ± {format_metric(deviation)}"
-    return [f"a {in_words(metric)} of {lowest}{rest}"]
+    return [f"a {format_metric_name(metric)} of {lowest}{rest}"]

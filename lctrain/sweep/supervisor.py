@@ -21,7 +21,7 @@ from lctrain.errors import (
 from lctrain.job.memory_check import check_memory
 from lctrain.sweep.records import Record, Records
 from lctrain.system.subprocesses import Outcome, run_in_process
-from lctrain.tracking import deliver, end_run, find_journals, signals_wait, start_run, tag_run
+from lctrain.tracking import deliver, end_run, find_journals, ignore_signals, start_run, tag_run
 from lctrain.tracking.journal import FILE as JOURNAL_FILE
 from lctrain.tracking.run_owner import describe_owner, find_owner_state
 
@@ -99,7 +99,7 @@ def supervise(run_job: RunJob, task: Task) -> Record:
         record = replace(record, status="interrupted", reason="the sweep was interrupted", exit_code=exit_code)
         raise
     finally:
-        with signals_wait():
+        with ignore_signals():
             record = replace(record, seconds=time.time() - record.started)
             after = _journal_sizes(task.folder)
             record = _close_run(task, record, {path for path, size in after.items() if size != before.get(path)})

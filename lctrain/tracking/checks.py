@@ -15,7 +15,7 @@ from urllib.parse import quote, unquote, urlsplit
 
 from lctrain.config.schema import LocalTracking, ServerTracking, TrackingConfig
 from lctrain.errors import UserError
-from lctrain.tracking.moving import find_relocation
+from lctrain.tracking.moving import Relocation, find_relocation
 from lctrain.tracking.store import ARTIFACTS, artifact_root, connect, database, is_http, store_folder, store_uri
 
 EXPERIMENT = "SELECT experiment_id, lifecycle_stage, artifact_location FROM experiments WHERE name = "
@@ -42,14 +42,11 @@ def check_writable(tracking: TrackingConfig) -> None:
         _check_postgresql(tracking)
 
 
-def sync_moved_command(tracking: TrackingConfig) -> str:
+def format_sync_moved_command(relocation: Relocation) -> str:
     """What lets MLflow's own UI find the artifacts of a store that has moved."""
-    is_here = store_folder(tracking) == Path.cwd()
-    return shlex.join(["python", "-m", "lctrain", "sync", "--moved", *([] if is_here else _name_folder(tracking))])
-
-
-def _name_folder(tracking: LocalTracking) -> list[str]:
-    return [f'tracking.folder="{store_folder(tracking)}"']  # Hydra takes few letters without quotes
+    # Hydra takes few letters without quotes.
+    named = [] if relocation.folder == Path.cwd() else [f'tracking.folder="{relocation.folder}"']
+    return shlex.join(["python", "-m", "lctrain", "sync", "--moved", *named])
 
 
 def _check_folder(tracking: LocalTracking) -> None:
@@ -98,7 +95,7 @@ def _check_database(tracking: LocalTracking) -> None:
 
 def _check_artifacts(tracking: ServerTracking) -> None:
     root = artifact_root(tracking)
-    if not root.startswith("file:"):
+    if root is None or not root.startswith("file:"):
         return
     try:
         _write_into(Path(unquote(urlsplit(root).path)))
@@ -178,11 +175,14 @@ def _check_experiment(tracking: TrackingConfig, experiment_id: int | str, stage:
             f"`tracking.experiment` must not be a deleted experiment; got {tracking.experiment!r}."
             f" Restore it (mlflow experiments restore -x {experiment_id}) or choose another name."
         )
-    if (relocation := find_relocation(tracking, artifacts)) is not None:
+    relocation = find_relocation(tracking, artifacts)
+    if relocation is not None:
         message = (
             f"this store was made in {relocation.old} and has been moved or copied. Its artifacts are looked for, and"
         )
-        message += f" kept, in {relocation.new}; MLflow's own UI finds them after: {sync_moved_command(tracking)}"
+        message += (
+            f" kept, in {relocation.new}; MLflow's own UI finds them after: {format_sync_moved_command(relocation)}"
+        )
         print(f"Warning: {message}", file=sys.stderr, flush=True)
         return
     if artifacts.startswith("file:") and artifact_root(tracking) not in (None, artifacts):

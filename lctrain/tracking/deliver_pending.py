@@ -4,10 +4,9 @@ import time
 from pathlib import Path
 from typing import NamedTuple
 
-from filelock import Timeout
-
-from lctrain.tracking.delivery import PAUSE, Delivery, RunDeletedError, first_line, is_refused, journal_lock
+from lctrain.tracking.delivery import PAUSE, Delivery, is_unreachable, journal_lock, try_lock
 from lctrain.tracking.journal import Journal
+from lctrain.tracking.run_sender import RunDeletedError, format_error
 
 
 class Outcome(NamedTuple):
@@ -31,21 +30,16 @@ def deliver(journal_folder: Path, patience: float) -> int:
     Returns:
         How many entries are still to be delivered, which is so too where another process is delivering them.
     """
-    return try_to_deliver(journal_folder, patience).num_left
+    return try_delivery(journal_folder, patience).num_left
 
 
-def try_to_deliver(journal_folder: Path, patience: float) -> Outcome:
+def try_delivery(journal_folder: Path, patience: float) -> Outcome:
     """As `deliver`, but tells more."""
-    lock = journal_lock(journal_folder)
-    try:
-        lock.acquire(timeout=0)
-    except Timeout:
-        num_left = Delivery(Journal(journal_folder)).num_left
-        return Outcome(0, num_left, "another process has it at hand" if num_left else "")
-    try:
-        return _deliver_patiently(Delivery(Journal(journal_folder)), patience)
-    finally:
-        lock.release()
+    with try_lock(journal_folder) as is_locked:
+        delivery = Delivery(Journal(journal_folder))
+        if is_locked:
+            return _deliver_patiently(delivery, patience)
+    return Outcome(0, delivery.num_left, "another process has it at hand" if delivery.num_left else "")
 
 
 def _deliver_patiently(delivery: Delivery, patience: float) -> Outcome:
@@ -53,14 +47,14 @@ def _deliver_patiently(delivery: Delivery, patience: float) -> Outcome:
     deadline = time.monotonic() + patience
     while delivery.num_left:
         try:
-            delivery.deliver(again=True)
-            reason = delivery.progress.put_by[0]["reason"] if delivery.progress.put_by else ""
+            delivery.deliver(retry_refused=True)
+            reason = delivery.state.refused[0]["reason"] if delivery.state.refused else ""
             break
         except RunDeletedError as error:
             return Outcome(delivery.num_delivered, delivery.num_left, str(error), error.run_id)
         except Exception as error:  # whatever keeps the store from being reached
-            num_failures, reason = num_failures + 1, first_line(error)
-            if time.monotonic() + PAUSE > deadline or is_refused(error, num_failures):
+            num_failures, reason = num_failures + 1, format_error(error)
+            if time.monotonic() + PAUSE > deadline or is_unreachable(error, num_failures):
                 break
             time.sleep(PAUSE)
     return Outcome(delivery.num_delivered, delivery.num_left, reason)

@@ -6,9 +6,10 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from lctrain.tracking.delivery import PAUSE, Delivery, RunDeletedError, first_line, is_refused, journal_lock
+from lctrain.tracking.delivery import PAUSE, Delivery, is_unreachable, journal_lock
 from lctrain.tracking.journal import Journal
 from lctrain.tracking.orphaned_runs import end_dead_runs
+from lctrain.tracking.run_sender import RunDeletedError, format_error
 
 INTERVAL = 2.0  # seconds in which entries gather
 LONGEST_WAIT = 30.0  # seconds between two attempts at a store that can't be reached
@@ -16,8 +17,8 @@ LONGEST_PAUSE = 10.0  # seconds for which a measurement waits for a store to be 
 LONGEST_OPENING = 120.0  # seconds; a database's tables may be made meanwhile, by one process after another
 
 
-class DismissedError(Exception):
-    """The run no longer waits for the courier."""
+class AbandonedError(Exception):
+    """The run waits no longer for the thread."""
 
 
 class DeliveryThread(threading.Thread):
@@ -31,23 +32,23 @@ class DeliveryThread(threading.Thread):
         self._journal = journal
         self._lock = journal_lock(journal.folder)
         self._lock.acquire()  # whoever gets it knows that this process has died
-        self._delivery = Delivery(journal, between=self._pause_between)
-        self._has_news = threading.Event()
+        self._delivery = Delivery(journal, between=self._wait_while_paused)
+        self._has_entries = threading.Event()
         self._is_closing = threading.Event()
         self._is_idle = threading.Event()
-        self._may_go = threading.Event()
-        self._may_go.set()
-        self._is_dismissed = False
+        self._may_deliver = threading.Event()
+        self._may_deliver.set()
+        self._is_abandoned = False
         self._failure: Exception | None = None
-        self._has_printed = False
+        self._has_warned = False
 
     @property
     def run_id(self) -> str | None:
-        return self._delivery.progress.run_id
+        return self._delivery.state.run_id
 
     def wake(self) -> None:
         """There is something new in the journal."""
-        self._has_news.set()
+        self._has_entries.set()
 
     def wait_for_store(self) -> None:
         """Waits until MLflow is loaded and the store is open, or could not be opened; for a silent server not long.
@@ -60,15 +61,15 @@ class DeliveryThread(threading.Thread):
 
     @contextmanager
     def paused(self) -> Iterator[None]:
-        """Begins nothing meanwhile; what is under way is waited for a little: a request takes no processor."""
-        self._may_go.clear()
+        """Sends nothing meanwhile; what is under way is waited for a little: a request takes no processor."""
+        self._may_deliver.clear()
         is_opening = not self._delivery.is_open and self._failure is None
         if not self._is_idle.wait(LONGEST_PAUSE if is_opening else 1) and self._delivery.is_loading:
             self._is_idle.wait()
         try:
             yield
         finally:
-            self._may_go.set()
+            self._may_deliver.set()
 
     def close(self, patience: float) -> str:
         """Waits for the delivery of the rest, for so long as it gets on.
@@ -80,21 +81,21 @@ class DeliveryThread(threading.Thread):
             Why some of it is left, in one line; empty where all is delivered.
         """
         self._is_closing.set()
-        self._has_news.set()
-        self._may_go.set()
-        furthest, since = self._delivery.mark, time.monotonic()
+        self._has_entries.set()
+        self._may_deliver.set()
+        furthest, since = self._delivery.position, time.monotonic()
         while self.is_alive() and time.monotonic() - since <= patience:
             self.join(0.05)
-            if self._delivery.is_loading or self._delivery.mark > furthest:
-                furthest, since = self._delivery.mark, time.monotonic()
-        self._is_dismissed = True
+            if self._delivery.is_loading or self._delivery.position > furthest:
+                furthest, since = self._delivery.position, time.monotonic()
+        self._is_abandoned = True
         if self._delivery.num_unsent == 0:
             return ""
-        put_by = self._delivery.progress.put_by
-        reason = put_by[0]["reason"] if put_by else f"no answer for {patience:g} s"
+        refused = self._delivery.state.refused
+        reason = refused[0]["reason"] if refused else f"no answer for {patience:g} s"
         if isinstance(self._failure, RunDeletedError):
             return str(self._failure)
-        return reason if self._failure is None else first_line(self._failure)
+        return reason if self._failure is None else format_error(self._failure)
 
     @property
     def deleted(self) -> str | None:
@@ -104,7 +105,7 @@ class DeliveryThread(threading.Thread):
     def run(self) -> None:
         try:
             self._work()
-        except DismissedError:
+        except AbandonedError:
             pass
         finally:
             self._lock.release()
@@ -113,13 +114,13 @@ class DeliveryThread(threading.Thread):
         num_failures = num_last_failures = 0
         while True:
             is_last = self._is_closing.is_set()
-            self._has_news.clear()
+            self._has_entries.clear()
             try:
                 is_first = not self._delivery.is_open
-                self._delivery.deliver(again=is_last)
+                self._delivery.deliver(retry_refused=is_last)
                 if is_first and not is_last:
                     self._delivery.use_store(end_dead_runs)
-            except DismissedError:
+            except AbandonedError:
                 raise
             except Exception as error:  # whatever keeps the store from being reached
                 num_failures, num_last_failures = num_failures + 1, num_last_failures + is_last
@@ -127,37 +128,37 @@ class DeliveryThread(threading.Thread):
                 self._print_warning(error)
             else:
                 num_failures, self._failure = 0, None
-            if is_last and (self._is_done() or is_refused(self._failure, num_last_failures)):
+            if is_last and (self._is_done() or is_unreachable(self._failure, num_last_failures)):
                 return
-            self._wait_after_failure(num_failures)
+            self._wait_for_entries(num_failures)
 
     def _is_done(self) -> bool:
         """Whether nothing is left to be tried: all is delivered, or nobody takes it."""
         return self._failure is None or isinstance(self._failure, RunDeletedError)
 
-    def _wait_after_failure(self, num_failures: int) -> None:
+    def _wait_for_entries(self, num_failures: int) -> None:
         self._is_idle.set()
         if self._is_closing.is_set():
             time.sleep(PAUSE if num_failures else 0)
         elif num_failures:
             self._is_closing.wait(min(2.0**num_failures, LONGEST_WAIT))
         else:
-            self._has_news.wait()
+            self._has_entries.wait()
             self._is_closing.wait(INTERVAL)
         self._is_idle.clear()
 
-    def _pause_between(self) -> None:
-        if self._is_dismissed:
-            raise DismissedError
-        if not self._may_go.is_set():
+    def _wait_while_paused(self) -> None:
+        if self._is_abandoned:
+            raise AbandonedError
+        if not self._may_deliver.is_set():
             self._is_idle.set()
-            self._may_go.wait()
+            self._may_deliver.wait()
             self._is_idle.clear()
 
     def _print_warning(self, error: Exception) -> None:
-        if not self._has_printed:
-            self._has_printed = True
-            message = f"the store can't be reached now ({first_line(error)})"
+        if not self._has_warned:
+            self._has_warned = True
+            message = f"the store can't be reached now ({format_error(error)})"
             kept = f"what the run logs is kept in {self._journal.folder} and delivered as soon as it can be"
             if isinstance(error, RunDeletedError):
                 message, kept = str(error), f"what it logs is kept in {self._journal.folder} until the run is restored"

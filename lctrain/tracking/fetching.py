@@ -4,7 +4,7 @@ import zipfile
 import zlib
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import yaml
 
@@ -12,8 +12,12 @@ from lctrain.config.schema import TrackingConfig
 from lctrain.errors import UserError
 from lctrain.tracking.journal import FILE as JOURNAL_FILE
 from lctrain.tracking.moving import FOLDER_TAG, find_relocation, local_path
-from lctrain.tracking.results import find_by_beginning, find_deleted, get_run, introduce, open_existing, search
+from lctrain.tracking.results import find_deleted, find_run, format_run, get_run_by_prefix, open_existing, search_runs
 from lctrain.tracking.store import load_mlflow, restore_command, store_uri
+
+if TYPE_CHECKING:  # MLflow takes seconds to load
+    from mlflow import MlflowClient
+    from mlflow.entities import Run
 
 CONFIG = "config/config.yaml"  # the artifact that holds what a job was configured with
 KERAS_FILE = "data/model.keras"  # in the folder of the model
@@ -55,8 +59,8 @@ def fetch_run(tracking: TrackingConfig, run_id: str, folder: Path, argument: str
     files = [*model.rglob("*.keras")]
     if len(files) != 1:
         held = f"whose folder holds {len(files)} .keras files, not one ({KERAS_FILE})"
-        raise UserError(f"`{argument}` must be a run with a model of lctrain; got {introduce(run)}, {held}.")
-    source.check_whole(files[0])
+        raise UserError(f"`{argument}` must be a run with a model of lctrain; got {format_run(run)}, {held}.")
+    source.check_not_damaged(files[0])
     return FetchedRun(run.info.run_id, yaml.safe_load(config.read_text()), files[0])
 
 
@@ -64,13 +68,13 @@ def fetch_run(tracking: TrackingConfig, run_id: str, folder: Path, argument: str
 class _Source:
     """Where a run's files come from, and how it is told what is wrong with them."""
 
-    client: Any
-    run: Any
+    client: "MlflowClient"
+    run: "Run"
     tracking: TrackingConfig
     argument: str
 
-    def refuse(self, message: str) -> UserError:
-        return UserError(f"`{self.argument}` must be a finished run with its model; {introduce(self.run)} {message}")
+    def _make_error(self, message: str) -> UserError:
+        return UserError(f"`{self.argument}` must be a finished run with its model; {format_run(self.run)} {message}")
 
     def find_model(self) -> str:
         """Where the store keeps the files of the run's model; `runs:/ID/model` would ask MLflow's default store for it.
@@ -82,9 +86,9 @@ class _Source:
         if logged:
             location: str = self.client.get_logged_model(logged[-1].model_id).artifact_location
             return location
-        raise self.refuse(self._explain_none())
+        raise self._make_error(self._format_missing_model())
 
-    def _explain_none(self) -> str:
+    def _format_missing_model(self) -> str:
         tags, status = self.run.data.tags, self.run.info.status
         journal = Path(tags.get(FOLDER_TAG, ""))
         if status == "RUNNING":
@@ -115,7 +119,7 @@ class _Source:
                 artifact_uri=place, dst_path=str(folder), tracking_uri=store_uri(self.tracking)
             )
         except PermissionError as error:
-            raise self.refuse(f"is there, but {what} may not be read: {error}.") from error
+            raise self._make_error(f"is there, but {what} may not be read: {error}.") from error
         except Exception as error:  # stores and their clients differ in what they raise
             reason = (str(error).strip().splitlines() or [type(error).__name__])[0][:300]
             if isinstance(error, ConnectionError) or any(
@@ -124,7 +128,7 @@ class _Source:
                 raise UserError(
                     f"`tracking`: {store_uri(self.tracking)} can't be reached now for {what}: {reason}"
                 ) from error
-            raise self.refuse(f"is there, but {what} can't be fetched from {place}: {reason}") from error
+            raise self._make_error(f"is there, but {what} can't be fetched from {place}: {reason}") from error
         return Path(fetched)
 
     def _locate(self, location: str) -> str:
@@ -133,9 +137,10 @@ class _Source:
         relocation = find_relocation(self.tracking, experiment.artifact_location)
         if relocation is None:
             return location
-        moved = relocation.apply(location)
-        stays = local_path(location)
-        return location if not local_path(moved).exists() and stays is not None and stays.exists() else moved
+        new = relocation.apply(location)
+        old_path, new_path = local_path(location), local_path(new)
+        is_still_there = old_path is not None and old_path.exists()
+        return location if is_still_there and new_path is not None and not new_path.exists() else new
 
     def _check_readable(self, path: Path, what: str) -> None:
         """Looks at every file below a path of this machine."""
@@ -149,11 +154,11 @@ class _Source:
             has_files = False
         except OSError as error:
             message = f"is there, but {what} can't be read: {error.filename or path} ({error.strerror})."
-            raise self.refuse(message) from error
+            raise self._make_error(message) from error
         if not has_files:
-            raise self.refuse(f"has lost {what}: there is nothing in {path} any more.")
+            raise self._make_error(f"has lost {what}: there is nothing in {path} any more.")
 
-    def check_whole(self, file: Path) -> None:
+    def check_not_damaged(self, file: Path) -> None:
         """Whether a .keras file, which is a zip archive, has all that was written.
 
         Raises:
@@ -167,17 +172,17 @@ class _Source:
             reason = str(error)
         if reason:
             size = f"{file.stat().st_size:,} bytes"
-            raise self.refuse(f"has a damaged model: {file.name} of {size} was cut off or changed ({reason}).")
+            raise self._make_error(f"has a damaged model: {file.name} of {size} was cut off or changed ({reason}).")
 
 
-def _find(client, experiment_id: str, run_id: str, tracking: TrackingConfig, argument: str):
-    run = get_run(client, run_id)
+def _find(client: "MlflowClient", experiment_id: str, run_id: str, tracking: TrackingConfig, argument: str) -> "Run":
+    run = find_run(client, run_id)
     if run is not None:
         return run
     deleted = find_deleted(client, experiment_id, run_id)
     if deleted is not None:
         fix = f"Restore it: {restore_command(tracking, deleted.info.run_id)}"
-        raise UserError(f"`{argument}` must be a run that is there; {introduce(deleted)} was deleted in MLflow. {fix}")
-    known = list(search(client, experiment_id, ""))
-    else_it = f"is none in experiment {tracking.experiment!r}"
-    return find_by_beginning(known, run_id, f"`{argument}` must be the id of a run", else_it, "It has no runs.")
+        raise UserError(f"`{argument}` must be a run that is there; {format_run(deleted)} was deleted in MLflow. {fix}")
+    known = list(search_runs(client, experiment_id, ""))
+    otherwise = f"is none in experiment {tracking.experiment!r}"
+    return get_run_by_prefix(known, run_id, f"`{argument}` must be the id of a run", otherwise, "It has no runs.")

@@ -99,6 +99,10 @@ class Journal:
             found.append(Entry(fields, offset))
         return found
 
+    def read_run(self) -> dict[str, Any]:
+        """The first line, which describes the run."""
+        return self.entries(0, most=1)[0].fields
+
     def count(self, offset: int) -> int:
         """How many lines there are from a byte on."""
         return self._read(offset).count(b"\n")

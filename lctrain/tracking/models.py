@@ -3,14 +3,15 @@
 import shutil
 import sys
 from pathlib import Path
+from typing import Any
 
-from lctrain.tracking.moving import Relocation
+from lctrain.tracking.mlflow_store import MlflowStore
 from lctrain.tracking.store import load_mlflow, open_artifacts
 
 NAME = "model"  # of the MLflow model, in `runs:/ID/model`
 
 
-def save_model(model, folder: Path, requirements: list[str]) -> None:
+def save_model(model: Any, folder: Path, requirements: list[str]) -> None:
     """Writes the MLflow model to a new folder; it holds no pickle, and loads after `import lctrain`."""
     load_mlflow()
     import mlflow.keras
@@ -18,23 +19,22 @@ def save_model(model, folder: Path, requirements: list[str]) -> None:
     mlflow.keras.save_model(model, str(folder), pip_requirements=requirements)
 
 
-def deliver_model(client, experiment_id: str, run_id: str, folder: Path, relocation: Relocation | None = None) -> None:
+def deliver_model(store: MlflowStore, run_id: str, folder: Path) -> None:
     """What `mlflow.keras.log_model` does with a saved model, whose folder, once the store has it, is removed.
 
     Done again, it goes on with what was begun.
 
     Args:
-        client: MLflow's.
-        experiment_id: of the run.
+        store: of the run.
         run_id: whose model it is.
         folder: of the saved model.
-        relocation: where the store keeps its artifacts, if that is not where it says.
     """
     from mlflow.entities import LoggedModelOutput
     from mlflow.models import Model
 
+    client, relocation = store.client, store.relocation
     run = client.get_run(run_id)
-    resumed = client.search_logged_models([experiment_id], filter_string=f"source_run_id = '{run_id}'")
+    resumed = client.search_logged_models([store.experiment_id], filter_string=f"source_run_id = '{run_id}'")
     logged = next((model for model in resumed if model.name == NAME), None)
     if logged is not None and logged.status == "READY" and not folder.exists():
         return
@@ -43,7 +43,7 @@ def deliver_model(client, experiment_id: str, run_id: str, folder: Path, relocat
         print(f"Warning: {message}.", file=sys.stderr, flush=True)
         return
     if logged is None:
-        logged = client.create_logged_model(experiment_id, NAME, source_run_id=run_id, params=run.data.params)
+        logged = client.create_logged_model(store.experiment_id, NAME, source_run_id=run_id, params=run.data.params)
     outputs = run.outputs.model_outputs if run.outputs is not None else []
     if logged.model_id not in [output.model_id for output in outputs]:
         client.log_outputs(run_id, [LoggedModelOutput(logged.model_id, step=0)])

@@ -3,6 +3,7 @@
 What lies beside the file that names it is taken, never what the old path leads to: that may be the original of a copy.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -10,7 +11,7 @@ from urllib.parse import unquote, urlsplit
 
 from lctrain.config.schema import LocalTracking, TrackingConfig
 from lctrain.tracking.journal import Journal
-from lctrain.tracking.store import ARTIFACTS, artifact_root, database, read_tracking, store_folder
+from lctrain.tracking.store import ARTIFACTS, database, read_tracking, store_folder
 
 FOLDER_TAG = "lctrain.folder"  # of a run: where its journal was when it was begun
 
@@ -52,9 +53,14 @@ class Relocation:
         return self.new + uri[len(self.old) :] if uri == self.old or uri.startswith(f"{self.old}/") else uri
 
     @property
+    def folder(self) -> Path:
+        """Of the store."""
+        return Path(local_path(self.new) or self.new).parent
+
+    @property
     def move(self) -> Move:
         """The same for what lay beside the store."""
-        return find_move(*(Path(local_path(uri)).parent for uri in (self.old, self.new)))
+        return find_move(Path(local_path(self.old) or self.old).parent, self.folder)
 
 
 def find_move(then: Path, now: Path) -> Move:
@@ -81,7 +87,7 @@ def find_relocation(tracking: TrackingConfig, location: str) -> Relocation | Non
     own = store_folder(tracking) / ARTIFACTS
     if path.resolve() == own:
         return None
-    return Relocation(location.rstrip("/"), artifact_root(tracking))
+    return Relocation(location.rstrip("/"), own.as_uri())
 
 
 def local_path(uri: str) -> Path | None:
@@ -92,7 +98,7 @@ def local_path(uri: str) -> Path | None:
     return Path(uri) if not parts.scheme and uri.startswith("/") else None
 
 
-def move_of_journal(run: dict[str, Any], folder: Path) -> Move | None:
+def find_journal_move(run: Mapping[str, Any], folder: Path) -> Move | None:
     """How a journal came from where it was begun; None where it is still there.
 
     Args:

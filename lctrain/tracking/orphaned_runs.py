@@ -4,11 +4,10 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
-from filelock import Timeout
-
-from lctrain.tracking.deliver_pending import Outcome, try_to_deliver
-from lctrain.tracking.delivery import Delivery, Store, journal_lock
+from lctrain.tracking.deliver_pending import Outcome, try_delivery
+from lctrain.tracking.delivery import Delivery, try_lock
 from lctrain.tracking.journal import FILE, Journal
+from lctrain.tracking.mlflow_store import MlflowStore
 from lctrain.tracking.moving import FOLDER_TAG
 from lctrain.tracking.reading import read_journal
 from lctrain.tracking.run_owner import find_owner_state, is_gone
@@ -49,17 +48,9 @@ def tag_run(journal_folder: Path, tags: Mapping[str, str]) -> None:
 @contextmanager
 def _take_over(journal_folder: Path) -> Iterator[Journal | None]:
     """A begun journal that nobody else writes to meanwhile; None where its process lives, or another is at it."""
-    lock = journal_lock(journal_folder)
-    try:
-        lock.acquire(timeout=LOCK_TIMEOUT)
-    except Timeout:
-        yield None
-        return
-    try:
+    with try_lock(journal_folder, LOCK_TIMEOUT) as is_locked:
         journal = Journal(journal_folder)
-        yield journal if journal.size else None
-    finally:
-        lock.release()
+        yield journal if is_locked and journal.size else None
 
 
 def append_end(journal: Journal, status: str, error: str | None) -> None:
@@ -67,11 +58,11 @@ def append_end(journal: Journal, status: str, error: str | None) -> None:
     journal.append("end", status=status, error=error, is_found=True)
 
 
-def end_dead_runs(store: Store) -> None:
+def end_dead_runs(store: MlflowStore) -> None:
     """Ends the RUNNING runs of this host whose process is gone as FAILED, delivering first what their journals hold."""
     for run in store.search("attributes.status = 'RUNNING'"):
         tags = run.data.tags
-        if _look_at(tags) != "dead" or _is_supervised(store, tags.get(PARENT_TAG)):
+        if _find_owner_state(tags) != "dead" or _is_supervised(store, tags.get(PARENT_TAG)):
             continue
         folder = store.locate(Path(tags.get(FOLDER_TAG, "")))
         if not _end_with_journal(folder):
@@ -87,7 +78,7 @@ def _end_with_journal(folder: Path) -> bool:
         end_run(folder, "FAILED", DIED)
     except ValueError:  # damaged
         return False
-    try_to_deliver(folder, patience=0)
+    try_delivery(folder, patience=0)
     return True
 
 
@@ -100,23 +91,15 @@ def sync_journal(journal_folder: Path) -> Outcome:
         ValueError: a damaged journal.
         OSError: one that can't be read.
     """
-    lock = journal_lock(journal_folder)
-    try:
-        lock.acquire(timeout=0)
-    except Timeout:
-        return Outcome(0, 0, "")
-    try:
-        has_begun = Journal(journal_folder).size > 0
-    finally:
-        lock.release()
-    if not has_begun:
-        return Outcome(0, 0, "")
+    with try_lock(journal_folder) as is_locked:
+        if not is_locked or Journal(journal_folder).size == 0:
+            return Outcome(0, 0, "")
     run = read_journal(journal_folder)
     if run.status == "RUNNING":
-        if not is_gone(_owner(run.tags)):
+        if not is_gone(_read_owner(run.tags)):
             return Outcome(0, 0, "")
         end_run(journal_folder, "FAILED", DIED)
-    return try_to_deliver(journal_folder, SYNC_PATIENCE)
+    return try_delivery(journal_folder, SYNC_PATIENCE)
 
 
 def format_restore_command(journal_folder: Path, run_id: str) -> str:
@@ -124,17 +107,17 @@ def format_restore_command(journal_folder: Path, run_id: str) -> str:
     return restore_command(Delivery(Journal(journal_folder)).tracking, run_id)
 
 
-def _is_supervised(store: Store, parent_id: str | None) -> bool:
+def _is_supervised(store: MlflowStore, parent_id: str | None) -> bool:
     """Whether the run is a job of a sweep that goes on, which knows better how it died."""
     if parent_id is None:
         return False
     parent = store.client.get_run(parent_id)
-    return parent.info.status == "RUNNING" and _look_at(parent.data.tags) != "dead"
+    return parent.info.status == "RUNNING" and _find_owner_state(parent.data.tags) != "dead"
 
 
-def _look_at(tags: Mapping[str, str]) -> str:
-    return find_owner_state(_owner(tags))
+def _find_owner_state(tags: Mapping[str, str]) -> str:
+    return find_owner_state(_read_owner(tags))
 
 
-def _owner(tags: Mapping[str, str]) -> dict[str, str]:
+def _read_owner(tags: Mapping[str, str]) -> dict[str, str]:
     return {name.removeprefix(OWNER_TAG): value for name, value in tags.items() if name.startswith(OWNER_TAG)}

@@ -2,8 +2,8 @@
 
 from pathlib import Path
 
+from lctrain.tracking.delivery_state import DeliveryState
 from lctrain.tracking.journal import Journal
-from lctrain.tracking.progress import DeliveryState
 from lctrain.tracking.run_result import Point, RunResult
 
 
@@ -26,7 +26,9 @@ def _read(journal_folder: Path) -> RunResult:
         raise ValueError(f"{journal_folder} holds no journal of a run")
     run = entries[0]
     status, end = "RUNNING", None
-    params, tags, metrics = {}, dict(run["tags"]), {}
+    params: dict[str, str] = {}
+    tags: dict[str, str] = dict(run["tags"])
+    metrics: dict[str, list[Point]] = {}
     for entry in entries[1:]:
         if entry["kind"] == "params":
             params |= entry["values"]

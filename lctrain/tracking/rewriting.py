@@ -11,7 +11,7 @@ from filelock import FileLock
 from lctrain.config.schema import LocalTracking, TrackingConfig
 from lctrain.errors import UserError
 from lctrain.tracking.moving import find_relocation, local_path
-from lctrain.tracking.store import ARTIFACTS, LOCK, artifact_root, database, store_folder
+from lctrain.tracking.store import ARTIFACTS, LOCK, database, store_folder
 
 COLUMNS = (  # of MLflow's tables that hold URIs of artifacts, those that a version does not have excepted
     ("experiments", "artifact_location"),
@@ -76,7 +76,7 @@ def find_moved_uris(tracking: TrackingConfig, must_be_gone: bool = True) -> Move
             for uri in old
             for table, column in _find_columns(connection)
         )
-    return MovedUris(folder, old, artifact_root(tracking), num_uris)
+    return MovedUris(folder, old, (folder / ARTIFACTS).as_uri(), num_uris)
 
 
 def rewrite_uris(tracking: LocalTracking, found: MovedUris) -> int:

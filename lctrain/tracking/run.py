@@ -3,9 +3,7 @@
 import errno
 import io
 import json
-import math
 import os
-import re
 import shlex
 import shutil
 import signal
@@ -29,13 +27,11 @@ from lctrain.tracking.reading import read_journal
 from lctrain.tracking.run_owner import describe_owner
 from lctrain.tracking.run_result import RunResult
 from lctrain.tracking.store import dump_tracking, restore_command
+from lctrain.tracking.values import flatten, format_table, shorten
 
-LONGEST_PARAM = 6000  # characters that MLflow keeps
-PLAIN_KEY = re.compile(r"[A-Za-z0-9_.-]{1,100}")
-LONGEST_TAG = 8000
+MAX_LENGTHS = {"params": 6000, "tags": 8000}  # characters that MLflow keeps
 MODEL = "model"  # the folder of the saved model, beside the journal
 FULL = (errno.ENOSPC, errno.EDQUOT)
-LONGEST_POINTER = 200  # characters of the words that take the place of the rest
 
 
 class Run:
@@ -52,7 +48,7 @@ class Run:
         self._delivery_thread = delivery_thread
         self._params: dict[str, str] = {}
         self._tables: list[str] = []
-        self._end = ("FINISHED", None)
+        self._end: tuple[str, str | None] = ("FINISHED", None)
         self._has_model = repeated is not None and any(one.fields["kind"] == "model" for one in journal.entries())
         self._known_params = frozenset(repeated.params if repeated else ())
         metrics = repeated.metrics.items() if repeated else ()
@@ -79,7 +75,7 @@ class Run:
             if self._params.get(path, value) != value:
                 raise ValueError(f"`{path}` must keep its value {self._params[path]!r}; got {value!r}")
         self._params |= params
-        self._append("params", values=self._fit(params, LONGEST_PARAM, "params.json", self._params))
+        self._append_texts("params", params, self._params, "params.json")
 
     def log_metrics(self, metrics: Mapping[str, float], step: int | None = None) -> None:
         step = 0 if step is None else int(step)
@@ -88,27 +84,26 @@ class Run:
             self._append("metrics", values=values, step=step)
 
     def log_tags(self, tags: Mapping[str, str]) -> None:
-        self._append("tags", values=self._fit(dict(tags), LONGEST_TAG, f"{'-'.join(tags)[:50]}.json", dict(tags)))
+        self._append_texts("tags", tags, dict(tags), f"{'-'.join(tags)[:50]}.json")
 
     def log_text(self, text: str, path: str) -> None:
         self._add_file(path, text.encode())
 
-    def log_table(self, table: Mapping[str, list], path: str) -> None:
+    def log_table(self, table: Mapping[str, list[Any]], path: str) -> None:
         """A table, one list per column, as JSON that MLflow's UI shows and `mlflow.load_table` reads."""
-        rows = [[_plain(value) for value in row] for row in zip(*table.values(), strict=True)]
-        self._add_file(path, json.dumps({"columns": list(table), "data": rows}).encode())
+        self._add_file(path, format_table(table).encode())
         if path not in self._tables:
             self._tables.append(path)
             listed = json.dumps([{"path": path, "type": "table"} for path in self._tables])
             self._append("tags", values={"mlflow.loggedArtifacts": listed})
 
-    def log_figure(self, figure, path: str) -> None:
+    def log_figure(self, figure: Any, path: str) -> None:
         """A matplotlib figure, in the format that the path's ending names."""
         data = io.BytesIO()
         figure.savefig(data, format=Path(path).suffix[1:])
         self._add_file(path, data.getvalue())
 
-    def log_model(self, model, pip_requirements: list[str]) -> bool:
+    def log_model(self, model: Any, pip_requirements: list[str]) -> bool:
         """The Keras model as the MLflow model `model`; it holds no pickle, and loads after `import lctrain`.
 
         Returns:
@@ -148,16 +143,11 @@ class Run:
         """Holds the delivery while something is measured."""
         return self._delivery_thread.paused()
 
-    def _fit(self, values: Mapping[str, str], longest: int, path: str, all_values: Mapping[str, str]) -> dict[str, str]:
-        """The values; of those that are longer than MLflow keeps the beginning, and where the whole is."""
-        if any(len(value) > longest for value in values.values()):
-            self._add_file(path, json.dumps(all_values, indent=1).encode())
-        return {
-            name: value
-            if len(value) <= longest
-            else f"{value[: longest - LONGEST_POINTER]}... ({len(value)} characters; whole in the artifact {path})"
-            for name, value in values.items()
-        }
+    def _append_texts(self, kind: str, values: Mapping[str, str], whole: Mapping[str, str], path: str) -> None:
+        """Logs params or tags; where one is longer than MLflow keeps, all of the whole are an artifact too."""
+        if any(len(value) > MAX_LENGTHS[kind] for value in values.values()):
+            self._add_file(path, json.dumps(whole, indent=1).encode())
+        self._append(kind, values=shorten(values, MAX_LENGTHS[kind], path))
 
     def _add_file(self, path: str, data: bytes) -> None:
         self._journal.add_file(path, data)
@@ -168,29 +158,8 @@ class Run:
         self._delivery_thread.wake()
 
 
-def flatten(config: Mapping[str, Any], prefix: str = "") -> dict[str, str]:
-    """Dotted paths and values as text; a mapping with keys that MLflow takes in no path, such as columns, is one value.
-
-    >>> flatten({"seed": 0, "model": {"name": "lc2d", "kernel_size": [3, 2]}})
-    {'seed': '0', 'model.name': 'lc2d', 'model.kernel_size': '[3, 2]'}
-    """
-    flat = {}
-    for key, value in config.items():
-        if isinstance(value, Mapping) and all(PLAIN_KEY.fullmatch(str(inner)) for inner in value):
-            flat |= flatten(value, f"{prefix}{key}.")
-        else:
-            flat[f"{prefix}{key}"] = value if isinstance(value, str) else json.dumps(value)
-    return flat
-
-
 def _is_disk_full(error: Exception) -> bool:
     return getattr(error, "errno", None) in FULL or any(os.strerror(number) in str(error) for number in FULL)
-
-
-def _plain(value: Any) -> Any:
-    """A table's cell as JSON has it, where numbers are finite."""
-    value = value.item() if hasattr(value, "item") else value
-    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 @contextmanager
@@ -217,7 +186,7 @@ def start_run(
     repeated = None
     if resumed is None:
         journal = make_journal(folder)
-        _begin(journal, tracking, name, tags, parent)
+        _append_run(journal, tracking, name, tags, parent)
     else:
         repeated = read_journal(resumed) if repeats else None
         journal = Journal(resumed)
@@ -230,15 +199,17 @@ def start_run(
         yield run
     except BaseException as error:
         status = "KILLED" if isinstance(error, KeyboardInterrupt | SystemExit) else "FAILED"
-        with signals_wait():
-            _note_end(run, status, f"{type(error).__name__}: {error}")
+        with ignore_signals():
+            _append_end(run, status, f"{type(error).__name__}: {error}")
         _deliver_end(run, delivery_thread, tracking)
         raise
-    _note_end(run, *run._end)
+    _append_end(run, *run._end)
     _deliver_end(run, delivery_thread, tracking)
 
 
-def _begin(journal: Journal, tracking: TrackingConfig, name: str, tags: Mapping[str, str], parent: Path | None) -> None:
+def _append_run(
+    journal: Journal, tracking: TrackingConfig, name: str, tags: Mapping[str, str], parent: Path | None
+) -> None:
     system_tags = _owner_tags() | {
         FOLDER_TAG: str(journal.folder),
         "mlflow.user": psutil.Process().username(),
@@ -258,7 +229,7 @@ def _owner_tags() -> dict[str, str]:
     return {f"{OWNER_TAG}{key}": value for key, value in describe_owner().items()}
 
 
-def _note_end(run: Run, status: str, error: str | None) -> None:
+def _append_end(run: Run, status: str, error: str | None) -> None:
     if error is not None:
         run.log_tags({"error": error})
     run._append("end", status=status)
@@ -289,7 +260,7 @@ def _print_pending(run: Run, reason: str, restore: str | None = None) -> None:
 
 
 @contextmanager
-def signals_wait() -> Iterator[None]:
+def ignore_signals() -> Iterator[None]:
     """A second Ctrl-C must not leave a run in the wrong state."""
     if threading.current_thread() is not threading.main_thread():
         yield

@@ -4,15 +4,19 @@ import logging
 import os
 import secrets
 import shlex
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, TypeGuard
 from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
 
 from filelock import FileLock
 
 from lctrain.config.schema import LocalTracking, ServerTracking, TrackingConfig
+
+if TYPE_CHECKING:  # they take seconds to load
+    from mlflow import MlflowClient
+    from psycopg import Connection
 
 LOCK = ".mlflow.lock"  # beside the database, of who makes it
 ARTIFACTS = "mlartifacts"  # the folder beside a local store's database
@@ -53,7 +57,7 @@ def store_uri(tracking: TrackingConfig) -> str:
     return urlunsplit(urlsplit(tracking.uri)._replace(scheme="postgresql+psycopg"))
 
 
-def is_http(tracking: TrackingConfig) -> bool:
+def is_http(tracking: TrackingConfig) -> TypeGuard[ServerTracking]:
     return isinstance(tracking, ServerTracking) and tracking.uri.startswith("http")
 
 
@@ -84,12 +88,12 @@ def dump_tracking(tracking: TrackingConfig) -> dict[str, Any]:
     return fields
 
 
-def read_tracking(fields: dict) -> TrackingConfig:
+def read_tracking(fields: Mapping[str, Any]) -> TrackingConfig:
     """What `dump_tracking` wrote."""
-    return {"local": LocalTracking, "server": ServerTracking}[fields["name"]](**fields)
+    return LocalTracking(**fields) if fields["name"] == "local" else ServerTracking(**fields)
 
 
-def load_mlflow():
+def load_mlflow() -> Any:
     """MLflow, which takes seconds to load, told to be patient and quiet as befits a thread beside a training."""
     for name, value in ENVIRONMENT.items():
         os.environ.setdefault(name, value)
@@ -109,30 +113,30 @@ def load_store_code(tracking: TrackingConfig) -> None:
         import mlflow.store.tracking.sqlalchemy_store  # noqa: F401
 
 
-def open_store(tracking: TrackingConfig):
+def open_store(tracking: TrackingConfig) -> "tuple[MlflowClient, str]":
     """The client, and the id of the experiment, in a store that is created first where there is none.
 
     Raises:
         Exception: whatever MLflow, or the database below it, raises where the store can't be opened.
     """
     mlflow = load_mlflow()
-    with _first_contact(tracking):
+    with _lock_store(tracking):
         client = _make_client(mlflow, tracking)
         return client, _find_experiment(mlflow, client, tracking)
 
 
-def open_client(tracking: TrackingConfig):
+def open_client(tracking: TrackingConfig) -> "MlflowClient":
     """The client alone, for a store that is read.
 
     Raises:
         Exception: as `open_store`.
     """
     mlflow = load_mlflow()
-    with _first_contact(tracking):
+    with _lock_store(tracking):
         return _make_client(mlflow, tracking)
 
 
-def open_artifacts(location: str):
+def open_artifacts(location: str) -> Any:
     """MLflow's access to the files at a URI, whatever a store says of it."""
     from mlflow.store.artifact.artifact_repository_registry import get_artifact_repository
 
@@ -143,18 +147,21 @@ def is_replaced(tracking: TrackingConfig) -> bool:
     """Whether the file of a store that this process has opened was deleted since, or another put in its place."""
     if not isinstance(tracking, LocalTracking):
         return False
-    opened = _opened.get(database(tracking))
+    opened = _opened.get(database(tracking), [])
     return bool(opened) and opened[-1] != _identify(database(tracking))
 
 
-def _make_client(mlflow, tracking: TrackingConfig):
+def _make_client(mlflow: Any, tracking: TrackingConfig) -> "MlflowClient":
     if not isinstance(tracking, LocalTracking):
-        return mlflow.MlflowClient(_with_timeouts(tracking))
+        remote: MlflowClient = mlflow.MlflowClient(_add_timeouts(tracking))
+        return remote
     opened = _opened.setdefault(database(tracking), [])
     is_new = not opened or is_replaced(tracking)
     num_before = len(opened) if is_new else len(opened) - 1
     # MLflow keeps what it has opened, by URI, as long as the process lives: a new file takes another spelling
-    client = mlflow.MlflowClient(f"sqlite:///{store_folder(tracking).as_posix()}{'/.' * num_before}/mlflow.db")
+    client: MlflowClient = mlflow.MlflowClient(
+        f"sqlite:///{store_folder(tracking).as_posix()}{'/.' * num_before}/mlflow.db"
+    )
     if is_new:
         opened.append(_identify(database(tracking)))
     return client
@@ -169,7 +176,7 @@ def _identify(file: Path) -> tuple[int, int] | None:
     return found.st_dev, found.st_ino
 
 
-def connect(tracking: ServerTracking):
+def connect(tracking: ServerTracking) -> "Connection[Any]":
     """A connection to a PostgreSQL database.
 
     Raises:
@@ -183,7 +190,7 @@ def connect(tracking: ServerTracking):
 
 
 @contextmanager
-def _first_contact(tracking: TrackingConfig) -> Iterator[None]:
+def _lock_store(tracking: TrackingConfig) -> Iterator[None]:
     """A lock: several who make a fresh store at once would break each other's migrations. A server has made its own."""
     if isinstance(tracking, LocalTracking):
         store_folder(tracking).mkdir(parents=True, exist_ok=True)
@@ -202,16 +209,17 @@ def _first_contact(tracking: TrackingConfig) -> Iterator[None]:
 def _create_database(file: Path) -> None:
     """Lets MLflow make its tables in a file of another name, so that one that is killed meanwhile leaves no half."""
     prefix = f"{file.name}.new"
-    for rest in file.parent.glob(f"{file.name}*"):  # of such a one, or of a database that was deleted, whose journal
-        if rest.name.startswith(prefix) or rest.name.removeprefix(file.name) in SQLITE_JOURNALS:
-            rest.unlink()  # SQLite would replay into a new one
+    # Left of such a one, or of a database that was deleted, whose journal SQLite would replay into a new one.
+    for left in file.parent.glob(f"{file.name}*"):
+        if left.name.startswith(prefix) or left.name.removeprefix(file.name) in SQLITE_JOURNALS:
+            left.unlink()
     new = file.with_name(f"{prefix}-{secrets.token_hex(4)}")  # MLflow keeps what it has opened, by name
     client = load_mlflow().MlflowClient(f"sqlite:///{new.as_posix()}")
     client.search_experiments(max_results=1)
     new.replace(file)
 
 
-def _with_timeouts(tracking: ServerTracking) -> str:
+def _add_timeouts(tracking: ServerTracking) -> str:
     """A server's URI, for a database with limits to the time that it may keep silent."""
     uri = store_uri(tracking)
     if is_http(tracking):
@@ -220,13 +228,13 @@ def _with_timeouts(tracking: ServerTracking) -> str:
     return urlunsplit(parts._replace(query=urlencode(POSTGRESQL_OPTIONS | dict(parse_qsl(parts.query)))))
 
 
-def _find_experiment(mlflow, client, tracking: TrackingConfig) -> str:
+def _find_experiment(mlflow: Any, client: "MlflowClient", tracking: TrackingConfig) -> str:
     experiment = client.get_experiment_by_name(tracking.experiment)
-    if experiment is not None:
-        return experiment.experiment_id
-    try:
-        return client.create_experiment(tracking.experiment, artifact_location=artifact_root(tracking))
-    except mlflow.MlflowException as error:
-        if error.error_code != EXPERIMENT_EXISTS:
-            raise
-        return client.get_experiment_by_name(tracking.experiment).experiment_id  # another process was faster
+    if experiment is None:
+        try:
+            return client.create_experiment(tracking.experiment, artifact_location=artifact_root(tracking))
+        except mlflow.MlflowException as error:
+            experiment = client.get_experiment_by_name(tracking.experiment)  # another process may have been faster
+            if error.error_code != EXPERIMENT_EXISTS or experiment is None:
+                raise
+    return experiment.experiment_id

@@ -56,7 +56,7 @@ class Batches:
         self._seed = seed
         self._num_stored = len(split.labels)
         self._num_examples = self._num_stored if limit is None else min(self._num_stored, limit * batch_size)
-        self._begin = 0, 0, 1
+        self._start = 0, 0, 1
 
     @property
     def num_batches(self) -> int:
@@ -67,7 +67,7 @@ class Batches:
 
         They are to be iterated over before the next call: it is one data set, made once, that is told where to begin.
         """
-        self._begin = epoch, start, epoch + num_epochs
+        self._start = epoch, start, epoch + num_epochs
         return self._dataset
 
     def whole(self) -> tf.data.Dataset:
@@ -96,7 +96,7 @@ class Batches:
 
     def _gather(self) -> Iterator[tuple[np.ndarray, ...]]:
         """The examples of several batches of one epoch at a time."""
-        epoch, start, end_epoch = self._begin
+        epoch, start, end_epoch = self._start
         chunk = self.batch_size * self._batches_of_chunk()
         for number in range(epoch, end_epoch):
             order = None if self._seed is None else epoch_order(self._seed, number, self._num_stored)
@@ -106,11 +106,11 @@ class Batches:
                 yield tuple(array[rows] for array in self._arrays)
             start = 0
 
-    @tf.autograph.experimental.do_not_convert
+    @tf.autograph.experimental.do_not_convert  # type: ignore[untyped-decorator]
     def _cut(self, *chunk: tf.Tensor) -> tf.data.Dataset:
         return tf.data.Dataset.from_tensors(chunk).rebatch(self.batch_size)
 
-    @tf.autograph.experimental.do_not_convert
+    @tf.autograph.experimental.do_not_convert  # type: ignore[untyped-decorator]
     def _convert(self, inputs: tf.Tensor, *others: tf.Tensor) -> tuple[tf.Tensor, ...]:
         return tf.cast(inputs, self._floatx), *others
 

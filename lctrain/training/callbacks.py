@@ -1,9 +1,11 @@
 """What a training tells of itself while it goes on."""
 
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import keras
 
+Logs = dict[str, Any] | None
 Log = Callable[[dict[str, float], int], None]
 
 
@@ -14,8 +16,8 @@ class EpochMetrics(keras.callbacks.Callback):
         super().__init__()
         self._log = log
 
-    def on_epoch_end(self, epoch, logs=None):
-        self._log(dict(logs), epoch)
+    def on_epoch_end(self, epoch: int, logs: Logs = None) -> None:
+        self._log(dict(logs or {}), epoch)
 
     def catch_up(self, metrics: Sequence[dict[str, float]]) -> None:
         """Hands over those of the epochs that an earlier process trained."""
@@ -37,13 +39,13 @@ class StepLosses(keras.callbacks.Callback):
         self._every = every
         self._before_epoch = self._before_call = 0
 
-    def on_epoch_begin(self, epoch, logs=None):
+    def on_epoch_begin(self, epoch: int, logs: Logs = None) -> None:
         self._before_epoch = epoch * self.params["steps"]
 
-    def on_train_batch_begin(self, batch, logs=None):
+    def on_train_batch_begin(self, batch: int, logs: Logs = None) -> None:
         self._before_call = self._before_epoch + batch
 
-    def on_train_batch_end(self, batch, logs=None):
+    def on_train_batch_end(self, batch: int, logs: Logs = None) -> None:
         step = self._before_epoch + batch + 1
-        if step // self._every > self._before_call // self._every:
+        if logs and step // self._every > self._before_call // self._every:
             self._log({"step_loss": float(logs["loss"])}, step)

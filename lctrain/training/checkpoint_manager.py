@@ -39,7 +39,7 @@ class CheckpointManager:
         """The newest state that is whole; None where there is none."""
         return None if self._checkpoints is None else self._checkpoints.read_newest()
 
-    def read_start(self) -> Checkpoint | None:
+    def read_resumable(self) -> Checkpoint | None:
         """The newest state to go on from: one that is whole, and whose best epoch, if it remembers one, is there too.
 
         Else a training would end in other weights than without the break. None where there is none.
@@ -47,12 +47,12 @@ class CheckpointManager:
         if self._checkpoints is None:
             return None
         self._checkpoints.clean()
-        return self._checkpoints.read_newest(self._find_lack)
+        return self._checkpoints.read_newest(self._find_problem)
 
-    def _find_lack(self, checkpoint: Checkpoint) -> str | None:
+    def _find_problem(self, checkpoint: Checkpoint) -> str | None:
         """Why a state can't be gone on from, as the rest of a sentence; None where it can."""
         epoch = checkpoint.meta.get("watchers", {}).get("best", {}).get("best_epoch")
-        if epoch is None:
+        if epoch is None or self._folder is None:
             return None
         try:
             kept = read_checkpoint(self._folder / BEST).meta["progress"]["epoch"]

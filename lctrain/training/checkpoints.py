@@ -15,7 +15,7 @@ import zlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 
@@ -82,11 +82,11 @@ class Checkpoints:
         self._damaged.clear()
         return path
 
-    def read_newest(self, find_lack: Callable[[Checkpoint], str | None] = lambda _: None) -> Checkpoint | None:
-        """The newest one that is whole and lacks nothing; others are told of. None where there is none.
+    def read_newest(self, find_problem: Callable[[Checkpoint], str | None] = lambda _: None) -> Checkpoint | None:
+        """The newest one that is whole and has no problem; others are reported. None where there is none.
 
         Args:
-            find_lack: says what a whole one lacks, as the rest of a sentence about it; None where that is nothing.
+            find_problem: says why a whole one can't be used, as the rest of a sentence about it; None where it can.
         """
         self._damaged.clear()
         files = self._files()
@@ -95,14 +95,14 @@ class Checkpoints:
                 checkpoint = read_checkpoint(path)
             except (DamagedCheckpointError, OSError) as error:
                 self._damaged.append(path)
-                lack = f"is damaged ({error})"
+                problem: str | None = f"is damaged ({error})"
             else:
-                lack = find_lack(checkpoint)
-                if lack is None:
+                problem = find_problem(checkpoint)
+                if problem is None:
                     return checkpoint
             is_oldest = path is files[0]
             instead = "no other is left, training begins anew" if is_oldest else "the one before it is taken"
-            print(f"Warning: the checkpoint {path} {lack}; {instead}.", file=sys.stderr, flush=True)
+            print(f"Warning: the checkpoint {path} {problem}; {instead}.", file=sys.stderr, flush=True)
         return None
 
     def _files(self) -> list[Path]:
@@ -139,7 +139,7 @@ def read_checkpoint(path: Path) -> Checkpoint:
         raise DamagedCheckpointError(str(error) or type(error).__name__) from error
 
 
-def _write(file, checkpoint: Checkpoint) -> None:
+def _write(file: BinaryIO, checkpoint: Checkpoint) -> None:
     dtypes = {name: str(array.dtype) for name, array in checkpoint.arrays.items()}
     with zipfile.ZipFile(file, "w", zipfile.ZIP_STORED, allowZip64=True) as archive:
         archive.writestr(META, json.dumps({**checkpoint.meta, "arrays": dtypes}))

@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Sequence
+from typing import Any
 
 import keras
 import tensorflow as tf
@@ -20,7 +21,7 @@ def make_strategy(strategy: str, names: Sequence[str]) -> tf.distribute.Strategy
     return tf.distribute.MirroredStrategy(list(names))
 
 
-def split_evenly_or_not(model: keras.Model) -> None:
+def allow_uneven_batches(model: keras.Model) -> None:
     """Lets a compiled model train on batches that do not split evenly, as it would on one device."""
     _weigh_parts(model)
     _build_on_one_part(model)
@@ -34,7 +35,9 @@ def _weigh_parts(model: keras.Model) -> None:
     """
     compute_plain = model.compute_loss
 
-    def compute_loss(x=None, y=None, y_pred=None, sample_weight=None, training=True):
+    def compute_loss(
+        x: Any = None, y: Any = None, y_pred: Any = None, sample_weight: Any = None, training: bool = True
+    ) -> Any:
         loss = compute_plain(x, y, y_pred, sample_weight, training=training)
         if not training:
             return loss
@@ -54,7 +57,7 @@ def _build_on_one_part(model: keras.Model) -> None:
     """
     strategy = model.distribute_strategy
 
-    def build(iterator=None, data_batch=None):
+    def build(iterator: Any = None, data_batch: Any = None) -> None:
         for _, _, batches in iterator or ():
             data_batch = tf.nest.map_structure(
                 lambda parts: strategy.experimental_local_results(parts)[0], next(batches)

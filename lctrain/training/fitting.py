@@ -9,6 +9,7 @@ from lctrain.config import Config
 from lctrain.data import Split, Splits
 from lctrain.errors import TrainingFailed
 from lctrain.training import loop as loops
+from lctrain.training.batches import Batches
 from lctrain.training.checkpoint_manager import CheckpointManager
 from lctrain.training.checkpoints import Checkpoint
 from lctrain.training.nonfinite import find_origin
@@ -22,7 +23,7 @@ def fit(
     callbacks: Iterable[keras.callbacks.Callback] = (),
     folder: Path | None = None,
 ) -> loops.History:
-    """Trains on the training split, watching the validation split.
+    """Trains on the training split, and evaluates the validation split after each epoch.
 
     Args:
         model: compiled.
@@ -41,28 +42,30 @@ def fit(
     parts = training_batches(splits.train, config), evaluation_batches(splits.validation, config)
     checkpoint_manager = CheckpointManager(folder, config.training.checkpoint)
     loop = loops.Loop(model, *parts, config, callbacks, checkpoint_manager)
-    start = loop.state() if folder is None else None
+    start = loop.make_checkpoint() if folder is None else None
     try:
         return loop.run()
     except loops.NonFiniteLoss as error:
-        progress = loop.progress
-        steps = range(progress.step + 1, progress.step + 1 + error.num_steps)
-        batches = _in_words(progress.batch + 1, error.num_steps)
-        when = f"{error} in epoch {progress.epoch + 1}, {batches} of {parts[0].num_batches}"
-        when += f" ({_in_words(steps[0], error.num_steps)} in all)"
-        reason = error
+        state = loop.state
+        steps = range(state.step + 1, state.step + 1 + error.num_steps)
+        batches = _format_steps(state.batch + 1, error.num_steps)
+        when = f"{error} in epoch {state.epoch + 1}, {batches} of {parts[0].num_batches}"
+        when += f" ({_format_steps(steps[0], error.num_steps)} in all)"
+        reason: TrainingFailed = error
     except loops.NonFiniteWeights as error:
-        steps, when, reason = range(loop.progress.step, loop.progress.step + 1), str(error), error
-    where = _explain(model, parts, config, checkpoint_manager.read_newest() or start, steps)
+        steps, when, reason = range(loop.state.step, loop.state.step + 1), str(error), error
+    where = _format_origin(model, parts, config, checkpoint_manager.read_newest() or start, steps)
     fix = "Lower `optimizer.learning_rate`, set `optimizer.clipnorm`, or normalise the data (data.normalize)."
     raise TrainingFailed(f"{when}: {where}. {fix}") from reason
 
 
-def _in_words(step: int, num_steps: int) -> str:
+def _format_steps(step: int, num_steps: int) -> str:
     return f"step {step}" if num_steps == 1 else f"steps {step} to {step + num_steps - 1}"
 
 
-def _explain(model: keras.Model, parts: tuple, config: Config, start: Checkpoint | None, steps: range) -> str:
+def _format_origin(
+    model: keras.Model, parts: tuple[Batches, Batches], config: Config, start: Checkpoint | None, steps: range
+) -> str:
     """Where it went wrong in one of those steps, in words."""
     if start is None or model.distribute_strategy.num_replicas_in_sync > 1:
         return "it was not looked for where it came from"

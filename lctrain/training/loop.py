@@ -9,7 +9,8 @@ import math
 import sys
 from collections.abc import Iterable, Iterator
 from contextlib import nullcontext
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
+from typing import Any
 
 import keras
 
@@ -18,38 +19,21 @@ from lctrain.config.schema import TrainingConfig
 from lctrain.errors import TrainingFailed
 from lctrain.system.signals import Terminated, interrupts
 from lctrain.training.batches import Batches
+from lctrain.training.callbacks import Logs
 from lctrain.training.checkpoint_manager import CheckpointManager
 from lctrain.training.checkpoints import Checkpoint, DamagedCheckpointError
-from lctrain.training.metric_monitor import make_metric_monitors
+from lctrain.training.metric_monitor import EarlyStopping, Plateau, make_metric_monitors
 from lctrain.training.progress_bar import EpochBar
-from lctrain.training.state import are_finite, read_state, state_variables, write_state
+from lctrain.training.state import TrainingState
+from lctrain.training.variables import are_finite, list_variables, read_variables, write_variables
 
 History = dict[str, list[float]]
-
-
-@dataclass
-class TrainingState:
-    """How far a training is.
-
-    Args:
-        epoch: epochs that are done with all that belongs to them.
-        batch: batches of the next epoch that are done.
-        step: steps in all.
-        metrics: of that epoch's training, once its steps are done and before its end is.
-        has_ended: whether no epoch follows.
-    """
-
-    epoch: int = 0
-    batch: int = 0
-    step: int = 0
-    metrics: dict[str, float] | None = None
-    has_ended: bool = False
 
 
 class CheckInterrupts(keras.callbacks.Callback):
     """Stops an evaluation between two batches where a signal has asked for it."""
 
-    def on_test_batch_end(self, batch, logs=None):
+    def on_test_batch_end(self, batch: int, logs: Logs = None) -> None:
         interrupts.check()
 
 
@@ -78,7 +62,7 @@ class Loop:
         self._training: TrainingConfig = config.training
         self._checkpoint_manager = checkpoint_manager or CheckpointManager(None, config.training.checkpoint)
         self.history: History = {}
-        self.progress = TrainingState()
+        self.state = TrainingState()
         self._metric_monitors = make_metric_monitors(config.training)
         progress = config.training.progress
         progress = progress if progress != "auto" else "bar" if sys.stdout.isatty() else "lines"
@@ -93,7 +77,7 @@ class Loop:
         )
         with model.distribute_strategy.scope():  # what holds variables is made now: metrics, the optimizer's slots
             model._symbolic_build(data_batch=batches.first())
-        self._variables = state_variables(model)
+        self._variables = list_variables(model)
 
     def run(self) -> History:
         """Trains to the end; returns the metrics of each epoch.
@@ -102,7 +86,7 @@ class Loop:
             TrainingFailed: a loss that is no finite number, or weights at the end.
             KeyboardInterrupt, Terminated: after a signal, once the state is kept.
         """
-        self._begin()
+        self._restore_newest()
         try:
             with self._bar or nullcontext():
                 for _ in self.steps():
@@ -122,19 +106,21 @@ class Loop:
             DamagedCheckpointError: it is of another model, or no state of a training.
         """
         try:
-            self.progress = TrainingState(**checkpoint.meta["progress"])
+            self.state = TrainingState(**checkpoint.meta["progress"])
             self.history = {name: list(values) for name, values in checkpoint.meta["history"].items()}
             for name, metric_monitor in self._metric_monitors.items():
                 metric_monitor.state = dict(checkpoint.meta["watchers"][name])
         except (KeyError, TypeError, AttributeError) as error:
             raise DamagedCheckpointError(f"it is no state of a training: {error}") from error
-        write_state(self._variables, checkpoint.arrays)
+        write_variables(self._variables, checkpoint.arrays)
 
-    def state(self) -> Checkpoint:
+    def make_checkpoint(self) -> Checkpoint:
         """All that the training goes on from."""
         metric_monitors = {name: metric_monitor.state for name, metric_monitor in self._metric_monitors.items()}
-        meta = {"step": self.progress.step, "progress": asdict(self.progress)}
-        return Checkpoint(read_state(self._variables), meta | {"history": self.history, "watchers": metric_monitors})
+        meta = {"step": self.state.step, "progress": asdict(self.state)}
+        return Checkpoint(
+            read_variables(self._variables), meta | {"history": self.history, "watchers": metric_monitors}
+        )
 
     def steps(self) -> Iterator[float]:
         """Trains call by call, epochs' ends included, and gives the loss since the epoch began after each.
@@ -143,11 +129,11 @@ class Loop:
         """
         self.model.make_train_function()
         batches = None
-        while not self.progress.has_ended and self.progress.epoch < self._training.epochs:
-            self._callbacks.on_epoch_begin(self.progress.epoch)
-            if self.progress.batch == 0 and self.progress.metrics is None:
+        while not self.state.has_ended and self.state.epoch < self._training.epochs:
+            self._callbacks.on_epoch_begin(self.state.epoch)
+            if self.state.batch == 0 and self.state.metrics is None:
                 self.model.reset_metrics()
-            while self.progress.batch < self._batches.num_batches:
+            while self.state.batch < self._batches.num_batches:
                 if batches is None:
                     batches = self._open_stream()
                 yield self._step(batches)
@@ -155,33 +141,27 @@ class Loop:
                 batches = None  # a call takes as many as there are: it must find the epoch's end
             self._end_epoch()
 
-    def next_batch(self) -> tuple:
+    def next_batch(self) -> tuple[Any, ...]:
         """What the next step is trained on: inputs, labels, and maybe weights."""
-        is_first = self.progress.batch == self._batches.num_batches
-        begin = (self.progress.epoch + 1, 0) if is_first else (self.progress.epoch, self.progress.batch)
+        is_first = self.state.batch == self._batches.num_batches
+        begin = (self.state.epoch + 1, 0) if is_first else (self.state.epoch, self.state.batch)
         return next(iter(self._batches.stream(*begin)))
 
-    def _begin(self) -> None:
-        checkpoint = self._checkpoint_manager.read_start()
+    def _restore_newest(self) -> None:
+        checkpoint = self._checkpoint_manager.read_resumable()
         if checkpoint is not None:
             self.restore(checkpoint)
-            print(self._format_position(), file=sys.stderr, flush=True)
+            print(self.state.format_position(self._training.epochs), file=sys.stderr, flush=True)
             self._replay_history()
         else:
             self._save()
         self.model.stop_training = False
         self._callbacks.on_train_begin()
 
-    def _format_position(self) -> str:
-        progress, epochs = self.progress, self._training.epochs
-        if progress.has_ended or progress.epoch == epochs:
-            return f"All {progress.step} steps were done before; what follows them is done now."
-        return f"Going on from step {progress.step}, in epoch {progress.epoch + 1} of {epochs}."
-
     def _replay_history(self) -> None:
         """Tells callbacks that keep what they are told of the epochs before: it may not have lasted."""
         frequency, num_epochs = self._training.validation_frequency, self._training.epochs
-        metrics: list[dict[str, float]] = [{} for _ in range(self.progress.epoch)]
+        metrics: list[dict[str, float]] = [{} for _ in range(self.state.epoch)]
         for name, values in self.history.items():
             every = frequency if name.startswith("val_") else 1
             for i, value in enumerate(values):
@@ -190,67 +170,68 @@ class Loop:
             if hasattr(callback, "catch_up"):
                 callback.catch_up(metrics)
 
-    def _open_stream(self):
+    def _open_stream(self) -> Iterator[Any]:
         """An iterator over the batches that follow."""
         is_endless = self._training.steps_per_execution == 1
-        num_epochs = self._training.epochs - self.progress.epoch if is_endless else 1
-        dataset = self._batches.stream(self.progress.epoch, self.progress.batch, num_epochs)
+        num_epochs = self._training.epochs - self.state.epoch if is_endless else 1
+        dataset = self._batches.stream(self.state.epoch, self.state.batch, num_epochs)
         strategy = self.model.distribute_strategy
         if strategy.num_replicas_in_sync > 1:
             dataset = strategy.experimental_distribute_dataset(dataset)
         return iter(dataset)
 
-    def _step(self, batches) -> float:
-        progress = self.progress
-        num_steps = min(self._training.steps_per_execution, self._batches.num_batches - progress.batch)
-        self._callbacks.on_train_batch_begin(progress.batch)
+    def _step(self, batches: Iterator[Any]) -> float:
+        state = self.state
+        num_steps = min(self._training.steps_per_execution, self._batches.num_batches - state.batch)
+        self._callbacks.on_train_batch_begin(state.batch)
         logs = self.model.train_function(batches)
         loss = float(logs["loss"])
         if self._training.stop_on_nan and not math.isfinite(loss):
             raise NonFiniteLoss(loss, num_steps)
-        progress.batch += num_steps
-        progress.step += num_steps
-        self._callbacks.on_train_batch_end(progress.batch - 1, logs)
-        if self._checkpoint_manager.is_due(progress.step, num_steps):
+        state.batch += num_steps
+        state.step += num_steps
+        self._callbacks.on_train_batch_end(state.batch - 1, logs)
+        if self._checkpoint_manager.is_due(state.step, num_steps):
             self._save()
         interrupts.check()
         return loss
 
     def _end_epoch(self) -> None:
-        progress, epoch = self.progress, self.progress.epoch
-        if progress.metrics is None:
-            progress.metrics = _as_floats(self.model.get_metrics_result())
-        metrics = dict(progress.metrics)
+        state, epoch = self.state, self.state.epoch
+        if state.metrics is None:
+            state.metrics = {name: float(value) for name, value in self.model.get_metrics_result().items()}
+        metrics = dict(state.metrics)
         is_last = epoch + 1 == self._training.epochs
         if (epoch + 1) % self._training.validation_frequency == 0 or is_last:
             validated = evaluate(self.model, self._validation)
             metrics |= {f"val_{name}": value for name, value in validated.items()}
-        self._watch(metrics, epoch)
+        self._update_monitors(metrics, epoch)
         for name, value in metrics.items():
             self.history.setdefault(name, []).append(value)
-        progress.epoch, progress.batch, progress.metrics = epoch + 1, 0, None
+        state.epoch, state.batch, state.metrics = epoch + 1, 0, None
         self._callbacks.on_epoch_end(epoch, metrics)
-        progress.has_ended = progress.has_ended or self.model.stop_training
+        state.has_ended = state.has_ended or self.model.stop_training
         if self._checkpoint_manager.is_due_after_epoch(epoch + 1):
             self._save()
         interrupts.check()
 
-    def _watch(self, metrics: dict[str, float], epoch: int) -> None:
-        """Lets the watchers see an epoch's metrics, and does as they say."""
-        looks = {name: metric_monitor.look(metrics, epoch) for name, metric_monitor in self._metric_monitors.items()}
-        if looks.get("best"):
-            self._checkpoint_manager.save_best(self.state())
-        if "plateau" in looks and self._metric_monitors["plateau"].lower(self.model.optimizer):
-            rate = float(self.model.optimizer.learning_rate)
-            print(f"Epoch {epoch + 1}: the learning rate is {rate:g} from now on.", file=sys.stderr, flush=True)
-        if "stopping" in looks and self._metric_monitors["stopping"].must_stop:
-            self.progress.has_ended = True
+    def _update_monitors(self, metrics: dict[str, float], epoch: int) -> None:
+        """Gives the monitors an epoch's metrics, and does as they say."""
+        updates = {name: monitor.update(metrics, epoch) for name, monitor in self._metric_monitors.items()}
+        if updates.get("best"):
+            self._checkpoint_manager.save_best(self.make_checkpoint())
+        for monitor in self._metric_monitors.values():
+            if isinstance(monitor, Plateau) and monitor.lower(self.model.optimizer):
+                rate = float(self.model.optimizer.learning_rate)
+                print(f"Epoch {epoch + 1}: the learning rate is {rate:g} from now on.", file=sys.stderr, flush=True)
+            if isinstance(monitor, EarlyStopping) and monitor.must_stop:
+                self.state.has_ended = True
 
     def _save(self) -> None:
-        if not self._is_lost():
-            self._checkpoint_manager.save(self.state())
+        if not self._has_nonfinite_weights():
+            self._checkpoint_manager.save(self.make_checkpoint())
 
-    def _is_lost(self) -> bool:
+    def _has_nonfinite_weights(self) -> bool:
         """Whether the next loss must be inf or nan, so that there is nothing to go on to."""
         return self._training.stop_on_nan and not are_finite(self.model.weights)
 
@@ -258,12 +239,12 @@ class Loop:
         """Takes the best epoch's weights, where they are wanted, and the averages that the optimizer has kept."""
         self._callbacks.on_train_end({name: values[-1] for name, values in self.history.items()})
         if "best" in self._metric_monitors:
-            self._take_best()
+            self._restore_best()
         self.model.optimizer.finalize_variable_values(self.model.trainable_variables)
-        if self._is_lost():
+        if self._has_nonfinite_weights():
             raise NonFiniteWeights
 
-    def _take_best(self) -> None:
+    def _restore_best(self) -> None:
         metric_monitor = self._metric_monitors["best"]
         epoch = metric_monitor.state["best_epoch"]
         if epoch is None:
@@ -272,7 +253,7 @@ class Loop:
             return
         best = self._checkpoint_manager.read_best(epoch)
         if best is not None:
-            write_state(self._variables, best)
+            write_variables(self._variables, best)
 
 
 class NonFiniteLoss(TrainingFailed):
@@ -286,7 +267,7 @@ class NonFiniteLoss(TrainingFailed):
 class NonFiniteWeights(TrainingFailed):
     """Weights that no loss has told of, as they come from the last step."""
 
-    def __init__(self):
+    def __init__(self) -> None:
         super().__init__("the last step left weights that are inf or nan")
 
 
@@ -296,8 +277,4 @@ def evaluate(model: keras.Model, batches: Batches) -> dict[str, float]:
     Raises:
         KeyboardInterrupt, Terminated: after a signal.
     """
-    return model.evaluate(batches.whole(), callbacks=[CheckInterrupts()], verbose=0, return_dict=True)
-
-
-def _as_floats(metrics) -> dict[str, float]:
-    return {name: float(value) for name, value in metrics.items()}
+    return dict(model.evaluate(batches.whole(), callbacks=[CheckInterrupts()], verbose=0, return_dict=True))

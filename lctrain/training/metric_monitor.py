@@ -1,4 +1,4 @@
-"""What watches a metric from epoch to epoch: when to stop, when to lower the learning rate, which epoch was the best.
+"""What monitors a metric from epoch to epoch: when to stop, when to lower the learning rate, which epoch was the best.
 
 Each keeps what it remembers in a mapping that JSON can hold, so that a resumed training decides alike.
 """
@@ -28,8 +28,8 @@ class MetricMonitor:
         self._min_delta = min_delta
         self.state: dict[str, Any] = {"best": None, "best_epoch": None, "num_waited": 0}
 
-    def look(self, metrics: Mapping[str, float], epoch: int) -> bool | None:
-        """Whether an epoch's value is the best so far; None where the epoch has none."""
+    def update(self, metrics: Mapping[str, float], epoch: int) -> bool | None:
+        """Takes an epoch's value: whether it is the best so far; None where the epoch has none."""
         value = metrics.get(self.monitor)
         if value is None:
             return None
@@ -51,7 +51,8 @@ class EarlyStopping(MetricMonitor):
 
     @property
     def must_stop(self) -> bool:
-        return self.state["num_waited"] > 0 and self.state["num_waited"] >= self._patience
+        num_waited: int = self.state["num_waited"]
+        return num_waited >= max(self._patience, 1)
 
 
 class Plateau(MetricMonitor):
@@ -76,21 +77,18 @@ class Plateau(MetricMonitor):
 
 def make_metric_monitors(training: TrainingConfig) -> dict[str, MetricMonitor]:
     """Those that a configuration asks for: `stopping`, `plateau`, `best`."""
-    metric_monitors: dict[str, MetricMonitor] = {}
+    monitors: dict[str, MetricMonitor] = {}
     stopping, plateau = training.early_stopping, training.reduce_on_plateau
     if stopping is not None:
-        metric_monitors["stopping"] = EarlyStopping(
-            stopping, _is_lower_better(stopping.monitor, stopping.mode, training)
-        )
+        lower_is_better = _is_lower_better(stopping.monitor, stopping.mode, training)
+        monitors["stopping"] = EarlyStopping(stopping, lower_is_better)
+        if stopping.restore_best:
+            monitors["best"] = MetricMonitor(stopping.monitor, lower_is_better)
     if plateau is not None:
-        metric_monitors["plateau"] = Plateau(plateau, _is_lower_better(plateau.monitor, plateau.mode, training))
+        monitors["plateau"] = Plateau(plateau, _is_lower_better(plateau.monitor, plateau.mode, training))
     if training.best is not None:
-        metric_monitors["best"] = MetricMonitor(training.best, _is_lower_better(training.best, "auto", training))
-    elif stopping is not None and stopping.restore_best:
-        metric_monitors["best"] = MetricMonitor(
-            stopping.monitor, _is_lower_better(stopping.monitor, stopping.mode, training)
-        )
-    return metric_monitors
+        monitors["best"] = MetricMonitor(training.best, _is_lower_better(training.best, "auto", training))
+    return monitors
 
 
 def _is_lower_better(monitor: str, mode: str, training: TrainingConfig) -> bool:

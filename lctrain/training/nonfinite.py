@@ -1,6 +1,7 @@
 """Where a loss that is no finite number came from: training is exactly repeatable, so it is repeated up to there."""
 
 from collections.abc import Iterator
+from typing import Any
 
 import keras
 import tensorflow as tf
@@ -27,9 +28,9 @@ def find_origin(loop: Loop, start: Checkpoint, steps: range) -> str:
         bad = next(_bad_weights(loop.model), None)
         if bad is not None and before is not None:
             loop.restore(before)
-            origin = _look_at_step(loop)
+            origin = _find_in_step(loop)
             return (f"{origin}, in the step before" if origin else _format_update(bad)) + suffix
-        origin = _look_at_step(loop)
+        origin = _find_in_step(loop)
         if origin is not None:
             return origin + suffix
         loop.restore(after)
@@ -45,14 +46,14 @@ def _format_update(layer: str) -> str:
 
 def _advance(loop: Loop, step: int) -> Checkpoint | None:
     """Trains on to a step, quietly; the state there, or None where the loop is past it already."""
-    if loop.progress.step < step:
+    if loop.state.step < step:
         for _ in loop.steps():
-            if loop.progress.step >= step:
+            if loop.state.step >= step:
                 break
-    return loop.state() if loop.progress.step == step else None
+    return loop.make_checkpoint() if loop.state.step == step else None
 
 
-def _look_at_step(loop: Loop) -> str | None:
+def _find_in_step(loop: Loop) -> str | None:
     """What is not finite in the next step: its inputs, a layer's output, the loss, or a gradient."""
     model, (inputs, labels, *weights) = loop.model, loop.next_batch()
     for values, what in ((inputs, "inputs"), (labels, "targets")):
@@ -79,7 +80,7 @@ def _look_at_step(loop: Loop) -> str | None:
     return None
 
 
-def _layers_in_order(model: keras.Model) -> list:
+def _layers_in_order(model: keras.Model) -> list[keras.layers.Layer]:
     return [layer for layer in model.layers if not isinstance(layer, keras.layers.InputLayer)]
 
 
@@ -89,13 +90,13 @@ def _bad_weights(model: keras.Model) -> Iterator[str]:
             yield layer.name
 
 
-def _calls_in_order(model: keras.Model) -> list[tuple[keras.layers.Layer, list]]:
+def _calls_in_order(model: keras.Model) -> list[tuple[keras.layers.Layer, list[Any]]]:
     """Each call of a layer with its outputs; those that come first first, and a shared layer more than once."""
     by_depth = model._nodes_by_depth
     nodes = [node for depth in sorted(by_depth, reverse=True) for node in by_depth[depth]]
     return [(node.operation, list(node.outputs)) for node in nodes if not node.is_input]
 
 
-def _is_finite(values) -> bool:
+def _is_finite(values: Any) -> bool:
     values = tf.convert_to_tensor(values)
     return not values.dtype.is_floating or bool(tf.reduce_all(tf.math.is_finite(values)))

@@ -1,6 +1,7 @@
 """What a training needs before its first step: the process, the compiled model, the labels and their weights."""
 
 from collections.abc import Mapping
+from typing import Any
 
 import keras
 import numpy as np
@@ -14,7 +15,7 @@ from lctrain.errors import ConfigError, Problem
 from lctrain.model.build import build_optimizer
 from lctrain.model.objectives import build_loss, build_metrics
 from lctrain.training.batches import Batches
-from lctrain.training.distribution import split_evenly_or_not
+from lctrain.training.distribution import allow_uneven_batches
 
 
 def prepare_process(config: Config) -> None:
@@ -69,14 +70,16 @@ def compile_model(model: keras.Model, config: Config) -> None:
             steps_per_execution=config.training.steps_per_execution,
         )
     if config.strategy == "mirrored":
-        split_evenly_or_not(model)
+        allow_uneven_batches(model)
 
 
 def encode_labels(labels: np.ndarray, config: Config) -> np.ndarray:
     """Labels as the loss and the metrics compare them: as they are, or where these want it one-hot."""
-    if label_encoding(config.training.model_dump(), config.data.task) != "one_hot":
+    num_classes = config.data.num_classes
+    if num_classes is None or label_encoding(config.training.model_dump(), config.data.task) != "one_hot":
         return labels
-    return np.eye(config.data.num_classes, dtype=keras.config.floatx())[labels]
+    one_hot: np.ndarray = np.eye(num_classes, dtype=keras.config.floatx())[labels]
+    return one_hot
 
 
 def training_batches(split: Split, config: Config) -> Batches:
@@ -90,7 +93,7 @@ def evaluation_batches(split: Split, config: Config) -> Batches:
     return _make_batches(split, config)
 
 
-def _make_batches(split: Split, config: Config, **options) -> Batches:
+def _make_batches(split: Split, config: Config, **options: Any) -> Batches:
     encoded = Split(split.inputs, encode_labels(split.labels, config))
     size, limit = config.training.batch_size, config.training.limit_batches
     return Batches(encoded, size, keras.config.floatx(), limit=limit, **options)
@@ -103,10 +106,15 @@ def weigh_examples(labels: np.ndarray, training: TrainingConfig, num_classes: in
     is 1 and the classes count alike.
 
     Raises:
-        ConfigError: a class that there is not.
+        ConfigError: a class that there is not, or a task without classes.
     """
     if training.class_weight is None:
         return None
+    if num_classes is None:
+        expected = "must be null with task regression, which has no classes"
+        raise ConfigError(
+            [Problem("training.class_weight", f"{expected}; got {training.class_weight!r}. Leave it out.")]
+        )
     classes = labels.astype(np.int64)
     if training.class_weight == "balanced":
         counts = np.bincount(classes.ravel(), minlength=num_classes)

@@ -1,55 +1,28 @@
-"""All variables of a training as arrays and back: weights, seeds, the optimizer's slots and step, sums of metrics."""
+"""How far a training is."""
 
-from collections.abc import Iterable, Mapping
-
-import keras
-import numpy as np
-
-from lctrain.training.checkpoints import DamagedCheckpointError
+from dataclasses import dataclass
 
 
-def state_variables(model: keras.Model) -> list:
-    """Every variable that a training step reads or writes, each once, in an order that a new process repeats.
+@dataclass
+class TrainingState:
+    """How far a training is.
 
     Args:
-        model: compiled, with its optimizer and metrics built.
+        epoch: epochs that are done with all that belongs to them.
+        batch: batches of the next epoch that are done.
+        step: steps in all.
+        metrics: of that epoch's training, once its steps are done and before its end is.
+        has_ended: whether no epoch follows.
     """
-    optimizers = [model.optimizer]
-    if hasattr(model.optimizer, "inner_optimizer"):  # of a LossScaleOptimizer
-        optimizers.append(model.optimizer.inner_optimizer)
-    attributes = [value for one in optimizers for value in vars(one).values() if isinstance(value, keras.Variable)]
-    optimized = [*model.optimizer.variables, *attributes]  # which a scaled Nadam does not list all
-    found = {id(one): one for one in (*model.variables, *optimized, *model.metrics_variables)}
-    return list(found.values())
 
+    epoch: int = 0
+    batch: int = 0
+    step: int = 0
+    metrics: dict[str, float] | None = None
+    has_ended: bool = False
 
-def is_seed(variable) -> bool:
-    """Whether it is the state of a random generator, of dropout or augmentation."""
-    return "seed_generator" in variable.path
-
-
-def are_finite(variables: Iterable) -> bool:
-    """Whether no value is inf or nan."""
-    return all(bool(np.isfinite(keras.ops.convert_to_numpy(one)).all()) for one in variables)
-
-
-def read_state(variables: Iterable) -> dict[str, np.ndarray]:
-    """Copies of the values, by number."""
-    return {_name(i): np.array(keras.ops.convert_to_numpy(one)) for i, one in enumerate(variables)}
-
-
-def write_state(variables: list, arrays: Mapping[str, np.ndarray]) -> None:
-    """Gives the variables the values that `read_state` found.
-
-    Raises:
-        DamagedCheckpointError: arrays of another model.
-    """
-    shapes = {_name(i): tuple(one.shape) for i, one in enumerate(variables)}
-    if shapes != {name: array.shape for name, array in arrays.items()}:
-        raise DamagedCheckpointError("its arrays are those of another model or optimizer")
-    for i, one in enumerate(variables):
-        one.assign(arrays[_name(i)])
-
-
-def _name(number: int) -> str:
-    return f"variable-{number:05d}"
+    def format_position(self, num_epochs: int) -> str:
+        """Where a training of so many epochs goes on."""
+        if self.has_ended or self.epoch == num_epochs:
+            return f"All {self.step} steps were done before; what follows them is done now."
+        return f"Going on from step {self.step}, in epoch {self.epoch + 1} of {num_epochs}."

@@ -8,6 +8,7 @@ import tensorflow as tf
 
 from lctrain.config.schema import TrainingConfig
 from lctrain.errors import UserError
+from lctrain.training.callbacks import Logs
 
 FIRST_PROFILED, NUM_PROFILED = 5, 10  # steps: the first ones trace and warm up
 
@@ -25,17 +26,17 @@ class Profile(keras.callbacks.Callback):
         self._num_steps = 0
         self._is_on = False
 
-    def on_train_batch_begin(self, batch, logs=None):
+    def on_train_batch_begin(self, batch: int, logs: Logs = None) -> None:
         if self._num_steps == FIRST_PROFILED:
             tf.profiler.experimental.start(str(self._folder))
             self._is_on = True
         self._num_steps += 1
 
-    def on_train_batch_end(self, batch, logs=None):
+    def on_train_batch_end(self, batch: int, logs: Logs = None) -> None:
         if self._is_on and self._num_steps >= FIRST_PROFILED + NUM_PROFILED:
             self._stop()
 
-    def on_train_end(self, logs=None):
+    def on_train_end(self, logs: Logs = None) -> None:
         if self._is_on:
             self._stop()
 

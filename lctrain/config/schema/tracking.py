@@ -18,7 +18,7 @@ def _check_artifacts(artifacts: str | None, info: ValidationInfo) -> str | None:
     raise PydanticCustomError("uri", f"must be {expected}{why}")
 
 
-class TrackingConfig(Group):
+class BaseTracking(Group):
     """What every store states: the MLflow store that collects the runs."""
 
     experiment: Name
@@ -28,7 +28,7 @@ class TrackingConfig(Group):
     `python -m lctrain sync` delivers it later."""
 
 
-class LocalTracking(TrackingConfig):
+class LocalTracking(BaseTracking):
     """An MLflow store: SQLite and artifacts in `folder`, relative to the working folder."""
 
     name: Literal["local"]
@@ -39,7 +39,7 @@ class LocalTracking(TrackingConfig):
     `python -m lctrain sync` delivers it later."""
 
 
-class ServerTracking(TrackingConfig):
+class ServerTracking(BaseTracking):
     """A team's MLflow store: a server, or a PostgreSQL database and a folder of artifacts that all machines see."""
 
     name: Literal["server"]
@@ -49,3 +49,6 @@ class ServerTracking(TrackingConfig):
     """
     artifacts: Annotated[Name | None, AfterValidator(_check_artifacts)] = Field(default=None, validate_default=True)
     """With postgresql:// the folder of artifacts, or its URI; a server has its own."""
+
+
+TrackingConfig = LocalTracking | ServerTracking

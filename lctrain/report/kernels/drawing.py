@@ -6,14 +6,17 @@ from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
+from matplotlib.layout_engine import ConstrainedLayoutEngine
+from matplotlib.ticker import MaxNLocator
 
 from lctrain.report.kernels.layers import LayerKernels, find_kernels, read_kernels
 from lctrain.report.kernels.maps import add_bar, draw_line, draw_map
 from lctrain.report.kernels.measuring import KernelNumbers, measure_kernels
 from lctrain.report.kernels.selecting import Selection, select_kernels
 from lctrain.report.kernels.thinning import format_steps, thin
-from lctrain.report.theme import LIGHT, Theme, apply_theme, plain
+from lctrain.report.theme import LIGHT, Theme, apply_theme, format_plain
 
 HEIGHT, RESOLUTION = 6.8, 150  # inches, dots per inch
 SEQUENCE_WIDTH = 11.0  # inches
@@ -48,8 +51,8 @@ def draw_kernels(
     """
     selection = selection or Selection()
     numbers = numbers or measure_kernels(layer.kernel, layer.window, layer.in_channels, layer.filters)
-    figure = Figure(figsize=(SEQUENCE_WIDTH, HEIGHT), layout="constrained", facecolor=theme.background)
-    figure.get_layout_engine().set(hspace=0.06, wspace=0.03)
+    layout = ConstrainedLayoutEngine(hspace=0.06, wspace=0.03)
+    figure = Figure(figsize=(SEQUENCE_WIDTH, HEIGHT), layout=layout, facecolor=theme.background)
     figure.suptitle(format_layer(layer), x=0.01, ha="left", color=theme.ink, fontsize=11)
     figure.supxlabel(NOTE, x=0.01, ha="left", color=theme.ink, fontsize=8)
     if layer.window.rank == 1:
@@ -66,7 +69,7 @@ def format_layer(layer: LayerKernels) -> str:
     counts = [(layer.in_channels, "input channel"), (layer.filters, "filter")]
     channels, filters = (f"{count:,} {name}{'s' * (count != 1)}" for count, name in counts)
     shape = f"kernels of {sizes} taps at {positions} positions, {channels}, {filters}"
-    return f"{plain(layer.name)} ({layer.kind}): {shape}"
+    return f"{format_plain(layer.name)} ({layer.kind}): {shape}"
 
 
 def _format_selection(layer: LayerKernels, selection: Selection) -> str:
@@ -88,10 +91,10 @@ def _fill_sequence(
     ends = (positions[0] - step / 2, positions[-1] + step / 2)
     title = _format_selection(layer, selection) + format_steps(layer.window.output_spatial, [step], ["position"])
     bar = figure.add_subplot(grid[0, 1])
-    title += _show(axes, taps, (*ends, len(taps) - 0.5, -0.5), theme, bar)
+    title += _draw_weights(axes, taps, (*ends, len(taps) - 0.5, -0.5), theme, bar)
     axes.set(aspect="auto", xlabel="output position", ylabel="tap")
-    axes.yaxis.get_major_locator().set_params(integer=True)
-    _finish(axes, layer, title, theme)
+    axes.yaxis.set_major_locator(MaxNLocator("auto", steps=[1, 2, 2.5, 5, 10], integer=True))
+    _finish_axes(axes, layer, title, theme)
     for row, (title, label, short, name) in enumerate(MAPS, start=1):
         title = title if label == short else f"{title}: {label}"
         below = figure.add_subplot(grid[row, 0], sharex=axes)
@@ -111,8 +114,8 @@ def _fill_image(
         title += f"\noutput slice {depth} of 0 to {last}, the taps' slice {tap} of 0 to {last_tap}"
     rows, columns, kernel_rows, kernel_columns, _ = kernels.shape
     widths = (
-        TILES * _ratio(columns * kernel_columns, rows * kernel_rows) + ROOM,
-        MAP * _ratio(columns, rows) + ROOM,
+        TILES * _limit_ratio(columns * kernel_columns, rows * kernel_rows) + ROOM,
+        MAP * _limit_ratio(columns, rows) + ROOM,
     )
     figure.set_figwidth(sum(widths))
     grid = figure.add_gridspec(len(MAPS), 2, width_ratios=widths)
@@ -128,7 +131,7 @@ def _draw_tiles(axes: Axes, kernels: np.ndarray, layer: LayerKernels, title: str
     tiles = kernels[np.ix_(rows, columns)].transpose(0, 2, 1, 3, 4)  # (rows, kernel_rows, columns, kernel_columns, ...)
     taps = tiles.reshape(len(rows) * tiles.shape[1], len(columns) * tiles.shape[3], -1)
     edges = (-0.5, len(columns) - 0.5, len(rows) - 0.5, -0.5)
-    title += _show(axes, taps, edges, theme)
+    title += _draw_weights(axes, taps, edges, theme)
     axes.set_aspect("auto" if _is_long(taps.shape) else kernels.shape[2] / kernels.shape[3])
     longest = max(taps.shape[0], taps.shape[1])
     width = TILES * 72 * min(kernels.shape[2:4]) / longest  # points of a tile, on its narrower side
@@ -141,17 +144,19 @@ def _draw_tiles(axes: Axes, kernels: np.ndarray, layer: LayerKernels, title: str
     for axis, positions in ((axes.xaxis, columns), (axes.yaxis, rows)):
         every = -(-len(positions) // MAX_TICKS)
         axis.set_ticks(range(0, len(positions), every), [str(position) for position in positions[::every]])
-    _finish(axes, layer, title + format_steps(sizes, [row_step, column_step], ["row", "column"]), theme)
+    _finish_axes(axes, layer, title + format_steps(sizes, [row_step, column_step], ["row", "column"]), theme)
 
 
-def _show(axes: Axes, taps: np.ndarray, edges: tuple, theme: Theme, bar: Axes | None = None) -> str:
+def _draw_weights(
+    axes: Axes, taps: np.ndarray, edges: tuple[float, float, float, float], theme: Theme, bar: Axes | None = None
+) -> str:
     """An image of weights around 0, with a bar; of three channels as colours around grey, which the title must tell."""
     finite = np.abs(taps[np.isfinite(taps)])
     largest = max(float(finite.max(initial=0)), NO_WEIGHT)
     axes.set_facecolor(theme.faint)
     if taps.shape[-1] == 1:
-        look = {"cmap": SIGNED, "vmin": -largest, "vmax": largest}
-        image = axes.imshow(taps[..., 0], extent=edges, interpolation="nearest", **look)
+        scale = Normalize(-largest, largest)
+        image = axes.imshow(taps[..., 0], extent=edges, interpolation="nearest", cmap=SIGNED, norm=scale)
         add_bar(image, axes, "weight", theme, bar)
         return ""
     is_known = np.isfinite(taps).all(axis=-1, keepdims=True)
@@ -162,7 +167,7 @@ def _show(axes: Axes, taps: np.ndarray, edges: tuple, theme: Theme, bar: Axes | 
     return f"\ngrey: weight 0; a colour at its brightest: {largest:.3g}, at its darkest: -{largest:.3g}"
 
 
-def _finish(axes: Axes, layer: LayerKernels, title: str, theme: Theme) -> None:
+def _finish_axes(axes: Axes, layer: LayerKernels, title: str, theme: Theme) -> None:
     if layer.window.live_taps is not None:
         title += "\nplain grey: taps on padding"
     apply_theme(axes, theme, title)
@@ -170,7 +175,7 @@ def _finish(axes: Axes, layer: LayerKernels, title: str, theme: Theme) -> None:
     axes.grid(False)
 
 
-def _ratio(width: int, height: int) -> float:
+def _limit_ratio(width: int, height: int) -> float:
     return float(np.clip(width / height, MIN_RATIO, MAX_RATIO))
 
 

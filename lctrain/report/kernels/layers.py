@@ -31,7 +31,7 @@ class LayerKernels:
 
     @property
     def filters(self) -> int:
-        return self.kernel.shape[-1]
+        return int(self.kernel.shape[-1])
 
     def channel_number(self, index: int, channel: int) -> int:
         """Of the input, for a channel among those that a filter sees."""
@@ -45,8 +45,9 @@ def find_kernels(model: Any) -> tuple[dict[str, Any], dict[str, str]]:
     """
     from lctrain.layers import BaseLocallyConnected, LowRankLocallyConnected2D
 
-    found, others = {}, {}
-    for name, layer in _walk(model):
+    found: dict[str, Any] = {}
+    others: dict[str, str] = {}
+    for name, layer in _list_layers(model):
         if isinstance(layer, BaseLocallyConnected | LowRankLocallyConnected2D):
             found.setdefault(name, layer)
         else:
@@ -54,7 +55,7 @@ def find_kernels(model: Any) -> tuple[dict[str, Any], dict[str, str]]:
     return found, {name: kind for name, kind in others.items() if name not in found}
 
 
-def _walk(model: Any) -> Iterator[tuple[str, Any]]:
+def _list_layers(model: Any) -> Iterator[tuple[str, Any]]:
     """Every layer with its name; a wrapped one with that of its wrapper, the one that the user gave."""
     import keras
 
@@ -64,7 +65,7 @@ def _walk(model: Any) -> Iterator[tuple[str, Any]]:
             inner = inner.layer
         yield name, inner
         if isinstance(inner, keras.Model):
-            yield from _walk(inner)
+            yield from _list_layers(inner)
 
 
 def read_kernels(layer: Any, name: str) -> LayerKernels:

@@ -30,8 +30,8 @@ def draw_map(axes: Axes, values: np.ndarray, label: str, theme: Theme, title: st
 
 def draw_line(axes: Axes, values: np.ndarray, label: str, theme: Theme, title: str, number: int) -> None:
     """`(positions,)` over the position."""
-    look = {"color": theme.colours[number], "linewidth": 1.3, "marker": "o" if len(values) <= MANY else None}
-    axes.plot(values, markersize=3.5, **look)
+    marker = "o" if len(values) <= MANY else None
+    axes.plot(values, color=theme.colours[number], linewidth=1.3, marker=marker, markersize=3.5)
     low, high = _limits(values)
     room = 0.08 * (high - low)
     axes.set(xlabel="output position", ylabel=label, ylim=(low - room, high + room))
@@ -42,7 +42,7 @@ def draw_line(axes: Axes, values: np.ndarray, label: str, theme: Theme, title: s
 def add_bar(image: AxesImage, axes: Axes, label: str, theme: Theme, place: Axes | None = None) -> None:
     """What the colours stand for, beside the axes or in a place of its own."""
     if place is None:
-        place = axes.inset_axes((1.03, 0, BAR_WIDTH / axes.get_position().width / axes.figure.get_figwidth(), 1))
+        place = axes.inset_axes((1.03, 0, BAR_WIDTH * axes.figure.dpi / axes.bbox.width, 1))
     bar = axes.figure.colorbar(image, cax=place)
     bar.set_label(label, color=theme.ink, fontsize=8.5)
     bar.ax.tick_params(colors=theme.ink, labelsize=8)
