@@ -1,6 +1,6 @@
 """Checks of the numbers of a data set before anything is trained; errors name the file and the place in it."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import NoReturn, TypeVar
 
@@ -49,6 +49,15 @@ def format_place(index: tuple[int, ...]) -> str:
     if not columns:
         return f"row {row}"
     return f"row {row}, column {columns[0] if len(columns) == 1 else tuple(columns)}"
+
+
+def format_classes(names: Sequence[str]) -> str:
+    """
+    >>> format_classes(["cat", "dog"])
+    "0 'cat', 1 'dog'"
+    """
+    shown = ", ".join(f"{number} {name!r}" for number, name in enumerate(names[:MAX_LISTED]))
+    return shown + (f" and {len(names) - MAX_LISTED} more" if len(names) > MAX_LISTED else "")
 
 
 def check_finite(values: Inputs, path: object, name: str, key: str = "data.path", place: Place = format_place) -> None:

@@ -10,7 +10,7 @@ import numpy as np
 
 from lctrain.config.schema import Facts, ImagesConfig
 from lctrain.data import rows
-from lctrain.data.checks import refuse
+from lctrain.data.checks import format_classes, refuse
 from lctrain.data.rows import Pages, Rows, make_scratch
 from lctrain.data.splits import PART_NAMES, PARTS, Loaded, Split
 
@@ -24,9 +24,8 @@ CHANNELS = {"rgb": ("RGB", 3), "grayscale": ("L", 1)}
 # Modes of 16 bits of gray.
 WIDE_MODES = ("I;16", "I;16B", "I;16L", "I;16N")
 
-# Files and classes in one sentence.
+# Files in one sentence.
 MAX_LISTED = 3
-MAX_CLASSES = 10
 
 
 def inspect_images(data: ImagesConfig) -> Facts:
@@ -133,9 +132,7 @@ def _name_classes(parts: dict[str, dict[str, list[Path]]], data: ImagesConfig) -
 
 def _describe(parts: dict[str, dict[str, list[Path]]], class_names: list[str], data: ImagesConfig) -> tuple[str, ...]:
     """What was decided about the folders that their user may have meant otherwise."""
-    shown = ", ".join(f"{number} {name!r}" for number, name in enumerate(class_names[:MAX_CLASSES]))
-    more = f" and {len(class_names) - MAX_CLASSES} more" if len(class_names) > MAX_CLASSES else ""
-    notes = [f"{data.path!r}: the classes are numbered by name: {shown}{more}."]
+    notes = [f"{data.path!r}: the classes are numbered by name: {format_classes(class_names)}."]
     if len(parts) > 1:
         notes.append(f"{data.path!r}: its folders are taken for the splits {', '.join(parts)}, not for classes.")
     return tuple(notes)

@@ -8,7 +8,7 @@ import numpy as np
 
 from lctrain.config.schema import Facts, TableConfig
 from lctrain.data import rows
-from lctrain.data.checks import MAX_LISTED, ZEROS_AND_ONES, as_labels, check_class_numbers, check_finite, refuse
+from lctrain.data.checks import ZEROS_AND_ONES, as_labels, check_class_numbers, check_finite, format_classes, refuse
 from lctrain.data.columns import Columns, check_counting, find_columns
 from lctrain.data.frames import format_line, is_text, read_frame, read_names, read_numbers
 from lctrain.data.headers import TableFile, open_table
@@ -68,9 +68,8 @@ def _describe(columns: Columns, data: TableConfig, table: TableFile, class_names
         fix = "data.features=[...], with them" if data.exclude else "data.exclude=[]"
         notes.append(f"{data.path!r}: {what}: {', '.join(named)}. To have them as features: {fix}.")
     if class_names is not None:
-        shown = ", ".join(f"{number} {name!r}" for number, name in enumerate(class_names[:MAX_LISTED]))
-        more = f" and {len(class_names) - MAX_LISTED} more" if len(class_names) > MAX_LISTED else ""
-        notes.append(f"{data.path!r}: the classes of `{columns.targets[0]}` are numbered by name: {shown}{more}.")
+        what = f"the classes of `{columns.targets[0]}` are numbered by name: {format_classes(class_names)}"
+        notes.append(f"{data.path!r}: {what}.")
     return tuple(notes)
 
 
