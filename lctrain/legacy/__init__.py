@@ -198,21 +198,17 @@ def inspect(
     """
     from lctrain.legacy.sandbox import parse_in_child
 
-    with parse_in_child(
-        _request(path, weights, input_shape, backend, keras_version, strict, must_build=False)
-    ) as found:
+    request = _request(path, weights, input_shape, backend, keras_version, strict, must_build=False)
+    with parse_in_child(request) as found:
         result = found.result
     report = from_data(result["report"])
-    layers = tuple(_as_layer(layer) for layer in result["layers"])
-    source, problems = report.source, tuple(result["problems"])
-    shapes = dict(result["input_shapes"])
     return Inspection(
-        keras_version=source["keras_version"],
+        keras_version=report.source["keras_version"],
         keras_major=result["keras_major"],
-        backend=source["backend"],
-        layers=layers,
-        input_shapes=shapes,
-        problems=problems,
+        backend=report.source["backend"],
+        layers=tuple(_as_layer(layer) for layer in result["layers"]),
+        input_shapes=dict(result["input_shapes"]),
+        problems=tuple(result["problems"]),
         report=report,
         architecture=result["architecture"],
     )
