@@ -9,24 +9,17 @@ from lctrain.config.layer_arguments import DATA_FORMATS, LOCAL, find_layer_check
 from lctrain.errors import suggest
 from lctrain.implementations import LAYER_CHOICES
 
-GETTERS = {
-    "activation": activations.get,
-    "initializer": initializers.get,
-    "regularizer": regularizers.get,
-    "constraint": constraints.get,
-}
-SERIALIZERS = {
-    "activation": activations.serialize,
-    "initializer": initializers.serialize,
-    "regularizer": regularizers.serialize,
-    "constraint": constraints.serialize,
+MODULES = {
+    **{"activation": activations, "initializer": initializers},
+    **{"regularizer": regularizers, "constraint": constraints},
 }
 
 
 def serialize_arguments(layer: keras.layers.Layer, class_name: str) -> dict[str, Any]:
     """The arguments that a class of ours has, as `get_config` gives them; objects by the last word of their name."""
-    names = [row.name for row in list_arguments(class_name)]
-    return {name: SERIALIZERS.get(name.rpartition("_")[2], lambda value: value)(getattr(layer, name)) for name in names}
+    config = {row.name: getattr(layer, row.name) for row in list_arguments(class_name)}
+    kinds = {name: name.rpartition("_")[2] for name in config}
+    return config | {name: MODULES[kind].serialize(config[name]) for name, kind in kinds.items() if kind in MODULES}
 
 
 def check_argument(name: str, value: Any, rank: int) -> Any:
@@ -57,7 +50,7 @@ def get_object(name: str, value: Any, default: str | None = None):
     """
     kind = name.rpartition("_")[2]
     try:
-        return GETTERS[kind](default if value is None else value)
+        return MODULES[kind].get(default if value is None else value)
     except (TypeError, ValueError) as error:
         expected = f"the name, config or object of a Keras {kind}, or a function"
         raise ValueError(f"`{name}` must be {expected}; got {value!r}.") from error
