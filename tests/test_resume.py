@@ -12,7 +12,7 @@ import pytest
 
 from lctrain.errors import UserError
 from lctrain.job.resume import find_newest
-from lctrain.job.resume_state import ResumeState, locked
+from lctrain.job.resume_state import ResumeState, lock
 
 SMALL = ["model=lc2d", "data=synthetic", "data.input_shape=[5,7,2]", "data.num_examples=700", "training.epochs=3"]
 SMALL += ["training.checkpoint.every_steps=5", "training.progress=none", "training.log_every_steps=1"]
@@ -143,7 +143,7 @@ def test_a_job_that_runs_is_not_resumed(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     job = Path("outputs/2026-01-01/10-00-00-abc")
     ResumeState("d", "j", [], {}, False, {}, "x").write(job)
-    with locked(job), pytest.raises(UserError, match=r"10-00-00-abc' is running now. Wait for its end"):
+    with lock(job), pytest.raises(UserError, match=r"10-00-00-abc' is running now. Wait for its end"):
         find_newest("d", Path("outputs"))
     assert find_newest("d", Path("outputs")) == job.absolute()
 
@@ -160,7 +160,7 @@ def test_a_folder_that_cannot_be_written_to_is_told(tmp_path, capsys):
     (tmp_path / "file").touch()
     with (
         pytest.raises(UserError, match=r"`hydra.run.dir` must be a folder that can be written to; got '.*file/job'"),
-        locked(tmp_path / "file" / "job"),
+        lock(tmp_path / "file" / "job"),
     ):
         pass
     ResumeState("d", "j", [], {}, False, {}, "x").write(tmp_path / "file")
