@@ -161,7 +161,7 @@ def test_other_threads_change_nothing():
 
     def hold():
         before = signal.getsignal(signal.SIGINT)
-        with Interrupts().held(lambda: None):
+        with Interrupts().deferred(lambda: None):
             seen.append(signal.getsignal(signal.SIGINT) is before)
 
     thread = threading.Thread(target=hold)
