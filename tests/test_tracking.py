@@ -14,6 +14,7 @@ from lctrain.errors import UserError
 from lctrain.tracking import check_writable, deliver, start_run, store_uri, sync_journal, tag_run, ui_command
 from lctrain.tracking.delivery_state import DeliveryState
 from lctrain.tracking.journal import Journal
+from lctrain.tracking.run_sender import RunSender
 
 
 @pytest.fixture
@@ -311,6 +312,29 @@ history = mlflow.MlflowClient({store_uri(tracking)!r}).get_metric_history(run.in
 print(run.info.status, run.info.run_id == {run.run_id!r} != {first!r}, [point.step for point in history])
 """
     assert run_python(look, tmp_path).strip() == "FINISHED True [3, 5]"
+
+
+def test_a_store_that_is_deleted_while_it_is_written_to_is_made_anew(
+    tracking, start, tmp_path, capfd, monkeypatch, run_python
+):
+    send, deleted = RunSender.send, []
+
+    def delete_and_send(sender, entries):
+        if not deleted:
+            deleted.append(sender.run_id)
+            shutil.rmtree(tmp_path / "my store")
+        send(sender, entries)
+
+    monkeypatch.setattr(RunSender, "send", delete_and_send)
+    with start() as run:
+        run.log_metrics({"loss": 0.5}, step=3)
+    assert capfd.readouterr().err == ""
+    look = f"""
+import mlflow
+(run,) = mlflow.MlflowClient({store_uri(tracking)!r}).search_runs(["1"])
+print(run.info.status, run.info.run_id == {run.run_id!r} != {deleted[0]!r}, run.data.metrics)
+"""
+    assert run_python(look, tmp_path).strip() == "FINISHED True {'loss': 0.5}"
 
 
 def test_a_deleted_run_stays_deleted(tracking, start):

@@ -54,7 +54,7 @@ def recommend_by_objective(candidates: Sequence[Candidate], comparison: Comparis
 
 
 def _sort_choices(candidates: Sequence[Candidate], objective: Objective, keys: Sequence[str]) -> list[Choice]:
-    """The choices of candidates that were judged, the best first."""
+    """The choices of candidates with a value of the objective, the best first."""
     groups: dict[tuple[str | None, ...], list[Candidate]] = {}
     for candidate in candidates:
         if candidate.values(objective.metric):
@@ -75,7 +75,7 @@ def _by_repeat(candidates: Sequence[Candidate], metric: str) -> tuple[float, ...
 
 
 def _format_speed(equals: Sequence[Choice], varying: Sequence[str]) -> str:
-    """Which of equals trains fastest, where that can be told."""
+    """Which of equals trains fastest, where the times differ enough."""
     timed = sort_by_time([candidate for choice in equals for candidate in choice.candidates])
     tied = [candidate for candidate in timed if are_tied(timed[0], candidate)]
     if len(tied) == len(timed):

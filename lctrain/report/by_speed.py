@@ -1,4 +1,4 @@
-"""The clause of a recommendation on candidates that compute the same: the fastest, as far as can be told."""
+"""The clause of a recommendation on candidates that compute the same: the fastest, as far as measurements show."""
 
 from collections.abc import Sequence
 from operator import itemgetter

@@ -25,7 +25,8 @@ FIGURES = (
 )
 STATUSES = {"FINISHED": "done", "FAILED": "failed", "KILLED": "killed", "RUNNING": "running"}
 DONE, RUNNING, DIVERGED = "done", "running", "diverged"
-SECONDS = "sweep.seconds"  # the tag by which what watched a job tells how long that took
+# The tag with the seconds of a whole job, from the process that supervised it.
+SECONDS = "sweep.seconds"
 
 
 @dataclass(frozen=True)
@@ -47,7 +48,7 @@ class Job:
 
     @property
     def seconds(self) -> float | None:
-        """How long the whole job took; where nobody has told, how long its run was open."""
+        """How long the whole job took; where that is not known, how long its run was open."""
         try:
             seconds = float(self.run.tags.get(SECONDS, "nan"))
         except ValueError:
@@ -120,9 +121,9 @@ class Comparison:
     candidates: tuple[Candidate, ...]
     """In the order of their first jobs."""
     objective: Objective | None
-    """What settings are judged by that change more than speed; None where nothing of the kind was logged."""
+    """What compares settings that change more than speed; None where nothing of the kind was logged."""
     quality: Objective | None
-    """The same, or where that is a time or memory, what tells that nothing was lost for it."""
+    """The same, or where that is a time or memory, what shows that no quality was lost for it."""
     common: Mapping[str, str]
     """The params that all jobs share."""
 
@@ -156,7 +157,7 @@ class Comparison:
         return [other for other in measured if without(other.settings, free) == rest]
 
     def baseline(self, candidate: Candidate) -> Candidate | None:
-        """What its speed-up is told against: implementation 1 among its peers, or the slowest of them."""
+        """What its speed-up is relative to: implementation 1 among its peers, or the slowest of them."""
         peers = self.peers(candidate)
         if len(peers) < 2:
             return None
@@ -200,7 +201,7 @@ def compare(children: Sequence[RunResult], objective: str | None = None) -> Comp
 
     Args:
         children: in any order; where two have the same `sweep.job`, a job was run anew, and the later start counts.
-        objective: the metric to judge by; by default what the runs' `sweep.objective` says, or validation accuracy.
+        objective: the metric that compares them; by default the runs' `sweep.objective`, or validation accuracy.
     """
     runs = _latest(children)
     swept = find_swept(runs)
@@ -208,7 +209,7 @@ def compare(children: Sequence[RunResult], objective: str | None = None) -> Comp
     by_settings: dict[tuple[Any, ...], list[Job]] = {}
     for index, job in enumerate(jobs):
         settings = without(job.settings, REPEATS)
-        key = tuple(settings.items()) or (index,)  # a job that tells nothing is no repeat of another
+        key = tuple(settings.items()) or (index,)  # a job without settings is no repeat of another
         by_settings.setdefault(key, []).append(job)
     candidates = [Candidate(without(same[0].settings, REPEATS), tuple(same)) for same in by_settings.values()]
     chosen = choose_objective(runs, objective)

@@ -12,7 +12,7 @@ HELD_OUT_PREFIXES = ("val_", "test_")  # metrics of what was not trained on
 def summarize_folds(comparison: Comparison) -> dict[str, list[Any]]:
     """A row per setting and metric, one list per column: the mean over its folds and the standard deviation.
 
-    Only settings with several folds are told of; where there are none, the lists are empty.
+    Only settings with several folds have rows; where there are none, the lists are empty.
     """
     columns: dict[str, list[Any]] = {"settings": [], "folds": [], "metric": [], "mean": [], "deviation": []}
     for candidate in comparison.candidates:
@@ -41,7 +41,7 @@ def fold_metrics(comparison: Comparison) -> dict[str, float]:
 def format_folds(comparison: Comparison) -> Iterator[str]:
     """A sentence for each setting.
 
-    Folds that are not done are left out of the mean, which the number tells.
+    Folds that are not done are left out of the mean, as the number of folds shows.
     """
     table = summarize_folds(comparison)
     for settings in dict.fromkeys(table["settings"]):

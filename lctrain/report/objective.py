@@ -1,4 +1,4 @@
-"""By which metric jobs are judged that do not compute the same."""
+"""The metric that compares jobs that do not compute the same."""
 
 import math
 from collections.abc import Iterable, Sequence
@@ -9,8 +9,10 @@ from lctrain.config.monitors import lower_is_better
 from lctrain.tracking.run_result import RunResult
 
 BY_DEFAULT = ("val_accuracy", "val_loss", "test_accuracy", "test_loss")  # validation first: test data choose nothing
-COSTS = ("_ms", "_ms_p90", "_seconds", "_mb")  # endings of what tells nothing of quality
-TOLERANCE, LOSS_TOLERANCE, COST_TOLERANCE = 0.01, 0.02, 0.2  # what one run each can't tell apart; the last two by size
+# Endings of metrics that measure a cost, not quality.
+COSTS = ("_ms", "_ms_p90", "_seconds", "_mb")
+# Differences that one run each can't establish; the last two are relative.
+TOLERANCE, LOSS_TOLERANCE, COST_TOLERANCE = 0.01, 0.02, 0.2
 STANDARD_ERRORS = 2  # the same where there are repeats
 HUGE = 1.7e308  # a store that can't hold infinity keeps the largest number
 
@@ -36,7 +38,7 @@ class Objective:
         return value < other if self.lower_is_better else value > other
 
     def is_tie(self, values: Sequence[float], others: Sequence[float]) -> bool:
-        """Whether two sets of repeats do not differ by more than they tell.
+        """Whether two sets of repeats differ by no more than chance may make them.
 
         With repeats: `STANDARD_ERRORS` of the difference of the means. With one run each: 0.01 of a metric such as
         accuracy, 2 % of a loss, 20 % of a time or memory.

@@ -1,4 +1,4 @@
-"""Which is faster, where measurements can tell; and whether two sweeps agree on it."""
+"""Which is faster, where measurements establish that; and whether two sweeps agree on it."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -7,7 +7,8 @@ from itertools import combinations
 from lctrain.report.comparison import TIME, TIME_P90, Candidate, Comparison
 from lctrain.report.settings import format_label, without
 
-MARGIN = 1.2  # medians nearer than this are not told apart
+# Medians whose ratio is smaller are a tie.
+MARGIN = 1.2
 
 
 def are_tied(faster: Candidate, slower: Candidate) -> bool:

@@ -15,7 +15,7 @@ def recommend(comparison: Comparison) -> str:
     """The recommendation.
 
     - Settings that change speed alone (implementation, device, precision, ...): the fastest, how much faster than the
-      next, memory, test metric. Times that can't be told apart are a tie; what is faster but worse is told as a trade.
+      next, memory, test metric. Times that differ too little are a tie. What is faster but worse is named too.
     - Other settings: the best by the objective, and of what computes the same the fastest.
     - Jobs on different data are not compared with each other.
     - What did not finish, or diverged, is named: nobody shall take it for slower or worse.
@@ -68,7 +68,7 @@ def _split_by_data(candidates: Sequence[Candidate], comparison: Comparison) -> l
 
 
 def _data_keys(comparison: Comparison) -> list[str]:
-    """The swept settings whose values give results that can't be compared: other data, or another loss as the judge."""
+    """The swept settings that make results incomparable: other data, or another loss as the objective."""
     is_ranked_by_loss = comparison.objective is not None and comparison.objective.metric.endswith("loss")
     kinds = ("data.", "training.loss") if is_ranked_by_loss else ("data.",)
     return [key for key in comparison.varying if key.startswith(kinds)]

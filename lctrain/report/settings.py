@@ -22,9 +22,9 @@ KINDS = ("name", "type")  # keys that say which choice of a group was taken, and
 
 
 def read_settings(run: RunResult) -> dict[str, str]:
-    """A run's params, and what was typed for it that no param of that key tells: `experiment`, a mapping.
+    """A run's params, and what was typed for it that no param of that key holds: `experiment`, a mapping.
 
-    Of what was asked for and became something else, that is told: runs are compared by what really ran.
+    Where something else ran than was asked for, that is the setting: runs are compared by what really ran.
     """
     settings = {**_read_choices(run), **run.params}
     for key, resolved in RESOLVED.items():
@@ -56,10 +56,10 @@ def _read_choices(run: RunResult) -> dict[str, str]:
 def find_swept(runs: Sequence[RunResult]) -> list[str]:
     """The settings that differ between the runs, those that `ALWAYS` count first, then those that were typed.
 
-    A typed choice of a group is told by its name (`model.name`), or where choices share one, by the choice (`model`).
+    A typed choice of a group is shown by its name (`model.name`), or where choices share one, by the choice (`model`).
     What only follows from others is left out: what a choice decides (`model.layers.*`, also of another group, as a
     model chooses its data), or a setting that was typed (`model.layers.lc1.implementation` by `implementation`), or the
-    choice of its group and such a setting together. A run without params (it was refused early) tells nothing.
+    choice of its group and such a setting together. A run without params (it was refused early) adds nothing.
     """
     known = [read_settings(run) for run in runs if run.params]
     keys = sorted({key for settings in known for key in settings if key.split(".")[0] not in NO_SETTINGS})
@@ -83,7 +83,7 @@ def _is_kind(key: str) -> bool:
 
 
 def _find_typed_key(typed: str, keys: Sequence[str], known: Sequence[Mapping[str, str]]) -> str:
-    """The key that tells what was typed: of a group's choice its name or type, where that tells all choices apart."""
+    """The key that shows what was typed: of a group's choice its name or type, where these differ for all choices."""
     for kind in KINDS:
         name = f"{typed}.{kind}"
         if "." not in typed and name in keys and _follows(typed, [name], known):
@@ -118,7 +118,7 @@ def without(settings: Mapping[str, str], keys: Iterable[str]) -> dict[str, str]:
 
 
 def shorten_names(keys: Sequence[str]) -> dict[str, str]:
-    """The last part of each dotted path, or as many more as tell it from the others.
+    """The last part of each dotted path, or as many more as make it unique.
 
     >>> shorten_names(["optimizer.learning_rate", "model.layers.lc1.filters", "model.layers.lc2.filters"])
     {'optimizer.learning_rate': 'learning_rate', 'model.layers.lc1.filters': 'lc1.filters', \
@@ -147,7 +147,7 @@ def format_param(value: str) -> str:
 
 
 def format_settings(settings: Mapping[str, str], varying: Sequence[str]) -> str:
-    """What tells one combination of settings from the others, for a sentence.
+    """How one combination of settings differs from the others, for a sentence.
 
     >>> settings = {"implementation": "2", "device.name": "gpu", "optimizer.learning_rate": "0.01"}
     >>> format_settings(settings, ["implementation", "device.name", "optimizer.learning_rate"])

@@ -1,4 +1,4 @@
-"""All that is told of a sweep at its end, or later from the store."""
+"""The report on a sweep at its end, or later from the store."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -48,9 +48,9 @@ def build_report(
     """Compares a sweep's jobs.
 
     Args:
-        parent: the sweep's own run. Its status tells whether it still runs: at a sweep's end, give the one to come.
+        parent: the sweep's own run. Its status says whether it still runs: at a sweep's end, give the one to come.
         children: the runs of its jobs, every attempt.
-        objective: the metric to judge by, where the runs do not say.
+        objective: the metric that compares them, where the runs do not say.
         deleted: numbers of the jobs whose runs were deleted.
     """
     comparison = compare(children, objective)

@@ -25,7 +25,8 @@ class Theme:
     colours: tuple[str, ...]
 
 
-LIGHT = Theme(  # Okabe and Ito's colours, which the colour-blind tell apart
+# Okabe and Ito's colours: colour-blind readers can distinguish them.
+LIGHT = Theme(
     "white",
     "#1f2328",
     "#c9d1d9",

@@ -11,7 +11,7 @@ MAX_NAMED = 3  # of anything, in one sentence
 
 
 def format_candidates(candidates: Sequence[Candidate], varying: Sequence[str], conjunction: str = "or") -> str:
-    """What tells each of them from the rest: `implementation batched or 2`."""
+    """How each of them differs from the others: `implementation batched or 2`."""
     return format_names([format_settings(candidate.settings, varying) for candidate in candidates], conjunction)
 
 

@@ -34,7 +34,7 @@ def deliver(journal_folder: Path, patience: float) -> int:
 
 
 def try_delivery(journal_folder: Path, patience: float) -> Outcome:
-    """As `deliver`, but tells more."""
+    """As `deliver`, but returns more."""
     with try_lock(journal_folder) as is_locked:
         delivery = Delivery(Journal(journal_folder))
         if is_locked:

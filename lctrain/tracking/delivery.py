@@ -114,7 +114,8 @@ class Delivery:
                 raise
             sender = self._make_sender(self._store, self.state.run_id)
             sender.check_not_deleted(error)
-            if not sender.is_lost(error):
+            # A database that is deleted while it is written to refuses that in words of its own.
+            if not is_replaced(self.tracking) and not sender.is_lost(error):
                 raise
             self._forget_store()
             self._deliver(retry_refused)

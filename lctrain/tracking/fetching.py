@@ -1,4 +1,4 @@
-"""A finished run's model and configuration, from its store; what is not there is told as what it is."""
+"""A finished run's model and configuration, from its store; an error says what is missing and why."""
 
 import zipfile
 import zlib
@@ -66,7 +66,7 @@ def fetch_run(tracking: TrackingConfig, run_id: str, folder: Path, argument: str
 
 @dataclass(frozen=True)
 class _Source:
-    """Where a run's files come from, and how it is told what is wrong with them."""
+    """Where a run's files come from, and the errors where something is wrong with them."""
 
     client: "MlflowClient"
     run: "Run"

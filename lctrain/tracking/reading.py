@@ -1,4 +1,4 @@
-"""A run as its journal tells it."""
+"""A run as it is in its journal."""
 
 from pathlib import Path
 

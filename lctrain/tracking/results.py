@@ -107,7 +107,7 @@ def get_run_by_prefix(known: "Sequence[Run]", prefix: str, expected: str, otherw
         prefix: some letters of an id.
         expected: what the user was to give, for errors.
         otherwise: what the letters are where no id begins with them.
-        if_none: what is told where there are no runs.
+        if_none: the error's last sentence where there are no runs.
 
     Raises:
         UserError: no run, or several.

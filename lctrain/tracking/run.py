@@ -107,7 +107,7 @@ class Run:
         """The Keras model as the MLflow model `model`; it holds no pickle, and loads after `import lctrain`.
 
         Returns:
-            Whether it was kept; where the disk has no room for it, which is told, it was not.
+            Whether it was kept. Where the disk has no room for it, a warning says so.
         """
         if self._has_model:  # an earlier process had got so far
             return True

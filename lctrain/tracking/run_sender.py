@@ -170,7 +170,8 @@ class RunSender:
                     client.delete_run(found.info.run_id)
         self.before_request()
         if fields.get("is_found") and client.get_run(self.run_id).info.status != "RUNNING":
-            return  # its own process had told the store, on a disk without room for the same in the journal
+            # Its own process has ended it in the store, on a disk without room for that in the journal.
+            return
         if fields.get("error"):
             client.set_tag(self.run_id, "error", fields["error"])
         client.set_terminated(self.run_id, fields["status"], fields["time"])

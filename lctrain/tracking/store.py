@@ -94,7 +94,7 @@ def read_tracking(fields: Mapping[str, Any]) -> TrackingConfig:
 
 
 def load_mlflow() -> Any:
-    """MLflow, which takes seconds to load, told to be patient and quiet as befits a thread beside a training."""
+    """MLflow, which takes seconds to load, with the timeouts and the silence that a thread beside a training needs."""
     for name, value in ENVIRONMENT.items():
         os.environ.setdefault(name, value)
     import mlflow

@@ -65,13 +65,13 @@ class Batches:
     def stream(self, epoch: int = 0, start: int = 0, num_epochs: int = 1) -> tf.data.Dataset:
         """The batches of so many epochs, from one batch of the first on; all are counted from 0.
 
-        They are to be iterated over before the next call: it is one data set, made once, that is told where to begin.
+        They are to be iterated over before the next call: it is one data set, made once, with a new start each time.
         """
         self._start = epoch, start, epoch + num_epochs
         return self._dataset
 
     def whole(self) -> tf.data.Dataset:
-        """The batches of the first epoch, as `stream`, with their number told."""
+        """The batches of the first epoch, as `stream`, with their number known."""
         self.stream()
         return self._whole
 

@@ -1,4 +1,4 @@
-"""What a training tells of itself while it goes on."""
+"""What a training logs while it goes on."""
 
 from collections.abc import Callable, Sequence
 from typing import Any

@@ -99,7 +99,7 @@ class CheckpointManager:
             self._best = checkpoint  # in memory then, until there is a better one
 
     def read_best(self, epoch: int) -> dict[str, np.ndarray] | None:
-        """The arrays of the best state; None, which is told, where it could not be kept.
+        """The arrays of the best state; None, with a warning, where it could not be kept.
 
         Args:
             epoch: the best one, the first being 0: of another one the disk may have had no room for it.

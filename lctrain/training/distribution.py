@@ -17,7 +17,8 @@ def make_strategy(strategy: str, names: Sequence[str]) -> tf.distribute.Strategy
     """
     if strategy == "none":
         return tf.distribute.get_strategy()
-    logging.getLogger("tensorflow").setLevel(logging.ERROR)  # it tells of every variable how it is summed
+    # It logs for every variable how it is summed.
+    logging.getLogger("tensorflow").setLevel(logging.ERROR)
     return tf.distribute.MirroredStrategy(list(names))
 
 
@@ -31,7 +32,7 @@ def _weigh_parts(model: keras.Model) -> None:
     """Makes the gradient of a batch that does not split evenly that of the whole batch.
 
     Keras takes the mean of the devices' means, which gives the examples of a smaller part more weight; here each part
-    weighs as many as its examples. The loss that is told stays: Keras counts examples there.
+    weighs as many as its examples. The loss that is reported stays: Keras counts examples there.
     """
     compute_plain = model.compute_loss
 

@@ -45,7 +45,7 @@ class Loop:
         batches: of the training split.
         validation: of the validation split.
         config: validated.
-        callbacks: Keras'; told of epochs and batches as by `fit`.
+        callbacks: Keras'; called at epochs and batches as by `fit`.
         checkpoint_manager: keeps states, and gives the one to go on from.
     """
 
@@ -159,7 +159,7 @@ class Loop:
         self._callbacks.on_train_begin()
 
     def _replay_history(self) -> None:
-        """Tells callbacks that keep what they are told of the epochs before: it may not have lasted."""
+        """Gives the metrics of the epochs before to callbacks that keep them: they may not have lasted."""
         frequency, num_epochs = self._training.validation_frequency, self._training.epochs
         metrics: list[dict[str, float]] = [{} for _ in range(self.state.epoch)]
         for name, values in self.history.items():
@@ -265,7 +265,7 @@ class NonFiniteLoss(TrainingFailed):
 
 
 class NonFiniteWeights(TrainingFailed):
-    """Weights that no loss has told of, as they come from the last step."""
+    """Weights that are not finite after the last step, whose loss was."""
 
     def __init__(self) -> None:
         super().__init__("the last step left weights that are inf or nan")

@@ -25,7 +25,8 @@ class EpochBar(keras.callbacks.Callback, AbstractContextManager["EpochBar"]):
         columns = TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn()
         message = TextColumn("{task.fields[message]}")
         console = console or Console(highlight=False)
-        stays_apart = not sys.stderr.isatty()  # what is told there must not get into the file of the bar
+        # What goes to another file must not get into the bar's.
+        stays_apart = not sys.stderr.isatty()
         shown: dict[str, Any] = {"auto_refresh": False, "transient": True, "redirect_stderr": not stays_apart}
         self._bar = Progress(*columns, message, console=console, **shown)
         self._task = self._bar.add_task("", total=None, message="")

@@ -150,7 +150,7 @@ def _draw_tiles(axes: Axes, kernels: np.ndarray, layer: LayerKernels, title: str
 def _draw_weights(
     axes: Axes, taps: np.ndarray, edges: tuple[float, float, float, float], theme: Theme, bar: Axes | None = None
 ) -> str:
-    """An image of weights around 0, with a bar; of three channels as colours around grey, which the title must tell."""
+    """An image of weights around 0, with a bar; of three channels as colours around grey, which the title explains."""
     finite = np.abs(taps[np.isfinite(taps)])
     largest = max(float(finite.max(initial=0)), NO_WEIGHT)
     axes.set_facecolor(theme.faint)
