@@ -8,7 +8,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).parent.parent
 PARTS = ("lctrain", "conf", "hydra_plugins")
-GENERATOR = "generate_classes.py"
+GENERATORS = (".ci/generate.py", "tests/generate_classes.py")
 
 
 class Copy:
@@ -18,8 +18,10 @@ class Copy:
         self.folder = folder
         for part in PARTS:
             shutil.copytree(ROOT / part, folder / part, ignore=shutil.ignore_patterns("__pycache__"))
-        (folder / "tests").mkdir()
-        shutil.copy(ROOT / "tests" / GENERATOR, folder / "tests")
+        for file in GENERATORS:
+            (folder / file).parent.mkdir()
+            shutil.copy(ROOT / file, folder / file)
+        (folder / "docs").mkdir()
 
     def write(self, path, text):
         assert not (self.folder / path).exists()
@@ -34,8 +36,8 @@ class Copy:
         file.write_text(f"{before}{found}{line}{after}")
 
     def generate(self):
-        """Writes the table of classes anew, as CONTRIBUTING.md says."""
-        self._run(f"tests/{GENERATOR}")
+        """Writes the generated files anew, as CONTRIBUTING.md says."""
+        self._run(GENERATORS[0])
 
     def run(self, code):
         """Runs a piece of Python; what it prints."""
