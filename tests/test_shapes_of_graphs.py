@@ -135,9 +135,9 @@ SAMPLES = {
     "Normalization": [
         (SEQUENCE, {}),
         (IMAGE, {"axis": [1, 3]}),
-        (IMAGE, {"axis": [-1, 1]}),
         (IMAGE, {"axis": None}),
         (SEQUENCE, {"mean": 0.5, "variance": 2.0}),
+        (IMAGE, {"axis": [-1, 1]}),
     ],
     "RMSNormalization": [(IMAGE, {}), (IMAGE, {"axis": [1, 3]})],
     **{name: [(IMAGE, {})] for name in PICTURES},

@@ -15,11 +15,8 @@ from lctrain.errors import Problem
 from lctrain.layers.sums import SUMS
 from lctrain.model.build import build_layer
 
-UNSAID = {
-    "activation": "linear",
-    "data_format": "channels_last",
-    "dtype": "float32",
-}  # what builds without being written
+# What builds without being written.
+UNSAID = {"activation": "linear", "data_format": "channels_last", "dtype": "float32"}
 SIZES = ("kernel_size", "strides", "dilation_rate", "pool_size", "size")  # one number where all axes have the same
 LEFT_TO_KERAS = ("name", "build_config", "shared_object_id")  # of nested layers
 OF_CLASSES = ("module", "registered_name")  # by which a class is known to be ours, in `_write_object`
