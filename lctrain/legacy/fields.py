@@ -177,7 +177,7 @@ def _merge_mode(reading: Reading, name: str, value: Any) -> Arguments:
     return {name: value}
 
 
-SAYS_HOW = "says how it was computed, never what"
+HOW_COMPUTED = "says how it was computed, never what"
 OF_THE_INPUT = "said by the shape of the model's input"
 FOUND_ANEW = "is found from the shapes"
 FIELDS_OF_LOCAL = {"chosen_anew": _implementation, "explicit_zeros": _local_padding}
@@ -188,10 +188,10 @@ FIELDS: dict[tuple[str, str], Callable[[Reading, str, Any], Arguments]] = {
     ("*", "input_dtype"): _absorb(OF_THE_INPUT),
     ("*", "ragged"): _require(None, False, note="", message="must be false"),
     ("*", "sparse"): _require(None, False, note="", message="must be false"),
-    ("*", "autocast"): _absorb(SAYS_HOW),
+    ("*", "autocast"): _absorb(HOW_COMPUTED),
     ("*", "rng_type"): _absorb("says how noise is drawn in training"),
     ("*", "force_generator"): _absorb("says how noise is drawn in training"),
-    ("*", "implementation"): _absorb(SAYS_HOW),
+    ("*", "implementation"): _absorb(HOW_COMPUTED),
     ("*", "consume_less"): lambda *_: {},  # of Keras 1, reported where its words are translated
     ("*", "time_major"): _require(None, False, note="", message="must be false: the batch comes first"),
     ("*", "return_state"): _return_state,
