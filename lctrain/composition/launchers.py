@@ -159,9 +159,9 @@ def check_plugins(overrides: Sequence[tuple[str, str | None]], is_multirun: bool
     """
     chosen = dict(overrides)
     for group, plugins in PLUGINS.items():
-        name = chosen.get(group, "basic") or ""
-        if name not in plugins:
-            hint = f"Use {ELSEWHERE[name]}." if name in ELSEWHERE else suggest(str(name), plugins)
+        name = chosen.get(group, "basic")
+        if name is None or name not in plugins:
+            hint = f"Use {ELSEWHERE[name]}." if name is not None and name in ELSEWHERE else suggest(str(name), plugins)
             raise UserError(f"`{group}` must be one of {', '.join(plugins)}; got {name!r}. {hint}")
         if plugins[name].extra is not None:
             _check_usable(group, name, plugins[name], is_multirun)
