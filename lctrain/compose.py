@@ -5,6 +5,8 @@ from typing import Any
 
 from lctrain import r
 
+__all__ = r.__all__
+
 
 def __getattr__(name: str) -> Any:
     if name not in r.__all__:

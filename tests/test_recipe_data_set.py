@@ -82,3 +82,14 @@ def test_a_row_holds_what_can_be_imported_and_is_chosen(name):
     assert {*row.user_keys, *row.reading} <= set(row.schema.model_fields)
     assert set(row.tasks or ()) <= set(TASKS)
     assert f"\nname: {name}\n" in (ROOT / "conf" / "data" / f"{name}.yaml").read_text()
+
+
+def test_a_job_of_a_new_data_set_can_be_sent_to_another_process(copy):
+    copy.run("""
+import pickle
+from lctrain.config.schema import DATA_SETS
+
+for name, row in DATA_SETS.items():
+    assert pickle.loads(pickle.dumps(row.schema)) is row.schema, name
+assert "stripes" in DATA_SETS
+""")

@@ -2,6 +2,7 @@
 
 import argparse
 import re
+from pathlib import Path
 
 import pytest
 import yaml
@@ -165,3 +166,52 @@ def test_the_store_may_stand_before_the_run(configs):
     assert split_source(["tracking=local", "tracking.keras"]) == ("tracking.keras", ["tracking=local"])
     with pytest.raises(UserError, match="`RUN_OR_FILE` is missing: the id of a run"):
         split_source(["tracking.folder=x"])
+
+
+@pytest.mark.parametrize(
+    ("arguments", "word", "others"),
+    [
+        (["--info", "config"], None, ["--info", "config"]),
+        (["--info", "check"], "check", ["--info"]),
+        (["--info=config", "check"], "check", ["--info=config"]),
+        (["-i", "searchpath", "show", "model=lc2d"], "show", ["-i", "searchpath", "model=lc2d"]),
+        (["-m", "check", "a=1"], "check", ["-m", "a=1"]),
+    ],
+)
+def test_the_verb_is_found_behind_flags_of_hydra(arguments, word, others):
+    assert split_verb(arguments) == (word, others)
+
+
+@pytest.mark.parametrize(
+    ("verb", "arguments", "name", "value"),
+    [
+        ("sync", ["--", "-dash"], "folders", ["-dash"]),
+        ("import", ["--out", "f", "--", "-f.h5"], "file", Path("-f.h5")),
+        ("kernels", ["--", "-x"], "source", "-x"),
+        ("check", ["--config-dir=-dash", "model=mine"], "arguments", ["--config-dir=-dash", "model=mine"]),
+        ("show", ["--s", "a.svg"], "svg", Path("a.svg")),
+        ("predict", ["--in", "a.npy", "run=1"], "inputs", Path("a.npy")),
+        ("ui", ["--p", "5000"], "port", "5000"),
+    ],
+)
+def test_words_that_begin_with_a_dash_and_abbreviations_are_read(verb, arguments, name, value):
+    assert getattr(load_verb(verb).make_parser().parse(arguments), name) == value
+
+
+@pytest.mark.parametrize(("verb", "arguments"), [("export", ["--to", "tflite"]), ("kernels", [])])
+def test_overrides_are_not_among_what_is_required(verb, arguments):
+    with pytest.raises(
+        UserError, match=r"the following arguments are required: RUN_OR_FILE\. Usage: lctrain \w+ "
+    ) as raised:
+        load_verb(verb).make_parser().parse(arguments)
+    assert "--cfg" not in str(raised.value)
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [["kernels", "nope", "--cfg", "job"], ["kernels", "nope", "--info=plugins"], ["report", "--cfg", "job"]],
+)
+def test_a_flag_that_only_prints_is_refused_where_a_configuration_is_needed(tmp_path, run_lctrain, arguments):
+    finished = run_lctrain(tmp_path, *arguments)
+    assert finished.returncode == 2
+    assert "is not taken here: with it nothing is composed" in finished.stderr

@@ -23,7 +23,9 @@ def make_parser() -> VerbParser:
     *names, last = map(str, LAYER_CHOICES)
     message = f"of local layers in a SavedModel: {', '.join(names)} or {last}; for OpenVINO batched"
     parser.add_argument("--implementation", help=message)
-    parser.add_overrides("which store it is: tracking.folder=PATH", "tracking.KEY=VALUE")
+    parser.add_overrides(
+        "which store it is: tracking.folder=PATH", "tracking.KEY=VALUE", why_single="it is for one model."
+    )
     return parser
 
 

@@ -25,7 +25,9 @@ def make_parser() -> VerbParser:
     parser.add_argument("--channel", type=int, metavar="N", help=channel_help)
     parser.add_argument("--slice", type=int, metavar="N", help="of the output's depth, at rank 3; else the middle")
     parser.add_argument("--out", type=Path, metavar="FILE", help=".png, .svg, or .json for the numbers; a new file")
-    parser.add_overrides("which store it is: tracking.folder=PATH", "tracking.KEY=VALUE")
+    parser.add_overrides(
+        "which store it is: tracking.folder=PATH", "tracking.KEY=VALUE", why_single="it is for one model."
+    )
     return parser
 
 

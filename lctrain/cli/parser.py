@@ -2,12 +2,16 @@
 
 import argparse
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any, NoReturn
 
-from lctrain.composition.hydra_flags import HYDRA_FLAGS, MULTIRUN
+from lctrain.composition.hydra_flags import HYDRA_FLAGS, INFO, MULTIRUN
 from lctrain.errors import UserError, suggest
 
 GENERAL_FLAGS = ("--help", "--version", "--debug")
+
+
+ESCAPE = "\0"  # before a word that begins with a dash and is no flag
 
 
 class _PassOn(argparse.Action):
@@ -20,8 +24,10 @@ class _PassOn(argparse.Action):
         values: Any,
         option_string: str | None = None,
     ) -> None:
-        given = [values] if isinstance(values, str) else []
-        options.flags = [*options.flags, str(option_string), *given]
+        words = [str(option_string), values] if isinstance(values, str) else [str(option_string)]
+        if words[-1].startswith("-") and len(words) > 1:
+            words = ["=".join(words)]
+        options.flags = [*options.flags, *words]
 
 
 class VerbParser(argparse.ArgumentParser):
@@ -34,7 +40,7 @@ class VerbParser(argparse.ArgumentParser):
 
     def __init__(self, verb: str, description: str):
         super().__init__(f"lctrain {verb}", description=description)
-        self.verb, self._why_single = verb, ""
+        self.verb, self._why_single, self._short_usage = verb, "", ""
 
     def add_overrides(self, help: str, metavar: str = "KEY=VALUE", why_single: str = "") -> None:
         """Lets the verb take overrides and Hydra's flags; `parse` gives both as `arguments`.
@@ -45,7 +51,7 @@ class VerbParser(argparse.ArgumentParser):
             why_single: why the verb takes no -m; empty where it does.
         """
         self._why_single = why_single
-        self.add_argument("overrides", nargs="*", metavar=metavar, help=help)
+        self.add_argument("overrides", nargs="*", default=[], metavar=metavar, help=help)
         group = self.add_argument_group("Hydra's flags")
         for names, settings in HYDRA_FLAGS.items():
             group.add_argument(*names, action=_PassOn, dest="flags", default=[], **settings)
@@ -56,7 +62,11 @@ class VerbParser(argparse.ArgumentParser):
         Raises:
             UserError: a flag that the verb does not have, or arguments that it can't take.
         """
-        options, unknown = self.parse_known_intermixed_args(arguments)
+        # Of now, since argparse changes its arguments while it parses them in any order.
+        self._short_usage = self._format_short_usage()
+        options, unknown = self.parse_known_intermixed_args(_escape(arguments))
+        for name, value in vars(options).items():
+            setattr(options, name, [*map(_unescape, value)] if isinstance(value, list) else _unescape(value))
         for argument in unknown:
             if argument.startswith("-"):
                 flag, known = argument.partition("=")[0], [*self._option_string_actions, *GENERAL_FLAGS]
@@ -71,8 +81,32 @@ class VerbParser(argparse.ArgumentParser):
         return options
 
     def error(self, message: str) -> NoReturn:
-        usage = " ".join(self.format_usage().split())
-        raise UserError(f"`{self.verb}`: {message}. U{usage[1:]}")
+        raise UserError(f"`{self.verb}`: {message}. U{self._short_usage[1:]}")
+
+    def _format_short_usage(self) -> str:
+        """The usage in one line, without Hydra's flags."""
+        formatter = self._get_formatter()
+        own = [action for action in self._actions if not isinstance(action, _PassOn)]
+        formatter.add_usage(None, own, self._mutually_exclusive_groups)
+        return " ".join(formatter.format_help().split())
+
+    def _get_option_tuples(self, option_string: str) -> list[Any]:
+        """What an abbreviation may stand for: a flag of the verb's own, or else one of Hydra's."""
+        found: list[Any] = super()._get_option_tuples(option_string)
+        return [one for one in found if not isinstance(one[0], _PassOn)] or found
+
+
+def _escape(arguments: Sequence[str]) -> list[str]:
+    """The arguments without `--`, behind which a dash begins no flag, as argparse forgets where any order is taken."""
+    words = list(arguments)
+    place = words.index("--") if "--" in words else len(words)
+    return words[:place] + [f"{ESCAPE}{word}" if word.startswith("-") else word for word in words[place + 1 :]]
+
+
+def _unescape(value: Any) -> Any:
+    if isinstance(value, str | Path) and str(value).startswith(ESCAPE):
+        return type(value)(str(value)[len(ESCAPE) :])
+    return value
 
 
 def split_verb(arguments: Sequence[str]) -> tuple[str | None, list[str]]:
@@ -84,6 +118,9 @@ def split_verb(arguments: Sequence[str]) -> tuple[str | None, list[str]]:
     settings = {name: given for names, given in HYDRA_FLAGS.items() for name in names}
     position = 0
     while position < len(arguments) and (flag := arguments[position].partition("=")[0]) in settings:
-        position += 2 if flag == arguments[position] and "nargs" not in settings[flag] else 1
+        following = arguments[position + 1 : position + 2]
+        is_one_piece = flag != arguments[position] or settings[flag].get("nargs") == 0
+        takes_next = not is_one_piece and ("nargs" not in settings[flag] or (following[0:1] and following[0] in INFO))
+        position += 2 if takes_next else 1
     word = arguments[position] if position < len(arguments) else None
     return word, [*arguments[:position], *arguments[position + 1 :]]

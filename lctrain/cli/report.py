@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from lctrain.cli.parser import VerbParser
-from lctrain.composition.dry_run import run_dry
+from lctrain.composition.dry_run import check_not_printing, run_dry
 from lctrain.config.schema import TrackingConfig
 from lctrain.errors import EXIT_DONE, PrintError, UserError
 from lctrain.tracking import LATEST, find_deleted_jobs, read_sweep
@@ -30,6 +30,7 @@ def run(options: argparse.Namespace, print_error: PrintError) -> int:
     Raises:
         UserError: a store or a sweep that is not there, or a folder that can't be written to.
     """
+    check_not_printing(options.arguments)
     found: list[TrackingConfig] = []
     run_dry(lambda job: found.append(job.config.tracking), options.arguments, print_error)
     (tracking,) = found

@@ -8,8 +8,9 @@ from typing import Any
 from omegaconf import DictConfig
 
 from lctrain.composition.hydra_app import Job, launch, read_composed, read_written, run_jobs
+from lctrain.composition.hydra_flags import PRINTING
 from lctrain.composition.overrides import check_arguments, quote, split_override
-from lctrain.errors import PrintError
+from lctrain.errors import PrintError, UserError
 
 
 def run_dry(handle_job: Callable[[Job], None], arguments: Sequence[str], print_error: PrintError) -> int:
@@ -31,10 +32,22 @@ def compose_unread(arguments: Sequence[str]) -> dict[str, Any]:
 def _compose(read: Callable[[DictConfig], dict[str, Any]], arguments: Sequence[str]) -> dict[str, Any]:
     composed: list[dict[str, Any]] = []
 
+    check_not_printing(arguments)
     check_arguments(arguments)
     with _without_traces(arguments) as untraced:
         launch(lambda config: composed.append(read(config)), untraced)
     return composed[0]
+
+
+def check_not_printing(arguments: Sequence[str]) -> None:
+    """Refuses the flags by which Hydra prints something and composes nothing.
+
+    Raises:
+        UserError: names the flag.
+    """
+    for argument in arguments:
+        if argument.partition("=")[0] in PRINTING:
+            raise UserError(f"`{argument}` is not taken here: with it nothing is composed. Leave it out.")
 
 
 @contextmanager

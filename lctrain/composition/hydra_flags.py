@@ -7,6 +7,7 @@ import argparse
 from typing import Any
 
 MULTIRUN = ("--multirun", "-m")
+PRINTING = ("--cfg", "-c", "--info", "-i", "--hydra-help", "--shell-completion", "-sc")  # by which Hydra runs nothing
 INFO = ("all", "config", "defaults", "defaults-tree", "plugins", "searchpath")
 HYDRA_FLAGS: dict[tuple[str, ...], dict[str, Any]] = {
     MULTIRUN: {"nargs": 0, "help": "run a job for each combination of the values in KEY=A,B"},

@@ -102,7 +102,10 @@ def plain_schema(name: str, description: str) -> type[DataConfig]:
     """What a configuration may say of a data set without keys of its own."""
     title = "".join(map(str.capitalize, name.split("_"))) + "Config"
     only_name: Any = (Literal[name], ...)
-    return create_model(title, __base__=DataConfig, __doc__=description, __module__=__name__, name=only_name)
+    schema = create_model(title, __base__=DataConfig, __doc__=description, __module__=__name__, name=only_name)
+    # Jobs are pickled with their configurations, and pickle looks for the class here.
+    globals()[title] = schema
+    return schema
 
 
 def _published(input_shape: list[int], num_examples: int, num_classes: int) -> Facts:
