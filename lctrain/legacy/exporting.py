@@ -1,11 +1,10 @@
 """Models of today's for others: Keras 2's HDF5, DL4J's importer, and TensorFlow's own formats."""
 
 import json
-import os
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import h5py
 import keras
@@ -22,6 +21,7 @@ from lctrain.legacy.report import MODEL, Report
 from lctrain.legacy.tensorflow_formats import write_savedmodel, write_tflite
 from lctrain.model.build import SEVERAL_ARGUMENTS
 from lctrain.model.to_config.calls import Array, read_calls
+from lctrain.system.files import write_durably
 
 KERAS_VERSION = "2.15.0"  # the last that was tf.keras
 NO_SCOPE = re.compile(r"[^A-Za-z0-9_.\\/>-]")  # what no name in TensorFlow may hold
@@ -63,11 +63,13 @@ def _check_implementation(implementation: int | str | None, to: str) -> None:
 
 
 def _export_keras2(model: keras.Model, path: Path, report: Report) -> None:
-    _write(*_write_model(model, report), path)
+    architecture, layers = _write_model(model, report)
+    write_durably(path, lambda file: _write(architecture, layers, file))
 
 
 def _export_dl4j(model: keras.Model, path: Path, report: Report) -> None:
-    _write(*_write_model(model, report, dl4j.find_obstacles), path)
+    architecture, layers = _write_model(model, report, dl4j.find_obstacles)
+    write_durably(path, lambda file: _write(architecture, layers, file))
 
 
 FORMATS: dict[str, Callable[[keras.Model, Path, Report], None]] = {
@@ -225,26 +227,19 @@ def _references(node: list[list[Any]]) -> list[list[Any]]:
     return [*node, *(one for part in node for one in part[3].values())]
 
 
-def _write(architecture: Mapping[str, Any], layers: list[OldLayer], path: Path) -> None:
+def _write(architecture: Mapping[str, Any], layers: list[OldLayer], target: BinaryIO) -> None:
     """A whole-model HDF5 file as Keras 2 wrote it."""
-    partial = path.with_name(f"{path.name}.partial")
-    try:
-        with h5py.File(partial, "w") as file:
-            file.attrs["keras_version"], file.attrs["backend"] = KERAS_VERSION.encode(), b"tensorflow"
-            file.attrs["model_config"] = json.dumps(architecture).encode()
-            group = file.create_group("model_weights")
-            group.attrs["keras_version"], group.attrs["backend"] = KERAS_VERSION.encode(), b"tensorflow"
-            _write_names(group, "layer_names", [layer.config["name"] for layer in layers])
-            for layer in layers:
-                inner = group.create_group(layer.config["name"])
-                _write_names(inner, "weight_names", [name for name, _ in layer.arrays])
-                for name, array in layer.arrays:
-                    inner.create_dataset(name, data=array)
-        with partial.open("rb") as file:
-            os.fsync(file.fileno())
-        partial.replace(path)
-    finally:
-        partial.unlink(missing_ok=True)
+    with h5py.File(target, "w") as file:
+        file.attrs["keras_version"], file.attrs["backend"] = KERAS_VERSION.encode(), b"tensorflow"
+        file.attrs["model_config"] = json.dumps(architecture).encode()
+        group = file.create_group("model_weights")
+        group.attrs["keras_version"], group.attrs["backend"] = KERAS_VERSION.encode(), b"tensorflow"
+        _write_names(group, "layer_names", [layer.config["name"] for layer in layers])
+        for layer in layers:
+            inner = group.create_group(layer.config["name"])
+            _write_names(inner, "weight_names", [name for name, _ in layer.arrays])
+            for name, array in layer.arrays:
+                inner.create_dataset(name, data=array)
 
 
 def _write_names(group: h5py.Group, name: str, names: list[str]) -> None:

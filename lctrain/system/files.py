@@ -33,7 +33,7 @@ def write_durably(
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_name(path.name + suffix)
     try:
-        with partial.open("wb") as file:
+        with partial.open("w+b") as file:
             write(file)
             if survives_power_loss:
                 file.flush()
