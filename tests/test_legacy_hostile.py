@@ -855,14 +855,17 @@ def children():
 
 @contextmanager
 def every_child(act):
-    """Does something to every child process that comes meanwhile, again and again."""
-    known, over = {child.pid for child in children()}, threading.Event()
+    """Does something to every child process that comes meanwhile, again and again.
+
+    Not before it runs its own program: until then this process waits for it, without end where it is stopped.
+    """
+    known, over, own = {child.pid for child in children()}, threading.Event(), psutil.Process().cmdline()
 
     def follow():
         while not over.wait(0.002):
             for child in children():
                 try:
-                    if child.pid not in known:
+                    if child.pid not in known and child.cmdline() not in ([], own):
                         act(child)
                 except psutil.Error:
                     continue  # it's gone
