@@ -80,11 +80,11 @@ def warm_server(tmp_path_factory):
 def run_lctrain(warm_server):
     """Runs `python -m lctrain ARGUMENTS` in a folder; returns the finished process with its text.
 
-    It is a child of the warm server, or with `fresh`, or where the environment asks for it, a new process.
+    It is a child of the warm server, or where the environment asks for it, a new process.
     """
 
-    def run(folder, *arguments, timeout=240, fresh=False):
-        if hasattr(os, "fork") and not fresh and warm_server().suits():
+    def run(folder, *arguments, timeout=240):
+        if hasattr(os, "fork") and warm_server().suits():
             return warm_server().run(folder, arguments, timeout)
         command = [sys.executable, "-m", "lctrain", *arguments]
         return subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=timeout, check=False)
@@ -117,6 +117,19 @@ def leave_tensorflow_as_found():
         from tensorflow.python.framework import config
 
         config.disable_op_determinism()
+
+
+@pytest.fixture(autouse=True)
+def keep_captured_output_open():
+    """Lets absl, which TensorFlow logs by, write to the process's own standard error.
+
+    Hydra closes all log handlers that it finds, and absl's closes its stream with it, unless that is `sys.stderr` of
+    then: what pytest captures by, where a test has another one.
+    """
+    if "absl.logging" in sys.modules:
+        from absl.logging import get_absl_handler
+
+        get_absl_handler().python_handler.setStream(sys.__stderr__)
 
 
 @pytest.fixture(scope="session")
