@@ -47,16 +47,13 @@ class Copy:
     def run_lctrain(self, *arguments):
         return self._run("-m", "lctrain", *arguments)
 
-    def _run(self, *arguments):
+    def start(self, *arguments):
+        """A Python of the copy that has ended, in whatever way."""
         environment = {**os.environ, "PYTHONPATH": str(self.folder)}
-        finished = subprocess.run(
-            [sys.executable, *arguments],
-            cwd=self.folder,
-            env=environment,
-            capture_output=True,
-            text=True,
-            timeout=240,
-            check=False,
-        )
+        settings = {"capture_output": True, "text": True, "timeout": 240, "check": False}
+        return subprocess.run([sys.executable, *arguments], cwd=self.folder, env=environment, **settings)
+
+    def _run(self, *arguments):
+        finished = self.start(*arguments)
         assert finished.returncode == 0, finished.stderr
         return finished.stdout

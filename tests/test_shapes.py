@@ -215,14 +215,14 @@ def test_the_comparison_of_weights_finds_a_wrong_one():
     facts = infer_layer("Dense", complete("Dense", {"units": 4}), [(None, 6)])
     kernel, bias = facts.weights
     check_weights(facts, layer)
-    for wrong in (
-        (bias, kernel),
-        (kernel,),
-        (replace(kernel, shape=(4, 6)), bias),
-        (replace(kernel, name="basis"), bias),
-        (replace(kernel, is_trainable=False), bias),
+    for wrong, message in (
+        ((bias, kernel), r"assert \[\(4,\), \(6, 4\)\] == \[\(6, 4\), \(4,\)\]"),
+        ((kernel,), r"assert \[\(6, 4\)\] == "),
+        ((replace(kernel, shape=(4, 6)), bias), r"assert \[\(4, 6\), \(4,\)\] == "),
+        ((replace(kernel, name="basis"), bias), r"assert \['basis', 'bias'\] == "),
+        ((replace(kernel, is_trainable=False), bias), r"assert \[False, True\] == "),
     ):
-        with pytest.raises(AssertionError):
+        with pytest.raises(AssertionError, match=message):
             check_weights(replace(facts, weights=wrong), layer)
 
 

@@ -1,7 +1,8 @@
 """A process that has loaded what jobs need, and forks itself for each command line that tests run.
 
-Loading takes most of the time of a short job. Nothing of TensorFlow's is run here, and no thread lives, so that a child
-is as good as a new process. `conftest.run_lctrain` asks for the children; `python warm_server.py SOCKET` starts this.
+Loading takes most of the time of a short job. Nothing of TensorFlow's is run here, and no thread of Python's lives, so
+that a child is as good as a new process. `conftest.run_lctrain` asks for the children; `python warm_server.py SOCKET`
+starts this.
 """
 
 import atexit
@@ -35,9 +36,8 @@ def preload():
             import_module(module.name)
     for name in OTHERS:
         import_module(name)
-    if (
-        threading.active_count() != 1
-    ):  # those of OpenBLAS and jemalloc, which care for forks themselves, are not among them
+    # Those of OpenBLAS and jemalloc are not among these; they care for forks themselves.
+    if threading.active_count() != 1:
         raise RuntimeError(f"after loading live the threads {threading.enumerate()}; one is expected")
 
 
@@ -62,8 +62,7 @@ def become(request):
         code = error.code if isinstance(error.code, int) else int(error.code is not None)
     except BaseException:
         traceback.print_exc()
-    with contextlib.suppress(Exception):
-        atexit._run_exitfuncs()
+    atexit._run_exitfuncs()
     sys.stdout.flush()
     sys.stderr.flush()
     os._exit(code)

@@ -16,7 +16,7 @@ MIN_STEPS, MAX_STEPS, MAX_SECONDS = 5, 50, 5.0
 COMPARED_SECONDS = 0.5  # for at least so long a job's training steps are timed: medians of a tenth are twice as noisy
 
 
-class FirstStepTimer(keras.callbacks.Callback):  # type: ignore[misc]  # Keras has no types
+class FirstStepTimer(keras.callbacks.Callback):
     """Seconds of the first call of a fit's training function, tracing (and compilation) included.
 
     That is one step, or as many as `steps_per_execution` says.

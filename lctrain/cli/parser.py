@@ -9,8 +9,6 @@ from lctrain.composition.hydra_flags import HYDRA_FLAGS, INFO, MULTIRUN
 from lctrain.errors import UserError, suggest
 
 GENERAL_FLAGS = ("--help", "--version", "--debug")
-
-
 ESCAPE = "\0"  # before a word that begins with a dash and is no flag
 
 
@@ -24,9 +22,10 @@ class _PassOn(argparse.Action):
         values: Any,
         option_string: str | None = None,
     ) -> None:
-        words = [str(option_string), values] if isinstance(values, str) else [str(option_string)]
-        if words[-1].startswith("-") and len(words) > 1:
-            words = ["=".join(words)]
+        words = [str(option_string)]
+        if isinstance(values, str):
+            # Hydra takes a value that begins with a dash for a flag, where it stands alone.
+            words = [f"{option_string}={values}"] if values.startswith("-") else [*words, values]
         options.flags = [*options.flags, *words]
 
 
@@ -115,12 +114,20 @@ def split_verb(arguments: Sequence[str]) -> tuple[str | None, list[str]]:
     >>> split_verb(["--config-dir", "my_configs", "check", "model=mine"])
     ('check', ['--config-dir', 'my_configs', 'model=mine'])
     """
-    settings = {name: given for names, given in HYDRA_FLAGS.items() for name in names}
     position = 0
-    while position < len(arguments) and (flag := arguments[position].partition("=")[0]) in settings:
-        following = arguments[position + 1 : position + 2]
-        is_one_piece = flag != arguments[position] or settings[flag].get("nargs") == 0
-        takes_next = not is_one_piece and ("nargs" not in settings[flag] or (following[0:1] and following[0] in INFO))
-        position += 2 if takes_next else 1
+    while position < len(arguments) and (num_words := _count_words(arguments[position : position + 2])):
+        position += num_words
     word = arguments[position] if position < len(arguments) else None
     return word, [*arguments[:position], *arguments[position + 1 :]]
+
+
+def _count_words(words: Sequence[str]) -> int:
+    """How many of one or two words are a flag of Hydra's with its value; 0 where the first is none of its flags."""
+    flag, equals, _ = words[0].partition("=")
+    settings = next((settings for names, settings in HYDRA_FLAGS.items() if flag in names), None)
+    if settings is None:
+        return 0
+    if equals or settings.get("nargs") == 0:
+        return 1
+    # What `--info` shows may be left out.
+    return 2 if "nargs" not in settings or words[-1] in INFO else 1

@@ -7,7 +7,6 @@ import argparse
 from typing import Any
 
 MULTIRUN = ("--multirun", "-m")
-PRINTING = ("--cfg", "-c", "--info", "-i", "--hydra-help", "--shell-completion", "-sc")  # by which Hydra runs nothing
 INFO = ("all", "config", "defaults", "defaults-tree", "plugins", "searchpath")
 HYDRA_FLAGS: dict[tuple[str, ...], dict[str, Any]] = {
     MULTIRUN: {"nargs": 0, "help": "run a job for each combination of the values in KEY=A,B"},
@@ -29,3 +28,9 @@ HYDRA_FLAGS: dict[tuple[str, ...], dict[str, Any]] = {
     ("--hydra-help",): {"nargs": 0, "help": "list Hydra's own flags"},
     ("--experimental-rerun",): {"help": argparse.SUPPRESS},
 }
+PRINTING = [  # by which Hydra runs nothing
+    name
+    for names in HYDRA_FLAGS
+    if names[0] in ("--cfg", "--info", "--hydra-help", "--shell-completion")
+    for name in names
+]

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-Shape = tuple[int | None, ...]  # the batch first; None is a size that is not known
+from lctrain.config.heads import Shape
 
 
 def is_misplaced(shape: Shape, added: Shape) -> bool:

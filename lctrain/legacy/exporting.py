@@ -63,13 +63,11 @@ def _check_implementation(implementation: int | str | None, to: str) -> None:
 
 
 def _export_keras2(model: keras.Model, path: Path, report: Report) -> None:
-    architecture, layers = _write_model(model, report)
-    write_durably(path, lambda file: _write(architecture, layers, file))
+    _write(*_write_model(model, report), path)
 
 
 def _export_dl4j(model: keras.Model, path: Path, report: Report) -> None:
-    architecture, layers = _write_model(model, report, dl4j.find_obstacles)
-    write_durably(path, lambda file: _write(architecture, layers, file))
+    _write(*_write_model(model, report, dl4j.find_obstacles), path)
 
 
 FORMATS: dict[str, Callable[[keras.Model, Path, Report], None]] = {
@@ -227,8 +225,12 @@ def _references(node: list[list[Any]]) -> list[list[Any]]:
     return [*node, *(one for part in node for one in part[3].values())]
 
 
-def _write(architecture: Mapping[str, Any], layers: list[OldLayer], target: BinaryIO) -> None:
+def _write(architecture: Mapping[str, Any], layers: list[OldLayer], path: Path) -> None:
     """A whole-model HDF5 file as Keras 2 wrote it."""
+    write_durably(path, lambda file: _fill(architecture, layers, file))
+
+
+def _fill(architecture: Mapping[str, Any], layers: list[OldLayer], target: BinaryIO) -> None:
     with h5py.File(target, "w") as file:
         file.attrs["keras_version"], file.attrs["backend"] = KERAS_VERSION.encode(), b"tensorflow"
         file.attrs["model_config"] = json.dumps(architecture).encode()

@@ -20,7 +20,7 @@ from lctrain.legacy.report import Report, from_data
 from lctrain.legacy.sandbox import ArrayFile, Parsed, check_folder
 from lctrain.legacy.whole import check_whole
 from lctrain.model.build import build_model
-from lctrain.system.files import PARTIAL, write_durably, write_json
+from lctrain.system.files import PARTIAL, replace_file, write_json
 
 
 @dataclass(frozen=True)
@@ -128,8 +128,8 @@ def save(imported: Imported, folder: Path) -> None:
         partial.mkdir(parents=True)
         _save_model(imported.model, partial / "model.keras")
         text = _heading(imported, folder) + _as_yaml(imported.config)
-        write_durably(partial / "model.yaml", lambda file: file.write(text.encode()))
-        write_durably(partial / "report.txt", lambda file: file.write(report.as_text().encode()))
+        replace_file(partial / "model.yaml", text.encode())
+        replace_file(partial / "report.txt", report.as_text().encode())
         write_json(partial / "report.json", report.as_data())
         if folder.is_dir():
             folder.rmdir()

@@ -13,7 +13,7 @@ import keras
 from lctrain.legacy.converter import captured_output, describe_failure
 from lctrain.legacy.errors import Obstacle, UnsupportedExportError
 from lctrain.legacy.report import MODEL, Report
-from lctrain.system.files import write_durably
+from lctrain.system.files import replace_file
 
 
 def write_savedmodel(model: keras.Model, path: Path, report: Report) -> None:
@@ -57,7 +57,7 @@ def write_tflite(model: keras.Model, path: Path, report: Report) -> None:
             ) as error:  # the converter's own, of many kinds: it names the operation that has no counterpart
                 message = describe_failure(f"{error}\n{read_output()}")
                 raise UnsupportedExportError([Obstacle(MODEL, "to", "tflite", message)]) from None
-    write_durably(path, lambda file: file.write(content))
+    replace_file(path, content)
 
 
 def _save_tensorflow(model: keras.Model, folder: str) -> None:

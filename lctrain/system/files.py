@@ -12,8 +12,12 @@ PARTIAL = ".partial"  # behind the name of a file that is being written
 
 def write_json(path: Path, content: Mapping[str, Any]) -> None:
     """Replaces a file of JSON, as `write_durably`; several processes may do so at once."""
-    data = json.dumps(content, indent=1).encode() + b"\n"
-    write_durably(path, lambda file: file.write(data), suffix=f".{os.getpid()}{PARTIAL}")
+    replace_file(path, json.dumps(content, indent=1).encode() + b"\n", suffix=f".{os.getpid()}{PARTIAL}")
+
+
+def replace_file(path: Path, data: bytes, suffix: str = PARTIAL, survives_power_loss: bool = True) -> None:
+    """Writes bytes as `write_durably` does: a reader sees the old file or the new one, whole."""
+    write_durably(path, lambda file: file.write(data), suffix, survives_power_loss)
 
 
 def write_durably(

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from lctrain.system.files import write_durably
+from lctrain.system.files import replace_file
 
 LOG_LINES_IN_REASON = 3
 PARENT_POLL_SECONDS = 1.0
@@ -185,7 +185,7 @@ def _serve(request: Path, result: Path) -> None:
         traceback.print_exc()
         reason = f"{type(error).__name__}: {error}"
         data = pickle.dumps(("raised", {"reason": reason, "error": _picklable(error)}))
-    write_durably(result, lambda file: file.write(data), survives_power_loss=False)
+    replace_file(result, data, survives_power_loss=False)
 
 
 def _end_with_parent(parent: int) -> None:

@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from lctrain.tracking.journal import replace_file
+from lctrain.system.files import replace_file
 
 FILE = "delivered.json"
 # The name of `refused` in the file, which earlier versions have written too.
@@ -40,4 +40,4 @@ class DeliveryState:
         fields = asdict(self)
         fields[REFUSED] = fields.pop("refused")
         with suppress(OSError):  # without room on the disk more is delivered again, that is all
-            replace_file(folder / FILE, json.dumps(fields).encode())
+            replace_file(folder / FILE, json.dumps(fields).encode(), survives_power_loss=False)

@@ -18,7 +18,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from lctrain.system.files import write_durably
+from lctrain.system.files import replace_file
 
 JOURNAL = "tracking"  # the folder's name inside the job's; of later attempts in the same folder tracking.2, ...
 FILE = "journal.jsonl"
@@ -164,10 +164,5 @@ class Journal:
             self._unwritten.clear()
         with suppress(OSError):
             for path in list(self._unwritten_files):
-                replace_file(self.folder / ARTIFACTS / path, self._unwritten_files[path])
+                replace_file(self.folder / ARTIFACTS / path, self._unwritten_files[path], survives_power_loss=False)
                 del self._unwritten_files[path]
-
-
-def replace_file(path: Path, data: bytes) -> None:
-    """Writes a file so that a reader sees the old one or the new one, whole."""
-    write_durably(path, lambda file: file.write(data), survives_power_loss=False)

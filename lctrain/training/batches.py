@@ -106,11 +106,11 @@ class Batches:
                 yield tuple(array[rows] for array in self._arrays)
             start = 0
 
-    @tf.autograph.experimental.do_not_convert  # type: ignore[untyped-decorator]
+    @tf.autograph.experimental.do_not_convert
     def _cut(self, *chunk: tf.Tensor) -> tf.data.Dataset:
         return tf.data.Dataset.from_tensors(chunk).rebatch(self.batch_size)
 
-    @tf.autograph.experimental.do_not_convert  # type: ignore[untyped-decorator]
+    @tf.autograph.experimental.do_not_convert
     def _convert(self, inputs: tf.Tensor, *others: tf.Tensor) -> tuple[tf.Tensor, ...]:
         return tf.cast(inputs, self._floatx), *others
 
