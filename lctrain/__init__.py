@@ -5,6 +5,7 @@ with lctrain's layers can be loaded.
 """
 
 import importlib
+from typing import Any
 
 from wrapt import register_post_import_hook
 
@@ -14,7 +15,7 @@ __version__ = "0.1.0"
 LAZY_FUNCTIONS = {"build": "lctrain.api", "model_to_config": "lctrain.model.to_config"}  # by the module that has each
 
 
-def __getattr__(name: str):
+def __getattr__(name: str) -> Any:
     if name in ("compose", "layers", "legacy", "r"):
         return importlib.import_module(f"lctrain.{name}")
     if name in LAZY_FUNCTIONS:
