@@ -1,19 +1,15 @@
-"""Makes the files `theano_*` of this folder, with predictions, by the real Keras 1.0.8, 1.2.2 or 2.2.4 on Theano.
+"""Makes `theano_*` in the folder where it runs, with predictions, by the real Keras 1.0.8, 1.2.2 or 2.2.4 on Theano.
 
 python3.7 -m venv old && old/bin/pip install numpy==1.16.6 scipy==1.2.3 six 'pyyaml<6' h5py==2.10.0 theano==1.0.5
 old/bin/pip install --no-deps keras==1.2.2  # 2.2.4 wants keras_applications==1.0.6 keras_preprocessing==1.0.5 too
-KERAS_BACKEND=theano THEANO_FLAGS=floatX=float32,blas.ldflags= old/bin/python tests/old_models/make.py FOLDER
+KERAS_BACKEND=theano THEANO_FLAGS=floatX=float32,blas.ldflags= old/bin/python make.py  # here
 """
-
-import os
-import sys
 
 import keras
 import numpy as np
 from keras import layers
 from keras.models import Model, Sequential
 
-FOLDER = sys.argv[1]
 VERSION = keras.__version__.replace(".", "")
 RANDOM = np.random.RandomState(int(VERSION))
 IMAGE, FRAMES = (9, 8, 2), (3, 6, 5, 2)
@@ -33,7 +29,7 @@ def save(name, model):
     shapes = model.input_shape if isinstance(model.input_shape, list) else [model.input_shape]
     x = [RANDOM.uniform(-1, 1, (4, *shape[1:])).astype("float32") for shape in shapes]
     x = x if len(x) > 1 else x[0]
-    path = os.path.join(FOLDER, f"theano_{VERSION}_{name}")
+    path = f"theano_{VERSION}_{name}"
     given = {f"x{i}": array for i, array in enumerate(x)} if isinstance(x, list) else {"x": x}
     np.savez(path + ".npz", y=model.predict(x), **given)
     model.save(path + ".h5")
