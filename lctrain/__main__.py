@@ -1,7 +1,15 @@
 """`python -m lctrain`."""
 
-import sys
+from typing import NoReturn
 
 from lctrain.cli import main
+from lctrain.system.signals import leave
 
-sys.exit(main())
+
+def run() -> NoReturn:
+    """`main` as all that a process does."""
+    leave(main())
+
+
+if __name__ == "__main__":
+    run()

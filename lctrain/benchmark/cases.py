@@ -1,4 +1,4 @@
-"""One measured case, of a layer or of a whole model; each function is meant for a fresh process of its own."""
+"""One measured case, of a layer or of a whole model; each function is meant for a process of its own."""
 
 import time
 from typing import Any, cast
@@ -9,8 +9,18 @@ from lctrain.config import Config
 from lctrain.config.tasks import num_outputs
 from lctrain.devices.runtime import load_libraries
 from lctrain.system import memory
+from lctrain.system.process_setup import set_environment
 
 WHOLE_MODEL = "(model)"  # the name of a case that is no layer's
+
+
+def load_code() -> None:
+    """Loads all that cases need, for a server that forks a process for each."""
+    set_environment()
+    import lctrain.benchmark.timing
+    import lctrain.model.build
+    import lctrain.report
+    import lctrain.training.distribution  # noqa: F401
 
 
 def measure_layer(config: Config, name: str, input_shape: tuple[int, ...]) -> dict[str, Any]:

@@ -1,15 +1,19 @@
-"""Every case of a configuration, each measured in a fresh process, and which implementation is the fastest in each."""
+"""Every case of a configuration, each measured in a process of its own, and the fastest implementation in each."""
 
+import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, cast
 
-from lctrain.benchmark.cases import WHOLE_MODEL, measure_layer, measure_model
+from lctrain.benchmark.cases import WHOLE_MODEL, load_code, measure_layer, measure_model
 from lctrain.config import Config
 from lctrain.config.compilable import find_not_compilable
 from lctrain.cost import MEBIBYTE
+from lctrain.devices.runtime import find_started
 from lctrain.errors import UserError
 from lctrain.model.summary import summarize
+from lctrain.system import fork_client
+from lctrain.system.fork_client import ForkServer
 from lctrain.system.machine import describe_machine
 from lctrain.system.memory import format_shortage
 from lctrain.system.subprocesses import run_in_process
@@ -29,8 +33,17 @@ def format_jit_warning(config: Config) -> str:
     return f"Warning: {message}."
 
 
-def measure_config(config: Config) -> list[Row]:
+def make_server() -> ForkServer:
+    """Forks the processes of the cases; where this process was forked itself, by the same server."""
+    return fork_client.origin or ForkServer(f"lctrain-bench-{os.getpid()}", load_code, find_started)
+
+
+def measure_config(config: Config, server: ForkServer | None = None) -> list[Row]:
     """One row for each locally connected layer, wrapped ones included, and one for the whole model.
+
+    Args:
+        config: validated.
+        server: that forks a process for each; without one they are started afresh.
 
     Raises:
         ConfigError: a model whose layers do not fit together.
@@ -41,10 +54,10 @@ def measure_config(config: Config) -> list[Row]:
     for layer, cost in zip(layers, costs, strict=True):
         if layer.shares is None:  # else it would be measured twice
             row = _describe_case(config, layer.name, cast(int | str, layer.implementation), cost.total - cost.slots)
-            rows.append(_measure_case(row, measure_layer, config, layer.name, layer.input_shapes[0][1:]))
+            rows.append(_measure_case(server, row, measure_layer, config, layer.name, layer.input_shapes[0][1:]))
     needed = sum(cost.total for cost in costs)
     row = _describe_case(config, WHOLE_MODEL, config.implementation, needed)
-    return [*rows, _measure_case(row, measure_model, config)]
+    return [*rows, _measure_case(server, row, measure_model, config)]
 
 
 def _describe_case(config: Config, case: str, implementation: int | str, needed: int) -> Row:
@@ -59,11 +72,11 @@ def _describe_case(config: Config, case: str, implementation: int | str, needed:
     }
 
 
-def _measure_case(row: Row, measure: Callable[..., dict[str, Any]], *arguments: Any) -> Row:
+def _measure_case(server: ForkServer | None, row: Row, measure: Callable[..., dict[str, Any]], *arguments: Any) -> Row:
     reason = format_shortage(row["predicted_mb"] * MEBIBYTE)
     if reason:
         return row | {"status": "too large", "reason": reason}
-    outcome = run_in_process(measure, *arguments, timeout=TIMEOUT)
+    outcome = run_in_process(measure, *arguments, timeout=TIMEOUT, server=server)
     if isinstance(outcome.error, UserError):
         raise outcome.error
     if outcome.status != "done":

@@ -23,6 +23,7 @@ from lctrain.devices.gpus import list_gpus
 from lctrain.errors import UserError
 from lctrain.implementations import IMPLEMENTATIONS, is_compilable
 from lctrain.model.summary import LayerSummary, summarize
+from lctrain.system import fork_client
 from lctrain.system.machine import describe_machine
 from lctrain.system.memory import format_shortage
 from lctrain.system.subprocesses import run_in_process
@@ -217,7 +218,8 @@ def _what(config: Config, case: Case) -> dict[str, Any]:
 
 
 def _measure_in_process(config: Config, cases: Sequence[Case]) -> list[tuple[float | None, str]]:
-    outcome = run_in_process(measure_cases, config, list(cases), timeout=TIMEOUT)
+    # One process does not pay for a server of its own.
+    outcome = run_in_process(measure_cases, config, list(cases), timeout=TIMEOUT, server=fork_client.origin)
     if outcome.error is not None:
         raise outcome.error
     if outcome.status != "done":

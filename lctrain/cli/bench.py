@@ -1,4 +1,4 @@
-"""`bench`: how long each locally connected layer and the whole model take, each case in a fresh process."""
+"""`bench`: how long each locally connected layer and the whole model take, each case in a process of its own."""
 
 import argparse
 import json
@@ -8,12 +8,13 @@ from pathlib import Path
 
 from rich.console import Console
 
-from lctrain.benchmark.comparison import Row, find_winners, format_jit_warning, log_rows, measure_config
+from lctrain.benchmark.comparison import Row, find_winners, format_jit_warning, log_rows, make_server, measure_config
 from lctrain.benchmark.tuning import needs_tuning, tune
 from lctrain.cli.parser import VerbParser
 from lctrain.composition.hydra_app import Job, run_jobs
 from lctrain.data import check_feeds
 from lctrain.errors import EXIT_DONE, EXIT_FAILED, PrintError, UserError
+from lctrain.system.fork_client import keep
 from lctrain.system.machine import describe_machine
 from lctrain.tracking import check_writable, ui_command
 
@@ -44,7 +45,9 @@ def run(options: argparse.Namespace, print_error: PrintError) -> int:
     configs = [tune(config).config if needs_tuning(config) else config for config in configs]
     for warning in filter(None, map(format_jit_warning, configs)):
         print(warning, file=sys.stderr, flush=True)
-    rows = [row for config in configs for row in measure_config(config)]
+    server = make_server()
+    with keep(server):
+        rows = [row for config in configs for row in measure_config(config, server)]
     print_rows(rows)
     if options.out is not None:
         options.out.write_text(json.dumps({"machine": describe_machine(), "cases": rows}, indent=1) + "\n")

@@ -7,6 +7,7 @@ import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from filelock import FileLock
@@ -103,6 +104,22 @@ def load_libraries(config: Config) -> Devices:
     devices = Devices(config.device, acquired, names, _describe(acquired, gpus, names), locks)
     _started.append(_check_replicas(devices, config))
     return devices
+
+
+def find_started() -> str:
+    """Which part of TensorFlow's runtime has started in this process, so that a fork of it would be no fresh start.
+
+    Returns:
+        Words for it; empty where nothing has.
+    """
+    from tensorflow.python.eager import context
+
+    if context.context_safe() is not None:
+        return "TensorFlow's runtime has started in its server"
+    handles = (handle for handle in Path("/proc/self/fd").iterdir() if handle.is_symlink())  # but the listing's own
+    if any(os.readlink(handle).startswith("/dev/nvidia") for handle in handles):
+        return "a graphics card is in use in its server"
+    return ""
 
 
 def _acquire(config: Config, num_gpus: int) -> tuple[CpuConfig | GpuConfig, list[FileLock]]:

@@ -10,6 +10,7 @@ from types import MappingProxyType
 
 import yaml
 
+from lctrain.benchmark.cases import load_code as load_benchmark_code
 from lctrain.benchmark.tuning import needs_tuning, tune
 from lctrain.config import Config
 from lctrain.data import Splits, check_feeds, complete_reading, load_splits
@@ -19,10 +20,20 @@ from lctrain.job import resume_state
 from lctrain.job.memory_check import check_memory
 from lctrain.job.provenance import describe_job
 from lctrain.job.resume_state import ResumeState
-from lctrain.system import memory
-from lctrain.system.process_setup import prepare_process
+from lctrain.system import fork_client, memory
+from lctrain.system.process_setup import prepare_process, set_environment
 from lctrain.system.signals import Terminated, interrupts, leave_at_once
 from lctrain.tracking import Run, check_writable, start_run, ui_command
+from lctrain.tracking.store import load_store_code
+
+
+def load_code() -> None:
+    """Loads all that jobs need, for a server that forks a process for each."""
+    set_environment()
+    load_benchmark_code()
+    import lctrain.job.train  # noqa: F401
+
+    load_store_code()
 
 
 def run_job_of_sweep(
@@ -30,6 +41,7 @@ def run_job_of_sweep(
 ) -> dict[str, float]:
     """`run_job_in_place` as all that a process does."""
     prepare_process()
+    tags = {**tags, "sweep.start_method": "spawn" if fork_client.origin is None else "forkserver"}
     try:
         return run_job_in_place(config, overrides, folder, parent, tags)
     except KeyboardInterrupt:

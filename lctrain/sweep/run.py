@@ -19,9 +19,10 @@ from lctrain.model.summary import summarize
 from lctrain.sweep.progress import SweepMonitor, watch
 from lctrain.sweep.records import MANIFEST, Manifest, Record, Records
 from lctrain.sweep.resume import check_resumed, continue_arguments, digest, find_move_of, read_manifest, read_resume
-from lctrain.sweep.supervisor import STOPPED, close_lost
+from lctrain.sweep.supervisor import STOPPED, close_lost, find_server
 from lctrain.sweep.task import SweepTask
 from lctrain.system.folder_lock import lock_folder
+from lctrain.system.fork_client import keep
 from lctrain.system.machine import describe_machine
 from lctrain.tracking import Run, check_writable, deliver, read_journal, start_run, ui_command
 from lctrain.tracking.run_result import RunResult
@@ -145,7 +146,9 @@ def _run(sweep: Sweep) -> int:
     tags |= {"sweep.command": " ".join(sweep.manifest.arguments)}
     (folder / STOPPED).unlink(missing_ok=True)
     journal = None if sweep.resumed is None else Path(str(sweep.resumed.journal))
-    with start_run(config.tracking, f"sweep-{config.model.name}", tags, folder, resumed=journal) as run:
+    starts_here = not any("hydra/launcher" in argument for argument in sweep.manifest.arguments)
+    server = find_server(config, folder) if starts_here else None
+    with keep(server), start_run(config.tracking, f"sweep-{config.model.name}", tags, folder, resumed=journal) as run:
         replace(sweep.manifest, journal=str(run.folder)).write(folder)
         print(f"The files of the {num_jobs} jobs are in {folder}", flush=True)
         common = frozenset.intersection(*map(frozenset, sweep.manifest.jobs or [[]]))

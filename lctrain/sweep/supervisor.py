@@ -1,6 +1,8 @@
 """One job of a sweep, watched from outside: it always ends with a record, whatever happened to it."""
 
+import hashlib
 import json
+import os
 import time
 import traceback
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -9,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from lctrain.config import Config
+from lctrain.devices.runtime import find_started
 from lctrain.errors import (
     EXIT_DONE,
     EXIT_FAILED,
@@ -19,7 +22,10 @@ from lctrain.errors import (
     exit_code_of,
 )
 from lctrain.job.memory_check import check_memory
+from lctrain.job.run import load_code
 from lctrain.sweep.records import Record, Records
+from lctrain.system import fork_client
+from lctrain.system.fork_client import ForkServer
 from lctrain.system.subprocesses import Outcome, run_in_process
 from lctrain.tracking import deliver, end_run, find_journals, ignore_signals, start_run, tag_run
 from lctrain.tracking.journal import FILE as JOURNAL_FILE
@@ -121,8 +127,17 @@ def _run(run_job: RunJob, task: Task, record: Record) -> Record:
             return replace(record, **_describe_outcome(Outcome("raised", repr(error), 0.0, error=error)))
     task.folder.mkdir(parents=True, exist_ok=True)
     log = task.folder / ("job.log" if record.attempt == 1 else f"job.{record.attempt}.log")
-    outcome = run_in_process(run_job, *arguments, timeout=task.config.sweep.job_timeout, log_file=log, grace=GRACE)
+    timeout, server = task.config.sweep.job_timeout, find_server(task.config, task.sweep_folder)
+    outcome = run_in_process(run_job, *arguments, timeout=timeout, log_file=log, grace=GRACE, server=server)
     return replace(record, log=str(log), **_describe_outcome(outcome))
+
+
+def find_server(config: Config, sweep_folder: Path) -> ForkServer | None:
+    """What forks the processes of a sweep's jobs, the same on all of a machine; None where each starts afresh."""
+    if not config.sweep.isolate or config.sweep.start_method == "spawn":
+        return None
+    digest = hashlib.sha256(f"{os.getuid()} {sweep_folder}".encode()).hexdigest()
+    return fork_client.origin or ForkServer(f"lctrain-{digest}", load_code, find_started)
 
 
 def _describe_outcome(outcome: Outcome) -> dict[str, Any]:

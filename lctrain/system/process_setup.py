@@ -10,9 +10,14 @@ from lctrain.system.signals import Terminated
 
 def prepare_process() -> None:
     """To be called before TensorFlow is loaded, by the main thread."""
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # TensorFlow reads these when it is loaded
-    os.environ.setdefault("KERAS_BACKEND", "tensorflow")
+    set_environment()
     signal.signal(signal.SIGTERM, _terminate)
+
+
+def set_environment() -> None:
+    """What TensorFlow and Keras read when they are loaded."""
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    os.environ.setdefault("KERAS_BACKEND", "tensorflow")
 
 
 def _terminate(number: int, frame: FrameType | None) -> NoReturn:

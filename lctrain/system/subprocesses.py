@@ -1,7 +1,6 @@
-"""Runs one function in a fresh process: with limits and a timeout, and it says how the process died."""
+"""Runs one function in a process of its own: with limits and a timeout, and it says how the process died."""
 
 import contextlib
-import importlib
 import os
 import pickle
 import signal
@@ -10,16 +9,17 @@ import sys
 import tempfile
 import threading
 import time
-import traceback
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import IO, Any, Literal
 
-from lctrain.system.files import replace_file
+from lctrain.system.child import REQUEST, RESULT
+from lctrain.system.fork_client import ForkedProcess, ForkServer, RefusedError, fork, make_environment
 
 LOG_LINES_IN_REASON = 3
-PARENT_POLL_SECONDS = 1.0
+
+Process = subprocess.Popen[bytes] | ForkedProcess
 
 
 @dataclass(frozen=True)
@@ -32,7 +32,7 @@ class Outcome:
         reason: one or a few lines that say what happened; empty if done.
         value: what the function returned, if done.
         error: the exception, if raised and picklable.
-        exit_code: the process's; negative for a signal.
+        exit_code: the process's; negative for a signal; None where nobody knows it.
         seconds: how long the process lived.
     """
 
@@ -52,12 +52,13 @@ def run_in_process(
     environment: Mapping[str, str] | None = None,
     log_file: Path | None = None,
     grace: float = 0.0,
+    server: ForkServer | None = None,
 ) -> Outcome:
     """Calls `function(*arguments)` in a new Python process and waits for it.
 
     The function is named by its module and name there, so it must stand at the top of an importable module; arguments
-    and return value are pickled. The process imports that module and nothing before it. If this process dies, that one
-    is asked to end too (SIGTERM; POSIX).
+    and return value are pickled. The process imports that module and nothing before it, unless a server forks it, which
+    has loaded all that it needs. If this process dies, that one is asked to end too (SIGTERM).
 
     Args:
         function: what to call.
@@ -67,26 +68,38 @@ def run_in_process(
         environment: variables to set besides the ones of this process.
         log_file: where the process's output goes; None keeps its tail for the reason and drops the rest.
         grace: seconds from SIGTERM to SIGKILL when it is ended, by the timeout or an interrupt; 0 kills at once.
+        server: asked for the process first; where it refuses, the log says why, and the process is started afresh.
 
     Returns:
         The outcome; a job that fails in whatever way does not raise here.
     """
-    with tempfile.TemporaryDirectory(prefix="lctrain-job-") as folder:
-        request, result = Path(folder, "request"), Path(folder, "result")
+    with tempfile.TemporaryDirectory(prefix="lctrain-job-") as name:
+        folder = Path(name)
         what = function.__module__, function.__qualname__, arguments
-        request.write_bytes(pickle.dumps((*what, memory_limit, os.getpid())))
-        log = Path(log_file or Path(folder, "log"))
-        exit_code, timed_out, seconds = run_module(
-            "lctrain.system.subprocesses", [request, result], log, timeout, environment, grace
-        )
+        (folder / REQUEST).write_bytes(pickle.dumps((*what, memory_limit)))
+        log = Path(log_file or folder / "log")
+        variables = make_environment(environment or {})
+        with log.open("wb", buffering=0) as output:
+            process = _start(folder, output, variables, None if memory_limit is not None else server)
+            exit_code, timed_out, seconds = _wait(process, timeout, grace)
         if timed_out:
             return Outcome("timed_out", f"ran longer than {timeout:g} s", seconds, exit_code=exit_code)
-        if exit_code != 0 or not result.exists():
+        if exit_code or not (folder / RESULT).exists():
             return Outcome(*describe_exit(exit_code, log), seconds, exit_code=exit_code)
-        status, payload = pickle.loads(result.read_bytes())  # written by our own process, into a folder of ours
+        status, payload = pickle.loads((folder / RESULT).read_bytes())  # by our own process, in a folder of ours
         if status == "done":
             return Outcome("done", "", seconds, value=payload, exit_code=0)
         return Outcome("raised", payload["reason"], seconds, error=payload["error"], exit_code=0)
+
+
+def _start(folder: Path, output: IO[bytes], environment: Mapping[str, str], server: ForkServer | None) -> Process:
+    """The process that does what the request in the folder says: forked, where there is a server that does so."""
+    if server is not None:
+        try:
+            return fork(server, folder, output, environment)
+        except RefusedError as refused:
+            output.write(f"The process is started afresh: {refused}.\n".encode())
+    return _start_module("lctrain.system.child", [folder], output, environment)
 
 
 def run_module(
@@ -96,7 +109,7 @@ def run_module(
     timeout: float | None = None,
     environment: Mapping[str, str] | None = None,
     grace: float = 0.0,
-) -> tuple[int, bool, float]:
+) -> tuple[int | None, bool, float]:
     """Runs `python -m MODULE ARGUMENTS` and waits for it; its children end with it.
 
     Args:
@@ -110,98 +123,70 @@ def run_module(
     Returns:
         Its exit code, negative for a signal; whether it was ended for the timeout; and how long it lived, in seconds.
     """
-    started = time.monotonic()
     with log.open("wb") as output:
-        process = subprocess.Popen(
-            [sys.executable, "-m", module, *arguments],
-            stdout=output,
-            stderr=subprocess.STDOUT,
-            stdin=subprocess.DEVNULL,
-            env={**os.environ, **(environment or {}), "PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
-            start_new_session=True,  # so that its children can be killed with it
-        )
-        timed_out = _wait(process, timeout, grace)
-    return process.returncode, timed_out, time.monotonic() - started
+        return _wait(_start_module(module, arguments, output, make_environment(environment or {})), timeout, grace)
 
 
-def _wait(process: subprocess.Popen[bytes], timeout: float | None, grace: float) -> bool:
-    """Waits for the process's end; whether it had to be ended because it took too long."""
+def _start_module(
+    module: str, arguments: Sequence[str | Path], output: IO[bytes], environment: Mapping[str, str]
+) -> subprocess.Popen[bytes]:
+    """`python -m MODULE ARGUMENTS`, whose standard input ends with this process."""
+    return subprocess.Popen(
+        [sys.executable, "-m", module, *arguments],
+        stdin=subprocess.PIPE,
+        stdout=output,
+        stderr=subprocess.STDOUT,
+        env=environment,
+        start_new_session=True,  # so that its children can be killed with it
+    )
+
+
+def _wait(process: Process, timeout: float | None, grace: float) -> tuple[int | None, bool, float]:
+    """Waits for the process's end, after which none of its children is left, and ends it where it takes too long.
+
+    Returns:
+        As `run_module`.
+    """
+    started, timed_out = time.monotonic(), False
     try:
         process.wait(threading.TIMEOUT_MAX if timeout is None else timeout)  # Ray's interrupt wakes no wait without end
     except subprocess.TimeoutExpired:
-        _end(process, grace)
-        return True
+        timed_out = True
+        _ask_to_end(process, grace)
     except BaseException:  # an interrupt of ours must not leave the job running
-        _end(process, grace)
+        _ask_to_end(process, grace)
         raise
-    return False
-
-
-def _end(process: subprocess.Popen[bytes], grace: float) -> None:
-    """Asks the process to end, if it has any grace, and kills what is left of it and its children."""
-    try:
-        if grace > 0:
-            process.terminate()
-            process.wait(grace)
-    except subprocess.TimeoutExpired:
-        pass
     finally:  # a second interrupt cuts the grace short
         _kill_tree(process)
+        if isinstance(process, subprocess.Popen) and process.stdin is not None:
+            process.stdin.close()
+    return process.returncode, timed_out, time.monotonic() - started
 
 
-def _kill_tree(process: subprocess.Popen[bytes]) -> None:
+def _ask_to_end(process: Process, grace: float) -> None:
+    if grace > 0:
+        process.send_signal(signal.SIGTERM)
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            process.wait(grace)
+
+
+def _kill_tree(process: Process) -> None:
+    """Kills what is left of a process and its children."""
     if hasattr(os, "killpg"):
         with contextlib.suppress(ProcessLookupError):  # all of them have ended
             os.killpg(process.pid, signal.SIGKILL)
     else:
-        process.kill()
+        process.send_signal(signal.SIGTERM)  # which kills, on Windows
     process.wait()
 
 
-def describe_exit(exit_code: int, log: Path) -> tuple[Literal["exited", "killed"], str]:
+def describe_exit(exit_code: int | None, log: Path) -> tuple[Literal["exited", "killed"], str]:
     """Status and reason of a process that left no result."""
+    if exit_code is None:
+        return "killed", "ended without a result, as has the server that had forked it"
     if exit_code >= 0:
         tail = " ".join(log.read_text(errors="replace").splitlines()[-LOG_LINES_IN_REASON:])
         return "exited", f"exited with code {exit_code}: {tail}"
     name = signal.Signals(-exit_code).name
     hint = " (the kernel's usual answer to a lack of memory)" if name == "SIGKILL" else ""
     return "killed", f"killed by {name}{hint}"
-
-
-def _serve(request: Path, result: Path) -> None:
-    """The new process's side."""
-    module, name, arguments, memory_limit, parent = pickle.loads(request.read_bytes())
-    if hasattr(os, "getppid"):
-        threading.Thread(target=_end_with_parent, args=(parent,), daemon=True).start()
-    if memory_limit is not None:
-        import resource
-
-        resource.setrlimit(resource.RLIMIT_AS, (memory_limit, memory_limit))
-    try:
-        function = getattr(importlib.import_module(module), name)
-        answer = ("done", function(*arguments))
-        data = pickle.dumps(answer)
-    except Exception as error:
-        traceback.print_exc()
-        reason = f"{type(error).__name__}: {error}"
-        data = pickle.dumps(("raised", {"reason": reason, "error": _picklable(error)}))
-    replace_file(result, data, survives_power_loss=False)
-
-
-def _end_with_parent(parent: int) -> None:
-    """A job outlives the process that waits for it by a second or two: nobody would know of it."""
-    while os.getppid() == parent:
-        time.sleep(PARENT_POLL_SECONDS)
-    os.kill(os.getpid(), signal.SIGTERM)
-
-
-def _picklable(error: Exception) -> Exception | None:
-    try:
-        copy: Exception = pickle.loads(pickle.dumps(error))
-    except Exception:  # exceptions pickle in any way their authors chose; the reason is told without them
-        return None
-    return copy
-
-
-if __name__ == "__main__":
-    _serve(Path(sys.argv[1]), Path(sys.argv[2]))

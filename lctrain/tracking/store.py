@@ -104,12 +104,16 @@ def load_mlflow() -> Any:
     return mlflow
 
 
-def load_store_code(tracking: TrackingConfig) -> None:
-    """Loads all of MLflow that a store takes, reachable or not; most of it `import mlflow` leaves for later."""
+def load_store_code(tracking: TrackingConfig | None = None) -> None:
+    """Loads all of MLflow that a store takes, reachable or not; most of it `import mlflow` leaves for later.
+
+    Args:
+        tracking: the store; None stands for any.
+    """
     load_mlflow()
-    if is_http(tracking):
+    if tracking is None or is_http(tracking):
         import mlflow.store.tracking.rest_store
-    else:
+    if tracking is None or not is_http(tracking):
         import mlflow.store.tracking.sqlalchemy_store  # noqa: F401
 
 

@@ -33,6 +33,8 @@ class SweepConfig(Group):
 
     isolate: bool = True
     """Whether each job has a process of its own, which nothing that happens to the others can harm."""
+    start_method: Literal["forkserver", "spawn"] = "forkserver"
+    """Whether such a process is forked from one that has loaded the libraries (Linux alone; not by SLURM), or new."""
     job_timeout: Annotated[float, Field(gt=0)] | None = None
     """Seconds after which a job is ended; null lets it run."""
     on_error: Literal["continue", "stop"] = "continue"

@@ -1,0 +1,59 @@
+"""What a process does that `run_in_process` has started: it calls one function and writes down what came of it."""
+
+import importlib
+import os
+import pickle
+import signal
+import sys
+import threading
+import traceback
+from pathlib import Path
+
+from lctrain.system.files import replace_file
+from lctrain.system.signals import leave
+
+REQUEST, RESULT = "request", "result"  # files in the folder of a request
+
+
+def serve(folder: Path) -> None:
+    """Does what the request in a folder says, and leaves its result there.
+
+    Standard input ends with the process that waits for this one, which then is asked to end too.
+    """
+    lifeline = os.dup(0)  # which no process that this one starts inherits
+    with open(os.devnull) as nothing:
+        os.dup2(nothing.fileno(), 0)
+    threading.Thread(target=_end_with, args=(lifeline,), daemon=True).start()
+    module, name, arguments, memory_limit = pickle.loads((folder / REQUEST).read_bytes())
+    if memory_limit is not None:
+        import resource
+
+        resource.setrlimit(resource.RLIMIT_AS, (memory_limit, memory_limit))
+    try:
+        function = getattr(importlib.import_module(module), name)
+        answer = ("done", function(*arguments))
+        data = pickle.dumps(answer)
+    except Exception as error:
+        traceback.print_exc()
+        reason = f"{type(error).__name__}: {error}"
+        data = pickle.dumps(("raised", {"reason": reason, "error": _picklable(error)}))
+    replace_file(folder / RESULT, data, survives_power_loss=False)
+
+
+def _end_with(lifeline: int) -> None:
+    """A job does not outlive the process that waits for it: nobody would know of it."""
+    os.read(lifeline, 1)
+    os.kill(os.getpid(), signal.SIGTERM)
+
+
+def _picklable(error: Exception) -> Exception | None:
+    try:
+        copy: Exception = pickle.loads(pickle.dumps(error))
+    except Exception:  # exceptions pickle in any way their authors chose; the reason is told without them
+        return None
+    return copy
+
+
+if __name__ == "__main__":
+    serve(Path(sys.argv[1]))
+    leave(0)
