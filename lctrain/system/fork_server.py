@@ -21,7 +21,7 @@ from pathlib import Path
 from pkgutil import resolve_name
 from typing import NoReturn
 
-from lctrain.system import child, fork_client
+from lctrain.system import child, fork_client, memory
 from lctrain.system.fork_client import CONTEXT, CREDENTIALS, NUMBER, ForkServer
 from lctrain.system.signals import leave, leave_at_once
 
@@ -177,6 +177,7 @@ def main() -> None:
     sys.stdout.flush()  # else each child would write it once more
     gc.collect()
     gc.freeze()  # so that collections in children touch, and so copy, nothing of what is loaded
+    memory.note_file_pages()
     # OpenBLAS ends its threads before a fork and starts them where they are used again: from here on there are none.
     pid = os.fork()
     if pid == 0:
