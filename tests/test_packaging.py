@@ -70,7 +70,7 @@ def test_the_wheel_says_what_it_is(wheel):
         "[console_scripts]",
         "lctrain",
         "=",
-        "lctrain.cli:main",
+        "lctrain.__main__:run",
     ]
     assert f"{folder}/licenses/LICENSE" in wheel.namelist()
     assert re.fullmatch(r"lctrain-\d+\.\d+\.\d+\.dist-info", folder)

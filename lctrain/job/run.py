@@ -5,6 +5,7 @@ import sys
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from importlib import import_module
 from pathlib import Path
 from types import MappingProxyType
 
@@ -24,16 +25,21 @@ from lctrain.system import fork_client, memory
 from lctrain.system.process_setup import prepare_process, set_environment
 from lctrain.system.signals import Terminated, interrupts, leave_at_once
 from lctrain.tracking import Run, check_writable, start_run, ui_command
-from lctrain.tracking.store import load_store_code
+from lctrain.tracking.store import load_all_code
+
+LOADED_LATE = (  # by jobs, on their way
+    *("lctrain.job.train", "matplotlib.backends.backend_agg"),
+    *("sklearn.datasets", "sklearn.model_selection"),
+)
 
 
 def load_code() -> None:
     """Loads all that jobs need, for a server that forks a process for each."""
     set_environment()
     load_benchmark_code()
-    import lctrain.job.train  # noqa: F401
-
-    load_store_code()
+    for name in LOADED_LATE:
+        import_module(name)
+    load_all_code()
 
 
 def run_job_of_sweep(

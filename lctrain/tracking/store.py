@@ -6,6 +6,7 @@ import secrets
 import shlex
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeGuard
 from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
@@ -28,6 +29,10 @@ ENVIRONMENT = {  # unless the user has set them
     "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
     "MLFLOW_DISABLE_TELEMETRY": "true",  # what a run logs goes to the store that was named, and nothing anywhere else
 }
+LOADED_LATE = (  # by MLflow, where it needs them first
+    *("alembic.command", "alembic.config", "mlflow.keras", "mlflow.pyfunc", "mlflow.store.tracking.rest_store"),
+    *("mlflow.store.tracking.sqlalchemy_store", "sqlalchemy.dialects.sqlite"),
+)
 SQLITE_JOURNALS = ("-journal", "-wal", "-shm")
 POSTGRESQL_OPTIONS = {"connect_timeout": "10", "tcp_user_timeout": "20000"}  # seconds, milliseconds
 ADVISORY_LOCK = 0x6C637472  # any number that nobody else takes; this one spells lctr
@@ -104,17 +109,23 @@ def load_mlflow() -> Any:
     return mlflow
 
 
-def load_store_code(tracking: TrackingConfig | None = None) -> None:
-    """Loads all of MLflow that a store takes, reachable or not; most of it `import mlflow` leaves for later.
-
-    Args:
-        tracking: the store; None stands for any.
-    """
+def load_store_code(tracking: TrackingConfig) -> None:
+    """Loads all of MLflow that a store takes, reachable or not; most of it `import mlflow` leaves for later."""
     load_mlflow()
-    if tracking is None or is_http(tracking):
+    if is_http(tracking):
         import mlflow.store.tracking.rest_store
-    if tracking is None or not is_http(tracking):
+    else:
         import mlflow.store.tracking.sqlalchemy_store  # noqa: F401
+
+
+def load_all_code() -> None:
+    """Loads all of MLflow that runs and their models take, whatever the store."""
+    load_mlflow()
+    for name in LOADED_LATE:
+        import_module(name)
+    from mlflow.utils.requirements_utils import warn_dependency_requirement_mismatches
+
+    warn_dependency_requirement_mismatches(["mlflow"])  # which reads what is installed, once for a process
 
 
 def open_store(tracking: TrackingConfig) -> "tuple[MlflowClient, str]":
