@@ -8,6 +8,7 @@ import time
 
 import pytest
 
+from lctrain.cli import main
 from lctrain.cost import MEBIBYTE
 from lctrain.errors import ConfigError, Problem, UserError
 from lctrain.system.subprocesses import run_in_process
@@ -160,3 +161,31 @@ def test_a_memory_limit_holds():
 def test_output_goes_to_the_log(tmp_path):
     assert run_in_process(speak, log_file=tmp_path / "job.log").status == "done"
     assert (tmp_path / "job.log").read_text() == "to the log\n"
+
+
+LEAVING = """
+import atexit, tempfile, threading, time
+from lctrain.system.signals import leave
+
+class Kept:
+    def __del__(self):
+        print("taken apart")
+
+kept, folder = Kept(), tempfile.TemporaryDirectory()
+print(folder.name)
+atexit.register(print, "at exit")
+threading.Thread(target=lambda: (time.sleep(0.5), print("thread"))).start()
+leave(0)
+"""
+
+
+def test_to_leave_is_all_of_an_exit_but_that_modules_are_taken_apart(run_python):
+    folder, *others = run_python(LEAVING).splitlines()
+    assert others == ["thread", "at exit"]
+    assert not os.path.exists(folder)
+
+
+def test_a_command_line_leaves_at_once_and_main_does_not(run_python, capsys):
+    code = "import runpy, sys; sys.argv[1:] = ['--version']; runpy.run_module('lctrain', run_name='__main__'); print(7)"
+    assert main(["--version"]) == 0
+    assert run_python(code) == capsys.readouterr().out

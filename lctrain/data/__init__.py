@@ -14,7 +14,7 @@ from lctrain.data.dataset_info import (
 from lctrain.data.normalization import fit_normalization
 from lctrain.data.rows import Rows, select
 from lctrain.data.splits import Loaded, Split, Splits
-from lctrain.data.splitting import draw_splits
+from lctrain.data.splitting import draw_splits, load_splitting_code
 from lctrain.errors import ConfigError
 
 __all__ = [
@@ -27,6 +27,7 @@ __all__ = [
     "find_facts",
     "fit_normalization",
     "load_splits",
+    "load_splitting_code",
 ]
 
 

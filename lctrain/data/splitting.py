@@ -7,6 +7,11 @@ from lctrain.data.checks import require
 from lctrain.errors import ConfigError, Problem
 
 
+def load_splitting_code() -> None:
+    """Loads what drawing splits takes: its memory is not the data's."""
+    import sklearn.model_selection  # noqa: F401
+
+
 def find_problems_in_splits(data: DataConfig, own: tuple[str, ...]) -> list[Problem]:
     """What the configuration says of splits that the data set has of its own, or does not say of those it lacks.
 

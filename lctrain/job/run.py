@@ -5,7 +5,6 @@ import sys
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from importlib import import_module
 from pathlib import Path
 from types import MappingProxyType
 
@@ -14,7 +13,7 @@ import yaml
 from lctrain.benchmark.cases import load_code as load_benchmark_code
 from lctrain.benchmark.tuning import needs_tuning, tune
 from lctrain.config import Config
-from lctrain.data import Splits, check_feeds, complete_reading, load_splits
+from lctrain.data import Splits, check_feeds, complete_reading, load_splits, load_splitting_code
 from lctrain.devices.runtime import Devices, load_libraries
 from lctrain.errors import EXIT_INTERRUPTED, EXIT_TERMINATED, UserError, suggest_import
 from lctrain.job import resume_state
@@ -27,19 +26,16 @@ from lctrain.system.signals import Terminated, interrupts, leave_at_once
 from lctrain.tracking import Run, check_writable, start_run, ui_command
 from lctrain.tracking.store import load_all_code
 
-LOADED_LATE = (  # by jobs, on their way
-    *("lctrain.job.train", "matplotlib.backends.backend_agg"),
-    *("sklearn.datasets", "sklearn.model_selection"),
-)
-
 
 def load_code() -> None:
     """Loads all that jobs need, for a server that forks a process for each."""
     set_environment()
     load_benchmark_code()
-    for name in LOADED_LATE:
-        import_module(name)
+    load_splitting_code()
     load_all_code()
+    from matplotlib.backends import backend_agg  # noqa: F401
+
+    import lctrain.job.train  # noqa: F401
 
 
 def run_job_of_sweep(
@@ -111,6 +107,7 @@ def run_job(
             _log_config(run, config, overrides, notes)
             resolved = _resolve_tuned(config, run, devices) if resumed is None else resumed.resolve(config)
             run.wait_for_store()  # MLflow's memory is not the job's, however long its import takes beside this
+            load_splitting_code()
             memory_before = memory.begin_measuring()
             splits = load_splits(config.data, config.data_format)
             _save_resume_state(

@@ -3,6 +3,7 @@
 import importlib
 import os
 import pickle
+import shutil
 import signal
 import sys
 import threading
@@ -23,7 +24,7 @@ def serve(folder: Path) -> None:
     lifeline = os.dup(0)  # which no process that this one starts inherits
     with open(os.devnull) as nothing:
         os.dup2(nothing.fileno(), 0)
-    threading.Thread(target=_end_with, args=(lifeline,), daemon=True).start()
+    threading.Thread(target=_end_with, args=(lifeline, folder), daemon=True).start()
     module, name, arguments, memory_limit = pickle.loads((folder / REQUEST).read_bytes())
     if memory_limit is not None:
         import resource
@@ -40,9 +41,10 @@ def serve(folder: Path) -> None:
     replace_file(folder / RESULT, data, survives_power_loss=False)
 
 
-def _end_with(lifeline: int) -> None:
-    """A job does not outlive the process that waits for it: nobody would know of it."""
+def _end_with(lifeline: int, folder: Path) -> None:
+    """A job does not outlive the process that waits for it: nobody would know of it, nor remove the folder."""
     os.read(lifeline, 1)
+    shutil.rmtree(folder, ignore_errors=True)
     os.kill(os.getpid(), signal.SIGTERM)
 
 

@@ -28,7 +28,7 @@ POLL_SECONDS = 0.5  # an interrupt of Ray's wakes no wait
 ANSWER_SECONDS = 300.0  # in which a server must have loaded; one that hangs is ended, and says where it hung
 END_SECONDS = 5.0  # in which a server that nobody has open is gone
 CONNECT_SECONDS = 10.0  # in which a name is taken or given back
-LAST_LINES = 3  # of a server's output
+LAST_LINES = 30  # of a server's output
 CONTEXT = "context"  # the file in a request's folder with what the server itself must know of it
 
 
@@ -89,6 +89,7 @@ class _Connection:
     process: "subprocess.Popen[bytes] | None" = None
     log: IO[bytes] | None = None
     has_answered: bool = False
+    has_hung: bool = False
 
 
 origin: ForkServer | None = None  # that has forked this process
@@ -154,8 +155,7 @@ def _ask(server: ForkServer, folder: Path, log: IO[bytes], environment: Mapping[
             socket.send_fds(connection.control, [os.fsencode(folder)], [there.fileno(), log.fileno()])
         answer = _receive(here, ANSWER_SECONDS)
     except subprocess.TimeoutExpired:
-        if connection.process is not None:
-            connection.process.send_signal(signal.SIGABRT)  # on which it writes down where it hangs
+        connection.has_hung = True
         answer = b""
     except BaseException:  # an interrupt; a process that was forked meanwhile ends with the connection
         here.close()
@@ -244,11 +244,17 @@ def _start(server: ForkServer, listener: socket.socket, environment: Mapping[str
 def _note_death(name: str) -> None:
     connection = _connections[name]
     process, log = connection.process, connection.log
-    if process is not None and log is not None and not connection.has_answered:
+    if connection.has_hung:
+        _failures[name] = f"its server has not answered for {ANSWER_SECONDS:g} s"
+        if process is not None:
+            process.send_signal(signal.SIGABRT)  # on which it writes down where it hangs
+    elif process is not None and not connection.has_answered:
+        _failures[name] = "its server could not be loaded"
+    if name in _failures and process is not None and log is not None:
         process.wait()
         log.seek(0)
         lines = log.read().decode(errors="replace").splitlines()
-        _failures[name] = f"its server could not be loaded: {' '.join(lines[-LAST_LINES:])}"
+        _failures[name] = "\n".join([f"{_failures[name]}:", *lines[-LAST_LINES:]])
     _disconnect(name)
 
 

@@ -25,7 +25,10 @@ from lctrain.system import child, fork_client, memory
 from lctrain.system.fork_client import CONTEXT, CREDENTIALS, NUMBER, ForkServer
 from lctrain.system.signals import leave, leave_at_once
 
-READ_LATE = {"CUDA_VISIBLE_DEVICES", "CUDA_DEVICE_ORDER", "HYDRA_FULL_ERROR"}  # variables that loading does not read
+READ_LATE = {  # variables that are not read before a child has them
+    *("CUDA_VISIBLE_DEVICES", "CUDA_DEVICE_ORDER"),  # but where the first device is used
+    *("HYDRA_FULL_ERROR", "PYTEST_CURRENT_TEST"),
+}
 FORK_SAFE_THREADS = {"jemalloc_bg_thd"}  # which its library stops and starts around a fork
 THREADS = Path("/proc/self/task")
 MESSAGE_BYTES = 4096  # of the path of a request's folder

@@ -98,7 +98,7 @@ def _start(folder: Path, output: IO[bytes], environment: Mapping[str, str], serv
         try:
             return fork(server, folder, output, environment)
         except RefusedError as refused:
-            output.write(f"The process is started afresh: {refused}.\n".encode())
+            output.write(f"The process is started afresh: {refused}\n".encode())
     return _start_module("lctrain.system.child", [folder], output, environment)
 
 
