@@ -8,12 +8,14 @@ import subprocess
 import sys
 import time
 from contextlib import ExitStack
+from pathlib import Path
 from shutil import which
 
 import mlflow
 import psutil
 import pytest
 import yaml
+from job_processes import find_job, no_process_is_left  # noqa: F401 - a fixture
 from servers.ray import ray, why_no_ray
 from servers.slurm import slurm, why_no_slurm
 
@@ -234,7 +236,7 @@ STATUS_OF_ENDED = {"joblib": "killed", "slurm": "interrupted", "ray": "killed"}
 def end_job(name, record, environment):
     """Ends a job as happens: its process killed, its place in the queue cancelled, its worker killed."""
     metric_monitor = psutil.Process(int(record["owner"]["pid"]))
-    (training,) = [child for child in metric_monitor.children() if "lctrain.system.subprocesses" in child.cmdline()]
+    training = find_job(Path(record["folder"]))
     if name == "joblib":
         training.kill()
     elif name == "slurm":

@@ -17,8 +17,26 @@ from lctrain.sweep.progress import SweepMonitor
 from lctrain.sweep.records import Manifest, Record, Records
 from lctrain.sweep.resume import check_resumed, digest
 from lctrain.sweep.supervisor import STOPPED, Task, close_lost, supervise
+from lctrain.system import fork_client
+from lctrain.system.fork_client import ForkServer, keep
 from lctrain.tracking import start_run, store_uri
 from lctrain.tracking.run_owner import describe_owner
+from lctrain.tracking.store import load_all_code
+
+
+def find_nothing():
+    return ""
+
+
+@pytest.fixture(autouse=True, scope="module")
+def server():
+    """Forks the jobs of all tests here: their own servers would load TensorFlow each."""
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(
+            fork_client, "origin", ForkServer(f"lctrain-test-{os.getpid()}-jobs", load_all_code, find_nothing)
+        )
+        with keep(fork_client.origin if fork_client.IS_SUPPORTED else None):
+            yield
 
 
 def run_job(config, overrides, folder, parent, tags):

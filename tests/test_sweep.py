@@ -1,7 +1,6 @@
 """Sweeps as a user meets them: real processes, a real store."""
 
 import json
-import os
 import re
 import signal
 import subprocess
@@ -11,9 +10,11 @@ from pathlib import Path
 
 import mlflow
 import pytest
+from job_processes import find_job, no_process_is_left  # noqa: F401 - a fixture
 from test_memory import real_group, run_inside
 
 FAST = ("training.epochs=2", "data=synthetic", "data.input_shape=[5,7,2]", "data.num_examples=200")
+START_METHOD = "forkserver" if sys.platform == "linux" else "spawn"
 FAILING = ("optimizer.clipnorm=1.0", "optimizer.clipvalue=null,0.5")  # both at once only Keras refuses
 
 
@@ -155,8 +156,9 @@ def test_a_killed_job_and_an_interrupt_leave_everything_in_order(tmp_path, run_l
         signal.signal(signal.SIGINT, heard)
     try:
         wait_for_epoch(tmp_path, 0)
-        os.kill(job_process_of(sweep.pid), signal.SIGKILL)
+        find_job(tmp_path, 0).kill()
         wait_for_epoch(tmp_path, 2)
+        find_job(tmp_path, 2).parent().kill()  # the server, without which the job goes on
         sweep.send_signal(signal.SIGINT)
         _, errors = sweep.communicate(timeout=120)
     finally:
@@ -168,6 +170,7 @@ def test_a_killed_job_and_an_interrupt_leave_everything_in_order(tmp_path, run_l
     (parent,), children = read_store(tmp_path)
     assert [run.info.status for run in (parent, *children)] == ["KILLED", "KILLED", "FINISHED", "KILLED"]
     assert all("loss" in child.data.metrics for child in children)
+    assert {child.data.tags["sweep.start_method"] for child in children} == {START_METHOD}
 
 
 def test_a_killed_job_goes_on_where_it_was_when_its_sweep_is_resumed(tmp_path, run_lctrain):
@@ -176,7 +179,9 @@ def test_a_killed_job_goes_on_where_it_was_when_its_sweep_is_resumed(tmp_path, r
     sweep = subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     try:
         wait_for_epoch(tmp_path, 0)
-        os.kill(job_process_of(sweep.pid), signal.SIGKILL)
+        job = find_job(tmp_path, 0)
+        job.parent().kill()  # the server; the next job has another
+        job.kill()
         assert sweep.wait(timeout=240) == 1
     finally:
         sweep.kill()
@@ -202,18 +207,6 @@ def wait_for_epoch(folder, number):
             return
         time.sleep(0.1)
     raise AssertionError(f"job {number} did not train")
-
-
-def job_process_of(supervisor):
-    """The only child of the supervisor that is a job's process."""
-    for path in Path("/proc").glob("[0-9]*/stat"):
-        try:
-            parent = int(path.read_text().rsplit(")", 1)[1].split()[1])
-            if parent == supervisor and b"lctrain.system.subprocesses" in (path.parent / "cmdline").read_bytes():
-                return int(path.parent.name)
-        except FileNotFoundError:  # ended meanwhile
-            continue
-    raise AssertionError("no job is running")
 
 
 def test_a_job_that_does_not_fit_is_refused_and_the_others_run(tmp_path):
