@@ -1,93 +1,49 @@
 """What several test files share."""
 
-import json
 import os
 import shutil
 import signal
-import socket
 import subprocess
 import sys
-import tempfile
-from pathlib import Path
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 os.environ.setdefault("KERAS_BACKEND", "tensorflow")
 
 import pytest
+import warm_start
 
-READ_LATE = {"PYTEST_CURRENT_TEST", "PWD", "OLDPWD", "COLUMNS", "LINES"}  # by what is started, not by what it loads
+from lctrain.devices.runtime import find_started
+from lctrain.system.fork_client import ForkServer, keep
+from lctrain.system.subprocesses import run_in_process
 
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # as a shell has it for what it starts in the background
     signal.signal(signal.SIGINT, signal.default_int_handler)  # so that what tests start can be interrupted
 
 
-class WarmServer:
-    """Runs command lines in children of a process that has loaded all that they need (warm_server.py)."""
-
-    def __init__(self, folder):
-        self.folder, self.environment = folder, dict(os.environ)
-        command = [sys.executable, Path(__file__).with_name("warm_server.py"), folder / "socket"]
-        with (folder / "log").open("wb") as log:
-            self.process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=log)
-        assert self.process.stdout.readline() == b"ready\n", (folder / "log").read_text()
-
-    def suits(self):
-        """Whether the environment is what it was, but for variables that are read when they are needed."""
-        changed = {name for name, _ in self.environment.items() ^ os.environ.items()}
-        return changed <= READ_LATE
-
-    def run(self, folder, arguments, timeout):
-        with tempfile.TemporaryDirectory(dir=self.folder) as place, socket.socket(socket.AF_UNIX) as connection:
-            outputs = {name: f"{place}/{name}" for name in ("stdout", "stderr")}
-            for path in outputs.values():
-                Path(path).touch()
-            request = {"folder": str(folder), "arguments": [*map(str, arguments)], "environment": dict(os.environ)}
-            connection.settimeout(timeout)
-            connection.connect(str(self.folder / "socket"))
-            connection.sendall(json.dumps(request | outputs).encode() + b"\n")
-            answers = connection.makefile()
-            child = int(answers.readline())
-            try:
-                code = int(answers.readline())
-            except TimeoutError:
-                os.killpg(child, signal.SIGKILL)
-                raise subprocess.TimeoutExpired(arguments, timeout) from None
-            texts = {name: Path(path).read_text() for name, path in outputs.items()}
-        return subprocess.CompletedProcess(["python", "-m", "lctrain", *arguments], code, **texts)
-
-    def close(self):
-        self.process.stdin.close()
-        self.process.wait(30)
-        self.process.stdout.close()
+@pytest.fixture(scope="session")
+def warm_server():
+    """What forks the command lines of a session, and what these start."""
+    server = ForkServer(f"lctrain-tests-{os.getpid()}", warm_start.load, find_started)
+    with keep(server):
+        yield server
 
 
 @pytest.fixture(scope="session")
-def warm_server(tmp_path_factory):
-    """Gives the one warm server of the session, which is started when it is first asked for."""
-    started = []
-
-    def give():
-        if not started:
-            started.append(WarmServer(tmp_path_factory.mktemp("warm")))
-        return started[0]
-
-    yield give
-    for server in started:
-        server.close()
-
-
-@pytest.fixture(scope="session")
-def run_lctrain(warm_server):
+def run_lctrain(warm_server, tmp_path_factory):
     """Runs `python -m lctrain ARGUMENTS` in a folder; returns the finished process with its text.
 
-    It is a child of the warm server, or where the environment asks for it, a new process.
+    It is a fork of the warm server, or where the environment asks for it, a new process.
     """
 
     def run(folder, *arguments, timeout=240):
-        if hasattr(os, "fork") and warm_server().suits():
-            return warm_server().run(folder, arguments, timeout)
-        command = [sys.executable, "-m", "lctrain", *arguments]
-        return subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=timeout, check=False)
+        outputs = [tmp_path_factory.mktemp("run") / name for name in ("stdout", "stderr")]
+        command = ["python", "-m", "lctrain", *map(str, arguments)]
+        outcome = run_in_process(
+            warm_start.run, folder, command[3:], *outputs, timeout=timeout, server=warm_server, grace=1
+        )
+        if outcome.status == "timed_out":
+            raise subprocess.TimeoutExpired(command, timeout)
+        return subprocess.CompletedProcess(command, outcome.exit_code, *(path.read_text() for path in outputs))
 
     return run
 

@@ -157,6 +157,15 @@ def test_a_fork_is_as_good_as_a_new_process(server, monkeypatch, tmp_path):
     assert found["variables"] == dict.fromkeys(READ_LATE, ("0", b"0"))
 
 
+def ask_for_another():
+    return os.getppid(), run_in_process(os.getppid, server=fork_client.origin).value
+
+
+def test_what_was_forked_asks_the_same_server(server):
+    parent, other = run_in_process(ask_for_another, server=server).value
+    assert parent == other != os.getpid()
+
+
 @pytest.mark.parametrize("change", ["TF_ENABLE_ONEDNN_OPTS", "OMP_NUM_THREADS"])
 def test_another_environment_takes_a_new_process(server, tmp_path, change):
     outcome = run_in_process(describe, environment={change: "1"}, server=server, log_file=tmp_path / "log")

@@ -1,7 +1,7 @@
 """How fast a job starts and ends, against another build: `python experiments/supervisor/starts.py OTHER_PYTHON`.
 
-OTHER_PYTHON runs the other build's `-m lctrain`. Both are measured in turns, so that what else the machine does weighs on
-both alike; what is told are medians, and ratios of this build's to the other's.
+OTHER_PYTHON runs the other build's `-m lctrain`. Both are measured in turns, so that what else the machine does weighs
+on both alike; what is told are medians, and ratios of this build's to the other's.
 """
 
 import argparse

@@ -28,6 +28,7 @@ POLL_SECONDS = 0.5  # an interrupt of Ray's wakes no wait
 ANSWER_SECONDS = 300.0  # in which a server must have loaded; one that hangs is ended, and says where it hung
 END_SECONDS = 5.0  # in which a server that nobody has open is gone
 CONNECT_SECONDS = 10.0  # in which a name is taken or given back
+RUN_MODULE = ("-P", "-m")  # with the search path that it is given, and no other folder in front
 LAST_LINES = 30  # of a server's output
 CONTEXT = "context"  # the file in a request's folder with what the server itself must know of it
 
@@ -100,7 +101,7 @@ _lock = threading.Lock()
 
 def make_environment(changes: Mapping[str, str]) -> dict[str, str]:
     """This process's environment with changes, and its search path for modules."""
-    return {**os.environ, **changes, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
+    return {**os.environ, **changes, "PYTHONPATH": os.pathsep.join(dict.fromkeys(filter(None, sys.path)))}
 
 
 def fork(server: ForkServer, folder: Path, log: IO[bytes], environment: Mapping[str, str]) -> ForkedProcess:
@@ -230,7 +231,7 @@ def _start(server: ForkServer, listener: socket.socket, environment: Mapping[str
     with listener, there:
         handles = listener.fileno(), there.fileno()
         process = subprocess.Popen(
-            [sys.executable, "-m", "lctrain.system.fork_server", server.name, *functions, *map(str, handles)],
+            [sys.executable, *RUN_MODULE, "lctrain.system.fork_server", server.name, *functions, *map(str, handles)],
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=subprocess.STDOUT,

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import IO, Any, Literal
 
 from lctrain.system.child import REQUEST, RESULT
-from lctrain.system.fork_client import ForkedProcess, ForkServer, RefusedError, fork, make_environment
+from lctrain.system.fork_client import RUN_MODULE, ForkedProcess, ForkServer, RefusedError, fork, make_environment
 
 LOG_LINES_IN_REASON = 3
 
@@ -132,7 +132,7 @@ def _start_module(
 ) -> subprocess.Popen[bytes]:
     """`python -m MODULE ARGUMENTS`, whose standard input ends with this process."""
     return subprocess.Popen(
-        [sys.executable, "-m", module, *arguments],
+        [sys.executable, *RUN_MODULE, module, *arguments],
         stdin=subprocess.PIPE,
         stdout=output,
         stderr=subprocess.STDOUT,

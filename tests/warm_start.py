@@ -1,0 +1,29 @@
+"""What tests have loaded once, and fork for each command line that they run."""
+
+import os
+import pkgutil
+import runpy
+import sys
+from importlib import import_module
+
+LEFT_OUT = ("lctrain.__main__", "lctrain.legacy.child")  # to import these is to run them
+
+
+def load():
+    """Loads what jobs need, and all of lctrain."""
+    import lctrain
+    from lctrain.job.run import load_code
+
+    load_code()
+    for module in pkgutil.walk_packages(lctrain.__path__, "lctrain."):
+        if module.name not in LEFT_OUT:
+            import_module(module.name)
+
+
+def run(folder, arguments, *outputs):
+    """A command line, as all that a process does from now on."""
+    for number, path in enumerate(outputs, start=1):
+        os.dup2(os.open(path, os.O_WRONLY | os.O_CREAT), number)
+    os.chdir(folder)
+    sys.argv[1:] = arguments
+    runpy.run_module("lctrain", run_name="__main__", alter_sys=True)
