@@ -8,10 +8,11 @@ from conftest import make_config
 
 from lctrain.config import validate
 from lctrain.devices import runtime
-from lctrain.job.run import load_code
+from lctrain.job.run import load_code, run_job_of_sweep
 from lctrain.system import fork_client
 from lctrain.system.fork_client import ForkServer, keep
 from lctrain.system.subprocesses import run_in_process
+from lctrain.tracking import read_journal
 
 pytestmark = pytest.mark.skipif(not fork_client.IS_SUPPORTED, reason="only Linux has these servers")
 
@@ -67,6 +68,18 @@ def test_a_fork_trains_to_the_bits_of_a_new_process(server, tmp_path):
 @pytest.mark.parametrize("changes", SETTINGS, ids=str)
 def test_a_fork_trains_to_the_bits_of_a_new_process_whatever_is_set(server, changes, tmp_path):
     compare(server, changes, tmp_path)
+
+
+def test_a_fork_s_peak_memory_is_told_as_that_of_a_new_process(server, tmp_path):
+    config = validate(make_config(tracking={"name": "local", "folder": str(tmp_path), "experiment": "test"}))
+    found = []
+    for name, one in (("spawn", None), ("forkserver", server)):
+        log = tmp_path / f"{name}.log"
+        outcome = run_in_process(run_job_of_sweep, config, [], tmp_path / name, None, {}, server=one, log_file=log)
+        assert outcome.status == "done", log.read_text()
+        found.append(outcome.value["peak_memory_mb"])
+        assert read_journal(tmp_path / name / "tracking").tags["sweep.start_method"] == name
+    assert found[1] == pytest.approx(found[0], rel=0.12)
 
 
 def start_tensorflow():

@@ -27,7 +27,7 @@ from lctrain.system.signals import leave, leave_at_once
 
 READ_LATE = {  # variables that are not read before a child has them
     *("CUDA_VISIBLE_DEVICES", "CUDA_DEVICE_ORDER"),  # but where the first device is used
-    *("COLUMNS", "LINES", "HYDRA_FULL_ERROR", "PYTEST_CURRENT_TEST"),
+    *("COLUMNS", "LINES", "HYDRA_FULL_ERROR", "PYTEST_CURRENT_TEST", "RAY_JOB_ID"),
 }
 FORK_SAFE_THREADS = {"jemalloc_bg_thd"}  # which its library stops and starts around a fork
 THREADS = Path("/proc/self/task")
