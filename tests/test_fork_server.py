@@ -157,6 +157,14 @@ def test_a_fork_is_as_good_as_a_new_process(server, monkeypatch, tmp_path):
     assert found["variables"] == dict.fromkeys(READ_LATE, ("0", b"0"))
 
 
+def test_a_server_that_still_loads_is_not_waited_for():
+    server = ForkServer(f"lctrain-test-{os.getpid()}-loading", hang, find_nothing)
+    with keep(server):
+        assert has_server(server.name)
+        process = fork_client._connections[server.name].process
+    assert process.returncode == -signal.SIGKILL
+
+
 def ask_for_another():
     return os.getppid(), run_in_process(os.getppid, server=fork_client.origin).value
 

@@ -130,15 +130,16 @@ def fork(server: ForkServer, folder: Path, log: IO[bytes], environment: Mapping[
 @contextlib.contextmanager
 def keep(server: ForkServer | None) -> Iterator[None]:
     """Lets a server load beside what this process does first; ends it with the block, if nobody else has it open."""
-    if server is not None and IS_SUPPORTED:
-        with _lock, contextlib.suppress(RefusedError):  # of which the first job tells
-            _connections[server.name] = _connect(server, make_environment({}))
+    if server is None or not IS_SUPPORTED or server.name in _connections:
+        yield
+        return
+    with _lock, contextlib.suppress(RefusedError):  # of which the first job tells
+        _connections[server.name] = _connect(server, make_environment({}))
     try:
         yield
     finally:
-        if server is not None:
-            with _lock:
-                _disconnect(server.name)
+        with _lock:
+            _disconnect(server.name)
 
 
 def _ask(server: ForkServer, folder: Path, log: IO[bytes], environment: Mapping[str, str]) -> ForkedProcess | None:
@@ -266,6 +267,8 @@ def _disconnect(name: str) -> None:
         return
     connection.control.close()
     if connection.process is not None:
+        if not connection.has_answered:  # it may still load for long, for nobody
+            connection.process.kill()
         with contextlib.suppress(subprocess.TimeoutExpired):
             connection.process.wait(END_SECONDS)
     if connection.log is not None:
