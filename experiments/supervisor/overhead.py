@@ -29,6 +29,7 @@ def supervise_one(run_job, folder: Path, number: int) -> float:
     """Seconds that one job takes with all that belongs to it."""
     raw = packaged_config()
     raw["tracking"]["folder"] = str(folder)
+    raw["sweep"]["start_method"] = "spawn"  # as the bare process starts
     task = Task(validate(raw), [], folder / str(number), number, folder, None, {})
     started = time.perf_counter()
     record = supervise(run_job, task)
