@@ -10,13 +10,14 @@ from lctrain.config.allowlist import LIST_ARGUMENTS, find_class, nested_group, r
 from lctrain.config.augmentation import complete_augmentation, find_problems_in_augmentation
 from lctrain.config.devices import find_problems_in_devices
 from lctrain.config.graph import WIRING, Graph, GraphError, connect, share_layers
-from lctrain.config.heads import trace_back
+from lctrain.config.heads import complete_heads, trace_back
 from lctrain.config.limits import TOO_DEEP, find_problems_in_values
 from lctrain.config.monitors import find_problems_in_monitors
 from lctrain.config.objectives import find_problems_in_objectives
 from lctrain.config.schema import Config
 from lctrain.config.specs import find_problems_in_spec
 from lctrain.config.spelling import normalize
+from lctrain.config.task_metrics import choose_metrics
 from lctrain.config.tasks import find_problems_in_task
 from lctrain.config.wording import as_problem
 from lctrain.errors import ConfigError, Problem, is_one_edit, suggest, suggest_near
@@ -59,6 +60,8 @@ def validate(raw: Mapping[str, Any], problems: Sequence[Problem] = ()) -> Config
         raise ConfigError(problems)  # what walks the values from here on does so by recursion
     spelling = normalize(raw)
     raw = spelling.config
+    if isinstance(raw.get("training"), Mapping):
+        raw["training"] = choose_metrics(raw["training"], _mapping_at(raw, "data"))
     found = []
     try:
         config = Config.model_validate(raw)
@@ -79,7 +82,9 @@ def validate(raw: Mapping[str, Any], problems: Sequence[Problem] = ()) -> Config
 def _complete(config: Config, graph: Graph) -> Config:
     """The configuration in which every layer is explicit, in topological order."""
     model, layers = config.model, {}
-    specs, _ = share_layers(model.layers)
+    specs, _ = share_layers(complete_heads(config, graph))
+    if len(specs) > len(model.layers):
+        graph = connect(specs, list(model.inputs or [INPUT]), model.outputs)
     for name, sources in graph.sources.items():
         layers[name] = {**_inherit(specs[name], config), "inputs": sources}
         layers[name].pop("after", None)
