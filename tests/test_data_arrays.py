@@ -90,7 +90,9 @@ def test_splits_of_its_own_stay_as_they_are(tmp_path):
     x, y = stored["x"], stored["y"]
     path = tmp_path / "parts.npz"
     np.savez(path, x_train=x[:50], y_train=y[:50], x_val=x[50:71], y_val=y[50:71], x_test=x[71:], y_test=y[71:])
-    splits = load(path, validation_fraction=None, test_fraction=None)
+    left_open = complete_from_files({"data": {"name": "arrays", "path": str(path)}})["data"]
+    assert (left_open["validation_fraction"], left_open["test_fraction"]) == (None, None)
+    splits = load_splits(read_data(left_open), "channels_last")
     for part, (first, end) in zip(parts_of(splits), [(0, 50), (50, 71), (71, 90)], strict=True):
         np.testing.assert_array_equal(part.inputs, x[first:end])
         np.testing.assert_array_equal(part.labels, y[first:end])
@@ -224,11 +226,11 @@ X = (90, 5, 7, 2)
         ({"y": at(90, (5,), (6,), value=0.5)}, r"`y` must be whole numbers.*row 5 is 0\.5 \(2 such values"),
         ({"y": at(90, (5,), value=np.nan)}, "`y` must be finite; row 5 is nan"),
         (
-            {"y": np.eye(3)[np.arange(90) % 3]},
-            r"`y` must have the shape \(90,\).*one-hot rows take the argmax; got \(90, 3\)",
+            {"y": np.ones((90, 3))},
+            r"`y` must have the shape \(90,\).*of a class, or its one-hot row, .*; got \(90, 3\)",
         ),
         ({"y": np.arange(90) % 2}, "must hold every class to train on; class 2 has no example"),
-        ({"y": np.full(90, "a")}, "`y` must be numbers; got the type <U1"),
+        ({"y": np.full(90, "a")}, r"`y` must be numbers; got texts such as 'a'. Number its classes: numpy.unique\(y, "),
         ({"inputs": np.ones(X)}, "must hold one pair of arrays to train on|has no `labels`"),
         ({"x_test": np.ones(X)}, "has no `y_test`"),
     ],

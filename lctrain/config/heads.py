@@ -100,15 +100,18 @@ def complete_heads(config: Config, graph: Graph) -> dict[str, Any]:
     return layers
 
 
-def _resolve_auto(spec: Mapping[str, Any], config: Config) -> dict[str, Any]:
-    """A layer's spec, and that of the layer that it wraps, with the numbers and the activation of one target."""
-    complete = dict(spec)
-    if isinstance(spec.get("layer"), Mapping):
-        complete["layer"] = _resolve_auto(spec["layer"], config)
-    if spec.get("type") == "Dense":
-        own = {"units": num_outputs(config.data), "activation": TASKS[config.data.task].activation}
-        complete |= {key: value for key, value in own.items() if spec.get(key) == AUTO}
-    return complete
+def _resolve_auto(value: Any, config: Config) -> Any:
+    """A layer's spec, and those that it holds, with the numbers and the activation of one target."""
+    if isinstance(value, list):
+        return [_resolve_auto(one, config) for one in value]
+    if not isinstance(value, Mapping):
+        return value
+    own = {"units": num_outputs(config.data), "activation": TASKS[config.data.task].activation}
+    is_dense = value.get("type") == "Dense"
+    return {
+        key: own[key] if is_dense and key in own and one == AUTO else _resolve_auto(one, config)
+        for key, one in value.items()
+    }
 
 
 def _is_flat(name: str, config: Config, graph: Graph) -> bool:

@@ -12,8 +12,9 @@ from lctrain.data.checks import (
     check_class_numbers,
     check_file,
     check_finite,
-    check_not_one_hot,
+    check_several_classes,
     format_place,
+    has_one_hot_rows,
     refuse,
 )
 from lctrain.data.npy import StoredArray, open_npy, open_npz
@@ -42,18 +43,17 @@ def inspect_arrays(data: ArraysConfig) -> Facts:
     inputs, labels = pairs["train"].inputs, pairs["train"].labels
     layout = find_layout(inputs.shape[1:], data.input_shape, "channels_last") if data.layout is None else data.layout
     sizes = list(labels.shape[1:])
+    is_one_hot = len(sizes) > 0 and has_one_hot_rows(labels.read(), data)
     target_shape, num_classes, num_targets = sizes, 2 if data.task == "binary" else None, 1
     if data.task == "multilabel":
         target_shape, num_classes = sizes[:-1], sizes[-1] if sizes else None
     elif data.task == "regression":
         target_shape, num_targets = sizes[:-1], sizes[-1] if sizes else 1
-    elif sizes[-1:] == [1]:
+    elif is_one_hot or sizes[-1:] == [1]:
         target_shape = sizes[:-1]
     if data.task == "classification":
-        num_classes = _count_classes(pairs, data)
-    elif data.task == "binary" and sizes[-1:] == [2]:
-        check_not_one_hot(labels.read(), data, labels.path, labels.name)
-    notes = [f"{data.path!r}: {note}" for note in (*_describe(pairs["train"], data, layout), *unused)]
+        num_classes = sizes[-1] if is_one_hot else _count_classes(pairs, data)
+    notes = [f"{data.path!r}: {note}" for note in (*_describe(pairs["train"], data, layout, is_one_hot), *unused)]
     return Facts(
         input_shape=as_channels_last(inputs.shape[1:], "channels_last" if _has_no_channels(inputs, data) else layout),
         num_examples=sum(pair.inputs.shape[0] for pair in pairs.values()),
@@ -110,7 +110,7 @@ def as_channels_last(stored: Sequence[int], layout: str) -> list[int]:
     return [*stored[1:], *stored[:1]] if layout == "channels_first" else list(stored)
 
 
-def _describe(pair: _Pair, data: ArraysConfig, layout: str) -> Iterator[str]:
+def _describe(pair: _Pair, data: ArraysConfig, layout: str, is_one_hot: bool) -> Iterator[str]:
     """How arrays are read whose axes may be meant otherwise."""
     x, y = pair.inputs, pair.labels
     if len(x.shape) > 2 and not _has_no_channels(x, data):
@@ -118,7 +118,11 @@ def _describe(pair: _Pair, data: ArraysConfig, layout: str) -> Iterator[str]:
         other = "channels_last" if layout == "channels_first" else "channels_first"
         positions = f"{'x'.join(map(str, spatial))} positions of {channels} channel{'s' * (channels > 1)}"
         yield f"`{x.name}` of {x.shape} is read as {layout}, {positions}. To read it otherwise: data.layout={other}."
-    if data.target_shape or data.num_targets > 1:
+    if is_one_hot:
+        what = f"is read as one-hot rows of {y.shape[-1]} classes"
+        sizes = ",".join(map(str, y.shape[1:]))
+        yield f"`{y.name}` of {y.shape} {what}. If they are targets: data.target_shape=[{sizes}]."
+    elif data.target_shape or data.num_targets > 1:
         each = f" of {data.num_targets} numbers" if data.task == "regression" else ""
         fix = "To read it otherwise: data.target_shape, data.num_targets." if each else "Else say data.target_shape."
         yield f"`{y.name}` of {y.shape} is read as targets of the shape {data.target_shape}{each}. {fix}"
@@ -133,8 +137,9 @@ def _count_classes(pairs: Mapping[str, _Pair], data: ArraysConfig) -> int:
     numbers = [pair.labels.read() for pair in pairs.values()]
     for pair, values in zip(pairs.values(), numbers, strict=True):
         check_class_numbers(values, pair.labels.path, pair.labels.name)
-        check_not_one_hot(values, data, pair.labels.path, pair.labels.name)
-    return int(max(values.max() for values in numbers)) + 1
+    highest, labels = int(max(values.max() for values in numbers)), pairs["train"].labels
+    check_several_classes(highest + 1, highest, data, labels.path, labels.name)
+    return highest + 1
 
 
 def _count_bytes(stored: StoredArray) -> float:
@@ -155,7 +160,10 @@ def _load(pair: _Pair, data: ArraysConfig) -> Split:
             f"`{pair.inputs.name}` must hold arrays of `data.input_shape`, {data.input_shape}, {layout}; got {shape}."
         )
         refuse("data.path", pair.inputs.path, message)
-    labels = as_labels(pair.labels.read(), data, pair.labels.path, pair.labels.name)
+    values = pair.labels.read()
+    if values.ndim == len(data.target_shape) + 2 and has_one_hot_rows(values, data):
+        values = values.argmax(axis=-1)
+    labels = as_labels(values, data, pair.labels.path, pair.labels.name)
     inputs = pair.inputs.read_inputs(data.input_shape, layout)
     place = format_place if layout == "channels_last" else _format_place_channels_first
     check_finite(inputs, pair.inputs.path, pair.inputs.name, place=place)

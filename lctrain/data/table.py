@@ -8,10 +8,18 @@ import numpy as np
 
 from lctrain.config.schema import Facts, TableConfig
 from lctrain.data import rows
-from lctrain.data.checks import ZEROS_AND_ONES, as_labels, check_class_numbers, check_finite, format_classes, refuse
+from lctrain.data.checks import (
+    ZEROS_AND_ONES,
+    as_labels,
+    check_class_numbers,
+    check_finite,
+    check_several_classes,
+    format_classes,
+    refuse,
+)
 from lctrain.data.columns import Columns, check_counting, find_columns
 from lctrain.data.frames import format_line, is_text, read_frame, read_names, read_numbers
-from lctrain.data.headers import TableFile, open_table
+from lctrain.data.headers import TableFile, name_separators, open_table
 from lctrain.data.rows import Inputs, Rows
 from lctrain.data.splits import PART_NAMES, PARTS, Loaded, Split
 from lctrain.data.windows import TRAIN, find_windows, order_splits, view_windows
@@ -41,6 +49,8 @@ def inspect_table(data: TableConfig) -> Facts:
         else:
             num_classes = len(class_names)
             categories[columns.targets[0]] = class_names
+        label = num_classes - 1 if class_names is None else class_names[0]
+        check_several_classes(num_classes, label, data, table.path, columns.targets[0])
     elif data.task in ZEROS_AND_ONES:
         num_classes = len(columns.targets) if data.task == "multilabel" else 2
     own_splits = () if columns.split is None else np.unique(_read_splits(frame[columns.split], table))
@@ -62,6 +72,10 @@ def inspect_table(data: TableConfig) -> Facts:
 def _describe(columns: Columns, data: TableConfig, table: TableFile, class_names: list[str] | None) -> tuple[str, ...]:
     """What was decided about the table that its user may have meant otherwise."""
     notes = []
+    usual, used = name_separators(table)
+    if data.separator is None and used != usual:
+        what = f"its cells are separated by {used}, as its first line shows"
+        notes.append(f"{data.path!r}: {what}. To read it otherwise: data.separator={usual}.")
     if columns.left_out:
         named = ["the first, which has no name" if name in table.unnamed else f"`{name}`" for name in columns.left_out]
         what = "columns that number or name the rows are left out"

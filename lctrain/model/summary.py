@@ -6,6 +6,7 @@ from typing import Any
 
 from lctrain.config import Config
 from lctrain.config.allowlist import require_class, with_defaults
+from lctrain.config.arguments import RANK
 from lctrain.config.graph import WIRING
 from lctrain.config.heads import declared_inputs, find_head_problem, gives_probabilities, output_names
 from lctrain.config.objectives import find_problems_of_logits
@@ -158,9 +159,28 @@ def layer_problem(config: Config, name: str, shapes: Mapping[str, Shape], messag
         return Problem(f"{path}.inputs", f"{message} Reshape, pad or crop one of them.")
     argument, _, rest = message.removeprefix("`").partition("` ")
     if message.startswith("`") and argument in require_class("layers", spec["type"]).arguments:
-        return Problem(f"{path}.{argument}", rest)
-    (shape,) = shapes.values()
-    return Problem(path, f"({spec['type']}) can't be built on an input of shape {shape}: {message}")
+        return Problem(f"{path}.{argument}", rest + _suggest_columns(config, spec["type"], argument))
+    ((source, shape),) = shapes.items()
+    hint = _suggest_channels(config, spec["type"], source)
+    return Problem(path, f"({spec['type']}) can't be built on an input of shape {shape}: {message}{hint}")
+
+
+def _suggest_columns(config: Config, type_name: str, argument: str) -> str:
+    """Where a sequence is too short for a window: it may be the few columns of a table."""
+    if argument != "kernel_size" or not type_name.endswith("1D") or len(config.data.input_shape) != 2:
+        return ""
+    return " For a table of few columns: model=lc1d_columns."
+
+
+def _suggest_channels(config: Config, type_name: str, source: str) -> str:
+    """Where a layer reads arrays of the user's own with one axis less than it needs: that of the channels."""
+    rank, shape = RANK.search(type_name), config.data.input_shape
+    is_read = declared_inputs(config).get(source) == shape and config.data.name == "arrays"
+    if rank is None or not is_read or len(shape) != int(rank[0]):
+        return ""
+    stored = [shape[-1], *shape[:-1]] if getattr(config.data, "layout", None) == "channels_first" else shape
+    sizes = ",".join(map(str, [*stored, 1]))
+    return f" If the examples have no axis of channels: data.input_shape=[{sizes}]."
 
 
 def count_slots(optimizer: Mapping[str, Any]) -> int:
