@@ -177,6 +177,14 @@ def test_labels_that_may_be_numbers_say_what_to_type(tmp_path, y, message):
         assert complete({"path": str(path)}, num_classes=2).num_classes == 2  # of new data for a trained model
 
 
+@pytest.mark.parametrize("y", [(90,), (90, 1)])
+def test_one_label_is_for_task_binary(tmp_path, y):
+    path = make_arrays(tmp_path, y=(np.arange(90) % 2).reshape(y))
+    with pytest.raises(ConfigError, match=r"`y` must have a column .* got \(90,.*For one label: data\.task=binary\."):
+        complete({"path": str(path)}, task="multilabel")
+    assert complete({"path": str(path)}, task="binary").num_classes == 2
+
+
 @pytest.mark.parametrize(("x", "model"), [((90, 5, 7), "LocallyConnected2D"), ((90, 5), "LocallyConnected1D")])
 def test_an_axis_of_channels_that_is_missing_is_asked_for(tmp_path, x, model):
     path = make_arrays(tmp_path, x=np.zeros(x))

@@ -214,6 +214,11 @@ def with_cell(row, value, rows=80):
         ({"label": [row % 2 + 0.5 for row in range(80)]}, {}, "`label` must be whole numbers.*line 2 is 0.5"),
         ({}, {"target": "lable"}, "`data.target` must be a column of.*got 'lable'. Did you mean `label`"),
         ({}, {"features": ["height", "weight"]}, "`data.features` must be a column.*'weight'. Did you mean `height`"),
+        (
+            {"a": [row % 2 for row in range(80)]},
+            {"task": "multilabel", "target": "a", "one_hot": []},
+            r"`data.target` must be a column of 0 and 1 for each class.*got \['a'\]. For one label: data.task=binary",
+        ),
         ({}, {"one_hot": ["label"]}, "`data.one_hot` must name columns of `data.features`; got 'label'"),
         ({}, {"one_hot": []}, "column 'kind' must be numbers; line 2 has 'oak' .80 such cells in all"),
         (

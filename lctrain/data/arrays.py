@@ -46,7 +46,12 @@ def inspect_arrays(data: ArraysConfig) -> Facts:
     is_one_hot = len(sizes) > 0 and has_one_hot_rows(labels.read(), data)
     target_shape, num_classes, num_targets = sizes, 2 if data.task == "binary" else None, 1
     if data.task == "multilabel":
-        target_shape, num_classes = sizes[:-1], sizes[-1] if sizes else None
+        if sizes[-1:] in ([], [1]):
+            message = (
+                f"must have a column of 0 and 1 for each class; got {labels.shape}. For one label: data.task=binary."
+            )
+            refuse("data.path", labels.path, f"`{labels.name}` {message}")
+        target_shape, num_classes = sizes[:-1], sizes[-1]
     elif data.task == "regression":
         target_shape, num_targets = sizes[:-1], sizes[-1] if sizes else 1
     elif is_one_hot or sizes[-1:] == [1]:

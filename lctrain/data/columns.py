@@ -153,4 +153,7 @@ def _find_problems_in_roles(data: TableConfig, targets: Sequence[str], features:
     if data.task in ("classification", "binary") and len(targets) > 1:
         expected = f"must be one column with task {data.task}"
         problems.append(Problem("data.target", f"{expected}; got {targets}. Several are for multilabel or regression."))
+    if data.task == "multilabel" and len(targets) == 1:
+        expected = "must be a column of 0 and 1 for each class, with task multilabel"
+        problems.append(Problem("data.target", f"{expected}; got {targets}. For one label: data.task=binary."))
     return problems
