@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any
 import yaml
 
 from lctrain.config import Config, validate
+from lctrain.config.heads import has_open_units
 from lctrain.config.interpolation import resolve
 from lctrain.config.limits import MAX_NESTING
-from lctrain.config.tasks import AUTO
 from lctrain.errors import ConfigError, Problem, UserError, suggest
 from lctrain.model.inputs import check_input_names
 
@@ -128,17 +128,11 @@ def _complete(content: Mapping[str, Any], data: Mapping[str, Any]) -> Config:
     stated = {key: value for key, value in content["data"].items() if key in STATED}
     if "task" not in stated and stated.get("num_targets") is not None:
         stated["task"] = "regression"
-    is_open = stated.get("num_classes") is None and stated.get("task") not in ("binary", "regression")
-    if is_open and _has_auto_units(content["model"]):
+    if has_open_units(content["model"], stated):
         raise UserError("`num_classes` must be given, or `num_targets`, as the model has a layer of `units: auto`.")
     num_classes = {} if stated.get("task") == "regression" else {"num_classes": 2}
     example = {"name": "synthetic", "num_examples": 1, "validation_fraction": 0.1, "test_fraction": 0.1}
     return validate({**content, "data": example | num_classes | stated}, problems)
-
-
-def _has_auto_units(node: Any) -> bool:
-    """Whether a layer, or one that it wraps, has as many units as the task asks for."""
-    return isinstance(node, Mapping) and (node.get("units") == AUTO or any(map(_has_auto_units, node.values())))
 
 
 def _ask_for_sizes(problem: Problem) -> Problem:

@@ -21,7 +21,6 @@ from lctrain.model.build import build_model, build_optimizer
 from lctrain.model.summary import summarize
 
 REGRESSION = ["data=synthetic", "data.task=regression", "data.num_classes=null", "model=dense"]
-REGRESSION += ["model.layers.head={type: Dense, units: '${data.num_targets}', activation: linear}"]
 DOWNLOADED = ("mnist", "fashion_mnist", "cifar10", "cifar100")
 GLOBAL = ("experiment", "debug")  # groups whose files hold parts of everything
 CHOICES = [(group, choice) for group, choices in list_choices().items() for choice in choices]

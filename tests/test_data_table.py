@@ -341,11 +341,18 @@ def test_a_single_class_is_told_with_its_label(tmp_path, label, message):
         complete(path)
 
 
-def test_few_columns_are_told_of_a_model_for_them(tmp_path):
-    path = make_table(tmp_path / "my.csv", LABELS)
-    raw = make_config(
-        model={"name": "m", "layers": {"lc1": {"type": "LocallyConnected1D", "filters": 2, "kernel_size": 8}}}
-    )
-    raw["data"] = complete(path)
-    with pytest.raises(ConfigError, match=r"`model.layers.lc1.kernel_size` .*few columns: model=lc1d_columns\.$"):
+@pytest.mark.parametrize(
+    ("layer", "message"),
+    [
+        (
+            {"type": "LocallyConnected1D", "filters": 2, "kernel_size": 8},
+            "`model.layers.lc1.kernel_size` .*few columns: ",
+        ),
+        ({"type": "LocallyConnected2D", "filters": 2, "kernel_size": 3}, r"`model.layers.lc1` .* For a table: "),
+    ],
+)
+def test_models_that_do_not_take_a_table_name_one_that_does(tmp_path, layer, message):
+    raw = make_config(model={"name": "m", "layers": {"lc1": layer}})
+    raw["data"] = complete(make_table(tmp_path / "my.csv", LABELS))
+    with pytest.raises(ConfigError, match=f"{message}model=lc1d_columns"):
         summarize(validate(raw))

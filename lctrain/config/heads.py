@@ -100,6 +100,16 @@ def complete_heads(config: Config, graph: Graph) -> dict[str, Any]:
     return layers
 
 
+def has_open_units(model: Mapping[str, Any], data: Mapping[str, Any]) -> bool:
+    """Whether a layer of `units: auto` follows classes of which `data`, as written, does not say how many there are."""
+    is_open = data.get("num_classes") is None and data.get("task") not in ("binary", "regression")
+    return is_open and _has_auto_units(model)
+
+
+def _has_auto_units(node: Any) -> bool:
+    return isinstance(node, Mapping) and (node.get("units") == AUTO or any(map(_has_auto_units, node.values())))
+
+
 def _resolve_auto(value: Any, config: Config) -> Any:
     """A layer's spec, and those that it holds, with the numbers and the activation of one target."""
     if isinstance(value, list):

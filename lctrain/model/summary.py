@@ -161,7 +161,7 @@ def layer_problem(config: Config, name: str, shapes: Mapping[str, Shape], messag
     if message.startswith("`") and argument in require_class("layers", spec["type"]).arguments:
         return Problem(f"{path}.{argument}", rest + _suggest_columns(config, spec["type"], argument))
     ((source, shape),) = shapes.items()
-    hint = _suggest_channels(config, spec["type"], source)
+    hint = _suggest_shape(config, spec["type"], source)
     return Problem(path, f"({spec['type']}) can't be built on an input of shape {shape}: {message}{hint}")
 
 
@@ -172,11 +172,14 @@ def _suggest_columns(config: Config, type_name: str, argument: str) -> str:
     return " For a table of few columns: model=lc1d_columns."
 
 
-def _suggest_channels(config: Config, type_name: str, source: str) -> str:
-    """Where a layer reads arrays of the user's own with one axis less than it needs: that of the channels."""
+def _suggest_shape(config: Config, type_name: str, source: str) -> str:
+    """Where a layer reads the user's own data, which have other axes than it needs."""
     rank, shape = RANK.search(type_name), config.data.input_shape
-    is_read = declared_inputs(config).get(source) == shape and config.data.name == "arrays"
-    if rank is None or not is_read or len(shape) != int(rank[0]):
+    if rank is None or len(shape) == int(rank[0]) + 1 or declared_inputs(config).get(source) != shape:
+        return ""
+    if config.data.name == "table":
+        return " For a table: model=lc1d_columns or model=dense."
+    if config.data.name != "arrays" or len(shape) != int(rank[0]):
         return ""
     stored = [shape[-1], *shape[:-1]] if getattr(config.data, "layout", None) == "channels_first" else shape
     sizes = ",".join(map(str, [*stored, 1]))
