@@ -96,6 +96,7 @@ def test_targets_of_a_shape_get_layers_behind_the_head():
         ({"pool": "GlobalMaxPooling1D"}, True),
         ({"pool": {"type": "GlobalMaxPooling1D", "keepdims": True}}, False),
         ({"gru": {"type": "GRU", "units": 3}}, True),
+        ({"flat": "Flatten", "again": {"shares": "flat"}}, True),
         ({"both": {"type": "Bidirectional", "layer": {"type": "GRU", "units": 3, "return_sequences": True}}}, False),
         (
             {"flat": {"type": "Reshape", "target_shape": [STEPS * CHANNELS]}, "drop": {"type": "Dropout", "rate": 0.1}},
@@ -153,12 +154,20 @@ def test_build_asks_for_what_a_head_follows():
         lctrain.build({"layers": FLAT}, input_shape=(5, 2))
 
 
+NUMBERS = ["data.task=regression", "data.num_classes=null", "data.num_targets=2"]
+
+
 @pytest.mark.parametrize(
-    "override", ["units: '${data.num_classes}', activation: softmax", "units: 7", "units: 4, activation: softmax"]
+    ("head", "data"),
+    [
+        ("units: '${data.num_classes}', activation: softmax", NUMBERS),
+        ("units: 7", NUMBERS),
+        ("units: '${data.num_classes}', activation: softmax", ["data.task=binary", "data.num_classes=2"]),
+        ("units: '${data.num_classes}', activation: softmax", ["data.target_shape=[5]"]),
+    ],
 )
-def test_what_a_message_advises_works(tmp_path, run_lctrain, override):
-    base = ["check", "model=dense", "data=synthetic", "data.task=regression", "data.num_classes=null"]
-    base += ["data.num_targets=2", f"model.layers.head={{type: Dense, {override}}}"]
+def test_what_a_message_advises_works(tmp_path, run_lctrain, head, data):
+    base = ["check", "model=dense", "data=synthetic", *data, f"model.layers.head={{type: Dense, {head}}}"]
     refused = run_lctrain(tmp_path, *base)
     advice = refused.stderr.split("`")[-2].split()
     assert (refused.returncode, advice) == (2, ["model.layers.head.units=auto", "model.layers.head.activation=auto"])

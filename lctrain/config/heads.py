@@ -126,8 +126,9 @@ def _resolve_auto(value: Any, config: Config) -> Any:
 
 def _is_flat(name: str, config: Config, graph: Graph) -> bool:
     """Whether the input of a layer has one axis behind the batch, by the nearest layer above that decides it."""
-    while (name := graph.sources[name][0]) in config.model.layers:
-        spec = config.model.layers[name]
+    layers = config.model.layers
+    while (name := graph.sources[name][0]) in layers:
+        spec = layers[layers[name].get("shares") or name]
         if spec["type"] == "Flatten" or spec["type"].startswith("Global"):
             return not spec.get("keepdims")
         if spec["type"] in RECURRENT:
