@@ -84,7 +84,7 @@ np.save("expected.npy", model.predict(np.load("new.npy"), verbose=0))
         (["predict", "run={id}", "--out", "x.txt"], "`--out` must end in .csv or .npy; got 'x.txt'"),
         (
             ["predict", "run={id}", "--inputs", "nowhere.npy"],
-            "`--inputs` must be a .npy file of numbers; 'nowhere.npy'",
+            r"`--inputs` 'nowhere.npy': there is no such file or folder. Give .npy or .npz",
         ),
         (
             ["predict", "run={id}", "--inputs", "flat.npy"],
@@ -92,7 +92,7 @@ np.save("expected.npy", model.predict(np.load("new.npy"), verbose=0))
         ),
         (
             ["predict", "run={id}", "--inputs", "empty.npy"],
-            r"`--inputs` must hold at least one row; got the shape \(0, 5",
+            r"`--inputs` 'empty.npy': `inputs` must hold examples along its first axis; got the shape \(0, 5",
         ),
         (["predict", "run={id}", "--inputs", "bad.npy"], r"`--inputs` 'bad.npy': .* row 2, column \(0, 3, 1\) is nan"),
         (["evaluate", "run={id}", "data=digits"], r"`model.inputs.input` must be \[8, 8, 1\].*got \[5, 7, 2\]"),

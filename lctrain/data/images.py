@@ -2,6 +2,7 @@
 
 import os
 import warnings
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -12,7 +13,7 @@ from lctrain.config.schema import Facts, ImagesConfig
 from lctrain.data import rows
 from lctrain.data.checks import format_classes, refuse
 from lctrain.data.rows import Pages, Rows, make_scratch
-from lctrain.data.splits import PART_NAMES, PARTS, Loaded, Split
+from lctrain.data.splits import PART_NAMES, PARTS, Loaded, Split, Unlabelled
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -62,6 +63,37 @@ def load_images(data: ImagesConfig) -> Loaded:
     return Loaded(loaded, class_names)
 
 
+def load_image_inputs(path: Path, data: ImagesConfig) -> Unlabelled | None:
+    """The images of a folder, with those of folders inside it, or one image; None where the path is neither.
+
+    Raises:
+        ConfigError: a folder without images, or an image that can't be decoded.
+    """
+    if path.is_dir():
+        root = path
+        entries = [file for file in sorted(path.rglob("*")) if file.is_file() and not _is_hidden(file, path)]
+    else:
+        root, entries = path.parent, [path]
+    files = [file for file in entries if file.suffix.lower() in SUFFIXES]
+    if not files and root != path:
+        return None
+    if not files:
+        refuse("data.path", path, f"holds no images ({', '.join(SUFFIXES)}).")
+    others = [file.relative_to(root).as_posix() for file in entries if file not in files]
+    notes = (f"{str(path)!r}: no images, and not read: {_format_few(others)}.",) if others else ()
+    return Unlabelled(_decode(files, data), "file", [file.relative_to(root).as_posix() for file in files], notes)
+
+
+def _is_hidden(file: Path, folder: Path) -> bool:
+    return any(part.startswith(".") for part in file.relative_to(folder).parts)
+
+
+def _format_few(names: Sequence[str]) -> str:
+    """Some of many names."""
+    more = f" and {len(names) - MAX_LISTED} more" if len(names) > MAX_LISTED else ""
+    return ", ".join(map(repr, names[:MAX_LISTED])) + more
+
+
 def _list_parts(data: ImagesConfig) -> dict[str, dict[str, list[Path]]]:
     """By part and class, the images."""
     root = Path(data.path).expanduser()
@@ -101,9 +133,8 @@ def _list_images(folder: Path) -> list[Path]:
         refuse("data.path", folder, f"can't be read: {error.strerror}.")
     others = [path for path in entries if path.suffix.lower() not in SUFFIXES or path.is_dir()]
     if others:
-        more = f" and {len(others) - MAX_LISTED} more" if len(others) > MAX_LISTED else ""
-        message = ", ".join(repr(path.name) for path in others[:MAX_LISTED])
-        refuse("data.path", folder, f"must hold images alone ({', '.join(SUFFIXES)}); got {message}{more}.")
+        got = _format_few([path.name for path in others])
+        refuse("data.path", folder, f"must hold images alone ({', '.join(SUFFIXES)}); got {got}.")
     if not entries:
         refuse("data.path", folder, "holds no images. Each class needs some.")
     return entries
