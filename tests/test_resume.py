@@ -61,6 +61,7 @@ def test_a_killed_job_leaves_all_that_it_goes_on_from(killed):
         (["resume=outputs/nowhere"], "or the folder of such a job; got 'outputs/nowhere'"),
         (["resume=yes"], "`resume` must be true, the id of a run that was not finished.*got 'yes'"),
         (["resume={id}", "seed=1"], r"was started with another configuration. Go on with it by: .*resume={id}"),
+        (["resume=latest"], "got 'latest'. resume=true goes on with the newest job of the same command"),
         (["resume=true", "seed=x"], "`seed` must be an integer; got 'x'"),
         (["-m", "resume=true", "seed=1,2"], "`resume` is for one job.*sweep.resume=DIR"),
         ([*SMALL, "hydra.run.dir={job}"], "holds a job that was not finished. Go on with it by resume=true"),

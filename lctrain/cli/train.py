@@ -20,7 +20,7 @@ def make_parser() -> VerbParser:
 
 def run(options: argparse.Namespace, print_error: PrintError) -> int:
     """Trains every configuration that the command line asks for; returns the exit code of `run_jobs` or `run_sweep`."""
-    arguments = name_initial_run(options.arguments)
+    arguments = [*options.flags, *name_initial_run(options.flags, options.overrides)]
     if is_sweep(arguments):
         return run_sweep(arguments, print_error)
     arguments, exit_code = continue_job(arguments, print_error)

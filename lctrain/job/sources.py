@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from lctrain.composition.dry_run import compose_dry
+from lctrain.composition.hydra_flags import MULTIRUN, PRINTING
 from lctrain.composition.overrides import quote, split_override
 from lctrain.errors import UserError, suggest_import
 from lctrain.tracking import LATEST, fetch_run, find_latest
@@ -55,19 +56,23 @@ def fetch_model_file(source: str, arguments: Sequence[str], folder: Path, verb: 
     return Path(source)
 
 
-def name_initial_run(arguments: Sequence[str]) -> list[str]:
-    """The command line with the id of the run that `init_from=latest` means now: the same for all jobs of a sweep.
+def name_initial_run(flags: Sequence[str], overrides: Sequence[str]) -> list[str]:
+    """The overrides with the id of the run that `init_from=latest` means now: the same for all jobs of a sweep.
+
+    Args:
+        flags: Hydra's.
+        overrides: all others.
 
     Raises:
         UserError: no training is finished.
     """
     named = []
-    for argument in arguments:
-        prefix, key, value = split_override(argument)
+    for override in overrides:
+        prefix, key, value = split_override(override)
         choices = (value or "").split(",")
-        if key == INIT_FROM and LATEST in choices:
-            tracking = read_tracking(compose_dry(list(filter(is_of_store, arguments)))["tracking"])
-            run = quote(find_latest(tracking, INIT_FROM))
-            argument = f"{prefix}{key}={','.join(run if choice == LATEST else choice for choice in choices)}"
-        named.append(argument)
+        if key == INIT_FROM and LATEST in choices and not {*PRINTING} & {*flags}:
+            store = [*(flag for flag in flags if flag not in MULTIRUN), *filter(is_of_store, overrides)]
+            run = quote(find_latest(read_tracking(compose_dry(store)["tracking"]), INIT_FROM))
+            override = f"{prefix}{key}={','.join(run if choice == LATEST else choice for choice in choices)}"
+        named.append(override)
     return named

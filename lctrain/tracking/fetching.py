@@ -94,7 +94,7 @@ def find_latest(tracking: TrackingConfig, argument: str) -> str:
         raise UserError(
             f"`{argument}` {LATEST}: no training is finished in {where}. Train a model first, or give an id."
         )
-    print(f"{argument}: {format_run(latest)}", file=sys.stderr, flush=True)
+    print(f"The latest finished run is {format_run(latest)}.", file=sys.stderr, flush=True)
     run_id: str = latest.info.run_id
     return run_id
 
@@ -220,4 +220,6 @@ def _find(client: "MlflowClient", experiment_id: str, run_id: str, tracking: Tra
         raise UserError(f"`{argument}` must be a run that is there; {format_run(deleted)} was deleted in MLflow. {fix}")
     known = list(search_runs(client, experiment_id, ""))
     otherwise = f"is none in experiment {tracking.experiment!r}"
-    return get_run_by_prefix(known, run_id, f"`{argument}` must be the id of a run", otherwise, "It has no runs.")
+    return get_run_by_prefix(
+        known, run_id, f"`{argument}` must be {LATEST} or the id of a run", otherwise, "It has no runs."
+    )
