@@ -8,11 +8,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from conftest import make_config
 from made_files import SHADES, make_images, make_table, read_data
 from PIL import Image
 
+from lctrain.config import validate
 from lctrain.data import load_inputs, load_whole
-from lctrain.errors import ConfigError
+from lctrain.errors import ConfigError, UserError
+from lctrain.job.predict import Predictions, check_out, save_predictions
 
 # Each begins in an empty folder with files of one's own: what trains, what evaluates, and what predicts.
 REGRESSION = (
@@ -279,3 +282,69 @@ def test_other_files_may_lack_classes_and_columns_that_are_not_read(tmp_path):
     np.savez(tmp_path / "new.npz", x_test=np.zeros((4, 2, 5, 7)), y_test=[2, 2, 0, 2])
     whole = load_whole(read_data(ARRAYS | {"path": str(tmp_path / "new.npz")}), "channels_last")
     assert (whole.inputs.shape, whole.labels.tolist()) == ((4, 5, 7, 2), [2, 2, 0, 2])
+
+
+def make_predictions(outputs, labels=None, model=None, **data):
+    table = {"name": "table", "path": "gone.csv", "target": "price", "input_shape": [5, 7, 2]}
+    layers = {"flatten": "Flatten", "head": {"type": "Dense", "units": outputs.shape[-1]} | (model or {})}
+    changes = {"data": table | data, "model": {"name": "small", "layers": layers}}
+    changes |= {"training": {"name": "test", "epochs": 1, "batch_size": 16, "progress": "none", "metrics": {}}}
+    config = validate(make_config(**changes))
+    return Predictions("some", config, "row", [*range(len(outputs))], outputs, labels)
+
+
+@pytest.mark.parametrize(
+    ("predictions", "lines"),
+    [
+        (
+            make_predictions(np.float32([[0.5], [2]]), np.float32([[1], [2]]), task="regression"),
+            ["row,label_price,output_price", "0,1.0,0.5", "1,2.0,2.0"],
+        ),
+        (
+            make_predictions(np.float32([[1, 2]]), task="regression", target=["price", "a, b"], num_targets=2),
+            ['row,output_price,"output_a, b"', "0,1.0,2.0"],
+        ),
+        (
+            make_predictions(np.float32([[1, 0]]), task="multilabel", target=["wet", "cold"], num_classes=2),
+            ["row,output_wet,output_cold", "0,1.0,0.0"],
+        ),
+        (
+            make_predictions(np.float32([[-1], [0.25]]), np.float32([[0], [1]]), task="binary", num_classes=2),
+            ["row,predicted,label,output", "0,0,0,-1.0", "1,1,1,0.25"],
+        ),
+        (
+            make_predictions(np.float32([[0.25]]), model={"activation": "sigmoid"}, task="binary", num_classes=2),
+            ["row,predicted,output", "0,0,0.25"],
+        ),
+        (
+            make_predictions(
+                np.float32([[0.25, 0.5]]), np.array([0]), num_classes=2, categories={"price": ["lo", "hi"]}
+            ),
+            ["row,predicted,label,output_lo,output_hi", "0,hi,lo,0.25,0.5"],
+        ),
+    ],
+    ids=["regression", "two targets", "multilabel", "logits", "probabilities", "classes"],
+)
+def test_columns_are_named_by_classes_and_targets(tmp_path, predictions, lines):
+    save_predictions(tmp_path / "new" / "out.csv", predictions)
+    assert (tmp_path / "new" / "out.csv").read_text().splitlines() == lines
+
+
+def test_a_file_that_can_not_be_written_is_told_before_anything_is_predicted(tmp_path, monkeypatch):
+    (tmp_path / "folder.csv").mkdir()
+    (tmp_path / "file").touch()
+    for name, why in (("folder.csv", "Is a directory"), ("file/out.csv", "Not a directory")):
+        with pytest.raises(UserError, match=f"`--out` must be a file that can be written; got '.*{name}' .*{why}"):
+            check_out(tmp_path / name)
+    monkeypatch.setattr("os.access", lambda *_: False)
+    with pytest.raises(UserError, match=r"got '.*out.csv' \(.*: Permission denied\). Choose another"):
+        check_out(tmp_path / "missing" / "out.csv")
+    assert not (tmp_path / "missing").exists()
+
+
+def test_predictions_that_do_not_fit_leave_those_before(mount_small_disk):
+    folder = mount_small_disk("64k")
+    (folder / "out.csv").write_text("those before")
+    with pytest.raises(UserError, match=r"`--out` must be a file that can be written; .*No space left"):
+        save_predictions(folder / "out.csv", make_predictions(np.zeros((20_000, 1), np.float32), task="regression"))
+    assert [(file.name, file.read_text()) for file in folder.iterdir()] == [("out.csv", "those before")]

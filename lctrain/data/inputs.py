@@ -57,7 +57,8 @@ def _load_arrays(path: Path, data: DataConfig, data_format: str, asked: str | No
         array, notes = _choose_array(open_npz(path), path)
     layout, is_open = _choose_layout(array, data, data_format, asked)
     if is_open:
-        notes.append(f"{str(path)!r} of {array.shape} is read as {layout}. To read it otherwise: --layout.")
+        other = LAYOUTS[layout == LAYOUTS[0]]
+        notes.append(f"{str(path)!r} of {array.shape} is read as {layout}. To read it otherwise: --layout {other}.")
     return Unlabelled(read_inputs(array, data.input_shape, layout), "row", [*range(array.shape[0])], tuple(notes))
 
 
