@@ -15,6 +15,7 @@ from PIL import Image
 from lctrain.config import validate
 from lctrain.data import load_inputs, load_whole
 from lctrain.errors import ConfigError, UserError
+from lctrain.job.evaluate import compose_data, read_request
 from lctrain.job.predict import Predictions, check_out, save_predictions
 
 # Each begins in an empty folder with files of one's own: what trains, what evaluates, and what predicts.
@@ -144,7 +145,7 @@ def test_a_table_is_read_by_its_columns_names(tmp_path):
     """In any order, beside others, whether or not it has each category; also as Parquet."""
     make_table(tmp_path / "new.csv", {"other": ["?"] * 9}, num_rows=9)
     new = load_inputs(tmp_path / "new.csv", read_data(TABLE), "channels_last")
-    assert (new.column, new.places) == ("row", [*range(9)])
+    assert (new.column, [*new.places]) == ("row", [*range(9)])
     np.testing.assert_array_equal(new.inputs[4, :, 0], [4.5, -4, 0, 1, 0, 0])
     import pandas
 
@@ -237,7 +238,11 @@ IMAGE_KINDS = "a folder of images, or one image, .npy or .npz"
         ("table", "nowhere.csv", f"'nowhere.csv': there is no such file or folder. Give {TABLE_KINDS}"),
         ("table", "empty", f"`data.path` must be {TABLE_KINDS}, for a model of `data=table`; got the folder 'empty'"),
         ("table", "bad/0.png", f"must be {TABLE_KINDS}, for a model of `data=table`; got 'bad/0.png'"),
-        ("table", "renamed.csv", "'renamed.csv': has no column 'height', a feature. Did you mean `heigth`?"),
+        (
+            "table",
+            "renamed.csv",
+            "'renamed.csv': has no column 'height', which the model reads. Did you mean `heigth`?",
+        ),
         ("table", "strange.csv", r"column 'kind' must be one of \['ash', .*\]; line 3 has 'fig'"),
         ("table", "text.csv", "column 'height' must be numbers; line 5 has 'tall'"),
         ("table", "no_rows.csv", "has no rows"),
@@ -348,3 +353,39 @@ def test_predictions_that_do_not_fit_leave_those_before(mount_small_disk):
     with pytest.raises(UserError, match=r"`--out` must be a file that can be written; .*No space left"):
         save_predictions(folder / "out.csv", make_predictions(np.zeros((20_000, 1), np.float32), task="regression"))
     assert [(file.name, file.read_text()) for file in folder.iterdir()] == [("out.csv", "those before")]
+
+
+def test_a_folder_without_images_of_a_class_is_evaluated(tmp_path):
+    make_images(tmp_path, 3, {"dog": 200})
+    (tmp_path / "cat").mkdir()
+    assert load_whole(read_data(IMAGES | {"path": str(tmp_path)}), "channels_last").labels.tolist() == [1, 1, 1]
+
+
+@pytest.mark.parametrize(
+    ("group", "changes", "message"),
+    [
+        ("table", {"features": ["height"], "one_hot": [], "categories": {}}, "`data.features` must give 6 .*; got 1"),
+        ("images", {"image_size": [5, 5]}, r"`data.image_size` .* arrays of shape \[8, 7, 3\].*; got \[5, 5, 3\]"),
+    ],
+)
+def test_settings_that_do_not_fit_the_model_are_refused(tmp_path, group, changes, message):
+    path = make_table(tmp_path / "new.csv") if group == "table" else make_images(tmp_path / "new")
+    with pytest.raises(ConfigError, match=message):
+        load_inputs(path, read_data(GROUPS[group] | changes), "channels_last")
+
+
+def test_the_runs_own_settings_hold_but_for_those_that_are_said():
+    window = {"length": 5, "stride": 2, "horizon": 0}
+    run = {"data": TABLE | {"separator": "semicolon", "window": window}, "data_format": "channels_last"}
+    for chosen in ([], ["data=table"]):
+        data = compose_data([], [*chosen, "data.path=new.csv", "data.window.stride=3"], run)
+        assert data == run["data"] | {"path": "new.csv", "window": window | {"stride": 3}}
+    run = {"data": ARRAYS | {"path": "x.npy", "targets": "y.npy"}, "data_format": "channels_last"}
+    assert compose_data([], ["data.path=new.npz"], run) == run["data"] | {"path": "new.npz", "targets": None}
+    data = compose_data([], ["data.path=new.npy", "data.targets=new_y.npy"], run)
+    assert (data["path"], data["targets"]) == ("new.npy", "new_y.npy")
+
+
+def test_hydras_flags_are_passed_on():
+    request = read_request("evaluate", ["--config-dir", "mine"], ["run=latest", "data=mine"])
+    assert (request.flags, request.overrides, request.split) == (["--config-dir", "mine"], ["data=mine"], None)

@@ -80,7 +80,10 @@ def find_features(data: TableConfig, table: TableFile) -> Columns:
     """
     features = data.features or []
     problems = [
-        Problem("data.path", f"{str(table.path)!r}: has no column {name!r}, a feature. {suggest(name, table.columns)}")
+        Problem(
+            "data.path",
+            f"{str(table.path)!r}: has no column {name!r}, which the model reads. {suggest(name, table.columns)}",
+        )
         for name in features
         if name not in table.columns
     ]

@@ -59,7 +59,7 @@ def _load_arrays(path: Path, data: DataConfig, data_format: str, asked: str | No
     if is_open:
         other = LAYOUTS[layout == LAYOUTS[0]]
         notes.append(f"{str(path)!r} of {array.shape} is read as {layout}. To read it otherwise: --layout {other}.")
-    return Unlabelled(read_inputs(array, data.input_shape, layout), "row", [*range(array.shape[0])], tuple(notes))
+    return Unlabelled(read_inputs(array, data.input_shape, layout), "row", range(array.shape[0]), tuple(notes))
 
 
 def _choose_array(stored: Mapping[str, StoredArray], path: Path) -> tuple[StoredArray, list[str]]:

@@ -1,5 +1,6 @@
 """What a data set is made into, and what it is read as before that."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -42,7 +43,7 @@ class Unlabelled:
 
     inputs: Inputs
     column: str
-    places: list[Any]
+    places: Sequence[Any]
     notes: tuple[str, ...] = ()
 
 

@@ -16,6 +16,7 @@ from lctrain.data.headers import TableFile, is_table, open_table
 from lctrain.data.rows import Inputs, Rows
 from lctrain.data.splits import PART_NAMES, PARTS, Loaded, Split, Unlabelled
 from lctrain.data.windows import TRAIN, find_windows, order_splits, view_windows
+from lctrain.errors import ConfigError, Problem
 
 if TYPE_CHECKING:
     import pandas
@@ -123,7 +124,7 @@ def load_table_inputs(path: Path, data: TableConfig) -> Unlabelled | None:
     columns = find_features(data, table)
     features = _read_features(read_frame(table, columns.read), columns, data, table)
     if data.window is None:
-        return Unlabelled(features.reshape(len(features), *data.input_shape), "row", [*range(len(features))])
+        return Unlabelled(features.reshape(len(features), *data.input_shape), "row", range(len(features)))
     length = data.window.length
     if len(features) < length:
         refuse("data.path", path, f"must have {length} rows or more, as long as a window; got {len(features)}.")
@@ -152,7 +153,12 @@ def _read_features(frame: "pandas.DataFrame", columns: Columns, data: TableConfi
             values = values.astype(np.float32)
         check_finite(values, table.path, name, place=lambda index: format_line(table, index[0]))
         parts.append(values[:, None])
-    return np.concatenate(parts, axis=1)
+    features = np.concatenate(parts, axis=1)
+    expected = prod(data.input_shape) // (1 if data.window is None else data.window.length)
+    if features.shape[1] != expected:
+        message = f"must give {expected} numbers for each row, as the model takes; got {features.shape[1]}"
+        raise ConfigError([Problem("data.features", f"{message}, with those of `data.one_hot`.")])
+    return features
 
 
 def _read_targets(

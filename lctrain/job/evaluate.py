@@ -162,7 +162,7 @@ def open_run(request: Request) -> Iterator[OpenRun]:
         fetched = fetch_run(read_tracking(composed["tracking"]), request.run, Path(folder))
         data, run_data = fetched.config["data"], fetched.config["data"]
         if of_data:
-            data = _compose_data(request, of_data, fetched.config)
+            data = compose_data(request.flags, of_data, fetched.config)
         has_other_files = DATA_SETS[data["name"]].is_of_files and data["name"] == run_data["name"]
         has_other_files = has_other_files and _locate_files(data) != _locate_files(run_data)
         yield OpenRun(_merge(fetched.config, {**given, "data": data}), fetched.model_file, has_other_files)
@@ -177,17 +177,23 @@ def _locate_files(data: Mapping[str, Any]) -> list[Path | None]:
     return [None if file is None else Path(file).expanduser().absolute() for file in files]
 
 
-def _compose_data(request: Request, overrides: Sequence[str], run: Mapping[str, Any]) -> dict[str, Any]:
-    """The group `data` of a command line: the run's own with other values, or a choice of its own."""
+def compose_data(flags: Sequence[str], overrides: Sequence[str], run: Mapping[str, Any]) -> dict[str, Any]:
+    """The group `data` of a command line: the run's own with other values, or a choice of its own.
+
+    Args:
+        flags: Hydra's.
+        overrides: of the group.
+        run: what the run was configured with.
+    """
     name = run["data"]["name"]
     keys = [split_override(override)[1] for override in overrides]
     choices = [split_override(override)[2] for override in overrides if "." not in split_override(override)[1]]
     if any(choice != name for choice in choices):
-        written = compose_unread([*request.flags, *overrides])
+        written = compose_unread([*flags, *overrides])
         composed: dict[str, Any] = _compose_as_run(written, run)["data"]
         return composed
     chosen = [] if choices else [f"data={name}"]
-    composed = resolve(compose_unread([*request.flags, *chosen, *overrides]))[0]["data"]
+    composed = resolve(compose_unread([*flags, *chosen, *overrides]))[0]["data"]
     data = {**run["data"]}
     if "data.path" in keys and "targets" in data:
         # Those of the run's own file are of no other.

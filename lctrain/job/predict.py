@@ -5,9 +5,10 @@ import errno
 import io
 import os
 import sys
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 
@@ -16,7 +17,7 @@ from lctrain.config.heads import gives_probabilities
 from lctrain.data import Split, Unlabelled, find_class_names, find_output_names, load_inputs
 from lctrain.errors import ConfigError, Problem, UserError
 from lctrain.job.evaluate import Request, open_run
-from lctrain.system.files import replace_file, write_durably
+from lctrain.system.files import write_durably
 
 INPUTS = "--inputs"
 
@@ -37,7 +38,7 @@ class Predictions:
     examples: str
     config: Config
     column: str
-    places: list[Any]
+    places: Sequence[Any]
     outputs: np.ndarray
     labels: np.ndarray | None
 
@@ -59,16 +60,16 @@ def predict_run(request: Request, inputs: Path | None, layout: str | None) -> Pr
     with open_run(request) as run:
         if inputs is None:
             words, split = run.load_examples(request.split)
-            labels, column, places = split.labels, "example", [*range(len(split.labels))]
+            examples = Unlabelled(split.inputs, "example", range(len(split.labels)))
         else:
-            new = _load_inputs(inputs.expanduser(), run.config, layout)
-            words, split = repr(str(inputs)), Split(new.inputs, np.zeros(len(new.places), np.int64))
-            labels, column, places = None, new.column, new.places
+            words, examples = repr(str(inputs)), _load_inputs(inputs.expanduser(), run.config, layout)
+            split = Split(examples.inputs, np.zeros(len(examples.places), np.int64))
         model = run.load_model()
         from lctrain.training import evaluation_batches
 
         outputs = np.asarray(model.predict(evaluation_batches(split, run.config).whole(), verbose=0))
-        return Predictions(words, run.config, column, places, outputs, labels)
+        labels = split.labels if inputs is None else None
+        return Predictions(words, run.config, examples.column, examples.places, outputs, labels)
 
 
 def _load_inputs(path: Path, config: Config, layout: str | None) -> Unlabelled:
@@ -110,7 +111,7 @@ def save_predictions(out: Path, predictions: Predictions) -> None:
         if out.suffix == ".npy":
             write_durably(out, lambda file: np.save(file, predictions.outputs))
         else:
-            replace_file(out, _format_csv(predictions).encode())
+            write_durably(out, lambda file: _write_csv(file, predictions))
     except OSError as error:
         raise _make_out_error(out, error.strerror or str(error)) from error
 
@@ -119,10 +120,10 @@ def _make_out_error(out: Path, reason: str) -> UserError:
     return UserError(f"`--out` must be a file that can be written; got {str(out)!r} ({reason}). Choose another.")
 
 
-def _format_csv(predictions: Predictions) -> str:
+def _write_csv(file: BinaryIO, predictions: Predictions) -> None:
     """A row for each example: where it is, what is predicted, its label where that is known, and the outputs."""
     outputs, labels, data = predictions.outputs, predictions.labels, predictions.config.data
-    columns: dict[str, list[Any]] = {predictions.column: predictions.places}
+    columns: dict[str, Sequence[Any]] = {predictions.column: predictions.places}
     names = None if data.target_shape else find_output_names(data)
     if data.task in ("classification", "binary") and not data.target_shape:
         columns["predicted"] = _name_classes(_decide(outputs, predictions.config), predictions.config)
@@ -133,11 +134,12 @@ def _format_csv(predictions: Predictions) -> str:
             flat = values.reshape(len(outputs), -1)
             endings = [f"_{name}" for name in names or range(flat.shape[1])] if names or flat.shape[1] > 1 else [""]
             columns |= {f"{prefix}{ending}": flat[:, i].tolist() for i, ending in enumerate(endings)}
-    text = io.StringIO()
+    text = io.TextIOWrapper(file, encoding="utf-8", newline="", write_through=True)
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(columns)
     writer.writerows(zip(*columns.values(), strict=True))
-    return text.getvalue()
+    # Else the file is closed with it.
+    text.detach()
 
 
 def _decide(outputs: np.ndarray, config: Config) -> np.ndarray:
