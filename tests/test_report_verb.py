@@ -122,7 +122,7 @@ def test_a_run_that_is_no_sweep(store):
 
 def test_stores_without_what_was_asked_for(store, tmp_path):
     tracking = store[0]
-    with pytest.raises(UserError, match=r"`tracking.folder` must hold an MLflow store to report on; got '.*nowhere'"):
+    with pytest.raises(UserError, match=r"`tracking.folder` must hold an MLflow store; got '.*nowhere'"):
         read_sweep(local(tmp_path / "nowhere"))
     assert not (tmp_path / "nowhere").exists()
     with pytest.raises(UserError, match=r"There is no sweep in experiment 'others'"):
@@ -178,7 +178,7 @@ def test_the_verb_takes_a_sweep_and_a_folder(store, tmp_path, run_lctrain):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["report"], "Error: `tracking.folder` must hold an MLflow store to report on; got '.'"),
+        (["report"], "Error: `tracking.folder` must hold an MLflow store; got '.'"),
         (["report", "-m"], "Error: `report` takes no -m"),
         (
             ["report", "tracking.fodler=x"],

@@ -40,9 +40,11 @@ class Verb(NamedTuple):
 
 VERBS = {
     "train": Verb("train", "train one model, or several with -m; the verb may be left out"),
-    "evaluate": Verb("evaluate", "loss and metrics of a run's model on its test split, or on other data: run=ID"),
+    "evaluate": Verb(
+        "evaluate", "loss and metrics of a run's model on its test split, or on other data: run=ID|latest"
+    ),
     "predict": Verb(
-        "predict", "what a run's model predicts, as CSV or .npy: run=ID [--inputs FILE [--layout LAYOUT]] [--out FILE]"
+        "predict", "what a run's model predicts, as CSV or .npy: run=ID|latest [--inputs PATH] [--out FILE]"
     ),
     "bench": Verb("bench", "time every locally connected layer and the whole model; --out FILE writes JSON"),
     "sync": Verb(
@@ -152,7 +154,7 @@ Top-level keys:
   implementation={"|".join(map(str, JOB_CHOICES))}   data_format=channels_last|channels_first
   precision=float32|float64|mixed_float16|mixed_bfloat16   jit_compile=true|false|auto
   strategy=none|mirrored   seed=INTEGER   deterministic=true|false
-  resume=true|RUN_ID   init_from=RUN_ID|FILE.keras
+  resume=true|RUN_ID   init_from=RUN_ID|latest|FILE.keras
 
 Examples:
   python -m lctrain model=lc2d implementation=2
@@ -162,7 +164,8 @@ Examples:
   python -m lctrain '+model.layers.extra={{type: Dropout, rate: 0.2, after: lc1}}' '~model.layers.dropout'
   python -m lctrain show model=deepface
   python -m lctrain model=lc2d training.epochs=500 resume=true    goes on where the same command was killed
-  python -m lctrain evaluate run=RUN_ID
+  python -m lctrain evaluate run=latest
+  python -m lctrain predict run=latest --inputs new.csv
   python -m lctrain import old.h5 --out new
   python -m lctrain model=lc2d --cfg job          shows the composed configuration
 

@@ -17,7 +17,7 @@ LINES_SHOWN = 20
 
 def make_parser() -> VerbParser:
     parser = VerbParser("export", "A model in a format that others read.")
-    parser.add_argument("source", metavar="RUN_OR_FILE", help="a .keras file, or the id of a run in the store")
+    parser.add_argument("source", metavar="RUN_OR_FILE", help="a .keras file, the id of a run in the store, or latest")
     parser.add_argument("--to", required=True, help=", ".join(FORMATS))
     parser.add_argument("--out", type=Path, help="the file, or the folder of a SavedModel")
     *names, last = map(str, LAYER_CHOICES)

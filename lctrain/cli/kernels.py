@@ -18,7 +18,7 @@ SUFFIXES = (".png", ".svg", ".json")
 def make_parser() -> VerbParser:
     parser = VerbParser("kernels", "A layer's kernels, position by position.")
     parser.allow_abbrev = False
-    parser.add_argument("source", metavar="RUN_OR_FILE", help="the id of a run in the store, or a .keras file")
+    parser.add_argument("source", metavar="RUN_OR_FILE", help="the id of a run in the store, latest, or a .keras file")
     parser.add_argument("--layer", metavar="NAME", help="its name; else the model's first with a kernel per position")
     parser.add_argument("--filter", type=int, default=0, metavar="N", help="whose kernels are drawn; 0 is the first")
     channel_help = "of the input; else 0, or of 3 channels all as colours"

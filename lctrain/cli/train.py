@@ -8,6 +8,7 @@ from lctrain.composition.sweep_overrides import is_sweep
 from lctrain.errors import PrintError
 from lctrain.job.resume import continue_job
 from lctrain.job.run import run_job
+from lctrain.job.sources import name_initial_run
 from lctrain.sweep.run import run_sweep
 
 
@@ -19,9 +20,10 @@ def make_parser() -> VerbParser:
 
 def run(options: argparse.Namespace, print_error: PrintError) -> int:
     """Trains every configuration that the command line asks for; returns the exit code of `run_jobs` or `run_sweep`."""
-    if is_sweep(options.arguments):
-        return run_sweep(options.arguments, print_error)
-    arguments, exit_code = continue_job(options.arguments, print_error)
+    arguments = [*options.flags, *name_initial_run(options.flags, options.overrides)]
+    if is_sweep(arguments):
+        return run_sweep(arguments, print_error)
+    arguments, exit_code = continue_job(arguments, print_error)
     if exit_code is not None:
         return exit_code
 

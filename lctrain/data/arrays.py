@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from lctrain.config.schema import ArraysConfig, Facts
+from lctrain.config.schema import ArraysConfig, DataConfig, Facts
 from lctrain.data.checks import (
     as_labels,
     check_class_numbers,
@@ -18,6 +18,7 @@ from lctrain.data.checks import (
     refuse,
 )
 from lctrain.data.npy import StoredArray, open_npy, open_npz
+from lctrain.data.rows import Inputs
 from lctrain.data.splits import Loaded, Split
 from lctrain.errors import ConfigError, Problem, suggest
 
@@ -60,7 +61,7 @@ def inspect_arrays(data: ArraysConfig) -> Facts:
         num_classes = sizes[-1] if is_one_hot else _count_classes(pairs, data)
     notes = [f"{data.path!r}: {note}" for note in (*_describe(pairs["train"], data, layout, is_one_hot), *unused)]
     return Facts(
-        input_shape=as_channels_last(inputs.shape[1:], "channels_last" if _has_no_channels(inputs, data) else layout),
+        input_shape=as_channels_last(inputs.shape[1:], "channels_last" if has_no_channels(inputs, data) else layout),
         num_examples=sum(pair.inputs.shape[0] for pair in pairs.values()),
         data_bytes=sum(_count_bytes(pair.inputs) for pair in pairs.values()),
         own_splits=tuple(part for part in pairs if part != "train"),
@@ -75,7 +76,7 @@ def inspect_arrays(data: ArraysConfig) -> Facts:
 
 def load_arrays(data: ArraysConfig) -> Loaded:
     """The arrays, checked value by value."""
-    return Loaded({part: _load(pair, data) for part, pair in _open(data)[0].items()})
+    return Loaded({part: _load(pair, data) for part, pair in _open(data, needs_train=False)[0].items()})
 
 
 def choose_layout(data: ArraysConfig, data_format: str, is_shape_open: bool = False) -> ArraysConfig:
@@ -88,7 +89,7 @@ def choose_layout(data: ArraysConfig, data_format: str, is_shape_open: bool = Fa
     """
     if data.layout is not None:
         return data
-    shape = _open(data)[0]["train"].inputs.shape[1:]
+    shape = next(iter(_open(data, needs_train=False)[0].values())).inputs.shape[1:]
     return data.model_copy(
         update={"layout": find_layout(shape, None if is_shape_open else data.input_shape, data_format)}
     )
@@ -118,7 +119,7 @@ def as_channels_last(stored: Sequence[int], layout: str) -> list[int]:
 def _describe(pair: _Pair, data: ArraysConfig, layout: str, is_one_hot: bool) -> Iterator[str]:
     """How arrays are read whose axes may be meant otherwise."""
     x, y = pair.inputs, pair.labels
-    if len(x.shape) > 2 and not _has_no_channels(x, data):
+    if len(x.shape) > 2 and not has_no_channels(x, data):
         *spatial, channels = as_channels_last(x.shape[1:], layout)
         other = "channels_last" if layout == "channels_first" else "channels_first"
         positions = f"{'x'.join(map(str, spatial))} positions of {channels} channel{'s' * (channels > 1)}"
@@ -133,7 +134,7 @@ def _describe(pair: _Pair, data: ArraysConfig, layout: str, is_one_hot: bool) ->
         yield f"`{y.name}` of {y.shape} is read as targets of the shape {data.target_shape}{each}. {fix}"
 
 
-def _has_no_channels(inputs: StoredArray, data: ArraysConfig) -> bool:
+def has_no_channels(inputs: StoredArray, data: DataConfig) -> bool:
     """Whether the examples have no axis of channels in the file, of which they are stated to have one."""
     return [*inputs.shape[1:], 1] == data.input_shape
 
@@ -158,7 +159,7 @@ def _count_bytes(stored: StoredArray) -> float:
 def _load(pair: _Pair, data: ArraysConfig) -> Split:
     shape = list(pair.inputs.shape[1:])
     layout = "channels_last" if data.layout is None else data.layout
-    if _has_no_channels(pair.inputs, data):
+    if has_no_channels(pair.inputs, data):
         layout = "channels_last"
     elif as_channels_last(shape, layout) != data.input_shape:
         message = (
@@ -169,10 +170,15 @@ def _load(pair: _Pair, data: ArraysConfig) -> Split:
     if values.ndim == len(data.target_shape) + 2 and has_one_hot_rows(values, data):
         values = values.argmax(axis=-1)
     labels = as_labels(values, data, pair.labels.path, pair.labels.name)
-    inputs = pair.inputs.read_inputs(data.input_shape, layout)
+    return Split(read_inputs(pair.inputs, data.input_shape, layout), labels)
+
+
+def read_inputs(stored: StoredArray, input_shape: list[int], layout: str) -> Inputs:
+    """An array of examples, channels last, checked value by value."""
+    inputs = stored.read_inputs(input_shape, layout)
     place = format_place if layout == "channels_last" else _format_place_channels_first
-    check_finite(inputs, pair.inputs.path, pair.inputs.name, place=place)
-    return Split(inputs, labels)
+    check_finite(inputs, stored.path, stored.name, place=place)
+    return inputs
 
 
 def _format_place_channels_first(index: tuple[int, ...]) -> str:
@@ -181,7 +187,7 @@ def _format_place_channels_first(index: tuple[int, ...]) -> str:
     return format_place((row, channel, *spatial))
 
 
-def _open(data: ArraysConfig) -> tuple[dict[str, _Pair], list[str]]:
+def _open(data: ArraysConfig, needs_train: bool = True) -> tuple[dict[str, _Pair], list[str]]:
     """The arrays of each part, by their headers; and a sentence on others that the file has."""
     unused: list[str] = []
     path = Path(data.path).expanduser()
@@ -193,7 +199,7 @@ def _open(data: ArraysConfig) -> tuple[dict[str, _Pair], list[str]]:
             fix = "Put the labels into the .npz, or name a .npy as `data.path`."
             raise ConfigError([Problem("data.targets", f"must be null with a .npz; got {data.targets!r}. {fix}")])
         stored = open_npz(path)
-        pairs = _pair(stored, path)
+        pairs = _pair(stored, path, needs_train)
         names = set(stored) - {array.name for pair in pairs.values() for array in (pair.inputs, pair.labels)}
         unused = [f"its other arrays are not used: {', '.join(sorted(names))}."] if names else []
     elif path.suffix == ".npy":
@@ -208,13 +214,12 @@ def _open(data: ArraysConfig) -> tuple[dict[str, _Pair], list[str]]:
         if x.shape[0] != y.shape[0]:
             message = f"`{x.name}` and `{y.name}` must have as many rows; got {x.shape[0]:,} and {y.shape[0]:,}."
             refuse("data.path", path, message)
-    inputs = pairs["train"].inputs
-    if len(inputs.shape) < 2:
-        refuse("data.path", inputs.path, f"`{inputs.name}` must hold arrays along its rows; got {inputs.shape}.")
+        if len(x.shape) < 2:
+            refuse("data.path", x.path, f"`{x.name}` must hold arrays along its rows; got {x.shape}.")
     return pairs, unused
 
 
-def _pair(stored: Mapping[str, StoredArray], path: Path) -> dict[str, _Pair]:
+def _pair(stored: Mapping[str, StoredArray], path: Path, needs_train: bool) -> dict[str, _Pair]:
     pairs = {}
     for part, pairs_of_names in ARRAY_NAMES.items():
         found = [names for names in pairs_of_names if any(name in stored for name in names)]
@@ -226,7 +231,7 @@ def _pair(stored: Mapping[str, StoredArray], path: Path) -> dict[str, _Pair]:
                 if name not in stored:
                     refuse("data.path", path, f"has no `{name}`. {_format_names(name, stored)}")
             pairs[part] = _Pair(*(stored[name] for name in names))
-    if "train" not in pairs:
+    if "train" not in pairs and (needs_train or not pairs):
         fix = "Name its arrays `x` and `y`, or `x_train` and `y_train`."
         refuse("data.path", path, f"has no `x`. {_format_names('x', stored)} {fix}")
     return pairs

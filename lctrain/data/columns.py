@@ -72,6 +72,26 @@ def find_columns(data: TableConfig, table: TableFile) -> Columns:
     return Columns(targets, features, data.one_hot, data.split_column, left_out)
 
 
+def find_features(data: TableConfig, table: TableFile) -> Columns:
+    """The columns of a trained model's features in another table, whatever else that has.
+
+    Raises:
+        ConfigError: names each column that there is not.
+    """
+    features = data.features or []
+    problems = [
+        Problem(
+            "data.path",
+            f"{str(table.path)!r}: has no column {name!r}, which the model reads. {suggest(name, table.columns)}",
+        )
+        for name in features
+        if name not in table.columns
+    ]
+    if problems:
+        raise ConfigError(problems)
+    return Columns([], features, data.one_hot, None, [])
+
+
 def check_counting(frame: "pandas.DataFrame", columns: Columns, data: TableConfig, table: TableFile) -> None:
     """Refuses features that only count the rows, unless the configuration says which the features are.
 

@@ -20,6 +20,7 @@ INDEX = re.compile(r"Unnamed: 0(\.\d+)*|__index_level_\d+__")
 UNREADABLE = (OSError, EOFError, ValueError, RuntimeError, zlib.error)
 SEPARATORS = {"comma": ",", "semicolon": ";", "tab": "\t", "pipe": "|"}
 BY_ENDING = {".csv": "comma", ".tsv": "tab"}
+PARQUET = ".parquet"
 DECIMALS = {"point": ".", "comma": ","}
 
 
@@ -58,9 +59,9 @@ def open_table(data: TableConfig) -> TableFile:
             separator.
     """
     path = Path(data.path).expanduser()
-    if path.suffix == ".parquet":
+    if path.suffix == PARQUET:
         return _open_parquet(data, path)
-    if find_ending(path) not in BY_ENDING:
+    if not is_table(path):
         expected = "must be a table: .csv, .tsv, .csv.gz, .tsv.gz or .parquet"
         raise ConfigError([Problem("data.path", f"{expected}; got {str(path)!r}.")])
     try:
@@ -75,6 +76,11 @@ def open_table(data: TableConfig) -> TableFile:
         columns, unnamed = _name_columns(["", *header])
     _check_unique(columns, path)
     return TableFile(path, columns, unnamed, separator, DECIMALS[data.decimal], has_row_names)
+
+
+def is_table(path: Path) -> bool:
+    """Whether it is called as tables are."""
+    return path.suffix == PARQUET or find_ending(path) in BY_ENDING
 
 
 def find_ending(path: Path) -> str:
@@ -106,6 +112,8 @@ def refuse_unreadable(path: Path, error: Exception) -> NoReturn:
     """Raises what a reader says of a file that is no table."""
     if isinstance(error, FileNotFoundError):
         refuse("data.path", path, "there is no such file.")
+    if isinstance(error, OSError) and error.strerror:
+        refuse("data.path", path, f"can't be read: {error.strerror}.")
     reason = str(error).strip().splitlines()
     what = "is empty, truncated" if isinstance(error, ValueError) else "is truncated"
     refuse("data.path", path, f"{what}, or no table: {reason[0] if reason else type(error).__name__}")

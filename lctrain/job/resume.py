@@ -11,7 +11,7 @@ from lctrain.composition.hydra_app import Job
 from lctrain.composition.overrides import quote, split_override
 from lctrain.errors import PrintError, UserError
 from lctrain.job.resume_state import FILE, STATES, ResumeState, digest, is_locked, list_unfinished, read_unfinished
-from lctrain.tracking import read_journal
+from lctrain.tracking import LATEST, read_journal
 
 ROOT = Path("outputs")  # where config.yaml has the folders of jobs
 RESUME = "resume"
@@ -74,6 +74,9 @@ def locate_run(run_id: str) -> Path:
     expected = "must be true, the id of a run that was not finished, as MLflow shows it, or the folder of such a job"
     if "/" in run_id and (Path(run_id) / STATES / FILE).is_file():
         return Path(run_id).absolute()
+    if run_id == LATEST:
+        fix = f"{RESUME}=true goes on with the newest job of the same command that was not finished."
+        raise UserError(f"`{RESUME}` {expected}; got {run_id!r}. {fix}")
     if not RUN_ID.fullmatch(run_id):
         raise UserError(f"`{RESUME}` {expected}; got {run_id!r}.")
     unfinished = [folder for root in (ROOT, Path("multirun")) for folder in list_unfinished(root)]

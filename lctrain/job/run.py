@@ -71,6 +71,8 @@ def run_job(
         DoesNotFit: it needs far more memory than is available.
         TrainingFailed: the loss became inf or nan, or there is no room for the model.
     """
+    # Of what the command line says, by which it is found again, and not of what the files say to it.
+    digest = resume_state.digest(config)
     check_feeds(config)
     config, notes = complete_reading(config)
     for note in notes:
@@ -79,7 +81,7 @@ def run_job(
     _check_backend()
     _check_init_from(config)
     with resume_state.lock(folder):
-        resumed = _read_resume_state(config, folder, resumes)
+        resumed = _read_resume_state(digest, folder, resumes)
         warning = check_memory(config)
         if warning:
             print(warning, file=sys.stderr)
@@ -95,9 +97,7 @@ def run_job(
             run.wait_for_store()  # MLflow's memory is not the job's, however long its import takes beside this
             memory_before = memory.begin_measuring()
             splits = load_splits(config.data, config.data_format)
-            _save_resume_state(
-                resumed, resolved, digest=resume_state.digest(config), overrides=overrides, run=run, splits=splits
-            )
+            _save_resume_state(resumed, resolved, digest=digest, overrides=overrides, run=run, splits=splits)
             with interrupts.deferred(lambda: run.end_at_once("KILLED", "interrupted twice")):
                 metrics = train(resolved, run, devices, splits, folder, memory_before)
     resume_state.forget(folder)  # the job is done, and its run has the model
@@ -112,7 +112,7 @@ def _log_config(run: Run, config: Config, overrides: Sequence[str], notes: Seque
     run.log_text(yaml.safe_dump(list(overrides)), "config/overrides.yaml")
 
 
-def _read_resume_state(config: Config, folder: Path, resumes: bool) -> ResumeState | None:
+def _read_resume_state(digest: str, folder: Path, resumes: bool) -> ResumeState | None:
     """The job that this one goes on with; None where it begins.
 
     Raises:
@@ -124,7 +124,7 @@ def _read_resume_state(config: Config, folder: Path, resumes: bool) -> ResumeSta
     there = f"`hydra.run.dir` {str(folder)!r} holds a job that was not finished"
     if not resumes:
         raise UserError(f"{there}. Go on with it by resume=true, or choose another folder.")
-    if resumed.digest != resume_state.digest(config):
+    if resumed.digest != digest:
         raise UserError(f"{there}, of another configuration. Choose another folder.")
     return resumed
 

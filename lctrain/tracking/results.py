@@ -49,8 +49,8 @@ def open_existing(tracking: TrackingConfig) -> "tuple[MlflowClient, str]":
     place = store_uri(tracking)
     if isinstance(tracking, LocalTracking) and not database(tracking).exists():
         raise UserError(
-            f"`tracking.folder` must hold an MLflow store to report on; got {tracking.folder!r}, which has no"
-            f" {database(tracking).name}. Run a sweep here (python -m lctrain -m ...), or name its folder."
+            f"`tracking.folder` must hold an MLflow store; got {tracking.folder!r}, which has no"
+            f" {database(tracking).name}. Train here first (python -m lctrain ...), or name its folder."
         )
     try:
         client = open_client(tracking)
