@@ -57,13 +57,22 @@ class ConfigError(UserError):
 
     def __init__(self, problems: Iterable[Problem]):
         self.problems = list(problems)
-        lines = [str(problem) for problem in self.problems]
-        if len(lines) > 1:
-            lines = [f"{len(lines)} problems in the configuration:"] + [f"  {line}" for line in lines]
-        super().__init__("\n".join(lines))
+        super().__init__(format_problems(map(str, self.problems), "the configuration"))
 
     def __reduce__(self) -> tuple[type[Self], tuple[list[Problem]]]:
         return type(self), (self.problems,)
+
+
+def format_problems(problems: Iterable[str], where: str) -> str:
+    """The problem that there is, or a list of all of them.
+
+    >>> print(format_problems(["`a` is wrong.", "`b` is too."], "the command line"))
+    2 problems in the command line:
+      `a` is wrong.
+      `b` is too.
+    """
+    lines = list(problems)
+    return "\n  ".join([f"{len(lines)} problems in {where}:", *lines]) if len(lines) > 1 else "".join(lines)
 
 
 def exit_code_of(error: Exception | None) -> int:

@@ -15,7 +15,7 @@ import hydra
 from hydra._internal.utils import get_args_parser  # hydra.main's own, so that --config-dir is read as it reads it
 from hydra.core.hydra_config import HydraConfig
 from hydra.core.override_parser.overrides_parser import OverridesParser
-from hydra.errors import MissingConfigException, OverrideParseException
+from hydra.errors import MissingConfigException
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 from yaml import MarkedYAMLError
@@ -23,7 +23,8 @@ from yaml import MarkedYAMLError
 from lctrain.composition.choices import config_folder
 from lctrain.composition.hydra_flags import MULTIRUN
 from lctrain.composition.launchers import without_launcher
-from lctrain.composition.overrides import FORCED, check_arguments, leave_keys_to_validation, split_override
+from lctrain.composition.override_forms import split_override
+from lctrain.composition.overrides import FORCED, check_arguments, leave_keys_to_validation
 from lctrain.composition.user_files import check_user_files, open_config_folder
 from lctrain.config import Config, validate
 from lctrain.config.interpolation import resolve
@@ -41,6 +42,7 @@ from lctrain.errors import (
 )
 
 NOT_DELETED = re.compile(r"Could not delete from config\. '(.+?)' does not exist")
+OF_OTHER_VALUE = re.compile(r"Could not delete '([^'=]+)=|Could not delete from config\. The value of '(.+?)'")
 NOT_MERGED = re.compile(r"Error merging override (.+)")
 
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
@@ -128,7 +130,7 @@ def read_job(composed: DictConfig) -> Job:
     hydra_config = HydraConfig.get()
     config = validate(*read_composed(composed))
     _check_store(config)
-    overrides = [override.removeprefix(FORCED) for override in hydra_config.overrides.task]
+    overrides = [override.removeprefix(FORCED) for override in read_overrides()]
     number = None if OmegaConf.is_missing(hydra_config.job, "num") else hydra_config.job.num
     return Job(config, overrides, Path(hydra_config.runtime.output_dir), number)
 
@@ -144,9 +146,15 @@ def read_written(composed: DictConfig) -> dict[str, Any]:
     return dict(written)
 
 
+def read_overrides() -> list[str]:
+    """Those of the job that Hydra is running; their references, which are no keys of Hydra's, stay as they are."""
+    overrides: Any = OmegaConf.to_container(HydraConfig.get().overrides.task, resolve=False)
+    return list(overrides)
+
+
 def _check_store(config: Config) -> None:
     """A file may choose a store inside the working folder, or on this machine, alone; the command line any."""
-    overrides = [split_override(override) for override in HydraConfig.get().overrides.task]
+    overrides = [split_override(override) for override in read_overrides()]
     ours = {key for _, key, value in overrides if key != "tracking" or (value or "")[:1] == "{"}
     for key, where in (("folder", "folder"), ("artifacts", "folder"), ("uri", "machine")):
         value = getattr(config.tracking, key, None)
@@ -198,9 +206,6 @@ def hydra_errors(arguments: Sequence[str]) -> Iterator[None]:
         yield
     except MissingConfigException as error:
         raise UserError(_format_missing_choice(error)) from error
-    except OverrideParseException as error:
-        reason = str(error).splitlines()[0]
-        raise UserError(f"`{error.override.removeprefix(FORCED)}` must have the form KEY=VALUE. {reason}") from error
     except MarkedYAMLError as error:
         raise UserError(_format_yaml_error(error)) from error
     except OmegaConfBaseException as error:
@@ -224,7 +229,12 @@ def _format_composition_error(error: Exception, arguments: Sequence[str]) -> str
         return _format_yaml_error(error.__cause__)
     missing = NOT_DELETED.search(str(error))
     if missing:
-        return f"`~{missing[1]}`: there is no such key to delete.{_suggest_key(missing[1], arguments)}"
+        hint = _suggest_key(missing[1], arguments) or " The keys: python -m lctrain --cfg job"
+        return f"`~{missing[1]}`: there is no such key to delete.{hint}"
+    other = OF_OTHER_VALUE.match(str(error))
+    if other:
+        key = other[1] or other[2]
+        return f"`~{key}=...`: what is there has another value. To delete whatever it has, type ~{key}"
     text = str(error).replace(FORCED, "")
     unmerged = NOT_MERGED.match(text)
     if unmerged and error.__cause__ is not None:

@@ -17,7 +17,8 @@ from omegaconf import OmegaConf
 from lctrain.composition.choices import config_folder
 from lctrain.composition.hydra_app import CONFIG, hydra_errors
 from lctrain.composition.launchers import without_launcher
-from lctrain.composition.overrides import FORCED, check_arguments, leave_keys_to_validation, split_override
+from lctrain.composition.override_forms import split_override
+from lctrain.composition.overrides import FORCED, check_arguments, leave_keys_to_validation
 from lctrain.composition.user_files import open_config_folder
 from lctrain.errors import UserError
 

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from lctrain.composition.dry_run import compose_unread
-from lctrain.composition.overrides import split_override
+from lctrain.composition.override_forms import split_override
 from lctrain.config import Config, validate
 from lctrain.config.interpolation import resolve
 from lctrain.config.schema import DATA_SETS

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from lctrain.composition.dry_run import compose_dry
-from lctrain.composition.overrides import split_override
+from lctrain.composition.override_forms import split_override
 from lctrain.errors import UserError, suggest_import
 from lctrain.tracking import fetch_run
 from lctrain.tracking.store import read_tracking
