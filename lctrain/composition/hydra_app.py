@@ -1,5 +1,6 @@
 """Composing configurations with Hydra; its errors become ours."""
 
+import glob
 import os
 import re
 import secrets
@@ -25,7 +26,7 @@ from lctrain.composition.hydra_flags import MULTIRUN
 from lctrain.composition.launchers import without_launcher
 from lctrain.composition.override_forms import split_override
 from lctrain.composition.overrides import FORCED, check_arguments, leave_keys_to_validation
-from lctrain.composition.user_files import check_user_files, open_config_folder
+from lctrain.composition.user_files import check_folder, check_not_hidden, open_config_folder
 from lctrain.config import Config, validate
 from lctrain.config.interpolation import resolve
 from lctrain.data import complete_from_files
@@ -141,7 +142,15 @@ def read_composed(composed: DictConfig) -> tuple[dict[str, Any], list[Problem]]:
 
 
 def read_written(composed: DictConfig) -> dict[str, Any]:
-    """What was composed, as plain mappings, its references as they are written."""
+    """What was composed, as plain mappings, its references as they are written.
+
+    Raises:
+        UserError: a choice of the user's own has the name of lctrain's.
+    """
+    runtime = HydraConfig.get().runtime
+    for folder in [source.path for source in runtime.config_sources if source.provider == "command-line"]:
+        for group, choice in runtime.choices.items():
+            check_not_hidden(Path(folder), group.partition("@")[0], choice)
     written: Any = OmegaConf.to_container(composed, resolve=False)
     return dict(written)
 
@@ -181,11 +190,8 @@ def _hydra_environment(arguments: Sequence[str]) -> Iterator[None]:
     OmegaConf.register_new_resolver("unique_suffix", lambda: secrets.token_hex(3), use_cache=True, replace=True)
     check_arguments(arguments)
     parsed, _ = get_args_parser().parse_known_args(list(arguments))
-    if parsed.config_path is None:
-        open_config_folder(parsed.config_dir, config_folder())
-    else:
-        for folder in filter(None, (parsed.config_dir, parsed.config_path)):
-            check_user_files(Path(folder))
+    for folder in filter(None, (parsed.config_dir, parsed.config_path)):
+        check_folder(folder)
     argv, full_error = sys.argv, os.environ.get("HYDRA_FULL_ERROR")
     sys.argv = ["lctrain", *(arguments if parsed.shell_completion else map(leave_keys_to_validation, arguments))]
     os.environ["HYDRA_FULL_ERROR"] = "1"
@@ -221,6 +227,10 @@ def _format_missing_choice(error: MissingConfigException) -> str:
     group, _, choice = str(error.missing_cfg_file).rpartition("/")
     if not error.options:
         return str(error).splitlines()[0]
+    here = sorted(Path().glob(f"*/{glob.escape(group)}/{glob.escape(choice)}.yaml"))
+    if here:
+        message = f"has no choice {choice!r} of lctrain's; {here[0]} is yours"
+        return f"`{group}` {message}. Add --config-dir {here[0].parents[1]}"
     return f"`{group}` has no choice {choice!r}. {suggest(choice, error.options)}"
 
 
@@ -257,7 +267,7 @@ def _suggest_key(key: str, arguments: Sequence[str]) -> str:
         and not override.is_sweep_override()
         and not override.key_or_group.startswith("hydra")
     ]
-    overrides += open_config_folder(parsed.config_dir, config_folder())
+    overrides += open_config_folder(parsed.config_dir)
     with hydra.initialize_config_dir(str(config_folder()), version_base="1.3"):
         node = OmegaConf.to_container(hydra.compose(CONFIG, overrides), resolve=False)
     *parents, last = key.split(".")
