@@ -57,13 +57,22 @@ class ConfigError(UserError):
 
     def __init__(self, problems: Iterable[Problem]):
         self.problems = list(problems)
-        lines = [str(problem) for problem in self.problems]
-        if len(lines) > 1:
-            lines = [f"{len(lines)} problems in the configuration:"] + [f"  {line}" for line in lines]
-        super().__init__("\n".join(lines))
+        super().__init__(format_problems(map(str, self.problems), "the configuration"))
 
     def __reduce__(self) -> tuple[type[Self], tuple[list[Problem]]]:
         return type(self), (self.problems,)
+
+
+def format_problems(problems: Iterable[str], where: str) -> str:
+    """The problem that there is, or a list of all of them.
+
+    >>> print(format_problems(["`a` is wrong.", "`b` is too."], "the command line"))
+    2 problems in the command line:
+      `a` is wrong.
+      `b` is too.
+    """
+    lines = list(problems)
+    return "\n  ".join([f"{len(lines)} problems in {where}:", *lines]) if len(lines) > 1 else "".join(lines)
 
 
 def exit_code_of(error: Exception | None) -> int:
@@ -74,7 +83,9 @@ def exit_code_of(error: Exception | None) -> int:
 
 
 def suggest(name: str, known: Iterable[str], prefix: str = "") -> str:
-    """A closing sentence that names all of `known` that are one edit away, or the nearest, or all where none is near.
+    """A closing sentence that names the one of `known` that is meant, or those that may be, or all.
+
+    That is what is equal but for case and underscores; or else all that are one edit away; or else the nearest.
 
     Args:
         name: what was written.
@@ -83,6 +94,8 @@ def suggest(name: str, known: Iterable[str], prefix: str = "") -> str:
 
     >>> suggest("fliters", ["filters", "strides"])
     'Did you mean `filters`?'
+    >>> suggest("LocallyConnected2d", ["LocallyConnected1D", "LocallyConnected2D"])
+    'Did you mean `LocallyConnected2D`?'
     >>> suggest("beta_3", ["beta_1", "beta_2", "epsilon"])
     'Did you mean `beta_1` or `beta_2`?'
     """
@@ -91,7 +104,9 @@ def suggest(name: str, known: Iterable[str], prefix: str = "") -> str:
     for candidate in known:
         if candidate.casefold() not in by_folded_name or is_one_edit(name, candidate):
             by_folded_name[candidate.casefold()] = candidate  # of two that differ in case alone, the nearer
-    nearest = sorted(candidate for candidate in by_folded_name if is_one_edit(folded, candidate))
+    bare = folded.replace("_", "")
+    nearest = [candidate for candidate in by_folded_name if candidate.replace("_", "") == bare]
+    nearest = nearest or sorted(candidate for candidate in by_folded_name if is_one_edit(folded, candidate))
     if not nearest and len(folded) >= MIN_PART:  # `float16` for `mixed_float16`
         holders = sorted(candidate for candidate in by_folded_name if folded in candidate)
         nearest = holders if len(holders) <= 2 else []
@@ -129,11 +144,13 @@ def suggest_near(name: Any, known: Iterable[Any], prefix: str = "") -> str:
 
 
 def suggest_unquoted(value: Any) -> str:
-    """For a number or truth value that was written as a text: how to write it.
+    """For a number or truth value that was written as a text, or a list of them: how to write it.
 
-    >>> suggest_unquoted("1e-3"), suggest_unquoted("yes")
-    (' Write it without quotes: 1e-3.', ' Write true.')
+    >>> suggest_unquoted("1e-3"), suggest_unquoted("yes"), suggest_unquoted(["3", "2"])
+    (' Write it without quotes: 1e-3.', ' Write true.', ' Write it without quotes: [3, 2].')
     """
+    if isinstance(value, list | tuple) and value and all(map(suggest_unquoted, value)):
+        return f" Write it without quotes: [{', '.join(map(str, value))}]."
     if not isinstance(value, str):
         return ""
     if value.casefold() in TRUTHS:

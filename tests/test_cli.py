@@ -157,8 +157,11 @@ print([name for _, _, names in os.walk("{folder}/mlartifacts") for name in names
         (["model.layers.lc1.fliters=3"], "`model.layers.lc1.fliters` is not an argument .* Did you mean `filters`?"),
         (["model.layers.lc9.filters=3"], "`model.layers.lc9` has no `type`.*Did you mean `lc1` or `lc2`?"),
         (["model.layers.head.units=${data.num_clases}"], "`model.layers.head.units` can't be .*'data.num_clases'"),
-        (["training.epochs=1,2"], "add --multirun"),
-        (["~model.layers.nope"], "`~model.layers.nope`: there is no such key to delete[.]\n$"),
+        (["training.epochs=1,2"], "`training.epochs=1,2` gives several values. Give one; or add -m"),
+        (
+            ["~model.layers.nope"],
+            "`~model.layers.nope`: there is no such key to delete[.] The keys: python -m lctrain --cfg job\n$",
+        ),
         (["tracking.folder=pyproject"], "`tracking.folder` must be a folder that can be written to; got 'pyproject'"),
         (["rain", "model=lc2d"], "`rain` is not a verb. Did you mean `train`?"),
         (["hydra.searchpath=[file:///tmp]"], "`hydra.searchpath` is not taken.* Use --config-dir"),
@@ -166,7 +169,7 @@ print([name for _, _, names in os.walk("{folder}/mlartifacts") for name in names
         ([""], "`` is not a verb"),
         (["model.layers={}"], "would change nothing: mappings are merged"),
         (["training.metrics=[auc]"], "`training.metrics=.auc.` does not fit what is there: .* Set or delete its keys"),
-        (["model@x=lc2d"], "Could not override 'model@x'.\nDid you mean to override model[?]\n$"),
+        (["model@x=lc2d"], "`model@x=lc2d`: where a choice goes can't be said here. Type model=lc2d\n$"),
         (["model={}"], "would change nothing: mappings are merged"),
         (
             ["model.layers.lc1={type: [1]}"],

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from lctrain.cli.parser import VerbParser
-from lctrain.composition.overrides import split_override
+from lctrain.composition.override_forms import split_override
 from lctrain.devices.runtime import without_startup_messages
 from lctrain.errors import EXIT_DONE, PrintError, UserError, suggest
 from lctrain.job.sources import fetch_model_file, is_of_store, split_source

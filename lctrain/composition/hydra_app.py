@@ -1,5 +1,6 @@
 """Composing configurations with Hydra; its errors become ours."""
 
+import glob
 import os
 import re
 import secrets
@@ -15,7 +16,7 @@ import hydra
 from hydra._internal.utils import get_args_parser  # hydra.main's own, so that --config-dir is read as it reads it
 from hydra.core.hydra_config import HydraConfig
 from hydra.core.override_parser.overrides_parser import OverridesParser
-from hydra.errors import MissingConfigException, OverrideParseException
+from hydra.errors import MissingConfigException
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 from yaml import MarkedYAMLError
@@ -23,8 +24,9 @@ from yaml import MarkedYAMLError
 from lctrain.composition.choices import config_folder
 from lctrain.composition.hydra_flags import MULTIRUN
 from lctrain.composition.launchers import without_launcher
-from lctrain.composition.overrides import FORCED, check_arguments, leave_keys_to_validation, split_override
-from lctrain.composition.user_files import check_user_files, open_config_folder
+from lctrain.composition.override_forms import split_override
+from lctrain.composition.overrides import FORCED, check_arguments, leave_keys_to_validation
+from lctrain.composition.user_files import check_folder, check_not_hidden, open_config_folder
 from lctrain.config import Config, validate
 from lctrain.config.interpolation import resolve
 from lctrain.data import complete_from_files
@@ -41,6 +43,7 @@ from lctrain.errors import (
 )
 
 NOT_DELETED = re.compile(r"Could not delete from config\. '(.+?)' does not exist")
+OF_OTHER_VALUE = re.compile(r"Could not delete '([^'=]+)=|Could not delete from config\. The value of '(.+?)'")
 NOT_MERGED = re.compile(r"Error merging override (.+)")
 
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
@@ -128,7 +131,7 @@ def read_job(composed: DictConfig) -> Job:
     hydra_config = HydraConfig.get()
     config = validate(*read_composed(composed))
     _check_store(config)
-    overrides = [override.removeprefix(FORCED) for override in hydra_config.overrides.task]
+    overrides = [override.removeprefix(FORCED) for override in read_overrides()]
     number = None if OmegaConf.is_missing(hydra_config.job, "num") else hydra_config.job.num
     return Job(config, overrides, Path(hydra_config.runtime.output_dir), number)
 
@@ -139,14 +142,28 @@ def read_composed(composed: DictConfig) -> tuple[dict[str, Any], list[Problem]]:
 
 
 def read_written(composed: DictConfig) -> dict[str, Any]:
-    """What was composed, as plain mappings, its references as they are written."""
+    """What was composed, as plain mappings, its references as they are written.
+
+    Raises:
+        UserError: a choice of the user's own has the name of lctrain's.
+    """
+    runtime = HydraConfig.get().runtime
+    for folder in [source.path for source in runtime.config_sources if source.provider == "command-line"]:
+        for group, choice in runtime.choices.items():
+            check_not_hidden(Path(folder), group.partition("@")[0], choice)
     written: Any = OmegaConf.to_container(composed, resolve=False)
     return dict(written)
 
 
+def read_overrides() -> list[str]:
+    """Those of the job that Hydra is running; their references, which are no keys of Hydra's, stay as they are."""
+    overrides: Any = OmegaConf.to_container(HydraConfig.get().overrides.task, resolve=False)
+    return list(overrides)
+
+
 def _check_store(config: Config) -> None:
     """A file may choose a store inside the working folder, or on this machine, alone; the command line any."""
-    overrides = [split_override(override) for override in HydraConfig.get().overrides.task]
+    overrides = [split_override(override) for override in read_overrides()]
     ours = {key for _, key, value in overrides if key != "tracking" or (value or "")[:1] == "{"}
     for key, where in (("folder", "folder"), ("artifacts", "folder"), ("uri", "machine")):
         value = getattr(config.tracking, key, None)
@@ -173,11 +190,8 @@ def _hydra_environment(arguments: Sequence[str]) -> Iterator[None]:
     OmegaConf.register_new_resolver("unique_suffix", lambda: secrets.token_hex(3), use_cache=True, replace=True)
     check_arguments(arguments)
     parsed, _ = get_args_parser().parse_known_args(list(arguments))
-    if parsed.config_path is None:
-        open_config_folder(parsed.config_dir, config_folder())
-    else:
-        for folder in filter(None, (parsed.config_dir, parsed.config_path)):
-            check_user_files(Path(folder))
+    for folder in filter(None, (parsed.config_dir, parsed.config_path)):
+        check_folder(folder)
     argv, full_error = sys.argv, os.environ.get("HYDRA_FULL_ERROR")
     sys.argv = ["lctrain", *(arguments if parsed.shell_completion else map(leave_keys_to_validation, arguments))]
     os.environ["HYDRA_FULL_ERROR"] = "1"
@@ -198,9 +212,6 @@ def hydra_errors(arguments: Sequence[str]) -> Iterator[None]:
         yield
     except MissingConfigException as error:
         raise UserError(_format_missing_choice(error)) from error
-    except OverrideParseException as error:
-        reason = str(error).splitlines()[0]
-        raise UserError(f"`{error.override.removeprefix(FORCED)}` must have the form KEY=VALUE. {reason}") from error
     except MarkedYAMLError as error:
         raise UserError(_format_yaml_error(error)) from error
     except OmegaConfBaseException as error:
@@ -216,6 +227,10 @@ def _format_missing_choice(error: MissingConfigException) -> str:
     group, _, choice = str(error.missing_cfg_file).rpartition("/")
     if not error.options:
         return str(error).splitlines()[0]
+    here = sorted(Path().glob(f"*/{glob.escape(group)}/{glob.escape(choice)}.yaml"))
+    if here:
+        message = f"has no choice {choice!r} of lctrain's; {here[0]} is yours"
+        return f"`{group}` {message}. Add --config-dir {here[0].parents[1]}"
     return f"`{group}` has no choice {choice!r}. {suggest(choice, error.options)}"
 
 
@@ -224,7 +239,12 @@ def _format_composition_error(error: Exception, arguments: Sequence[str]) -> str
         return _format_yaml_error(error.__cause__)
     missing = NOT_DELETED.search(str(error))
     if missing:
-        return f"`~{missing[1]}`: there is no such key to delete.{_suggest_key(missing[1], arguments)}"
+        hint = _suggest_key(missing[1], arguments) or " The keys: python -m lctrain --cfg job"
+        return f"`~{missing[1]}`: there is no such key to delete.{hint}"
+    other = OF_OTHER_VALUE.match(str(error))
+    if other:
+        key = other[1] or other[2]
+        return f"`~{key}=...`: what is there has another value. To delete whatever it has, type ~{key}"
     text = str(error).replace(FORCED, "")
     unmerged = NOT_MERGED.match(text)
     if unmerged and error.__cause__ is not None:
@@ -247,7 +267,7 @@ def _suggest_key(key: str, arguments: Sequence[str]) -> str:
         and not override.is_sweep_override()
         and not override.key_or_group.startswith("hydra")
     ]
-    overrides += open_config_folder(parsed.config_dir, config_folder())
+    overrides += open_config_folder(parsed.config_dir)
     with hydra.initialize_config_dir(str(config_folder()), version_base="1.3"):
         node = OmegaConf.to_container(hydra.compose(CONFIG, overrides), resolve=False)
     *parents, last = key.split(".")

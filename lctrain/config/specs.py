@@ -14,6 +14,7 @@ from lctrain.config.allowlist import (
 )
 from lctrain.config.arguments import find_check
 from lctrain.config.checks import Check
+from lctrain.config.retired import explain_argument, explain_class
 from lctrain.errors import Problem, suggest, suggest_near, suggest_unquoted
 
 EXAMPLES = {"layers": "Dense", "optimizers": "Adam", "regularizers": "L2", "initializers": "GlorotUniform"}
@@ -48,7 +49,7 @@ def find_problems_in_spec(spec: Any, path: str, group: str, more_keys: Iterable[
     known = (*entry.arguments, *more_keys)
     for name, value in spec.items():
         if name not in known and name != "type":
-            hint = suggest(str(name), [*known, "type"])
+            hint = explain_argument(entry.name, str(name), known, spec) or suggest(str(name), [*known, "type"])
             problems.append(Problem(f"{path}.{name}", f"is not an argument of {entry.name}. {hint}"))
         elif name in entry.arguments:
             problems += _find_problems_in_argument(entry, group, name, value, f"{path}.{name}")
@@ -86,7 +87,7 @@ def _explain_no_type(spec: Mapping[str, Any], path: str, group: str) -> Problem:
 def _suggest_class(name: str, group: str) -> str:
     """The nearest name; where none is near, classes alone."""
     near = suggest_near(name, [*classes(group), *aliases(group)])
-    return near.strip() or suggest(name, classes(group))
+    return explain_class(group, name) or near.strip() or suggest(name, classes(group))
 
 
 def _singular(group: str) -> str:
@@ -94,6 +95,5 @@ def _singular(group: str) -> str:
 
 
 def _hint(check: Check, name: str, value: Any) -> str:
-    if name in ("strides", "dilation_rate", "groups"):
-        return " Use 1 for the default."
-    return suggest_near(value, check.names) or suggest_unquoted(value)
+    hint = suggest_near(value, check.names) or suggest_unquoted(value)
+    return hint or (" Use 1 for the default." if name in ("strides", "dilation_rate", "groups") else "")

@@ -51,7 +51,7 @@ def inspect_table(data: TableConfig) -> Facts:
         elif data.task == "classification":
             check_class_numbers(values, table.path, columns.targets[0], lambda index: format_line(table, index[0]))
             num_classes = int(values.max()) + 1
-        if data.task == "classification":
+        if num_classes is not None:
             label = num_classes - 1 if class_names is None else class_names[0]
             check_several_classes(num_classes, label, data, table.path, columns.targets[0])
     if data.task in ZEROS_AND_ONES:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from lctrain.composition.dry_run import compose_dry, compose_unread
-from lctrain.composition.overrides import split_override
+from lctrain.composition.override_forms import split_override
 from lctrain.config import Config, validate
 from lctrain.config.interpolation import resolve
 from lctrain.config.schema import DATA_SETS

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from lctrain.composition.dry_run import run_dry
 from lctrain.composition.hydra_app import Job
-from lctrain.composition.overrides import quote, split_override
+from lctrain.composition.override_forms import quote, split_override
 from lctrain.errors import PrintError, UserError
 from lctrain.job.resume_state import FILE, STATES, ResumeState, digest, is_locked, list_unfinished, read_unfinished
 from lctrain.tracking import LATEST, read_journal

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from lctrain.composition.dry_run import compose_dry
 from lctrain.composition.hydra_flags import MULTIRUN, PRINTING
-from lctrain.composition.overrides import quote, split_override
+from lctrain.composition.override_forms import quote, split_override
 from lctrain.errors import UserError, suggest_import
 from lctrain.tracking import LATEST, fetch_run, find_latest
 from lctrain.tracking.store import read_tracking

@@ -5,13 +5,13 @@ from keras import ops
 
 from lctrain.config.layer_arguments import LOW_RANK
 from lctrain.geometry import Window, standardize_count, standardize_padding, standardize_sizes
-from lctrain.layers.arguments import get_object, one_of, serialize_arguments, standardize_data_format
+from lctrain.layers.arguments import OwnLayer, get_object, one_of, serialize_arguments, standardize_data_format
 from lctrain.layers.inputs import as_floats, standardize_input
 from lctrain.layers.weights import with_fans
 
 
 @keras.saving.register_keras_serializable(package="lctrain")
-class LowRankLocallyConnected2D(keras.layers.Layer):
+class LowRankLocallyConnected2D(OwnLayer):
     """At each position a mixture of its own of `rank` kernels that all positions share.
 
     Use it where full weight sharing is too rigid and none needs too much data. With `r` one of the shared kernels:

@@ -10,7 +10,7 @@ from pathlib import Path
 from lctrain.composition.dry_run import list_quiet_settings, run_dry
 from lctrain.composition.hydra_app import Job, launch
 from lctrain.composition.launchers import without_launcher
-from lctrain.composition.overrides import quote
+from lctrain.composition.override_forms import quote
 from lctrain.composition.sweep_overrides import RESUME, read_settings, vary_one_by_one
 from lctrain.config import Config
 from lctrain.data import check_feeds

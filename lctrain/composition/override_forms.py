@@ -1,0 +1,195 @@
+"""What Hydra's grammar can't read in a command line, and the nearest thing that it can."""
+
+import re
+import shlex
+from collections.abc import Iterator, Sequence
+from itertools import islice
+
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.override_parser.types import Glob, Override
+from hydra.errors import HydraException
+
+from lctrain.composition.choices import list_choices
+from lctrain.errors import NUMBER
+
+CALL = re.compile(r"\s*(\w+)\s*\(")
+CALLS = {  # functions of Hydra's that give values, each as it may be called
+    **{"choice": "choice(1,2)", "range": "range(1,4)", "interval": "interval(0.1,0.9)", "glob": "glob(lc*)"},
+    **{"sort": "sort(2,1)", "shuffle": "shuffle(1,2)"},
+}
+PLAIN = re.compile(r"[\w/\-\\+.$%*@?|:\s]", re.ASCII)  # what a text holds that Hydra takes without quotes
+BRACKETS = {"[": "]", "{": "}", "(": ")"}
+MAX_VALUES = 100_000  # of one key that are compared
+
+
+def split_override(argument: str) -> tuple[str, str, str | None]:
+    """Prefix, key and value of an override; the value is None where there is none.
+
+    >>> split_override("+model.layers.x={type: Flatten}"), split_override("~model.layers.pool")
+    (('+', 'model.layers.x', '{type: Flatten}'), ('~', 'model.layers.pool', None))
+    """
+    key, equals, value = argument.partition("=")
+    bare = key.lstrip("+~")
+    return key[: len(key) - len(bare)], bare, value if equals else None
+
+
+def quote(text: object) -> str:
+    r"""A value that Hydra reads as this text, whatever it holds.
+
+    >>> print(quote("a'b"), quote("c:\\d"))
+    'a\'b' 'c:\d'
+    """
+    escaped = re.sub(r"\\*(?='|$)", lambda found: 2 * found[0], str(text)).replace("'", r"\'")
+    return f"'{escaped}'"
+
+
+def find_problems_in_forms(overrides: Sequence[str], is_multirun: bool) -> list[str]:
+    """What is wrong with the form of overrides, each with what to type in its place.
+
+    Args:
+        overrides: of one command line, as the shell hands them over.
+        is_multirun: whether they may give a key several values.
+    """
+    problems = []
+    for words in _group(overrides):
+        joined = "".join(words)
+        if len(words) > 1 and not isinstance(_parse(joined), str):
+            text = " ".join(words)
+            problems.append(f"`{text}` must have no blanks around `=` and commas. Type {shlex.quote(joined)}")
+        else:
+            problems += filter(None, (find_problem_in_form(word, is_multirun) for word in words))
+    return problems
+
+
+def _group(overrides: Sequence[str]) -> Iterator[list[str]]:
+    """The overrides one by one; those together that a blank around `=`, or behind a comma, has torn apart."""
+    group: list[str] = []
+    for override in overrides:
+        is_torn = group and (
+            override.startswith(("=", ",")) or ("=" not in override and group[-1].endswith(("=", ",")))
+        )
+        if group and not is_torn:
+            yield group
+            group = []
+        group.append(override)
+    if group:
+        yield group
+
+
+def find_problem_in_form(override: str, is_multirun: bool) -> str | None:
+    """What is wrong with the form of one override; None where Hydra can read it."""
+    prefix, key, value = split_override(override)
+    name = key.partition("@")[0]
+    if name and value is None and prefix != "~":
+        return f"`{override}` must have the form KEY=VALUE. {_suggest_value(key)}"
+    parsed = _parse(override)
+    if name and isinstance(parsed, Override):
+        return _find_problem_in_values(parsed, override, is_multirun)
+    if not name or isinstance(_parse(f"{prefix}{key}=1"), str):
+        form = "must have the form KEY=VALUE, where KEY is names joined by dots"
+        return f"`{override}` {form}. {_suggest_key(prefix, key, value)}"
+    called = CALL.match(value or "")
+    if called and called[1] in CALLS:
+        reason = str(parsed).partition("': ")[2] or "its brackets or commas don't fit"
+        return f"`{override}` can't be computed: {reason}. Write it as in {shlex.quote(f'{key}={CALLS[called[1]]}')}"
+    for why, mended in _mend(str(value)):
+        candidate = f"{prefix}{key}={mended}"
+        if isinstance(_parse(candidate), Override):
+            return f"`{override}` {why}. Type {shlex.quote(candidate)}"
+    return f"`{override}` can't be read: {parsed}. Put the value in quotes."
+
+
+def _parse(override: str) -> Override | str:
+    """The override as Hydra reads it, or why it can't be read."""
+    try:
+        return OverridesParser.create().parse_override(override)
+    except HydraException as error:
+        return str(error).splitlines()[0]
+
+
+def _suggest_value(key: str) -> str:
+    """What to type where a key, a choice or something else stands alone."""
+    choices = list_choices()
+    group, _, choice = key.replace(":", "/").partition("/")
+    if choice in choices.get(group, ()):
+        return f"Type {group}={choice}"
+    if key in choices:
+        return f"Its choices: python -m lctrain ls {key}"
+    groups = [f"{group}={key}" for group, names in choices.items() if key in names]
+    if groups:
+        return f"Type {' or '.join(groups)}"
+    return "Such as seed=1, or model=lc2d; what may be set: python -m lctrain --cfg job"
+
+
+def _suggest_key(prefix: str, key: str, value: str | None) -> str:
+    mended = re.sub(r"\[([A-Za-z_]\w*)\]", r".\1", re.sub(r"\s+", "", key))
+    mended = re.sub(r"\.{2,}", ".", mended).strip(".")
+    candidate = f"{prefix}{mended}={(value or '').strip()}"
+    if mended != key and isinstance(_parse(candidate), Override):
+        return f"Type {shlex.quote(candidate)}"
+    if "[" in key:
+        return f"A list is given whole: {key.partition('[')[0]}=[A,B]"
+    return "Such as model.layers.lc1.filters; all of them: python -m lctrain --cfg job"
+
+
+def _find_problem_in_values(override: Override, text: str, is_multirun: bool) -> str | None:
+    """What is wrong with the values that an override gives its key, where it gives several."""
+    if not override.is_sweep_override():
+        return None
+    key, _, value = text.partition("=")
+    if not is_multirun:
+        ways = "Give one; or add -m, which runs a job for each"
+        if override.key_or_group not in list_choices() and "(" not in value:
+            is_list = all(map(NUMBER.fullmatch, re.split(r"\s*,\s*", value)))
+            whole = f"{key}=[{value}]" if is_list else f"{key}={_quote_simply(value)}"
+            ways += f"; or give {'a list' if is_list else 'a text with a comma'}: {shlex.quote(whole)}"
+        return f"`{text}` gives several values. {ways}"
+    if override.is_hydra_override():
+        return f"`{text}` gives several values, where all jobs must have the same. Give one"
+    if not override.is_discrete_sweep() or isinstance(override.value(), Glob):
+        return None  # what it gives is known later
+    try:
+        values = list(islice(override.sweep_string_iterator(), MAX_VALUES))
+    except ValueError as error:
+        return f"`{text}` can't be computed: {error}. List the values: {key}=A,B"
+    if not values:
+        return f"`{text}` gives no value. List some: {key}=A,B"
+    once = list(dict.fromkeys(values))
+    if len(once) < len(values):
+        twice, mended = next(one for one in once if values.count(one) > 1), f"{key}={','.join(once)}"
+        return f"`{text}` gives {twice} twice, for two equal jobs. Type {shlex.quote(mended)}"
+    return None
+
+
+def _quote_simply(value: str) -> str:
+    return quote(value) if {'"', "\\"} & {*value} else f'"{value}"'
+
+
+def _mend(value: str) -> Iterator[tuple[str, str]]:
+    """Why a value may not be read, and another that may be meant, the likeliest first."""
+    if value.startswith("="):
+        yield "has one `=` too many", value.lstrip("=")
+    if re.search(r"^\s*,|,\s*,|,\s*$", value):
+        yield "has a comma without a value beside it", ",".join(filter(None, map(str.strip, value.split(","))))
+    if value.strip()[:1] == "(":
+        yield "must have a list in square brackets", re.sub(r"\((.*?)\)?$", r"[\1]", value.strip())
+    if value.strip()[:1] in "[{":
+        yield "has a bracket that is not closed", value + _missing_brackets(value)
+        yield "must have `KEY: VALUE` inside of braces", re.sub(r"\s*=\s*", ": ", value)
+    if value[-1:] in "]})":
+        yield "closes a bracket that is not open", value.rstrip("]})")
+    if value[:1] in "'\"":
+        yield "has a quote that is not closed", value + value[:1]
+    found = next((letter for letter in value if not PLAIN.match(letter)), value[:1])
+    yield f"must have its value in quotes, as it holds `{found}`", _quote_simply(value)
+
+
+def _missing_brackets(value: str) -> str:
+    """What closes the brackets that are open at the end of a value."""
+    waiting: list[str] = []
+    for letter in value:
+        if letter in BRACKETS:
+            waiting.append(BRACKETS[letter])
+        elif waiting and letter == waiting[-1]:
+            waiting.pop()
+    return "".join(reversed(waiting))
