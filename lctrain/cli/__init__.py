@@ -11,6 +11,7 @@ from typing import NamedTuple
 from lctrain import __version__
 from lctrain.cli.parser import split_verb
 from lctrain.errors import (
+    EXIT_CLOSED_PIPE,
     EXIT_DONE,
     EXIT_INTERRUPTED,
     EXIT_NO_MEMORY,
@@ -22,7 +23,7 @@ from lctrain.errors import (
     suggest,
 )
 from lctrain.implementations import JOB_CHOICES
-from lctrain.system.process_setup import prepare_process
+from lctrain.system.process_setup import open_standard_files, prepare_process
 from lctrain.system.signals import Terminated, leave_at_once
 
 
@@ -79,9 +80,24 @@ def main(arguments: Sequence[str] | None = None) -> int:
         arguments: as in `sys.argv[1:]`, which is the default.
 
     Returns:
-        The exit code: 0 done, 1 failed, 2 the user's mistake, 3 does not fit into memory, 130 and 143 for the signals.
+        The exit code: 0 done, 1 failed, 2 the user's mistake, 3 does not fit into memory, 130 and 143 for the signals,
+        141 where nobody reads the output any more, as behind `| head -1`.
     """
-    arguments = list(sys.argv[1:] if arguments is None else arguments)
+    open_standard_files()
+    try:
+        exit_code = run_command(list(sys.argv[1:] if arguments is None else arguments))
+        sys.stdout.flush()  # here, since at the interpreter's end a closed pipe is a message
+        return exit_code
+    except BrokenPipeError:
+        return leave_at_once(EXIT_CLOSED_PIPE)
+
+
+def run_command(arguments: Sequence[str]) -> int:
+    """Runs one command line, and prints its error; returns the exit code.
+
+    Raises:
+        BrokenPipeError: nobody reads the output any more.
+    """
     debug, wants_help = "--debug" in arguments, arguments[:1] == ["help"] or bool({*HELP} & {*arguments})
     arguments = [argument for argument in arguments if argument not in ("--debug", *HELP)]
     word, others = split_verb(arguments)
@@ -102,12 +118,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if word is None or word.startswith(("-", "+", "~")) or "=" in word:
             return run_verb("train", arguments, print_error)
         raise UserError(f"`{word}` is not a verb. {suggest(word, VERBS)} What is set takes the form KEY=VALUE.")
-    except KeyboardInterrupt:
-        print("Interrupted.", file=sys.stderr)
-        return leave_at_once(EXIT_INTERRUPTED)
-    except Terminated:
-        print("Terminated.", file=sys.stderr)
-        return leave_at_once(EXIT_TERMINATED)
+    except (KeyboardInterrupt, Terminated) as interrupt:
+        is_terminated = isinstance(interrupt, Terminated)
+        print("Terminated." if is_terminated else "Interrupted.", *_notes(interrupt), file=sys.stderr)
+        return leave_at_once(EXIT_TERMINATED if is_terminated else EXIT_INTERRUPTED)
+    except BrokenPipeError:
+        raise
     except Exception as error:
         return _print_error(error, "Error", debug)
 
@@ -167,6 +183,11 @@ Examples:
   python -m lctrain model=lc2d --cfg job          shows the composed configuration
 
   --debug brings tracebacks back; `python -m lctrain train --hydra-help` lists Hydra's own flags."""
+
+
+def _notes(error: BaseException) -> list[str]:
+    """What was added on how to go on."""
+    return getattr(error, "__notes__", [])
 
 
 def _print_error(error: Exception, heading: str, debug: bool) -> int:

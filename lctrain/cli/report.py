@@ -11,8 +11,7 @@ from lctrain.composition.dry_run import check_not_printing, run_dry
 from lctrain.config.schema import TrackingConfig
 from lctrain.errors import EXIT_DONE, PrintError, UserError
 from lctrain.tracking import LATEST, find_deleted_jobs, read_sweep
-
-ID_LETTERS = 8  # of a run's id, in the name of a folder
+from lctrain.tracking.run_result import ID_LETTERS
 
 
 def make_parser() -> VerbParser:

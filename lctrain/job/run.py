@@ -1,6 +1,7 @@
 """One training job from a validated configuration to a finished run."""
 
 import os
+import shlex
 import sys
 import time
 from collections.abc import Mapping, Sequence
@@ -19,10 +20,14 @@ from lctrain.job import resume_state
 from lctrain.job.memory_check import check_memory
 from lctrain.job.provenance import describe_job
 from lctrain.job.resume_state import ResumeState
+from lctrain.job.sources import is_of_store
+from lctrain.model.summary import summarize
 from lctrain.system import memory
 from lctrain.system.process_setup import prepare_process
 from lctrain.system.signals import Terminated, interrupts, leave_at_once
+from lctrain.system.tables import print_table
 from lctrain.tracking import Run, check_writable, start_run, ui_command
+from lctrain.tracking.run_result import ID_LETTERS
 
 
 def run_job_of_sweep(
@@ -101,7 +106,7 @@ def run_job(
             with interrupts.deferred(lambda: run.end_at_once("KILLED", "interrupted twice")):
                 metrics = train(resolved, run, devices, splits, folder, memory_before)
     resume_state.forget(folder)  # the job is done, and its run has the model
-    _print_summary(config, metrics)
+    _print_summary(config, metrics, run.run_id, overrides)
     return metrics
 
 
@@ -181,11 +186,13 @@ def _check_init_from(config: Config) -> None:
         raise UserError(f"`init_from` must be a run's id or a .keras file that is there; got {name!r}. {fix}".rstrip())
 
 
-def _print_summary(config: Config, metrics: dict[str, float]) -> None:
-    from rich.console import Console
+def _print_summary(config: Config, metrics: dict[str, float], run_id: str | None, overrides: Sequence[str]) -> None:
+    from lctrain.report import summary_columns
 
-    from lctrain.report import summary_table
-
-    console = Console(file=sys.stdout)
-    console.print(summary_table(f"{config.model.name}, implementation {config.implementation}", metrics))
+    has_local = any(layer.costs for layer in summarize(config).layers)
+    implementation = f", implementation {config.implementation}" if has_local else ""
+    print_table(f"{config.model.name}{implementation}", summary_columns(metrics))
+    if run_id is not None:  # which only the store gives
+        name, store = run_id[:ID_LETTERS], [override for override in overrides if is_of_store(override)]
+        print(f"Run {name}. Evaluate it: {shlex.join(['python', '-m', 'lctrain', 'evaluate', f'run={name}', *store])}")
     print(f"Browse it: {ui_command(config.tracking)}")

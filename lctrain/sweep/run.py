@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from lctrain.composition.dry_run import list_quiet_settings, run_dry
+from lctrain.composition.dry_run import run_dry
 from lctrain.composition.hydra_app import Job, launch
 from lctrain.composition.launchers import without_launcher
 from lctrain.composition.overrides import quote
@@ -148,12 +148,12 @@ def _run(sweep: Sweep) -> int:
     with start_run(config.tracking, f"sweep-{config.model.name}", tags, folder, resumed=journal) as run:
         replace(sweep.manifest, journal=str(run.folder)).write(folder)
         print(f"The files of the {num_jobs} jobs are in {folder}", flush=True)
-        common = frozenset.intersection(*map(frozenset, sweep.manifest.jobs or [[]]))
+        common = frozenset.intersection(*map(frozenset, sweep.manifest.jobs or [sweep.manifest.arguments]))
         task = SweepTask(folder, run.folder, Path.cwd(), common)
         try:
             with watch(SweepMonitor(Records(folder), num_jobs, lambda line: print(line, flush=True), common)):
                 given = sweep.manifest.arguments
-                launch(task, [*given, f"hydra.sweep.dir={quote(folder)}", *list_quiet_settings(given)])
+                launch(task, [*given, f"hydra.sweep.dir={quote(folder)}"])
         except BaseException as error:
             started = _finish(sweep, run, "FAILED" if isinstance(error, Exception) else "KILLED")
             _print_resume_command(sweep, started)
