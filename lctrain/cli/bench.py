@@ -23,7 +23,7 @@ from lctrain.errors import EXIT_DONE, EXIT_FAILED, PrintError, UserError
 from lctrain.system.machine import describe_machine
 from lctrain.system.progress import show_progress
 from lctrain.system.tables import print_table
-from lctrain.system.terminal import format_folded, format_plain
+from lctrain.system.terminal import format_plain, print_folded
 from lctrain.tracking import check_writable, ui_command
 
 
@@ -52,7 +52,7 @@ def run(options: argparse.Namespace, print_error: PrintError) -> int:
     check_writable(configs[0].tracking)
     configs = [tune(config).config if needs_tuning(config) else config for config in configs]
     for warning in filter(None, map(format_jit_warning, configs)):
-        print(warning, file=sys.stderr, flush=True)
+        print_folded(warning, sys.stderr)
     cases = [case for config in configs for case in list_cases(config)]
     rows = []
     with show_progress(len(cases)) as begin:
@@ -63,7 +63,7 @@ def run(options: argparse.Namespace, print_error: PrintError) -> int:
     if options.out is not None:
         options.out.write_text(json.dumps({"machine": describe_machine(), "cases": rows}, indent=1) + "\n")
     log_rows(configs[0], rows, jobs[0].folder)
-    print(f"Browse it: {ui_command(configs[0].tracking)}")
+    print_folded(f"Browse it: {ui_command(configs[0].tracking)}")
     return EXIT_FAILED if any(row["status"] == "failed" for row in rows) else EXIT_DONE
 
 
@@ -78,7 +78,7 @@ def print_rows(rows: Sequence[Row]) -> None:
     lines = [f"{format_case(row)}: {row['reason']}" for row in rows if row["status"] != "done"]
     lines += [_format_fastest(f"{model} {case}", tied) for (model, case), tied in fastest.items()]
     for line in lines:
-        print(format_folded(format_plain(line), sys.stdout))
+        print_folded(format_plain(line))
 
 
 def _format_fastest(case: str, tied: Sequence[Row]) -> str:

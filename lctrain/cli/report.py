@@ -10,6 +10,7 @@ from lctrain.cli.parser import VerbParser
 from lctrain.composition.dry_run import check_not_printing, run_dry
 from lctrain.config.schema import TrackingConfig
 from lctrain.errors import EXIT_DONE, PrintError, UserError
+from lctrain.system.terminal import print_folded
 from lctrain.tracking import LATEST, find_deleted_jobs, read_sweep
 from lctrain.tracking.run_result import ID_LETTERS
 
@@ -48,7 +49,7 @@ def run(options: argparse.Namespace, print_error: PrintError) -> int:
         (folder / "sweep.json").write_text(json.dumps({"columns": list(table), "data": rows}) + "\n", encoding="utf-8")
         (folder / "report.html").write_text(report.html, encoding="utf-8")
         report.figure.savefig(folder / "comparison.png", dpi=150)
-    print(f"Written: {folder / 'report.html'}, comparison.png and sweep.json beside it.")
+    print_folded(f"Written: {folder / 'report.html'}, comparison.png and sweep.json beside it.")
     return EXIT_DONE
 
 

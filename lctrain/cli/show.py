@@ -1,7 +1,6 @@
 """`show`: the layers of a model, what they cost and which implementation `auto` picks, before anything is built."""
 
 import argparse
-import sys
 from pathlib import Path
 
 from lctrain.cli.parser import VerbParser
@@ -14,7 +13,7 @@ from lctrain.implementations import IMPLEMENTATIONS
 from lctrain.model.summary import LayerSummary, ModelSummary, summarize
 from lctrain.model.svg import draw_model
 from lctrain.system.tables import Column, print_table
-from lctrain.system.terminal import format_folded
+from lctrain.system.terminal import print_folded
 
 UNITS = ((1e18, "E"), (1e15, "P"), (1e12, "T"), (1e9, "G"), (1e6, "M"), (1e3, "k"))
 
@@ -56,7 +55,7 @@ def print_summary(model: ModelSummary) -> None:
     if len(model.outputs) > 1:
         print(f"Outputs: {', '.join(model.outputs)}.")
     total = f"{model.parameters:,} parameters, {format_count(model.flops)}FLOP for one example's forward pass."
-    print(format_folded(total, sys.stdout))
+    print_folded(total)
 
 
 def _list_layers(model: ModelSummary) -> list[Column]:

@@ -10,7 +10,7 @@ from lctrain import __version__
 from lctrain.doctor.machine import Row, find_machine
 from lctrain.doctor.packages import find_packages
 from lctrain.doctor.tensorflow import LOADING, PRECISIONS, Trial, run_trials
-from lctrain.system.terminal import format_plain
+from lctrain.system.terminal import format_plain, print_folded
 
 COLOURS = {"ok": "green", "warn": "yellow", "fail": "red", "absent": "dim"}
 REINSTALL = "pip install --force-reinstall tensorflow"
@@ -32,14 +32,14 @@ def run_examination(as_json: bool) -> bool:
         if not as_json:
             print_rows(title, sections[title])
     if sys.stderr.isatty():
-        print(WAITING, file=sys.stderr, flush=True)
+        print_folded(WAITING, sys.stderr)
     sections["computing"] = summarize_trials(run_trials(), sections["machine"])
     failed = [row.name for rows in sections.values() for row in rows if row.state == "fail"]
     if as_json:
         print(json.dumps(_make_data(sections, not failed), indent=1))
     else:
         print_rows("computing", sections["computing"])
-        print(_format_conclusion(sections, failed))
+        print_folded(_format_conclusion(sections, failed))
     return not failed
 
 

@@ -26,6 +26,7 @@ from lctrain.system import memory
 from lctrain.system.process_setup import prepare_process
 from lctrain.system.signals import Terminated, interrupts, leave_at_once
 from lctrain.system.tables import print_table
+from lctrain.system.terminal import print_folded
 from lctrain.tracking import Run, check_writable, start_run, ui_command
 from lctrain.tracking.run_result import ID_LETTERS
 
@@ -79,7 +80,7 @@ def run_job(
     check_feeds(config)
     config, notes = complete_reading(config)
     for note in notes:
-        print(f"data: {note}", file=sys.stderr)
+        print_folded(f"data: {note}", sys.stderr)
     check_writable(config.tracking)
     _check_backend()
     _check_init_from(config)
@@ -87,7 +88,7 @@ def run_job(
         resumed = _read_resume_state(config, folder, resumes)
         warning = check_memory(config)
         if warning:
-            print(warning, file=sys.stderr)
+            print_folded(warning, sys.stderr)
         devices = load_libraries(config)
         from lctrain.job.train import train  # which takes the libraries
 
@@ -155,7 +156,7 @@ def _save_resume_state(
         raise UserError("`data` has changed since the job was begun, which can't go on with other examples.")
     differences = resume_state.format_differences(resumed.environment, environment)
     if differences:
-        print(differences, file=sys.stderr)
+        print_folded(differences, sys.stderr)
         run.log_tags({"resume_warning": differences})
 
 
@@ -194,5 +195,6 @@ def _print_summary(config: Config, metrics: dict[str, float], run_id: str | None
     print_table(f"{config.model.name}{implementation}", summary_columns(metrics))
     if run_id is not None:  # which only the store gives
         name, store = run_id[:ID_LETTERS], [override for override in overrides if is_of_store(override)]
-        print(f"Run {name}. Evaluate it: {shlex.join(['python', '-m', 'lctrain', 'evaluate', f'run={name}', *store])}")
-    print(f"Browse it: {ui_command(config.tracking)}")
+        command = shlex.join(["python", "-m", "lctrain", "evaluate", f"run={name}", *store])
+        print_folded(f"Run {name}. Evaluate it: {command}")
+    print_folded(f"Browse it: {ui_command(config.tracking)}")

@@ -1,6 +1,5 @@
 """A sweep on the terminal."""
 
-import sys
 from collections.abc import Callable, Sequence
 
 from lctrain.report.comparison import MEMORY, TIME, TIME_P90, Comparison, Job
@@ -9,7 +8,7 @@ from lctrain.report.settings import format_label, format_param, shorten_names
 from lctrain.report.sweep import Report
 from lctrain.report.units import format_megabytes, format_metric, format_milliseconds, format_ratio, format_seconds
 from lctrain.system.tables import Column, print_table
-from lctrain.system.terminal import format_folded, format_plain
+from lctrain.system.terminal import format_plain, print_folded
 
 MAX_SETTINGS, MAX_METRICS = 5, 1  # columns of the terminal's table; the page has all
 MAX_REASON = 300  # characters
@@ -22,7 +21,7 @@ def print_report(report: Report) -> None:
         f"{_name(job, report.comparison)}: {_first_lines(job.reason)}" for job in report.comparison.jobs if job.reason
     ]
     for line in (*reasons, *report.notes, *format_folds(report.comparison), report.recommendation):
-        print(format_folded(format_plain(line), sys.stdout))
+        print_folded(format_plain(line))
 
 
 def sweep_columns(comparison: Comparison) -> list[Column]:
@@ -53,7 +52,8 @@ def _figures(
 
 
 def _name(job: Job, comparison: Comparison) -> str:
-    settings = format_label(job.settings, comparison.swept)
+    differing = [key for key in comparison.swept if len({other.settings.get(key) for other in comparison.jobs}) > 1]
+    settings = format_label(job.settings, differing)
     number = job.run.name if job.number is None else f"job {job.number}"
     return f"{number} ({settings})" if settings else number
 

@@ -23,6 +23,7 @@ from lctrain.sweep.supervisor import STOPPED, close_lost
 from lctrain.sweep.task import SweepTask
 from lctrain.system.folder_lock import lock_folder
 from lctrain.system.machine import describe_machine
+from lctrain.system.terminal import print_folded
 from lctrain.tracking import Run, check_writable, deliver, read_journal, start_run, ui_command
 from lctrain.tracking.run_result import RunResult
 
@@ -147,11 +148,11 @@ def _run(sweep: Sweep) -> int:
     journal = None if sweep.resumed is None else Path(str(sweep.resumed.journal))
     with start_run(config.tracking, f"sweep-{config.model.name}", tags, folder, resumed=journal) as run:
         replace(sweep.manifest, journal=str(run.folder)).write(folder)
-        print(f"The files of the {num_jobs} jobs are in {folder}", flush=True)
+        print_folded(f"The files of the {num_jobs} jobs are in {folder}")
         common = frozenset.intersection(*map(frozenset, sweep.manifest.jobs or [sweep.manifest.arguments]))
         task = SweepTask(folder, run.folder, Path.cwd(), common)
         try:
-            with watch(SweepMonitor(Records(folder), num_jobs, lambda line: print(line, flush=True), common)):
+            with watch(SweepMonitor(Records(folder), num_jobs, print_folded, common)):
                 given = sweep.manifest.arguments
                 launch(task, [*given, f"hydra.sweep.dir={quote(folder)}"])
         except BaseException as error:
@@ -162,14 +163,14 @@ def _run(sweep: Sweep) -> int:
             raise
         records = _finish(sweep, run)
         _print_resume_command(sweep, records)
-    print(f"Browse it: {ui_command(config.tracking)}")
+    print_folded(f"Browse it: {ui_command(config.tracking)}")
     return _exit_code(records, num_jobs if sweep.manifest.jobs is not None else len(records))
 
 
 def _print_resume_command(sweep: Sweep, records: Sequence[Record]) -> None:
     is_done = len(records) == sweep.manifest.num_jobs and not any(record.status != "done" for record in records)
     if sweep.manifest.jobs is not None and not is_done:
-        print(f"What is not done is run by: python -m lctrain {shlex.quote(f'{RESUME}={sweep.folder}')}")
+        print_folded(f"What is not done is run by: python -m lctrain {shlex.quote(f'{RESUME}={sweep.folder}')}")
 
 
 def _finish(sweep: Sweep, run: Run, status: str = "FINISHED") -> list[Record]:
@@ -218,9 +219,8 @@ def _deliver(sweep: Sweep, journals: Sequence[Path]) -> None:
             left, patience = left + 1, 0  # a store that did not answer one is not waited for again
     if left:
         message = f"Warning: not all that {left} of {len(journals)} jobs logged has reached the store."
-        print(
-            f"{message} Deliver the rest with: python -m lctrain sync {shlex.quote(str(sweep.folder))}", file=sys.stderr
-        )
+        fix = f"Deliver the rest with: python -m lctrain sync {shlex.quote(str(sweep.folder))}"
+        print_folded(f"{message} {fix}", sys.stderr)
 
 
 def _exit_code(records: Sequence[Record], num_jobs: int) -> int:

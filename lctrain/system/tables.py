@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from lctrain.system.terminal import find_width, format_folded, format_plain
+from lctrain.system.terminal import find_width, format_plain, print_folded
 
 WIDTH, HEIGHT = 120, 25  # columns where the output is no terminal, and lines
 BETWEEN = 3  # columns, of blanks and a line
@@ -76,7 +76,7 @@ def print_table(title: str, columns: Sequence[Column]) -> None:
         )
     console.print(table)
     if left_out:
-        print(format_folded(f"No room for: {', '.join(left_out)}.", sys.stdout))
+        print_folded(f"No room for: {', '.join(left_out)}.")
 
 
 def _find_widths(width: int, columns: Sequence[Column]) -> list[int] | None:
@@ -105,10 +105,10 @@ def _make_text(text: str, style: str = "") -> Text:
 
 def _print_blocks(title: str, columns: Sequence[Column]) -> None:
     """For each row a line per column, and an empty line."""
-    print(format_folded(format_plain(title), sys.stdout))
+    print_folded(format_plain(title))
     for cells in zip(*(column.cells for column in columns), strict=True):
         for column, cell in zip(columns, cells, strict=True):
             line = f"{column.title}: {cell}" if column.title else cell
             if cell:
-                print(format_folded(format_plain(line), sys.stdout, indent=2))
+                print_folded(format_plain(line), indent=2)
         print()

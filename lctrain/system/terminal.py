@@ -2,11 +2,13 @@
 
 import os
 import re
+import sys
 import textwrap
 from typing import TextIO
 
 DEFAULT_WIDTH = 80  # columns, where a terminal says that it has none
-COMMAND = re.compile(r"(?:python -m lctrain|mlflow ui|pip install) [^\n]*")
+COMMAND = re.compile(r"(?:python -m lctrain|mlflow ui|pip install)(?: \S*[^\s.,;])*")
+GLUE = "\0"  # in place of a command's blanks
 
 
 def find_width(file: TextIO) -> int | None:
@@ -18,32 +20,36 @@ def find_width(file: TextIO) -> int | None:
     return columns or DEFAULT_WIDTH
 
 
-def format_folded(text: str, file: TextIO, indent: int = 0) -> str:
-    """A text whose lines are folded between words, where it is for a terminal; a command stays in one piece.
+def print_folded(text: str, file: TextIO | None = None, indent: int = 0) -> None:
+    """Prints a text at once, as `format_folded` folds it; None is standard output."""
+    file = sys.stdout if file is None else file
+    print(format_folded(text, find_width(file), indent), file=file, flush=True)
+
+
+def format_folded(text: str, width: int | None, indent: int = 0) -> str:
+    """A text whose lines are folded between words; a command stays in one piece, so that it can be copied.
 
     Args:
         text: of one or several lines, each of which keeps its indentation.
-        file: that it will be printed to.
+        width: columns; None folds nothing.
         indent: blanks before what is folded, besides.
+
+    >>> print(format_folded("Look at it: python -m lctrain show model=lc2d. Then go on.", 38, indent=2))
+    Look at it:
+      python -m lctrain show model=lc2d.
+      Then go on.
     """
-    width = find_width(file)
     return text if width is None else "\n".join(_fold(line, width, indent) for line in text.split("\n"))
+
+
+def _fold(line: str, width: int, indent: int) -> str:
+    blanks = " " * min(len(line) - len(line.lstrip()) + indent, width // 2)
+    glued = COMMAND.sub(lambda command: command[0].replace(" ", GLUE), line)
+    wrapper = textwrap.TextWrapper(width, subsequent_indent=blanks, replace_whitespace=False)
+    wrapper.break_long_words = wrapper.break_on_hyphens = False
+    return wrapper.fill(glued).replace(GLUE, " ")
 
 
 def format_plain(text: str) -> str:
     """As it is, in one line, with nothing that steers a terminal."""
     return "".join(letter if letter.isprintable() else " " for letter in text)
-
-
-def _fold(line: str, width: int, indent: int) -> str:
-    blanks = " " * (len(line) - len(line.lstrip()) + indent)
-    pieces = COMMAND.sub(lambda command: command[0].replace(" ", "\0"), line)
-    folded = textwrap.fill(
-        pieces,
-        width,
-        subsequent_indent=blanks,
-        break_long_words=False,
-        break_on_hyphens=False,
-        replace_whitespace=False,
-    )
-    return folded.replace("\0", " ")
