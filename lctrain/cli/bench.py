@@ -1,7 +1,6 @@
 """`bench`: how long each locally connected layer and the whole model take, each case in a fresh process."""
 
 import argparse
-import json
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -20,6 +19,7 @@ from lctrain.cli.parser import VerbParser
 from lctrain.composition.hydra_app import Job, run_jobs
 from lctrain.data import check_feeds
 from lctrain.errors import EXIT_DONE, EXIT_FAILED, PrintError, UserError
+from lctrain.system.files import refuse_unwritable, write_json
 from lctrain.system.machine import describe_machine
 from lctrain.system.progress import show_progress
 from lctrain.system.tables import print_table
@@ -60,9 +60,10 @@ def run(options: argparse.Namespace, print_error: PrintError) -> int:
             begin(format_case(case.row))
             rows.append(measure_case(case))
     print_rows(rows)
-    if options.out is not None:
-        options.out.write_text(json.dumps({"machine": describe_machine(), "cases": rows}, indent=1) + "\n")
     log_rows(configs[0], rows, jobs[0].folder)
+    if options.out is not None:
+        with refuse_unwritable("--out", options.out):
+            write_json(options.out, {"machine": describe_machine(), "cases": rows})
     print_folded(f"Browse it: {ui_command(configs[0].tracking)}")
     return EXIT_FAILED if any(row["status"] == "failed" for row in rows) else EXIT_DONE
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from lctrain import legacy
 from lctrain.cli.parser import VerbParser
 from lctrain.errors import EXIT_DONE, PrintError, UserError
+from lctrain.system.files import refuse_unwritable, replace_file
 
 SHAPE = re.compile(r"\d+([,x ]+\d+)*")
 LINES_SHOWN = 20
@@ -70,7 +71,8 @@ def _write_architecture(file: Path, out: Path) -> int:
     if out.exists() or not out.parent.is_dir():
         raise UserError(f"`--architecture` must be a new file in a folder that exists; got {str(out)!r}.")
     architecture = legacy.inspect(file).architecture
-    out.write_text(json.dumps(architecture, indent=1), encoding="utf-8")
+    with refuse_unwritable("--architecture", out):
+        replace_file(out, json.dumps(architecture, indent=1).encode())
     print(f"{out} holds the architecture. Change it, and import it: import {out} --weights {file} --out FOLDER")
     return EXIT_DONE
 

@@ -11,6 +11,7 @@ from lctrain.composition.overrides import split_override
 from lctrain.devices.runtime import without_startup_messages
 from lctrain.errors import EXIT_DONE, PrintError, UserError, suggest
 from lctrain.job.sources import fetch_model_file, is_of_store, split_source
+from lctrain.system.files import refuse_unwritable
 
 SUFFIXES = (".png", ".svg", ".json")
 
@@ -73,7 +74,9 @@ def _check_out(out: Path) -> None:
         raise UserError(
             f"`--out` must end with one of {', '.join(SUFFIXES)}; got {str(out)!r}. {suggest(out.suffix, SUFFIXES)}"
         )
-    if out.exists():
+    with refuse_unwritable("--out", out):  # a name that is too long
+        is_there = out.exists()
+    if is_there:
         raise UserError(f"`--out` {str(out)!r} exists. Choose another name with --out, or remove it first.")
 
 

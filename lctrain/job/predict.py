@@ -13,6 +13,7 @@ from lctrain.data.checks import check_finite
 from lctrain.data.rows import move_channels
 from lctrain.errors import UserError
 from lctrain.job.evaluate import Request, choose_split, open_run
+from lctrain.system.files import refuse_unwritable, replace_file, write_durably
 
 
 @dataclass(frozen=True)
@@ -90,17 +91,14 @@ def save_predictions(out: Path, predictions: Predictions) -> None:
     Raises:
         UserError: a file that can't be written.
     """
-    try:
-        out.parent.mkdir(parents=True, exist_ok=True)
+    with refuse_unwritable("--out", out):
         if out.suffix == ".npy":
-            np.save(out, predictions.outputs)
+            write_durably(out, lambda file: np.save(file, predictions.outputs))
         else:
-            _save_csv(out, predictions)
-    except OSError as error:
-        raise UserError(f"`--out` must be a file that can be written; got {str(out)!r} ({error.strerror}).") from error
+            replace_file(out, _format_csv(predictions).encode())
 
 
-def _save_csv(out: Path, predictions: Predictions) -> None:
+def _format_csv(predictions: Predictions) -> str:
     """A row for each example, with the class where there is one, its label where that is known, and the outputs."""
     outputs, labels = predictions.outputs, predictions.labels
     counted = "row" if labels is None else "example"  # of a file, or in the order that the split was drawn in
@@ -113,4 +111,4 @@ def _save_csv(out: Path, predictions: Predictions) -> None:
             columns |= {name if flat.shape[1] == 1 else f"{name}_{i}": flat[:, i] for i in range(flat.shape[1])}
     lines = [",".join(columns)]
     lines += [",".join(map(str, row)) for row in zip(*(values.tolist() for values in columns.values()), strict=True)]
-    out.write_text("\n".join(lines) + "\n", encoding="utf-8")
+    return "\n".join(lines) + "\n"

@@ -56,6 +56,9 @@ def _check_folder(tracking: LocalTracking) -> None:
     try:
         _write_into(folder)
         file, artifacts = database(tracking), folder / ARTIFACTS
+        for place in (file, artifacts):
+            if place.is_symlink() and not place.exists():
+                raise FileNotFoundError(f"{place} is a link to {os.readlink(place)}, which is not there")
         if file.exists() and not file.is_file():
             raise IsADirectoryError(f"{file} is not a file")
         if artifacts.exists() and not artifacts.is_dir():
