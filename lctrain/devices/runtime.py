@@ -47,6 +47,16 @@ def without_startup_messages() -> Iterator[None]:
                     os.write(2, line)
 
 
+def load_tensorflow() -> None:
+    """Loads TensorFlow and Keras, and starts the runtime, which else would tell of it at the first operation."""
+    with without_startup_messages():
+        import tensorflow as tf
+
+        tf.config.list_logical_devices()
+
+        import keras  # noqa: F401
+
+
 @dataclass(frozen=True)
 class Devices:
     """What the jobs of this process compute on.
