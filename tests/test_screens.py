@@ -17,6 +17,7 @@ import pytest
 from made_sweeps import log_sweep
 
 from lctrain.config.schema import LocalTracking
+from lctrain.system.progress import show_progress
 
 ROOT = Path(__file__).parent.parent
 LCTRAIN = [sys.executable, "-m", "lctrain"]
@@ -134,6 +135,16 @@ def test_a_pipe_that_nobody_reads_ends_a_verb_quietly(command, tmp_path):
     os.close(writer)
     assert process.stderr == b""
     assert process.returncode in (EXIT_CLOSED_PIPE, -signal.SIGPIPE)
+
+
+def test_a_terminal_sees_how_far_a_long_command_is(capsys, monkeypatch):
+    monkeypatch.setenv("FORCE_COLOR", "1")  # by which rich takes any output for a terminal
+    monkeypatch.setenv("TERM", "xterm-256color")
+    with show_progress(2) as begin:
+        begin("lc1, implementation 2")
+        begin("lc2, implementation 2")
+    shown = ESCAPE.sub("", capsys.readouterr().err)
+    assert re.search(r"lc2, implementation 2 .*1/2 0:00:0\d", shown)
 
 
 def test_without_standard_files_nothing_fails_and_no_other_file_gets_the_output(tmp_path):

@@ -4,7 +4,7 @@ import sys
 from collections.abc import Mapping, Sequence
 from operator import gt
 from types import MappingProxyType
-from typing import NamedTuple, NoReturn
+from typing import NamedTuple, NoReturn, TextIO
 
 from rich.cells import cell_len
 from rich.console import Console
@@ -48,9 +48,12 @@ class _Console(Console):
         raise BrokenPipeError
 
 
-def make_console() -> Console:
-    """As wide as the terminal; colours are the terminal's, none with `NO_COLOR`."""
-    return _Console(highlight=False, width=find_width(sys.stdout) or WIDTH, height=HEIGHT)  # both, or rich has its own
+def make_console(file: TextIO | None = None) -> Console:
+    """As wide as the terminal; colours are the terminal's, none with `NO_COLOR`. None is standard output."""
+    file = sys.stdout if file is None else file
+    return _Console(
+        file=file, highlight=False, width=find_width(file) or WIDTH, height=HEIGHT
+    )  # both, or rich has its own
 
 
 def print_table(title: str, columns: Sequence[Column]) -> None:

@@ -4,14 +4,14 @@ import os
 import re
 import sys
 import textwrap
-from typing import TextIO
+from typing import IO
 
 DEFAULT_WIDTH = 80  # columns, where a terminal says that it has none
 COMMAND = re.compile(r"(?:python -m lctrain|mlflow ui|pip install)(?: \S*[^\s.,;])*")
 GLUE = "\0"  # in place of a command's blanks
 
 
-def find_width(file: TextIO) -> int | None:
+def find_width(file: IO[str]) -> int | None:
     """The columns of the terminal that is written to; None where it is no terminal."""
     if not file.isatty():
         return None
@@ -20,7 +20,7 @@ def find_width(file: TextIO) -> int | None:
     return columns or DEFAULT_WIDTH
 
 
-def print_folded(text: str, file: TextIO | None = None, indent: int = 0) -> None:
+def print_folded(text: str, file: IO[str] | None = None, indent: int = 0) -> None:
     """Prints a text at once, as `format_folded` folds it; None is standard output."""
     file = sys.stdout if file is None else file
     print(format_folded(text, find_width(file), indent), file=file, flush=True)
