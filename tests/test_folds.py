@@ -2,6 +2,7 @@
 
 import json
 import re
+from dataclasses import replace
 from pathlib import Path
 from statistics import mean, stdev
 
@@ -61,6 +62,19 @@ def test_a_fold_that_failed_is_left_out_and_the_number_told():
 
 def test_repeats_under_other_seeds_are_no_folds():
     assert summarize_folds(compare([make_run(i, ms=2.0, seed=i) for i in range(3)]))["folds"] == []
+
+
+def test_a_model_without_local_layers_has_no_implementation_to_tell():
+    resolved = {"data.folds": "2", "resolved.device": "cpu"}
+    runs = [
+        make_run(fold, "auto", ms=2.0, params={**resolved, "data.fold": str(fold)}, choices={"implementation": "auto"})
+        for fold in range(2)
+    ]
+    comparison = compare(runs)
+    assert "implementation" not in comparison.swept
+    assert "2 runs of lc2d: 2.00 ms per training step" in recommend(comparison)
+    local = {"resolved.implementation.lc1": "2"}
+    assert "implementation" in compare([replace(run, params=run.params | local) for run in runs]).swept
 
 
 def test_a_sweep_over_folds_tells_its_own_run(tmp_path, run_lctrain):
