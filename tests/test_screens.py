@@ -14,10 +14,16 @@ import termios
 from pathlib import Path
 
 import pytest
-from made_sweeps import log_sweep
+from made_sweeps import log_sweep, make_run
 
 from lctrain.config.schema import LocalTracking
+from lctrain.report import bench_columns, compare, summary_columns
+from lctrain.report.tables import BENCH_COLUMNS
+from lctrain.report.tables import SUMMARY as SUMMARY_ROWS
+from lctrain.report.terminal import sweep_columns
+from lctrain.system import tables, terminal
 from lctrain.system.progress import show_progress
+from lctrain.system.tables import Column, print_table
 
 ROOT = Path(__file__).parent.parent
 LCTRAIN = [sys.executable, "-m", "lctrain"]
@@ -135,6 +141,68 @@ def test_a_pipe_that_nobody_reads_ends_a_verb_quietly(command, tmp_path):
     os.close(writer)
     assert process.stderr == b""
     assert process.returncode in (EXIT_CLOSED_PIPE, -signal.SIGPIPE)
+
+
+def make_bench_row(case, implementation, **others):
+    figures = dict.fromkeys((name for _, name, _ in BENCH_COLUMNS), 1234.5) | {"parameters": 25610}
+    return {"model": "lc2d", "case": case, "implementation": implementation, "status": "done", **figures, **others}
+
+
+def make_sweep_of_long_names():
+    choices = {
+        "optimizer.learning_rate": "0.0123456",
+        "model.layers.locally_connected_1.kernel_initializer": "he_normal",
+    }
+    runs = [make_run(0, "1", ms=2.0, choices=choices), make_run(1, "batched", ms=3.0, choices={**choices, "seed": "1"})]
+    return sweep_columns(compare(runs))
+
+
+SUMMARY = {"test_accuracy": 0.9, "test_loss": 0.1, **{name: 12345.678 for _, name, _ in SUMMARY_ROWS}}
+TABLES = {
+    "job": lambda: summary_columns(SUMMARY),
+    "bench": lambda: bench_columns([make_bench_row("lc1", 1), make_bench_row("(model)", "batched")], []),
+    "sweep": make_sweep_of_long_names,
+    "doctor": lambda: [
+        Column("name", ["TensorFlow", "GPUs"]),
+        Column("state", ["ok", "absent"], styles={"ok": "green"}),
+        Column(
+            "detail, and how to fix it", ["sees CPU:0", "none that the driver lists: pip install 'tensorflow[cuda]'"]
+        ),
+    ],
+}
+
+
+@pytest.mark.parametrize("width", [20, 40, 80, 120])
+@pytest.mark.parametrize("name", TABLES)
+def test_a_table_of_any_width_keeps_its_words(name, width, monkeypatch, capsys):
+    for module in (tables, terminal):
+        monkeypatch.setattr(module, "find_width", lambda _: width)
+    columns = TABLES[name]()
+    print_table("title", columns)
+    text = capsys.readouterr().out
+    too_long = [line for line in text.splitlines() if len(line) > width and " " in line.strip()]
+    assert not [line for line in too_long if "pip install" not in line]  # a command stays in one piece
+    left_out = re.findall(r"[\w ]+", text.partition("No room for:")[2].replace("\n", " "))
+    expected = {
+        word
+        for one in columns
+        for cell in one.cells
+        for word in cell.split()
+        if one.title not in map(str.strip, left_out)
+    }
+    assert expected <= {word.rstrip(",") for word in list_words(text)} | list_words(text)
+
+
+def test_what_all_rows_share_is_told_once_and_what_none_has_is_left_out(capsys):
+    columns = [
+        Column("job", ["0", "1"], is_figure=True),
+        Column("device", ["cpu", "cpu"], is_setting=True),
+        Column("speed-up", ["", ""], is_figure=True),
+    ]
+    print_table("sweep", columns)
+    assert capsys.readouterr().out == "sweep: device cpu\njob\n━━━\n  0\n  1\n"
+    print_table("sweep", [column._replace(cells=column.cells[:1]) for column in columns])
+    assert "device" in capsys.readouterr().out.splitlines()[1]  # of a single row nothing is shared
 
 
 def test_a_terminal_sees_how_far_a_long_command_is(capsys, monkeypatch):

@@ -57,17 +57,18 @@ def make_console(file: TextIO | None = None) -> Console:
 
 
 def print_table(title: str, columns: Sequence[Column]) -> None:
-    """Prints a table, whose columns fold between words; where there is no room for it, a block of lines per row."""
+    """Prints a table that folds between words, without columns that have no cells; without room a block per row."""
     console = make_console()
     shared = [f"{column.title} {column.cells[0]}" for column in columns if column.is_shared]
     title = f"{title}: {', '.join(shared)}" if shared else title
-    kept = [column for column in columns if not column.is_shared]
+    shown = [column for column in columns if any(column.cells) and not column.is_shared]
+    kept = [*shown]
     left_out: list[str] = []
     while (widths := _find_widths(console.width, kept)) is None and (extras := [one for one in kept if one.is_extra]):
         kept.remove(extras[-1])
         left_out.insert(0, extras[-1].title)
     if widths is None:
-        _print_blocks(title, [column for column in columns if not column.is_shared])
+        _print_blocks(title, shown)
         return
     console.print(_make_text(title, "italic"))
     table = Table(show_header=any(column.title for column in kept), show_edge=False, pad_edge=False)
