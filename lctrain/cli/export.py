@@ -10,6 +10,7 @@ from lctrain.devices.runtime import load_tensorflow
 from lctrain.errors import EXIT_DONE, PrintError, UserError, suggest
 from lctrain.implementations import LAYER_CHOICES, find_by_label
 from lctrain.job.sources import fetch_model_file, split_source
+from lctrain.system.terminal import print_folded
 
 ENDINGS = {"keras2-h5": ".h5", "dl4j-h5": ".h5", "savedmodel": "", "tflite": ".tflite"}
 FORMATS = tuple(ENDINGS)
@@ -53,6 +54,6 @@ def run(options: argparse.Namespace, print_error: PrintError) -> int:
 
         report = legacy.export_model(load_model(file, "RUN_OR_FILE"), out, options.to, implementation)
     for line in report.lines[:LINES_SHOWN]:
-        print(line)
-    print(f"{out} holds the model as {options.to}")
+        print_folded(str(line))
+    print_folded(f"{out} holds the model as {options.to}")
     return EXIT_DONE

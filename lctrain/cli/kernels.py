@@ -12,6 +12,7 @@ from lctrain.devices.runtime import without_startup_messages
 from lctrain.errors import EXIT_DONE, PrintError, UserError, suggest
 from lctrain.job.sources import fetch_model_file, is_of_store, split_source
 from lctrain.system.files import refuse_unwritable
+from lctrain.system.terminal import print_folded
 
 SUFFIXES = (".png", ".svg", ".json")
 
@@ -54,8 +55,10 @@ def run(options: argparse.Namespace, print_error: PrintError) -> int:
     kernels.save_kernels(out, layer, numbers, selection)
     print(kernels.format_layer(layer), kernels.format_numbers(numbers), sep="\n")
     if options.layer is None and len(found) > 1:
-        print(f"Others with a kernel for each position, by --layer: {', '.join(one for one in found if one != name)}")
-    print(f"Written: {out}")
+        print_folded(
+            f"Others with a kernel for each position, by --layer: {', '.join(one for one in found if one != name)}"
+        )
+    print_folded(f"Written: {out}")
     return EXIT_DONE
 
 

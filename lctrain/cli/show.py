@@ -43,7 +43,7 @@ def run(options: argparse.Namespace, print_error: PrintError) -> int:
             with refuse_unwritable("--svg", options.svg):
                 replace_file(options.svg, draw_model(model).encode())
             drawn.append(model.name)
-            print(f"Drawn in {options.svg}.")
+            print_folded(f"Drawn in {options.svg}.")
 
     return max(run_dry(show, command_line, print_error) for command_line in list_command_lines(options.arguments))
 
@@ -57,7 +57,7 @@ def print_summary(model: ModelSummary) -> None:
         title = f"by implementation: one training step, {model.batch_size} examples, {slots}"
         print_table(title, _list_costs(model))
     if len(model.outputs) > 1:
-        print(f"Outputs: {', '.join(model.outputs)}.")
+        print_folded(f"Outputs: {', '.join(model.outputs)}.")
     total = f"{model.parameters:,} parameters, {format_count(model.flops)}FLOP for one example's forward pass."
     print_folded(total)
 

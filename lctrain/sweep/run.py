@@ -72,7 +72,7 @@ def run_sweep(arguments: Sequence[str], print_error: PrintError) -> int:
     settings = read_settings(arguments)
     jobs = validate_jobs(arguments, settings.num_trials is not None, print_error)
     if not jobs:
-        print("Nothing was run: all jobs must be valid before the first starts.", file=sys.stderr)
+        print_folded("Nothing was run: all jobs must be valid before the first starts.", sys.stderr)
         return EXIT_USER_ERROR
     if settings.num_trials is None:
         overrides, digests = [job.overrides for job in jobs], [digest(job.config) for job in jobs]
@@ -207,7 +207,7 @@ def _read_runs(records: Sequence[Record]) -> Iterator[RunResult]:
             if record.journal is not None:
                 yield read_journal(Path(record.journal))
         except ValueError as error:  # damaged, which must not hide the others
-            print(f"Warning: job {record.number} is left out of the comparison: {error}.", file=sys.stderr)
+            print_folded(f"Warning: job {record.number} is left out of the comparison: {error}.", sys.stderr)
 
 
 def _deliver(sweep: Sweep, journals: Sequence[Path]) -> None:
