@@ -41,6 +41,12 @@ def run(options: argparse.Namespace, print_error: PrintError) -> int:
 
 
 def _format_resume_command(arguments: Sequence[str]) -> str:
-    """The command line that goes on with the job of another."""
+    """The command line that goes on with the job of another.
+
+    >>> _format_resume_command(["--config-dir", "my configs", "model=mine"])
+    "python -m lctrain --config-dir 'my configs' model=mine resume=true"
+    >>> _format_resume_command(["resume=3f2a91c0"])
+    'python -m lctrain resume=3f2a91c0'
+    """
     resume = [] if read_resume(arguments) else [f"{RESUME}=true"]
     return shlex.join(["python", "-m", "lctrain", *arguments, *resume])
