@@ -20,6 +20,7 @@ EXIT_FAILED = 1
 EXIT_USER_ERROR = 2
 EXIT_NO_MEMORY = 3
 EXIT_INTERRUPTED = 130
+EXIT_CLOSED_PIPE = 141
 EXIT_TERMINATED = 143
 PrintError = Callable[[Exception, str], None]  # prints the error of one of several jobs under a heading
 

@@ -41,11 +41,8 @@ class WarmServer:
             outputs = {name: f"{place}/{name}" for name in ("stdout", "stderr")}
             for path in outputs.values():
                 Path(path).touch()
-            request = {"folder": str(folder), "arguments": [*map(str, arguments)], "environment": dict(os.environ)}
             connection.settimeout(timeout)
-            connection.connect(str(self.folder / "socket"))
-            connection.sendall(json.dumps(request | outputs).encode() + b"\n")
-            answers = connection.makefile()
+            answers = self.start(connection, folder, arguments, outputs)
             child = int(answers.readline())
             try:
                 code = int(answers.readline())
@@ -54,6 +51,17 @@ class WarmServer:
                 raise subprocess.TimeoutExpired(arguments, timeout) from None
             texts = {name: Path(path).read_text() for name, path in outputs.items()}
         return subprocess.CompletedProcess(["python", "-m", "lctrain", *arguments], code, **texts)
+
+    def start(self, connection, folder, arguments, outputs, **variables):
+        """Gives what answers with the child's process id, and with its exit code once it has ended.
+
+        `outputs` are the files, or terminals, that it opens, `variables` those of the environment that it reads late.
+        """
+        environment = {name: value for name, value in {**os.environ, **variables}.items() if value is not None}
+        request = {"folder": str(folder), "arguments": [*map(str, arguments)], "environment": environment}
+        connection.connect(str(self.folder / "socket"))
+        connection.sendall(json.dumps(request | outputs).encode() + b"\n")
+        return connection.makefile()
 
     def close(self):
         self.process.stdin.close()

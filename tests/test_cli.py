@@ -269,6 +269,8 @@ def test_signals_end_the_run_as_killed(tmp_path, number, exit_code):
         process.kill()
     assert process.returncode == exit_code
     assert "Traceback" not in errors
+    what = "Interrupted" if number == signal.SIGINT else "Terminated"
+    assert errors.endswith(f"{what}. Go on with it: python -m lctrain training.epochs=100000 resume=true\n")
     (run,) = runs_in(tmp_path)
     assert run.info.status == "KILLED"
 

@@ -197,10 +197,10 @@ def test_mistakes_are_told_in_a_line(tmp_path, run_lctrain, arguments, message):
 def test_an_out_that_cannot_be_written_to(store, tmp_path, run_lctrain):
     (tmp_path / "taken").write_text("")
     (tmp_path / "below" / "report.html").mkdir(parents=True)
-    for out, reason in (("taken", "taken: File exists"), ("below", "below/report.html: Is a directory")):
+    for out, reason in (("taken", "File exists"), ("below", "below/report.html: Is a directory")):
         done = run_lctrain(tmp_path, "report", "--out", out, f"tracking.folder={store[0].folder}")
         assert done.returncode == 2
-        message = f"`--out` must be a folder that can be written to, or a new one; got {out!r} ({reason})"
+        message = f"`--out` must be a folder that can be written; got {out!r} ({reason})"
         assert message in done.stderr
 
 

@@ -49,6 +49,7 @@ def test_it_serves_on_loopback_alone_until_it_is_interrupted(store):
         finally:
             process.send_signal(signal.SIGINT)
             process.wait(30)
+        assert process.stderr.read() == "Starting MLflow's UI, which takes up to half a minute\n"
     assert process.returncode == 0
     with socket.socket() as probe:
         assert probe.connect_ex((LOOPBACK, port)) != 0

@@ -25,6 +25,7 @@ from lctrain.implementations import IMPLEMENTATIONS, is_compilable
 from lctrain.model.summary import LayerSummary, summarize
 from lctrain.system.machine import describe_machine
 from lctrain.system.memory import format_shortage
+from lctrain.system.progress import show_progress
 from lctrain.system.subprocesses import run_in_process
 
 TIMEOUT = 1800.0  # seconds for all cases of a model
@@ -217,7 +218,9 @@ def _what(config: Config, case: Case) -> dict[str, Any]:
 
 
 def _measure_in_process(config: Config, cases: Sequence[Case]) -> list[tuple[float | None, str]]:
-    outcome = run_in_process(measure_cases, config, list(cases), timeout=TIMEOUT)
+    with show_progress() as begin:
+        begin(f"Measuring {len(cases)} ways to compute a training step, for `implementation: tuned`")
+        outcome = run_in_process(measure_cases, config, list(cases), timeout=TIMEOUT)
     if outcome.error is not None:
         raise outcome.error
     if outcome.status != "done":

@@ -6,6 +6,7 @@ from pathlib import Path
 from lctrain.cli.parser import VerbParser
 from lctrain.composition.choices import copy_choice, list_choices
 from lctrain.errors import EXIT_DONE, PrintError, UserError, suggest
+from lctrain.system.terminal import print_folded
 
 
 def make_parser() -> VerbParser:
@@ -29,7 +30,6 @@ def run(options: argparse.Namespace, print_error: PrintError) -> int:
     if choice not in known[group]:
         raise UserError(f"`{group}` has no choice {choice!r}. {suggest(choice, known[group])}")
     target = copy_choice(group, choice, options.name, options.config_dir)
-    print(
-        f"{target} is yours to edit. Use it: python -m lctrain --config-dir {options.config_dir} {group}={target.stem}"
-    )
+    command = f"python -m lctrain --config-dir {options.config_dir} {group}={target.stem}"
+    print_folded(f"{target} is yours to edit. Use it: {command}")
     return EXIT_DONE

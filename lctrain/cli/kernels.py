@@ -11,6 +11,8 @@ from lctrain.composition.override_forms import split_override
 from lctrain.devices.runtime import without_startup_messages
 from lctrain.errors import EXIT_DONE, PrintError, UserError, suggest
 from lctrain.job.sources import fetch_model_file, is_of_store, split_source
+from lctrain.system.files import refuse_unwritable
+from lctrain.system.terminal import print_folded
 
 SUFFIXES = (".png", ".svg", ".json")
 
@@ -53,8 +55,10 @@ def run(options: argparse.Namespace, print_error: PrintError) -> int:
     kernels.save_kernels(out, layer, numbers, selection)
     print(kernels.format_layer(layer), kernels.format_numbers(numbers), sep="\n")
     if options.layer is None and len(found) > 1:
-        print(f"Others with a kernel for each position, by --layer: {', '.join(one for one in found if one != name)}")
-    print(f"Written: {out}")
+        print_folded(
+            f"Others with a kernel for each position, by --layer: {', '.join(one for one in found if one != name)}"
+        )
+    print_folded(f"Written: {out}")
     return EXIT_DONE
 
 
@@ -73,7 +77,9 @@ def _check_out(out: Path) -> None:
         raise UserError(
             f"`--out` must end with one of {', '.join(SUFFIXES)}; got {str(out)!r}. {suggest(out.suffix, SUFFIXES)}"
         )
-    if out.exists():
+    with refuse_unwritable("--out", out):  # a name that is too long
+        is_there = out.exists()
+    if is_there:
         raise UserError(f"`--out` {str(out)!r} exists. Choose another name with --out, or remove it first.")
 
 

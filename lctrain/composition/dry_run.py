@@ -56,10 +56,4 @@ def _without_traces(arguments: Sequence[str]) -> Iterator[list[str]]:
     """The command line with what lets Hydra make no folder of outputs and no log file."""
     with tempfile.TemporaryDirectory(prefix="lctrain-dry-") as folder:
         nowhere = [f"hydra.run.dir={quote(folder)}", f"hydra.sweep.dir={quote(folder)}", "hydra.output_subdir=null"]
-        yield [*arguments, *nowhere, *list_quiet_settings(arguments), "hydra/job_logging=disabled"]
-
-
-def list_quiet_settings(arguments: Sequence[str]) -> list[str]:
-    """What keeps Hydra from telling of each job that it launches, unless the command line says how it shall log."""
-    is_set = any(split_override(argument)[1] in ("hydra/hydra_logging", "hydra.verbose") for argument in arguments)
-    return [] if is_set else ["hydra/hydra_logging=none"]
+        yield [*arguments, *nowhere, "hydra/job_logging=disabled"]

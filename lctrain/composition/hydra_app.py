@@ -117,9 +117,15 @@ def launch(task: Callable[[DictConfig], Any], arguments: Sequence[str]) -> None:
         UserError: a mistake in the command line, or what Hydra or its launcher could not make sense of.
     """
     # Hydra takes these before or behind all overrides, but not among them.
-    arguments = sorted(arguments, key=lambda argument: argument not in MULTIRUN)
+    arguments = sorted([*arguments, *list_quiet_settings(arguments)], key=lambda argument: argument not in MULTIRUN)
     with _hydra_environment(arguments), hydra_errors(arguments):
         hydra.main(config_path=str(config_folder()), config_name=CONFIG, version_base="1.3")(task)()
+
+
+def list_quiet_settings(arguments: Sequence[str]) -> list[str]:
+    """What keeps Hydra from telling of each job that it launches, unless the command line says how it shall log."""
+    is_set = any(split_override(argument)[1] in ("hydra/hydra_logging", "hydra.verbose") for argument in arguments)
+    return [] if is_set else ["hydra/hydra_logging=none"]
 
 
 def read_job(composed: DictConfig) -> Job:
@@ -217,7 +223,7 @@ def hydra_errors(arguments: Sequence[str]) -> Iterator[None]:
     except OmegaConfBaseException as error:
         where = f"`{error.full_key}`: " if error.full_key else ""
         raise UserError(f"{where}{str(error).splitlines()[0]}.") from error
-    except (UserError, MemoryError):
+    except (UserError, MemoryError, BrokenPipeError):
         raise
     except Exception as error:  # jobs keep theirs to themselves, so this is what Hydra could not make sense of
         raise UserError(_format_composition_error(error, arguments)) from error

@@ -24,7 +24,8 @@ from lctrain.errors import ConfigError, Problem, is_one_edit, suggest, suggest_n
 from lctrain.implementations import IMPLEMENTATIONS
 
 INPUT = "input"  # the name of the model's input where it declares none: the arrays of the data set
-LAYER_NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]{0,63}")
+MAX_NAME = 64  # of a layer, after which files are named
+LAYER_NAME = re.compile(rf"[A-Za-z][A-Za-z0-9_]{{,{MAX_NAME - 1}}}")
 CHANNELS_AXIS = (  # layers whose default `axis`, the last, means the channels
     "BatchNormalization",
     "Concatenate",
@@ -213,7 +214,7 @@ def _find_problems_in_layer(name: Any, layers: Mapping[Any, Any], raw: Mapping[s
 def _find_problems_in_name(name: Any, path: str, kind: str) -> list[Problem]:
     if isinstance(name, str) and LAYER_NAME.fullmatch(name):
         return []
-    expected = f"must be {kind} of letters, digits and underscores that starts with a letter"
+    expected = f"must be {kind} of at most {MAX_NAME} letters, digits and underscores that starts with a letter"
     return [Problem(path, f"{expected}; got {name!r}.")]
 
 

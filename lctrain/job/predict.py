@@ -17,7 +17,7 @@ from lctrain.config.heads import gives_probabilities
 from lctrain.data import Split, Unlabelled, find_class_names, find_output_names, load_inputs
 from lctrain.errors import ConfigError, Problem, UserError
 from lctrain.job.evaluate import Request, open_run
-from lctrain.system.files import write_durably
+from lctrain.system.files import refuse_unwritable, write_durably
 
 INPUTS = "--inputs"
 
@@ -93,12 +93,18 @@ def check_out(out: Path) -> None:
     if out.suffix not in (".csv", ".npy"):
         raise UserError(f"`--out` must end in .csv or .npy; got {str(out)!r}.")
     folder = next(folder for folder in out.absolute().parents if folder.exists())
-    if out.is_dir():
-        raise _make_out_error(out, os.strerror(errno.EISDIR))
-    if not folder.is_dir():
-        raise _make_out_error(out, f"{folder}: {os.strerror(errno.ENOTDIR)}")
-    if not os.access(folder, os.W_OK | os.X_OK):
-        raise _make_out_error(out, f"{folder}: {os.strerror(errno.EACCES)}")
+    with refuse_unwritable("--out", out):
+        if out.is_dir():
+            raise _make_error(errno.EISDIR, out)
+        if not folder.is_dir():
+            raise _make_error(errno.ENOTDIR, folder)
+        if not os.access(folder, os.W_OK | os.X_OK):
+            raise _make_error(errno.EACCES, folder)
+
+
+def _make_error(number: int, path: Path) -> OSError:
+    return OSError(number, os.strerror(number), str(path))
+
 
 
 def save_predictions(out: Path, predictions: Predictions) -> None:
@@ -107,17 +113,11 @@ def save_predictions(out: Path, predictions: Predictions) -> None:
     Raises:
         UserError: a file that can't be written.
     """
-    try:
+    with refuse_unwritable("--out", out):
         if out.suffix == ".npy":
             write_durably(out, lambda file: np.save(file, predictions.outputs))
         else:
             write_durably(out, lambda file: _write_csv(file, predictions))
-    except OSError as error:
-        raise _make_out_error(out, error.strerror or str(error)) from error
-
-
-def _make_out_error(out: Path, reason: str) -> UserError:
-    return UserError(f"`--out` must be a file that can be written; got {str(out)!r} ({reason}). Choose another.")
 
 
 def _write_csv(file: BinaryIO, predictions: Predictions) -> None:

@@ -1,6 +1,7 @@
 """One training job from a validated configuration to a finished run."""
 
 import os
+import shlex
 import sys
 import time
 from collections.abc import Mapping, Sequence
@@ -19,10 +20,15 @@ from lctrain.job import resume_state
 from lctrain.job.memory_check import check_memory
 from lctrain.job.provenance import describe_job
 from lctrain.job.resume_state import ResumeState
+from lctrain.job.sources import is_of_store
+from lctrain.model.summary import summarize
 from lctrain.system import memory
 from lctrain.system.process_setup import prepare_process
 from lctrain.system.signals import Terminated, interrupts, leave_at_once
+from lctrain.system.tables import print_table
+from lctrain.system.terminal import print_folded
 from lctrain.tracking import Run, check_writable, start_run, ui_command
+from lctrain.tracking.run_result import ID_LETTERS
 
 
 def run_job_of_sweep(
@@ -76,7 +82,7 @@ def run_job(
     check_feeds(config)
     config, notes = complete_reading(config)
     for note in notes:
-        print(f"data: {note}", file=sys.stderr)
+        print_folded(f"data: {note}", sys.stderr)
     check_writable(config.tracking)
     _check_backend()
     _check_init_from(config)
@@ -84,7 +90,7 @@ def run_job(
         resumed = _read_resume_state(digest, folder, resumes)
         warning = check_memory(config)
         if warning:
-            print(warning, file=sys.stderr)
+            print_folded(warning, sys.stderr)
         devices = load_libraries(config)
         from lctrain.job.train import train  # which takes the libraries
 
@@ -101,7 +107,7 @@ def run_job(
             with interrupts.deferred(lambda: run.end_at_once("KILLED", "interrupted twice")):
                 metrics = train(resolved, run, devices, splits, folder, memory_before)
     resume_state.forget(folder)  # the job is done, and its run has the model
-    _print_summary(config, metrics)
+    _print_summary(config, metrics, run.run_id, overrides)
     return metrics
 
 
@@ -150,7 +156,7 @@ def _save_resume_state(
         raise UserError("`data` has changed since the job was begun, which can't go on with other examples.")
     differences = resume_state.format_differences(resumed.environment, environment)
     if differences:
-        print(differences, file=sys.stderr)
+        print_folded(differences, sys.stderr)
         run.log_tags({"resume_warning": differences})
 
 
@@ -181,11 +187,14 @@ def _check_init_from(config: Config) -> None:
         raise UserError(f"`init_from` must be a run's id or a .keras file that is there; got {name!r}. {fix}".rstrip())
 
 
-def _print_summary(config: Config, metrics: dict[str, float]) -> None:
-    from rich.console import Console
+def _print_summary(config: Config, metrics: dict[str, float], run_id: str | None, overrides: Sequence[str]) -> None:
+    from lctrain.report import summary_columns
 
-    from lctrain.report import summary_table
-
-    console = Console(file=sys.stdout)
-    console.print(summary_table(f"{config.model.name}, implementation {config.implementation}", metrics))
-    print(f"Browse it: {ui_command(config.tracking)}")
+    has_local = any(layer.costs for layer in summarize(config).layers)
+    implementation = f", implementation {config.implementation}" if has_local else ""
+    print_table(f"{config.model.name}{implementation}", summary_columns(metrics))
+    if run_id is not None:  # which only the store gives
+        name, store = run_id[:ID_LETTERS], [override for override in overrides if is_of_store(override)]
+        command = shlex.join(["python", "-m", "lctrain", "evaluate", f"run={name}", *store])
+        print_folded(f"Run {name}. Evaluate it: {command}")
+    print_folded(f"Browse it: {ui_command(config.tracking)}")

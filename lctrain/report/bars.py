@@ -59,7 +59,7 @@ def _make_bar(group: Sequence[Candidate], metric: str, keys: Sequence[str]) -> B
     settings = group[0].settings
     highs = [high for candidate in group if (high := candidate.mean(TIME_P90)) is not None] if metric == TIME else []
     return Bar(
-        format_label(settings, keys) or group[0].jobs[0].run.name,
+        format_label(settings, keys) or group[0].name,
         settings.get("implementation", ""),
         settings.get("device.name", ""),
         median(candidate.measured_mean(metric) for candidate in group),

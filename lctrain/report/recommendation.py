@@ -81,7 +81,7 @@ def _format_left_out(comparison: Comparison) -> list[str]:
 
 
 def _name(candidate: Candidate, comparison: Comparison) -> str:
-    return format_settings(candidate.settings, comparison.labelled_by) or candidate.jobs[0].run.name
+    return format_settings(candidate.settings, comparison.labelled_by) or candidate.name
 
 
 def _status(candidate: Candidate, job: Job) -> str:

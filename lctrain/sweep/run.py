@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from lctrain.composition.dry_run import list_quiet_settings, run_dry
+from lctrain.composition.dry_run import run_dry
 from lctrain.composition.hydra_app import Job, launch
 from lctrain.composition.launchers import without_launcher
 from lctrain.composition.override_forms import quote
@@ -23,6 +23,7 @@ from lctrain.sweep.supervisor import STOPPED, close_lost
 from lctrain.sweep.task import SweepTask
 from lctrain.system.folder_lock import lock_folder
 from lctrain.system.machine import describe_machine
+from lctrain.system.terminal import print_folded
 from lctrain.tracking import Run, check_writable, deliver, read_journal, start_run, ui_command
 from lctrain.tracking.run_result import RunResult
 
@@ -71,7 +72,7 @@ def run_sweep(arguments: Sequence[str], print_error: PrintError) -> int:
     settings = read_settings(arguments)
     jobs = validate_jobs(arguments, settings.num_trials is not None, print_error)
     if not jobs:
-        print("Nothing was run: all jobs must be valid before the first starts.", file=sys.stderr)
+        print_folded("Nothing was run: all jobs must be valid before the first starts.", sys.stderr)
         return EXIT_USER_ERROR
     if settings.num_trials is None:
         overrides, digests = [job.overrides for job in jobs], [digest(job.config) for job in jobs]
@@ -147,13 +148,13 @@ def _run(sweep: Sweep) -> int:
     journal = None if sweep.resumed is None else Path(str(sweep.resumed.journal))
     with start_run(config.tracking, f"sweep-{config.model.name}", tags, folder, resumed=journal) as run:
         replace(sweep.manifest, journal=str(run.folder)).write(folder)
-        print(f"The files of the {num_jobs} jobs are in {folder}", flush=True)
-        common = frozenset.intersection(*map(frozenset, sweep.manifest.jobs or [[]]))
+        print_folded(f"The files of the {num_jobs} jobs are in {folder}")
+        common = frozenset.intersection(*map(frozenset, sweep.manifest.jobs or [sweep.manifest.arguments]))
         task = SweepTask(folder, run.folder, Path.cwd(), common)
         try:
-            with watch(SweepMonitor(Records(folder), num_jobs, lambda line: print(line, flush=True), common)):
+            with watch(SweepMonitor(Records(folder), num_jobs, print_folded, common)):
                 given = sweep.manifest.arguments
-                launch(task, [*given, f"hydra.sweep.dir={quote(folder)}", *list_quiet_settings(given)])
+                launch(task, [*given, f"hydra.sweep.dir={quote(folder)}"])
         except BaseException as error:
             started = _finish(sweep, run, "FAILED" if isinstance(error, Exception) else "KILLED")
             _print_resume_command(sweep, started)
@@ -162,14 +163,14 @@ def _run(sweep: Sweep) -> int:
             raise
         records = _finish(sweep, run)
         _print_resume_command(sweep, records)
-    print(f"Browse it: {ui_command(config.tracking)}")
+    print_folded(f"Browse it: {ui_command(config.tracking)}")
     return _exit_code(records, num_jobs if sweep.manifest.jobs is not None else len(records))
 
 
 def _print_resume_command(sweep: Sweep, records: Sequence[Record]) -> None:
     is_done = len(records) == sweep.manifest.num_jobs and not any(record.status != "done" for record in records)
     if sweep.manifest.jobs is not None and not is_done:
-        print(f"What is not done is run by: python -m lctrain {shlex.quote(f'{RESUME}={sweep.folder}')}")
+        print_folded(f"What is not done is run by: python -m lctrain {shlex.quote(f'{RESUME}={sweep.folder}')}")
 
 
 def _finish(sweep: Sweep, run: Run, status: str = "FINISHED") -> list[Record]:
@@ -206,7 +207,7 @@ def _read_runs(records: Sequence[Record]) -> Iterator[RunResult]:
             if record.journal is not None:
                 yield read_journal(Path(record.journal))
         except ValueError as error:  # damaged, which must not hide the others
-            print(f"Warning: job {record.number} is left out of the comparison: {error}.", file=sys.stderr)
+            print_folded(f"Warning: job {record.number} is left out of the comparison: {error}.", sys.stderr)
 
 
 def _deliver(sweep: Sweep, journals: Sequence[Path]) -> None:
@@ -218,9 +219,8 @@ def _deliver(sweep: Sweep, journals: Sequence[Path]) -> None:
             left, patience = left + 1, 0  # a store that did not answer one is not waited for again
     if left:
         message = f"Warning: not all that {left} of {len(journals)} jobs logged has reached the store."
-        print(
-            f"{message} Deliver the rest with: python -m lctrain sync {shlex.quote(str(sweep.folder))}", file=sys.stderr
-        )
+        fix = f"Deliver the rest with: python -m lctrain sync {shlex.quote(str(sweep.folder))}"
+        print_folded(f"{message} {fix}", sys.stderr)
 
 
 def _exit_code(records: Sequence[Record], num_jobs: int) -> int:

@@ -6,6 +6,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from lctrain.system.terminal import print_folded
 from lctrain.tracking.delivery import PAUSE, Delivery, is_unreachable, journal_lock
 from lctrain.tracking.journal import Journal
 from lctrain.tracking.orphaned_runs import end_dead_runs
@@ -162,4 +163,4 @@ class DeliveryThread(threading.Thread):
             kept = f"what the run logs is kept in {self._journal.folder} and delivered as soon as it can be"
             if isinstance(error, RunDeletedError):
                 message, kept = str(error), f"what it logs is kept in {self._journal.folder} until the run is restored"
-            print(f"Warning: {message}; {kept}.", file=sys.stderr, flush=True)
+            print_folded(f"Warning: {message}; {kept}.", sys.stderr)

@@ -18,6 +18,7 @@ from typing import Any
 import psutil
 
 from lctrain.config.schema import TrackingConfig
+from lctrain.system.terminal import print_folded
 from lctrain.tracking.delivery_thread import DeliveryThread
 from lctrain.tracking.journal import Journal, make_journal
 from lctrain.tracking.models import save_model
@@ -121,7 +122,7 @@ class Run:
             if not _is_disk_full(error):
                 raise
             shutil.rmtree(partial, ignore_errors=True)
-            print(f"Warning: the model was not kept: no room in {folder} ({error}).", file=sys.stderr, flush=True)
+            print_folded(f"Warning: the model was not kept: no room in {folder} ({error}).", sys.stderr)
             return False
         self._append("model", path=MODEL)
         return True
@@ -256,7 +257,7 @@ def _print_pending(run: Run, reason: str, restore: str | None = None) -> None:
         fix = fix if restore is None else f"Restore the run first: {restore}. {fix}"
     else:
         fix = f"There was no room for the rest in {folder}, so that it is lost."
-    print(f"{message} {fix}", file=sys.stderr, flush=True)
+    print_folded(f"{message} {fix}", sys.stderr)
 
 
 @contextmanager

@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass, field
 
+ID_LETTERS = 8  # of a run's id, where people read or type it
+
 
 @dataclass(frozen=True)
 class Point:

@@ -196,7 +196,7 @@ def _lock_store(tracking: TrackingConfig) -> Iterator[None]:
         store_folder(tracking).mkdir(parents=True, exist_ok=True)
         with FileLock(store_folder(tracking) / LOCK):
             if not database(tracking).exists():
-                _create_database(database(tracking))
+                _create_database(database(tracking).resolve())  # which a link may lead to
             yield
     elif is_http(tracking):
         yield

@@ -17,6 +17,7 @@ from lctrain.report.kernels.measuring import KernelNumbers, measure_kernels
 from lctrain.report.kernels.selecting import Selection, select_kernels
 from lctrain.report.kernels.thinning import format_steps, thin
 from lctrain.report.theme import LIGHT, Theme, apply_theme, format_plain
+from lctrain.system.files import write_durably
 
 HEIGHT, RESOLUTION = 6.8, 150  # inches, dots per inch
 SEQUENCE_WIDTH = 11.0  # inches
@@ -192,4 +193,5 @@ def draw_model(model: Any) -> Iterator[tuple[str, Figure]]:
 def save_picture(figure: Figure, file: Path) -> None:
     """As PNG or SVG, by the file's ending; the same figure gives the same file."""
     metadata = {"Date": None} if file.suffix == ".svg" else None
-    figure.savefig(file, dpi=RESOLUTION, metadata=metadata)
+    kind = file.suffix.removeprefix(".")
+    write_durably(file, lambda target: figure.savefig(target, format=kind, dpi=RESOLUTION, metadata=metadata))
