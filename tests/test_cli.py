@@ -76,7 +76,7 @@ def test_every_named_metric_param_tag_and_artifact_is_there(digits_runs):
     assert set(run.data.metrics) == METRICS_OF_A_RUN
     assert all(np.isfinite(value) and value >= 0 for value in run.data.metrics.values())
     for name in ("loss", "accuracy", "val_loss", "val_accuracy"):
-        assert [point.step for point in client.get_metric_history(run.info.run_id, name)] == list(range(EPOCHS))
+        assert [point.step for point in client.get_metric_history(run.info.run_id, name)] == list(range(1, EPOCHS + 1))
     params = run.data.params
     wanted = {
         "implementation": "2",

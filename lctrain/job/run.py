@@ -17,7 +17,7 @@ from lctrain.devices.runtime import Devices, load_libraries
 from lctrain.errors import EXIT_INTERRUPTED, EXIT_TERMINATED, UserError, suggest_import
 from lctrain.job import resume_state
 from lctrain.job.memory_check import check_memory
-from lctrain.job.provenance import describe_job
+from lctrain.job.provenance import describe_datasets, describe_job, name_run
 from lctrain.job.resume_state import ResumeState
 from lctrain.system import memory
 from lctrain.system.process_setup import prepare_process
@@ -86,7 +86,7 @@ def run_job(
         devices = load_libraries(config)
         from lctrain.job.train import train  # which takes the libraries
 
-        name = f"{config.model.name}-{config.implementation}"
+        name = name_run(config, tags)
         tags = describe_job(config) | dict(devices.tags) | dict(tags) | ({"memory_warning": warning} if warning else {})
         journal = None if resumed is None else resumed.find_journal()
         with start_run(config.tracking, name, tags, folder, parent, journal, repeats=True) as run:
@@ -95,6 +95,7 @@ def run_job(
             run.wait_for_store()  # MLflow's memory is not the job's, however long its import takes beside this
             memory_before = memory.begin_measuring()
             splits = load_splits(config.data, config.data_format)
+            run.log_datasets(describe_datasets(config.data, splits))
             _save_resume_state(
                 resumed, resolved, digest=resume_state.digest(config), overrides=overrides, run=run, splits=splits
             )
@@ -137,7 +138,7 @@ def _save_resume_state(
     Raises:
         UserError: other data than the job was begun with.
     """
-    environment, data = resume_state.describe_environment(), resume_state.fingerprint(splits)
+    environment, data = resume_state.describe_environment(), resume_state.fingerprint(splits.train, splits.validation)
     folder = run.folder.parent
     if resumed is None:
         state = ResumeState(

@@ -20,6 +20,8 @@ if TYPE_CHECKING:  # they take seconds to load
 
 LOCK = ".mlflow.lock"  # beside the database, of who makes it
 ARTIFACTS = "mlartifacts"  # the folder beside a local store's database
+# What MLflow's own UI goes by: it opens such an experiment where its training runs are.
+EXPERIMENT_TAGS = {"mlflow.experimentKind": "custom_model_development"}
 EXPERIMENT_EXISTS = "RESOURCE_ALREADY_EXISTS"
 ENVIRONMENT = {  # unless the user has set them
     "MLFLOW_HTTP_REQUEST_TIMEOUT": "20",  # seconds; MLflow's own is 120, and seven more attempts
@@ -232,7 +234,7 @@ def _find_experiment(mlflow: Any, client: "MlflowClient", tracking: TrackingConf
     experiment = client.get_experiment_by_name(tracking.experiment)
     if experiment is None:
         try:
-            return client.create_experiment(tracking.experiment, artifact_location=artifact_root(tracking))
+            return client.create_experiment(tracking.experiment, artifact_root(tracking), EXPERIMENT_TAGS)
         except mlflow.MlflowException as error:
             experiment = client.get_experiment_by_name(tracking.experiment)  # another process may have been faster
             if error.error_code != EXPERIMENT_EXISTS or experiment is None:
