@@ -54,6 +54,8 @@ def run(options: argparse.Namespace, print_error: PrintError) -> int:
     print(kernels.format_layer(layer), kernels.format_numbers(numbers), sep="\n")
     if options.layer is None and len(found) > 1:
         print(f"Others with a kernel for each position, by --layer: {', '.join(one for one in found if one != name)}")
+    if out.suffix != ".json":
+        print(*filter(None, [kernels.format_selection(layer, selection), kernels.format_others(layer)]), sep="\n")
     print(f"Written: {out}")
     return EXIT_DONE
 
