@@ -1,6 +1,7 @@
 """Tracking: what is logged is read back from a real store."""
 
 import json
+import shlex
 import shutil
 import time
 from pathlib import Path
@@ -11,8 +12,9 @@ import pytest
 from conftest import make_config
 from mlflow.data.schema import TensorDatasetSchema
 
+from lctrain.composition.dry_run import compose_dry
 from lctrain.config import validate
-from lctrain.config.schema import LocalTracking
+from lctrain.config.schema import LocalTracking, ServerTracking
 from lctrain.data import load_splits
 from lctrain.errors import UserError
 from lctrain.job.provenance import describe_datasets
@@ -32,6 +34,7 @@ from lctrain.tracking.mlflow_store import MlflowStore
 from lctrain.tracking.orphaned_runs import end_dead_runs
 from lctrain.tracking.run_owner import describe_owner
 from lctrain.tracking.run_sender import RunSender
+from lctrain.tracking.store import read_tracking
 from lctrain.training import EpochMetrics
 
 
@@ -227,8 +230,19 @@ def test_a_deleted_experiment_is_refused(tracking, start):
         check_writable(tracking)
 
 
-def test_the_ui_command_quotes_the_store(tracking):
-    assert ui_command(tracking) == f"mlflow ui --backend-store-uri '{store_uri(tracking)}'"
+def test_the_ui_command_names_the_store(tracking, monkeypatch):
+    named = f"""'tracking.folder="{tracking.folder}"'"""
+    assert ui_command(tracking) == f"python -m lctrain ui {named} 'tracking.experiment=\"test\"'"
+    words = shlex.split(ui_command(tracking))[4:]
+    assert read_tracking(compose_dry(words)["tracking"]) == tracking
+    Path(tracking.folder).mkdir()
+    monkeypatch.chdir(tracking.folder)
+    usual = read_tracking(compose_dry([])["tracking"])
+    assert ui_command(usual) == "python -m lctrain ui"
+    team = ServerTracking(
+        name="server", experiment=usual.experiment, uri="postgresql://me@host/runs", artifacts="/team"
+    )
+    assert ui_command(team) == "python -m lctrain ui tracking=server tracking.uri=postgresql://me@host/runs"
 
 
 def test_a_run_is_made_once_though_the_answer_is_lost(tracking, start, monkeypatch):

@@ -30,6 +30,10 @@ ARROW = '<marker id="arrow" viewBox="0 0 8 8" refX="8" refY="4" markerWidth="8" 
 ARROW += '<path d="M0 0 L8 4 L0 8 z" fill="#666"/></marker>'
 
 
+# A viewer may be dark, and the letters are.
+GROUND = '<rect width="100%" height="100%" fill="#fff"/>'
+
+
 @dataclass(frozen=True)
 class Place:
     """The upper left corner of a layer's box."""
@@ -63,7 +67,9 @@ def draw_model(model: ModelSummary) -> str:
     size = f'width="{width:g}" height="{height:g}" viewBox="0 0 {width:g} {height:g}"'
     opening = f'<svg xmlns="http://www.w3.org/2000/svg" {size} aria-label={quoteattr(model.name)}>'
     title = f"<title>{escape(model.name)}</title>"
-    return "\n".join([opening, title, f"<style>{STYLE}</style>", f"<defs>{ARROW}</defs>", *parts, "</svg>"]) + "\n"
+    return (
+        "\n".join([opening, title, f"<style>{STYLE}</style>", f"<defs>{ARROW}</defs>", GROUND, *parts, "</svg>"]) + "\n"
+    )
 
 
 def _find_levels(model: ModelSummary) -> dict[str, int]:
