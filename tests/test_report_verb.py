@@ -74,7 +74,7 @@ def test_a_sweep_is_read_back_as_it_was(store):
         assert made.tags.items() <= read.tags.items()
     assert [point.value for point in by_start[START + 3000].history("val_loss")][::2] == [2.0, 0.5]
     assert math.isnan(by_start[START + 3000].history("val_loss")[1].value)
-    assert [point.step for point in by_start[START].history("val_loss")] == [0, 1, 2]
+    assert [point.step for point in by_start[START].history("val_loss")] == [1, 2, 3]
 
 
 def test_the_store_and_the_runs_themselves_compare_alike(store):

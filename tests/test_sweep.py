@@ -66,12 +66,34 @@ def test_one_parent_holds_all_children_and_the_comparison(failed_sweep):
         ("3", "failed", "FAILED"),
     ]
     assert all(child.data.params["data.num_examples"] == "200" for child in children)
+    names = [
+        f"lc2d-{implementation}, clipvalue={value}" for implementation in ("2", "batched") for value in (None, 0.5)
+    ]
+    assert [child.info.run_name for child in children] == [name.replace("None", "null") for name in names]
     client = mlflow.MlflowClient(f"sqlite:///{folder}/mlflow.db")
     assert {file.path for file in client.list_artifacts(parent.info.run_id)} >= {
         "sweep.json",
         "report.html",
         "comparison.png",
     }
+
+
+def test_the_sweeps_own_run_says_what_it_did(failed_sweep):
+    folder, process = failed_sweep
+    (parent,), children = read_store(folder)
+    given = {"implementation": "2,batched", "optimizer.clipvalue": "null,0.5", "training.epochs": "2"}
+    assert parent.data.params.items() >= given.items()
+    assert not [key for key in parent.data.params if key.startswith("hydra")]
+    counts = {name: value for name, value in parent.data.metrics.items() if name.startswith("jobs_")}
+    assert counts == {"jobs_done": 2, "jobs_failed": 2, "jobs_refused": 0}
+    (best,) = [run for run in children if run.info.run_id == parent.data.tags["sweep.best_run"]]
+    assert best.info.status == "FINISHED"
+    for name in ("test_accuracy", "train_step_ms"):
+        assert parent.data.metrics[f"best_{name}"] == best.data.metrics[name]
+    note = parent.data.tags["mlflow.note.content"]
+    recommendation = note.splitlines()[0].strip("*")
+    assert recommendation.startswith("Use implementation ")
+    assert recommendation in " ".join(process.stdout.split())
 
 
 def test_a_resumed_sweep_runs_what_is_not_done(failed_sweep, run_lctrain, tmp_path):
@@ -191,7 +213,7 @@ def test_a_killed_job_goes_on_where_it_was_when_its_sweep_is_resumed(tmp_path, r
     client = mlflow.MlflowClient(f"sqlite:///{tmp_path}/mlflow.db")
     for name in ("loss", "val_loss"):
         history = client.get_metric_history(children[0].info.run_id, name)
-        assert sorted(point.step for point in history) == list(range(400))
+        assert sorted(point.step for point in history) == list(range(1, 401))
 
 
 def wait_for_epoch(folder, number):

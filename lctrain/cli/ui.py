@@ -40,8 +40,9 @@ def run(options: argparse.Namespace, print_error: PrintError) -> int:
     if relocation is not None:
         message = "The store has been moved or copied, so that MLflow's UI does not find the files of its runs"
         print_folded(f"{message}. Let it find them: {format_sync_moved_command(relocation)}", sys.stderr)
+    runs = f"/#/experiments/{experiment_id}/runs?workflowType=machine_learning"  # where MLflow's UI lists training runs
     if is_http(tracking):
-        print(f"The server has a UI of its own: {store_uri(tracking)}")
+        print(f"The server has a UI of its own: {store_uri(tracking)}{runs}")
         return EXIT_DONE
     port = choose_port(options.port)
     with tempfile.TemporaryFile() as log, serve_ui(store_uri(tracking), port, log) as server:
@@ -50,7 +51,7 @@ def run(options: argparse.Namespace, print_error: PrintError) -> int:
             begin("Starting MLflow's UI, which takes up to half a minute")
             wait_for_ui(server, address, log)
         print_folded(
-            f"{address} shows experiment {tracking.experiment!r} of {_format_store(tracking)}. Ctrl-C ends it."
+            f"{address}{runs} shows experiment {tracking.experiment!r} of {_format_store(tracking)}. Ctrl-C ends it."
         )
         with contextlib.suppress(KeyboardInterrupt, Terminated):
             server.wait()

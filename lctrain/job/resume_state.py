@@ -15,7 +15,7 @@ from typing import Any, Literal
 
 from lctrain.config import Config
 from lctrain.config.schema import ModelConfig
-from lctrain.data import Splits
+from lctrain.data import Split
 from lctrain.errors import UserError
 from lctrain.system.files import write_json
 from lctrain.system.folder_lock import lock_folder
@@ -160,12 +160,12 @@ def list_unfinished(root: Path) -> list[Path]:
     return sorted(found, key=lambda folder: (folder / STATES / FILE).stat().st_mtime, reverse=True)
 
 
-def fingerprint(splits: Splits) -> str:
-    """Of the data: shapes, all labels of training and validation, and some inputs."""
+def fingerprint(*splits: Split) -> str:
+    """Of data: shapes, all labels, and some inputs."""
     import numpy as np
 
     hashed = hashlib.sha256()
-    for split in (splits.train, splits.validation):
+    for split in splits:
         rows = range(0, len(split.labels), max(len(split.labels) // SAMPLED_ROWS, 1))
         hashed.update(f"{tuple(split.inputs.shape)} {split.inputs.dtype}".encode())
         hashed.update(split.labels.tobytes())

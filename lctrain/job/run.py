@@ -18,7 +18,7 @@ from lctrain.devices.runtime import Devices, load_libraries
 from lctrain.errors import EXIT_INTERRUPTED, EXIT_TERMINATED, UserError, suggest_import
 from lctrain.job import resume_state
 from lctrain.job.memory_check import check_memory
-from lctrain.job.provenance import describe_job
+from lctrain.job.provenance import describe_datasets, describe_job, name_run
 from lctrain.job.resume_state import ResumeState
 from lctrain.job.sources import is_of_store
 from lctrain.model.summary import summarize
@@ -94,7 +94,7 @@ def run_job(
         devices = load_libraries(config)
         from lctrain.job.train import train  # which takes the libraries
 
-        name = f"{config.model.name}-{config.implementation}"
+        name = name_run(config, tags)
         tags = describe_job(config) | dict(devices.tags) | dict(tags) | ({"memory_warning": warning} if warning else {})
         journal = None if resumed is None else resumed.find_journal()
         with start_run(config.tracking, name, tags, folder, parent, journal, repeats=True) as run:
@@ -103,6 +103,7 @@ def run_job(
             run.wait_for_store()  # MLflow's memory is not the job's, however long its import takes beside this
             memory_before = memory.begin_measuring()
             splits = load_splits(config.data, config.data_format)
+            run.log_datasets(describe_datasets(config.data, splits))
             _save_resume_state(resumed, resolved, digest=digest, overrides=overrides, run=run, splits=splits)
             with interrupts.deferred(lambda: run.end_at_once("KILLED", "interrupted twice")):
                 metrics = train(resolved, run, devices, splits, folder, memory_before)
@@ -143,7 +144,7 @@ def _save_resume_state(
     Raises:
         UserError: other data than the job was begun with.
     """
-    environment, data = resume_state.describe_environment(), resume_state.fingerprint(splits)
+    environment, data = resume_state.describe_environment(), resume_state.fingerprint(splits.train, splits.validation)
     folder = run.folder.parent
     if resumed is None:
         state = ResumeState(

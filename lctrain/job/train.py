@@ -56,7 +56,8 @@ def train(
     if training.ends_in_other_weights(config):  # then `val_...` get a value more: of the result
         validated = training.evaluate(model, splits.validation, config)
         last |= {f"val_{name}": value for name, value in validated.items()}
-        run.log_metrics({name: last[name] for name in last if name.startswith("val_")}, len(history["loss"]))
+        of_result = {name: last[name] for name in last if name.startswith("val_")}
+        run.log_metrics(of_result, run.first_epoch + len(history["loss"]))
     tested = training.evaluate(model, splits.test, config)
     measured = {f"test_{name}": value for name, value in tested.items()}
     measured |= {} if first_step_seconds is None else {"first_step_seconds": first_step_seconds}
@@ -129,7 +130,7 @@ def _fit(
 ) -> tuple[dict[str, list[float]], float | None]:
     """The history, and the seconds of the first step; None where there was none, as all were done before."""
     first_step = timing.FirstStepTimer()
-    callbacks: list[Any] = [first_step, training.EpochMetrics(run.log_metrics)]
+    callbacks: list[Any] = [first_step, training.EpochMetrics(run.log_metrics, run.first_epoch)]
     if config.training.log_every_steps is not None:
         callbacks.append(training.StepLosses(run.log_metrics, config.training.log_every_steps))
     callbacks += training.make_extras(config.training, folder)

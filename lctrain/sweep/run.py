@@ -16,6 +16,7 @@ from lctrain.config import Config
 from lctrain.data import check_feeds
 from lctrain.errors import EXIT_DONE, EXIT_FAILED, EXIT_USER_ERROR, ConfigError, PrintError, Problem, UserError, suggest
 from lctrain.model.summary import summarize
+from lctrain.sweep.own_run import list_params, log_counts, log_report
 from lctrain.sweep.progress import SweepMonitor, watch
 from lctrain.sweep.records import MANIFEST, Manifest, Record, Records
 from lctrain.sweep.resume import check_resumed, continue_arguments, digest, find_move_of, read_manifest, read_resume
@@ -148,6 +149,7 @@ def _run(sweep: Sweep) -> int:
     journal = None if sweep.resumed is None else Path(str(sweep.resumed.journal))
     with start_run(config.tracking, f"sweep-{config.model.name}", tags, folder, resumed=journal) as run:
         replace(sweep.manifest, journal=str(run.folder)).write(folder)
+        run.log_params(list_params(sweep.manifest.arguments))
         print_folded(f"The files of the {num_jobs} jobs are in {folder}")
         common = frozenset.intersection(*map(frozenset, sweep.manifest.jobs or [sweep.manifest.arguments]))
         task = SweepTask(folder, run.folder, Path.cwd(), common)
@@ -182,6 +184,7 @@ def _finish(sweep: Sweep, run: Run, status: str = "FINISHED") -> list[Record]:
     children = list(_read_runs(records))
     if sweep.manifest.jobs is None:
         run.log_tags({"sweep.jobs": str(len(records))})  # as many as the sweeper chose
+    log_counts(run, records)
     failed = [record for record in records if record.status != "done"]
     if failed:
         run.fail(f"{len(failed)} of {sweep.manifest.num_jobs} jobs are not done")
@@ -191,9 +194,7 @@ def _finish(sweep: Sweep, run: Run, status: str = "FINISHED") -> list[Record]:
 
     ended = replace(read_journal(run.folder), status="FAILED" if failed and status == "FINISHED" else status)
     report = build_report(ended, children, sweep.config.sweep.objective)
-    run.log_table(report.table, "sweep.json")
-    run.log_text(report.html, "report.html")
-    run.log_figure(report.figure, "comparison.png")
+    log_report(run, report)
     if (folds := summarize_folds(report.comparison))["folds"]:
         run.log_table(folds, "folds.json")
         run.log_metrics(fold_metrics(report.comparison))

@@ -17,7 +17,16 @@ from lctrain.config.schema import LocalTracking, ServerTracking, TrackingConfig
 from lctrain.errors import UserError
 from lctrain.system.terminal import print_folded
 from lctrain.tracking.moving import Relocation, find_relocation
-from lctrain.tracking.store import ARTIFACTS, artifact_root, connect, database, is_http, store_folder, store_uri
+from lctrain.tracking.store import (
+    ARTIFACTS,
+    artifact_root,
+    connect,
+    database,
+    is_http,
+    name_folder,
+    store_folder,
+    store_uri,
+)
 
 EXPERIMENT = "SELECT experiment_id, lifecycle_stage, artifact_location FROM experiments WHERE name = "
 HTTP_TIMEOUT = 5  # seconds
@@ -45,9 +54,7 @@ def check_writable(tracking: TrackingConfig) -> None:
 
 def format_sync_moved_command(relocation: Relocation) -> str:
     """What lets MLflow's own UI find the artifacts of a store that has moved."""
-    # Hydra takes few letters without quotes.
-    named = [] if relocation.folder == Path.cwd() else [f'tracking.folder="{relocation.folder}"']
-    return shlex.join(["python", "-m", "lctrain", "sync", "--moved", *named])
+    return shlex.join(["python", "-m", "lctrain", "sync", "--moved", *name_folder(relocation.folder)])
 
 
 def _check_folder(tracking: LocalTracking) -> None:
