@@ -59,7 +59,9 @@ def run(options: argparse.Namespace, print_error: PrintError) -> int:
             f"Others with a kernel for each position, by --layer: {', '.join(one for one in found if one != name)}"
         )
     if out.suffix != ".json":
-        print_folded("\n".join(filter(None, [kernels.format_selection(layer, selection), kernels.format_others(layer)])))
+        print_folded(
+            "\n".join(filter(None, [kernels.format_selection(layer, selection), kernels.format_others(layer)]))
+        )
     print_folded(f"Written: {out}")
     return EXIT_DONE
 

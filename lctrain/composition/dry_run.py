@@ -9,7 +9,7 @@ from omegaconf import DictConfig
 
 from lctrain.composition.hydra_app import Job, launch, read_composed, read_written, run_jobs
 from lctrain.composition.hydra_flags import PRINTING
-from lctrain.composition.override_forms import quote, split_override
+from lctrain.composition.override_forms import quote
 from lctrain.composition.overrides import check_arguments
 from lctrain.errors import PrintError, UserError
 

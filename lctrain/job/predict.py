@@ -106,7 +106,6 @@ def _make_error(number: int, path: Path) -> OSError:
     return OSError(number, os.strerror(number), str(path))
 
 
-
 def save_predictions(out: Path, predictions: Predictions) -> None:
     """Writes a .npy file or CSV, by the file's ending; what was there before stays until it is whole.
 

@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from lctrain.composition.overrides import split_override
+from lctrain.composition.override_forms import split_override
 from lctrain.sweep.records import Record
 from lctrain.tracking import Run
 
