@@ -20,14 +20,12 @@ from lctrain.job.predict import Predictions, check_out, save_predictions
 
 # Each begins in an empty folder with files of one's own: what trains, what evaluates, and what predicts.
 REGRESSION = (
-    "data=arrays data.path=my.npz data.task=regression training=regression training.epochs=2 model=dense"
-    " model.layers.head.units=1 '~model.layers.head.activation'",
+    "data=arrays data.path=my.npz data.task=regression training=fast model=lc1d",
     "evaluate run=latest data.path=later.npz",
     "predict run=latest --inputs new.npz",
 )
 BINARY = (
-    "data=table data.path=my.csv data.target=sick data.task=binary 'data.one_hot=[kind]' training=fast model=dense"
-    " model.layers.head.units=1 model.layers.head.activation=sigmoid",
+    "data=table data.path=my.csv data.target=sick data.task=binary 'data.one_hot=[kind]' training=fast model=lc1d_columns",
     "evaluate run=latest data.path=later.csv",
     "predict run=latest --inputs new.csv",
 )
@@ -42,9 +40,9 @@ WALKS = {"regression": REGRESSION, "binary": BINARY, "three classes": THREE_CLAS
 def make_own_files(folder):
     """Files to train on, some examples to evaluate on that lack a class, and the first files without their targets."""
     generator = np.random.default_rng(3)
-    x = generator.normal(4, 2, (70, 5))
-    np.savez(folder / "my.npz", x=x, y=x[:, 0] - x[:, 1])
-    np.savez(folder / "later.npz", x_test=x[:20], y_test=x[:20, 0])
+    x = generator.normal(4, 2, (70, 20, 2))
+    np.savez(folder / "my.npz", x=x, y=x[:, 0, 0] - x[:, 1, 1])
+    np.savez(folder / "later.npz", x_test=x[:20], y_test=x[:20, 0, 0])
     np.savez(folder / "new.npz", measured=x)
     sick = ["yes" if row > 30 else "no" for row in range(70)]
     make_table(folder / "my.csv", {"sick": sick}, num_rows=70)
@@ -98,7 +96,9 @@ def test_a_walk_ends_in_predictions_by_name(walk):
     assert examples in evaluated.stdout
     assert list(new[0]) == columns
     assert sorted(own[0]) == sorted(["example", *columns[1:], *of_own])
-    assert re.search(r"^The latest finished run is [0-9a-f]{32} \((dense|lc2d)-auto, ", predicted.stderr, re.MULTILINE)
+    assert re.search(
+        r"^The latest finished run is [0-9a-f]{32} \((lc1d|lc1d_columns|lc2d)-auto, ", predicted.stderr, re.MULTILINE
+    )
     assert "predictions are in predictions.csv ('new" in predicted.stdout
 
 
