@@ -180,11 +180,13 @@ def test_a_killed_job_and_an_interrupt_leave_everything_in_order(tmp_path, run_l
         os.kill(job_process_of(sweep.pid), signal.SIGKILL)
         wait_for_epoch(tmp_path, 2)
         sweep.send_signal(signal.SIGINT)
-        _, errors = sweep.communicate(timeout=120)
+        output, errors = sweep.communicate(timeout=120)
     finally:
         sweep.kill()
     assert sweep.returncode == 130, errors
     assert "Traceback" not in errors
+    (folder,) = tmp_path.glob("multirun/*/*")
+    assert f"What is not done is run by: python -m lctrain sweep.resume={folder}\n" in output
     statuses = [(record["status"], record["exit_code"]) for record in records_of(tmp_path)]
     assert statuses == [("killed", 1), ("done", 0), ("interrupted", 130)]
     (parent,), children = read_store(tmp_path)
