@@ -25,7 +25,8 @@ REGRESSION = (
     "predict run=latest --inputs new.npz",
 )
 BINARY = (
-    "data=table data.path=my.csv data.target=sick data.task=binary 'data.one_hot=[kind]' training=fast model=lc1d_columns",
+    "data=table data.path=my.csv data.target=sick 'data.one_hot=[kind]' data.task=binary model=lc1d_columns"
+    " training=fast",
     "evaluate run=latest data.path=later.csv",
     "predict run=latest --inputs new.csv",
 )
