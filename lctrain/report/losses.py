@@ -141,7 +141,7 @@ def find_coinciding(curves: Sequence[Curve], is_logarithmic: bool = False) -> li
     widths = np.maximum(np.nanmax(everything, axis=0) - np.nanmin(everything, axis=0), 1e-12)
     groups: list[list[int]] = []
     for index, points in enumerate(drawn):
-        like = next((group for group in groups if _look_alike(drawn[group[0]], points, widths)), None)
+        like = next((group for group in groups if _coincide(drawn[group[0]], points, widths)), None)
         if like is None:
             groups.append([index])
         else:
@@ -149,7 +149,7 @@ def find_coinciding(curves: Sequence[Curve], is_logarithmic: bool = False) -> li
     return [[curves[index] for index in group] for group in groups]
 
 
-def _look_alike(points: np.ndarray, others: np.ndarray, widths: np.ndarray) -> bool:
+def _coincide(points: np.ndarray, others: np.ndarray, widths: np.ndarray) -> bool:
     return points.shape == others.shape and np.allclose(points / widths, others / widths, 0, NEAR, equal_nan=True)
 
 
