@@ -87,7 +87,7 @@ def draw_by_second(axes: Axes, comparison: Comparison, theme: Theme) -> None:
     """From where the model was built, so that no start-up is in the times, where all jobs say when that was."""
     chosen = choose_curves(comparison)
     if all(job.run.history(BUILT) for job in chosen.jobs):
-        since = "the model was built"
+        since = "the model was built, compilation included"
         _draw(axes, chosen, theme, f"seconds since {since}", lambda job, point: _get_seconds(job, point, BUILT))
     else:
         since = "the job's start, with its start-up"
@@ -117,7 +117,8 @@ def _draw(axes: Axes, chosen: Curves, theme: Theme, over: str, get_place: Place)
         notes += [f"{' and '.join(sizes)} curves coincide: their colours alternate"] if sizes else []
     else:
         draw_message(axes, "no validation loss was logged", theme)
-    apply_theme(axes, theme, f"Validation loss by {over.split()[0]}", "; ".join(notes))
+    # The two pictures stand beside each other: their titles are equally high.
+    apply_theme(axes, theme, f"Validation loss by {over.split()[0]}", "; ".join(notes) or " ")
 
 
 def _make_curve(label: str, candidate: Candidate, get_place: Place) -> Curve:
