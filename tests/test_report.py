@@ -292,7 +292,7 @@ def test_times_begin_where_the_model_was_built():
     by_epoch, by_second = draw_losses(compare([make_run(0, "1", ms=7.0), make_run(1, "2", ms=7.0)])).axes
     assert list(by_epoch.lines[0].get_xdata()) == [1, 2, 3]
     assert list(by_second.lines[0].get_xdata()) == [1.5, 3.5, 5.5]
-    assert by_second.get_xlabel() == "seconds since the model was built"
+    assert by_second.get_xlabel() == "seconds since the model was built, compilation included"
     assert by_second.get_xlim()[0] == 0
     unbuilt = [make_run(0, "1", metrics={"val_loss": [1.0, 0.5]})]
     by_second = draw_losses(compare(unbuilt)).axes[1]

@@ -87,7 +87,7 @@ def draw_by_second(axes: Axes, comparison: Comparison, theme: Theme) -> None:
     """From where the model was built, so that no start-up is in the times, where all jobs say when that was."""
     chosen = choose_curves(comparison)
     if all(job.run.history(BUILT) for job in chosen.jobs):
-        since = "the model was built"
+        since = "the model was built, compilation included"
         _draw(axes, chosen, theme, f"seconds since {since}", lambda job, point: _get_seconds(job, point, BUILT))
     else:
         since = "the job's start, with its start-up"
@@ -117,7 +117,8 @@ def _draw(axes: Axes, chosen: Curves, theme: Theme, over: str, get_place: Place)
         notes += [f"{' and '.join(sizes)} curves coincide: their colours alternate"] if sizes else []
     else:
         draw_message(axes, "no validation loss was logged", theme)
-    apply_theme(axes, theme, f"Validation loss by {over.split()[0]}", "; ".join(notes))
+    # The two pictures stand beside each other: their titles are equally high.
+    apply_theme(axes, theme, f"Validation loss by {over.split()[0]}", "; ".join(notes) or " ")
 
 
 def _make_curve(label: str, candidate: Candidate, get_place: Place) -> Curve:
@@ -141,7 +142,7 @@ def find_coinciding(curves: Sequence[Curve], is_logarithmic: bool = False) -> li
     widths = np.maximum(np.nanmax(everything, axis=0) - np.nanmin(everything, axis=0), 1e-12)
     groups: list[list[int]] = []
     for index, points in enumerate(drawn):
-        like = next((group for group in groups if _look_alike(drawn[group[0]], points, widths)), None)
+        like = next((group for group in groups if _coincide(drawn[group[0]], points, widths)), None)
         if like is None:
             groups.append([index])
         else:
@@ -149,7 +150,7 @@ def find_coinciding(curves: Sequence[Curve], is_logarithmic: bool = False) -> li
     return [[curves[index] for index in group] for group in groups]
 
 
-def _look_alike(points: np.ndarray, others: np.ndarray, widths: np.ndarray) -> bool:
+def _coincide(points: np.ndarray, others: np.ndarray, widths: np.ndarray) -> bool:
     return points.shape == others.shape and np.allclose(points / widths, others / widths, 0, NEAR, equal_nan=True)
 
 

@@ -100,10 +100,10 @@ class Table(NamedTuple):
             for index, column in enumerate(self.columns)
             if column.is_kept or len(texts[index]) > 1 or (len(self.rows) == 1 and texts[index] != {MISSING})
         ]
-        said = {column.title: texts[index].pop() for index, column in enumerate(self.columns) if index not in kept}
+        constants = {column.title: texts[index].pop() for index, column in enumerate(self.columns) if index not in kept}
         rows = [Row([row.cells[index] for index in kept], row.is_chosen) for row in self.rows]
-        said = {title: text for title, text in said.items() if text != MISSING}
-        return Table([self.columns[index] for index in kept], rows), said
+        constants = {title: text for title, text in constants.items() if text != MISSING}
+        return Table([self.columns[index] for index in kept], rows), constants
 
 
 class JobsTables(NamedTuple):
@@ -215,7 +215,7 @@ def _make_spread_cell(name: str, format_mean: Callable[[float], str], candidate:
 
 
 class Failure(NamedTuple):
-    """Jobs that ended alike and are not done, or that diverged."""
+    """Jobs that ended in one way and are not done, or that diverged."""
 
     title: str
     status: Cell
@@ -226,12 +226,12 @@ class Failure(NamedTuple):
 
 def find_failures(comparison: Comparison) -> list[Failure]:
     """What went wrong, each once, whatever the number of jobs."""
-    alike: dict[tuple[str, str], list[Job]] = {}
+    by_reason: dict[tuple[str, str], list[Job]] = {}
     for job in comparison.jobs:
         if job.status not in (DONE, RUNNING) or job.reason:
-            alike.setdefault((job.status, job.reason), []).append(job)
+            by_reason.setdefault((job.status, job.reason), []).append(job)
     failures = []
-    for (_, reason), jobs in alike.items():
+    for (_, reason), jobs in by_reason.items():
         numbers = [job.run.name if job.number is None else str(job.number) for job in jobs]
         settings = format_settings(jobs[0].settings, list(jobs[0].settings)) if len(jobs) == 1 else ""
         title = f"Job{'s' if len(jobs) > 1 else ''} {_format_numbers(numbers)}"
