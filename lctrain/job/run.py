@@ -85,6 +85,7 @@ def run_job(
             print(warning, file=sys.stderr)
         devices = load_libraries(config)
         from lctrain.job.train import train  # which takes the libraries
+        from lctrain.training import explain_missing_operations
 
         name = f"{config.model.name}-{config.implementation}"
         tags = describe_job(config) | dict(devices.tags) | dict(tags) | ({"memory_warning": warning} if warning else {})
@@ -98,7 +99,8 @@ def run_job(
             _save_resume_state(
                 resumed, resolved, digest=resume_state.digest(config), overrides=overrides, run=run, splits=splits
             )
-            with interrupts.deferred(lambda: run.end_at_once("KILLED", "interrupted twice")):
+            interrupted = interrupts.deferred(lambda: run.end_at_once("KILLED", "interrupted twice"))
+            with interrupted, explain_missing_operations(resolved):
                 metrics = train(resolved, run, devices, splits, folder, memory_before)
     resume_state.forget(folder)  # the job is done, and its run has the model
     _print_summary(config, metrics)
