@@ -45,6 +45,7 @@ from lctrain.errors import (
 NOT_DELETED = re.compile(r"Could not delete from config\. '(.+?)' does not exist")
 OF_OTHER_VALUE = re.compile(r"Could not delete '([^'=]+)=|Could not delete from config\. The value of '(.+?)'")
 NOT_MERGED = re.compile(r"Error merging override (.+)")
+LIST_FOR_MAPPING = "Cannot merge DictConfig with ListConfig"
 
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
 CONFIG = "config"
@@ -196,8 +197,9 @@ def _hydra_environment(arguments: Sequence[str]) -> Iterator[None]:
     OmegaConf.register_new_resolver("unique_suffix", lambda: secrets.token_hex(3), use_cache=True, replace=True)
     check_arguments(arguments)
     parsed, _ = get_args_parser().parse_known_args(list(arguments))
-    for folder in filter(None, (parsed.config_dir, parsed.config_path)):
-        check_folder(folder)
+    for flag, folder in (("--config-dir", parsed.config_dir), ("--config-path", parsed.config_path)):
+        if folder is not None:
+            check_folder(folder, flag)
     argv, full_error = sys.argv, os.environ.get("HYDRA_FULL_ERROR")
     sys.argv = ["lctrain", *(arguments if parsed.shell_completion else map(leave_keys_to_validation, arguments))]
     os.environ["HYDRA_FULL_ERROR"] = "1"
@@ -232,7 +234,8 @@ def hydra_errors(arguments: Sequence[str]) -> Iterator[None]:
 def _format_missing_choice(error: MissingConfigException) -> str:
     group, _, choice = str(error.missing_cfg_file).rpartition("/")
     if not error.options:
-        return str(error).splitlines()[0]
+        fix = f"Leave it out, or write {choice}.yaml in the folder of --config-dir."
+        return f"`--config-name` must name a file of configurations; got {choice!r}. {fix}"
     here = sorted(Path().glob(f"*/{glob.escape(group)}/{glob.escape(choice)}.yaml"))
     if here:
         message = f"has no choice {choice!r} of lctrain's; {here[0]} is yours"
@@ -254,7 +257,7 @@ def _format_composition_error(error: Exception, arguments: Sequence[str]) -> str
     text = str(error).replace(FORCED, "")
     unmerged = NOT_MERGED.match(text)
     if unmerged and error.__cause__ is not None:
-        reason = str(error.__cause__).splitlines()[0]
+        reason = str(error.__cause__).splitlines()[0].replace(LIST_FOR_MAPPING, "a mapping can't become a list")
         return f"`{unmerged[1]}` does not fit what is there: {reason}. Set or delete its keys one by one."
     lines = [line for line in text.splitlines()[:4] if line.strip() and "append" not in line]
     if not lines:

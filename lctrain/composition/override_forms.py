@@ -83,9 +83,9 @@ def find_problem_in_form(override: str, is_multirun: bool) -> str | None:
     if name and value is None and prefix != "~":
         return f"`{override}` must have the form KEY=VALUE. {_suggest_value(key)}"
     parsed = _parse(override)
-    if name and isinstance(parsed, Override):
+    if name and "$" not in name and isinstance(parsed, Override):
         return _find_problem_in_values(parsed, override, is_multirun)
-    if not name or isinstance(_parse(f"{prefix}{key}=1"), str):
+    if not name or "$" in name or isinstance(_parse(f"{prefix}{key}=1"), str):
         form = "must have the form KEY=VALUE, where KEY is names joined by dots"
         return f"`{override}` {form}. {_suggest_key(prefix, key, value)}"
     called = CALL.match(value or "")
@@ -122,7 +122,7 @@ def _suggest_value(key: str) -> str:
 
 
 def _suggest_key(prefix: str, key: str, value: str | None) -> str:
-    mended = re.sub(r"\[([A-Za-z_]\w*)\]", r".\1", re.sub(r"\s+", "", key))
+    mended = re.sub(r"\[([A-Za-z_]\w*)\]", r".\1", re.sub(r"[\s$]+", "", key))
     mended = re.sub(r"\.{2,}", ".", mended).strip(".")
     candidate = f"{prefix}{mended}={(value or '').strip()}"
     if mended != key and isinstance(_parse(candidate), Override):

@@ -56,10 +56,10 @@ def open_config_folder(folder: str | None) -> list[str]:
     return [f"hydra.searchpath=['file://{Path(folder).absolute()}']"]
 
 
-def check_folder(folder: str) -> None:
-    """Refuses what is no folder, as the value of `--config-dir`."""
+def check_folder(folder: str, flag: str = "--config-dir") -> None:
+    """Refuses what is no folder, as the value of a flag."""
     if not Path(folder).is_dir():
-        raise UserError(f"`--config-dir` must be a folder; got {folder!r}.{_suggest_folders()}")
+        raise UserError(f"`{flag}` must be a folder; got {folder!r}.{_suggest_folders()}")
 
 
 def _suggest_folders() -> str:

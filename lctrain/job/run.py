@@ -93,6 +93,7 @@ def run_job(
             print_folded(warning, sys.stderr)
         devices = load_libraries(config)
         from lctrain.job.train import train  # which takes the libraries
+        from lctrain.training import explain_missing_operations
 
         name = name_run(config, tags)
         tags = describe_job(config) | dict(devices.tags) | dict(tags) | ({"memory_warning": warning} if warning else {})
@@ -105,7 +106,8 @@ def run_job(
             splits = load_splits(config.data, config.data_format)
             run.log_datasets(describe_datasets(config.data, splits))
             _save_resume_state(resumed, resolved, digest=digest, overrides=overrides, run=run, splits=splits)
-            with interrupts.deferred(lambda: run.end_at_once("KILLED", "interrupted twice")):
+            interrupted = interrupts.deferred(lambda: run.end_at_once("KILLED", "interrupted twice"))
+            with interrupted, explain_missing_operations(resolved):
                 metrics = train(resolved, run, devices, splits, folder, memory_before)
     resume_state.forget(folder)  # the job is done, and its run has the model
     _print_summary(config, metrics, run.run_id, overrides)

@@ -120,16 +120,17 @@ class LowRankLocallyConnected2D(OwnLayer):
         return super().__call__(standardize_input(inputs, self), *arguments, **more_arguments)
 
     def call(self, inputs):
+        inputs = as_floats(inputs, self.compute_dtype)
+        if self.data_format == "channels_first":  # in which TensorFlow lacks some convolutions on CPUs
+            inputs = ops.moveaxis(inputs, 1, -1)
         responses = ops.conv(
-            as_floats(inputs, self.compute_dtype),
+            inputs,
             self.basis,
             strides=self.strides,
             padding=self.padding,
-            data_format=self.data_format,
+            data_format="channels_last",
             dilation_rate=self.dilation_rate,
         )
-        if self.data_format == "channels_first":
-            responses = ops.moveaxis(responses, 1, -1)
         _, rows, columns, _ = responses.shape
         responses = ops.reshape(responses, (-1, rows, columns, self.rank, self.filters))
         outputs = ops.sum(responses * self.combining_weights()[..., None], axis=-2)  # (batch, rows, columns, filters)
