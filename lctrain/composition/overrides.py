@@ -50,7 +50,11 @@ def check_arguments(arguments: Sequence[str]) -> None:
     is_multirun = parsed.multirun or ("hydra.mode", "MULTIRUN") in settings
     # What is not taken is not looked at more closely: a message about its form could show a password.
     problems = {override: find_problem_in_override(override) for override in overrides}
-    taken = [override for override in overrides if problems[override] is None]
+    taken = [
+        override
+        for override in overrides
+        if problems[override] is None and not _is_of_plugin(split_override(override)[1])  # which are checked together
+    ]
     found = [*filter(None, problems.values()), *find_problems_in_forms(taken, is_multirun)]
     if found:
         raise UserError(format_problems(found, "the command line"))
@@ -93,7 +97,7 @@ def _find_problem_in_hydra(key: str, value: str | None) -> str | None:
         allowed = HYDRA_CHOICES[key]
         hint = suggest(str(value), allowed)
         return None if value in allowed else f"`{key}` must be one of {', '.join(allowed)}; got {value!r}. {hint}"
-    if key in PLUGINS or key == SAMPLER or is_plugin_key(key):
+    if _is_of_plugin(key):
         return None  # which of them fit together is seen once all are known
     if key not in HYDRA_KEYS:
         hint = suggest(key, [*HYDRA_KEYS, *HYDRA_CHOICES, *PLUGINS])
@@ -101,6 +105,10 @@ def _find_problem_in_hydra(key: str, value: str | None) -> str | None:
     if key in INSIDE and _is_outside(value or ""):
         return f"`{key}` must stay in the run's own folder; got {value!r}. Give a name alone."
     return None
+
+
+def _is_of_plugin(key: str) -> bool:
+    return key in PLUGINS or key == SAMPLER or is_plugin_key(key)
 
 
 def _is_outside(value: str) -> bool:
