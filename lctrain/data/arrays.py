@@ -13,6 +13,7 @@ from lctrain.data.checks import (
     check_file,
     check_finite,
     check_several_classes,
+    find_shape,
     format_place,
     has_one_hot_rows,
     refuse,
@@ -47,15 +48,15 @@ def inspect_arrays(data: ArraysConfig) -> Facts:
     is_one_hot = len(sizes) > 0 and has_one_hot_rows(labels.read(), data)
     target_shape, num_classes, num_targets = sizes, 2 if data.task == "binary" else None, 1
     if data.task == "multilabel":
-        if sizes[-1:] in ([], [1]):
+        if sizes[-1:] in ([], [1]) or sizes == data.target_shape:
             message = (
                 f"must have a column of 0 and 1 for each class; got {labels.shape}. For one label: data.task=binary."
             )
             refuse("data.path", labels.path, f"`{labels.name}` {message}")
         target_shape, num_classes = sizes[:-1], sizes[-1]
-    elif data.task == "regression":
+    elif data.task == "regression" and sizes != data.target_shape:
         target_shape, num_targets = sizes[:-1], sizes[-1] if sizes else 1
-    elif is_one_hot or sizes[-1:] == [1]:
+    elif data.task != "regression" and (is_one_hot or sizes[-1:] == [1]):
         target_shape = sizes[:-1]
     if data.task == "classification":
         num_classes = sizes[-1] if is_one_hot else _count_classes(pairs, data)
@@ -70,6 +71,7 @@ def inspect_arrays(data: ArraysConfig) -> Facts:
         num_targets=num_targets,
         may_lack_channels=True,
         may_lack_classes=True,
+        problems=tuple(_find_problems_in_shapes(pairs, data)),
         notes=tuple(notes),
     )
 
@@ -129,9 +131,18 @@ def _describe(pair: _Pair, data: ArraysConfig, layout: str, is_one_hot: bool) ->
         sizes = ",".join(map(str, y.shape[1:]))
         yield f"`{y.name}` of {y.shape} {what}. If they are targets: data.target_shape=[{sizes}]."
     elif data.target_shape or data.num_targets > 1:
-        each = f" of {data.num_targets} numbers" if data.task == "regression" else ""
-        fix = "To read it otherwise: data.target_shape, data.num_targets." if each else "Else say data.target_shape."
-        yield f"`{y.name}` of {y.shape} is read as targets of the shape {data.target_shape}{each}. {fix}"
+        each = f" of {data.num_targets} number{'s' * (data.num_targets > 1)}" if data.task == "regression" else ""
+        yield f"`{y.name}` of {y.shape} is read as targets of the shape {data.target_shape}{each}.{_suggest(y, data)}"
+
+
+def _suggest(labels: StoredArray, data: DataConfig) -> str:
+    """How targets of the same task are read otherwise: the last axis as a position, or as numbers of one target."""
+    *outer, last = sizes = list(labels.shape[1:])
+    if data.task != "regression" or last == 1:
+        return ""
+    shape, num_targets = (outer, last) if sizes == data.target_shape else (sizes, 1)
+    written = ",".join(map(str, shape))
+    return f" To read it otherwise: data.target_shape=[{written}] data.num_targets={num_targets}"
 
 
 def has_no_channels(inputs: StoredArray, data: DataConfig) -> bool:
@@ -154,6 +165,18 @@ def _count_bytes(stored: StoredArray) -> float:
         return 0
     itemsize = 1 if stored.dtype == np.uint8 else 4
     return float(np.prod(stored.shape, dtype=float)) * (max(stored.dtype.itemsize, itemsize) + itemsize)
+
+
+def _find_problems_in_shapes(pairs: Mapping[str, _Pair], data: ArraysConfig) -> Iterator[Problem]:
+    """Labels of another shape than `target_shape` and the task ask for, where the configuration is complete."""
+    if data.task == "multilabel" and data.num_classes is None:
+        return
+    for labels in (pair.labels for pair in pairs.values()):
+        has_classes = len(labels.shape) == len(data.target_shape) + 2 and has_one_hot_rows(labels.read(), data)
+        try:
+            find_shape(labels.shape[:-1] if has_classes else labels.shape, data, labels.path, labels.name)
+        except ConfigError as error:
+            yield from error.problems
 
 
 def _load(pair: _Pair, data: ArraysConfig) -> Split:
