@@ -200,6 +200,15 @@ def test_the_array_of_new_examples_is_found(tmp_path, arrays, note):
     assert note is None or note in new.notes[0]
 
 
+@pytest.mark.parametrize(("shape", "is_told"), [([40, 1], False), ([5, 7, 2], False), ([6, 6, 6], True)])
+def test_another_layout_is_advised_where_both_fit(tmp_path, shape, is_told):
+    np.save(tmp_path / "new.npy", np.zeros((7, *shape)))
+    data = read_data(ARRAYS | {"input_shape": shape, "layout": "channels_last"})
+    notes = load_inputs(tmp_path / "new.npy", data, "channels_last").notes
+    assert [note.rpartition(": ")[2] for note in notes] == ["--layout channels_first."] * is_told
+    assert not load_inputs(tmp_path / "new.npy", data, "channels_last", "channels_last").notes
+
+
 def test_arrays_of_its_input_are_read_for_every_model(tmp_path):
     np.save(tmp_path / "rows.npy", np.zeros((3, 6)))
     assert load_inputs(tmp_path / "rows.npy", read_data(TABLE), "channels_last").inputs.shape == (3, 6, 1)
