@@ -233,7 +233,7 @@ X = (90, 5, 7, 2)
         ({"y": np.arange(90) % 2}, "must hold every class to train on; class 2 has no example"),
         ({"y": np.full(90, "a")}, r"`y` must be numbers; got texts such as 'a'. Number its classes: numpy.unique\(y, "),
         ({"inputs": np.ones(X)}, "must hold one pair of arrays to train on|has no `labels`"),
-        ({"x_test": np.ones(X)}, "has no `y_test`"),
+        ({"x_test": np.ones(X)}, "has no `y_test`. Its arrays are: x, y, x_test"),
     ],
 )
 def test_what_can_not_be_trained_on_is_told_with_its_place(tmp_path, monkeypatch, arrays, message, is_mapped):
@@ -397,3 +397,13 @@ def test_the_advice_on_targets_reads_them_otherwise(tmp_path, stated):
             key.removeprefix("data."): json.loads(value) for key, _, value in (one.partition("=") for one in advice)
         }
     assert sorted(shapes) == [([], 40), ([40], 1)]
+
+
+def test_an_array_that_is_called_nearly_as_one_that_is_read_is_told(tmp_path):
+    others = {name: np.zeros((9, 1)) for name in ("x_valid", "y_valid", "names")}
+    notes = find_facts(complete_steps({"path": str(make_arrays(tmp_path, **others))})).notes
+    assert [note.partition(": ")[2] for note in notes[-3:]] == [
+        "`x_valid` is not used. Did you mean `x_validation`?",
+        "`y_valid` is not used. Did you mean `y_validation`?",
+        "its other arrays are not used: names.",
+    ]

@@ -8,6 +8,7 @@ import numpy as np
 
 from lctrain.config.schema import ArraysConfig, DataConfig, Facts
 from lctrain.data.checks import (
+    MissingLabels,
     as_labels,
     check_class_numbers,
     check_file,
@@ -21,7 +22,7 @@ from lctrain.data.checks import (
 from lctrain.data.npy import StoredArray, open_npy, open_npz
 from lctrain.data.rows import Inputs
 from lctrain.data.splits import Loaded, Split
-from lctrain.errors import ConfigError, Problem, suggest
+from lctrain.errors import ConfigError, Problem, suggest, suggest_near
 
 LAYOUTS = ("channels_last", "channels_first")
 
@@ -211,7 +212,7 @@ def _format_place_channels_first(index: tuple[int, ...]) -> str:
 
 
 def _open(data: ArraysConfig, needs_train: bool = True) -> tuple[dict[str, _Pair], list[str]]:
-    """The arrays of each part, by their headers; and a sentence on others that the file has."""
+    """The arrays of each part, by their headers; and sentences on others that the file has."""
     unused: list[str] = []
     path = Path(data.path).expanduser()
     check_file(path)
@@ -224,11 +225,15 @@ def _open(data: ArraysConfig, needs_train: bool = True) -> tuple[dict[str, _Pair
         stored = open_npz(path)
         pairs = _pair(stored, path, needs_train)
         names = set(stored) - {array.name for pair in pairs.values() for array in (pair.inputs, pair.labels)}
-        unused = [f"its other arrays are not used: {', '.join(sorted(names))}."] if names else []
+        free = [name for part, named in ARRAY_NAMES.items() if part not in pairs for pair in named for name in pair]
+        hints = {name: suggest_near(name, free) for name in sorted(names)}
+        unused = [f"`{name}` is not used.{hint}" for name, hint in hints.items() if hint]
+        others = [name for name, hint in hints.items() if not hint]
+        unused += [f"its other arrays are not used: {', '.join(others)}."] if others else []
     elif path.suffix == ".npy":
         if data.targets is None:
             fix = "data.targets=FILE.npy"
-            raise ConfigError([Problem("data.targets", f"must name the .npy of labels for {data.path!r}: {fix}")])
+            raise MissingLabels([Problem("data.targets", f"must name the .npy of labels for {data.path!r}: {fix}")])
         pairs = {"train": _Pair(open_npy(path, "inputs"), open_npy(Path(data.targets).expanduser(), "targets"))}
     else:
         raise ConfigError([Problem("data.path", f"must be a .npz or .npy file; got {data.path!r}.")])
@@ -249,11 +254,13 @@ def _pair(stored: Mapping[str, StoredArray], path: Path, needs_train: bool) -> d
         if len(found) > 1:
             message = " and ".join(f"`{names[0]}`, `{names[1]}`" for names in found)
             refuse("data.path", path, f"must hold one pair of arrays to {part} on; got {message}.")
-        for names in found:
-            for name in names:
-                if name not in stored:
-                    refuse("data.path", path, f"has no `{name}`. {_format_names(name, stored)}")
-            pairs[part] = _Pair(*(stored[name] for name in names))
+        for inputs, labels in found:
+            if inputs not in stored:
+                refuse("data.path", path, f"has no `{inputs}`. {_format_names(inputs, stored)}")
+            if labels not in stored:
+                message = f"{str(path)!r}: has no `{labels}`. {_format_names(labels, stored)}"
+                raise MissingLabels([Problem("data.path", message)])
+            pairs[part] = _Pair(stored[inputs], stored[labels])
     if "train" not in pairs and (needs_train or not pairs):
         fix = "Name its arrays `x` and `y`, or `x_train` and `y_train`."
         refuse("data.path", path, f"has no `x`. {_format_names('x', stored)} {fix}")
@@ -263,4 +270,6 @@ def _pair(stored: Mapping[str, StoredArray], path: Path, needs_train: bool) -> d
 def _format_names(name: str, stored: Mapping[str, StoredArray]) -> str:
     known = {one for pairs in ARRAY_NAMES.values() for names in pairs for one in names}
     others = [other for other in stored if other not in known]
-    return suggest(name, others or stored) if stored else "It holds no arrays."
+    if others:
+        return suggest(name, others)
+    return f"Its arrays are: {', '.join(stored)}." if stored else "It holds no arrays."

@@ -22,6 +22,10 @@ ZEROS_AND_ONES = ("binary", "multilabel")
 NUMBERS = "To predict numbers: data.task=regression."
 
 
+class MissingLabels(ConfigError):  # noqa: N818 - it says what is so, not that something went wrong
+    """A file that has examples and no labels: a trained model can predict for them, and nothing else."""
+
+
 def refuse(key: str, path: object, message: str) -> NoReturn:
     """Raises what is wrong in a file: `` `data.path` 'my.npz': `y` must ... ``."""
     raise ConfigError([Problem(key, f"{str(path)!r}: {message}")]) from None
