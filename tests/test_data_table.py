@@ -213,6 +213,12 @@ def with_cell(row, value, rows=80):
         ({"label": [row % 3 for row in range(79)] + [9]}, {}, "classes 3, 4, 5, 6, 7, 8 have no example"),
         ({"label": [row % 2 + 0.5 for row in range(80)]}, {}, "`label` must be whole numbers.*line 2 is 0.5"),
         ({}, {"target": "lable"}, "`data.target` must be a column of.*got 'lable'. Did you mean `label`"),
+        (
+            {},
+            {"features": ["Height", "Kind"], "target": "Label", "one_hot": ["Kind"]},
+            r"^2 problems.*\n.*`data.target` must be a column.*'Label'. Did.*\n.*`data.features` must be columns of "
+            r".*; got 'Height' \(`height`\?\), 'Kind' \(`kind`\?\)\.$",
+        ),
         ({}, {"features": ["height", "weight"]}, "`data.features` must be a column.*'weight'. Did you mean `height`"),
         (
             {"a": [row % 2 for row in range(80)]},

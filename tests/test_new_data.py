@@ -9,13 +9,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 from conftest import make_config
-from made_files import SHADES, make_images, make_table, read_data
+from made_files import SHADES, make_arrays, make_images, make_table, read_data
 from PIL import Image
 
 from lctrain.config import validate
 from lctrain.data import load_inputs, load_whole
 from lctrain.errors import ConfigError, UserError
-from lctrain.job.evaluate import compose_data, read_request
+from lctrain.job.evaluate import OpenRun, compose_data, read_request
 from lctrain.job.predict import Predictions, check_out, save_predictions
 
 # Each begins in an empty folder with files of one's own: what trains, what evaluates, and what predicts.
@@ -45,6 +45,7 @@ def make_own_files(folder):
     np.savez(folder / "my.npz", x=x, y=x[:, 0, 0] - x[:, 1, 1])
     np.savez(folder / "later.npz", x_test=x[:20], y_test=x[:20, 0, 0])
     np.savez(folder / "new.npz", measured=x)
+    np.savez(folder / "no_y.npz", x=x)
     sick = ["yes" if row > 30 else "no" for row in range(70)]
     make_table(folder / "my.csv", {"sick": sick}, num_rows=70)
     make_table(folder / "later.csv", {"sick": ["yes"] * 20}, num_rows=20)
@@ -124,6 +125,42 @@ def test_new_data_are_read_as_the_runs_own(walk):
             assert row["predicted"] == max(SHADES, key=lambda name: float(row[f"output_{name}"]))
 
 
+def test_evaluate_of_a_file_without_labels_advises_predict(walk, run_lctrain):
+    kind, folder, _, _ = walk
+    name = {"regression": "no_y.npz", "binary": "new.csv"}.get(kind)
+    if name is None:
+        return
+    process = run_lctrain(folder, "evaluate", "run=latest", f"data.path={name}")
+    assert process.returncode == 2
+    told = process.stderr.partition("Error: ")[2].splitlines()
+    problem = {
+        "regression": "`data.path` 'no_y.npz': has no `y`. Its arrays are: x.",
+        "binary": "`data.target` must be a column of 'new.csv'; got 'sick'. Known are: height, kind, width.",
+    }
+    command = f"python -m lctrain predict run=latest --inputs {name}"
+    assert told == [f"{problem[kind]} To predict without labels: {command}"]
+    process = run_lctrain(folder, *shlex.split(command)[3:])
+    assert process.returncode == 0, process.stderr
+
+
+@pytest.mark.parametrize(
+    ("stated", "chosen", "message"),
+    [
+        ({}, "test", "`split` test: .*my.npz' has no validation split of its own.*Take all of it: split=all$"),
+        ({"validation_fraction": 0.2}, "test", "has no test split of its own"),
+        ({"folds": 3}, "train", "`split` train: .* has no test split of its own"),
+    ],
+)
+def test_a_split_that_another_file_has_not_is_told_with_what_it_has(tmp_path, stated, chosen, message):
+    path = make_arrays(tmp_path)
+    fractions = {"validation_fraction": None, "test_fraction": None}
+    data = ARRAYS | fractions | {"path": str(path), "layout": "channels_last"} | stated
+    run = OpenRun(validate(make_config(data=data)), tmp_path, has_other_files=True)
+    with pytest.raises(UserError, match=message):
+        run.load_examples(chosen)
+    assert len(run.load_examples("all")[1].labels) == 90
+
+
 TABLE = {
     "name": "table",
     "path": "gone.csv",
@@ -200,6 +237,15 @@ def test_the_array_of_new_examples_is_found(tmp_path, arrays, note):
     assert note is None or note in new.notes[0]
 
 
+@pytest.mark.parametrize(("shape", "is_told"), [([40, 1], False), ([5, 7, 2], False), ([6, 6, 6], True)])
+def test_another_layout_is_advised_where_both_fit(tmp_path, shape, is_told):
+    np.save(tmp_path / "new.npy", np.zeros((7, *shape)))
+    data = read_data(ARRAYS | {"input_shape": shape, "layout": "channels_last"})
+    notes = load_inputs(tmp_path / "new.npy", data, "channels_last").notes
+    assert [note.rpartition(": ")[2] for note in notes] == ["--layout channels_first."] * is_told
+    assert not load_inputs(tmp_path / "new.npy", data, "channels_last", "channels_last").notes
+
+
 def test_arrays_of_its_input_are_read_for_every_model(tmp_path):
     np.save(tmp_path / "rows.npy", np.zeros((3, 6)))
     assert load_inputs(tmp_path / "rows.npy", read_data(TABLE), "channels_last").inputs.shape == (3, 6, 1)
@@ -211,10 +257,12 @@ def make_wrong_files(folder):
     make_table(folder / "good.csv", num_rows=9)
     text = (folder / "good.csv").read_text()
     (folder / "renamed.csv").write_text(text.replace("height", "heigth"))
+    (folder / "upper.csv").write_text(text.upper())
     (folder / "strange.csv").write_text(text.replace("elm", "fig", 1))
     (folder / "text.csv").write_text(text.replace("3.5", "tall"))
     (folder / "no_rows.csv").write_text(text.splitlines()[0] + "\n")
-    (folder / "semicolon.csv").write_text(text.replace(",", ";"))
+    cells = [f"{line.replace(',', ';')};{'0' if number else 'a|b'}" for number, line in enumerate(text.splitlines())]
+    (folder / "semicolon.csv").write_text("\n".join(cells))
     (folder / "empty.csv").touch()
     (folder / "empty").mkdir()
     (folder / "texts").mkdir()
@@ -242,10 +290,11 @@ IMAGE_KINDS = "a folder of images, or one image, .npy or .npz"
         (
             "table",
             "renamed.csv",
-            "'renamed.csv': has no column 'height', which the model reads. Did you mean `heigth`?",
+            "'renamed.csv': has not the column that the model reads: 'height'. Did you mean `heigth`?",
         ),
-        ("table", "strange.csv", r"column 'kind' must be one of \['ash', .*\]; line 3 has 'fig'"),
-        ("table", "text.csv", "column 'height' must be numbers; line 5 has 'tall'"),
+        ("table", "strange.csv", r"column 'kind' must be one of \['ash', .*\]; line 3 has 'fig'. Mend it"),
+        ("table", "upper.csv", r"'height' \(`HEIGHT`\?\), 'width' \(`WIDTH`\?\), 'kind' \(`KIND`\?\)\.$"),
+        ("table", "text.csv", "column 'height' must be numbers; line 5 has 'tall'. Mend it; or, in training, leave"),
         ("table", "no_rows.csv", "has no rows"),
         ("table", "empty.csv", "'empty.csv': is empty, truncated, or no table"),
         ("table", "flat.npy", r"must hold numbers of shape \(num, 6, 1\); got float64 \(4, 70\)"),

@@ -212,6 +212,8 @@ def test_a_killed_job_goes_on_where_it_was_when_its_sweep_is_resumed(tmp_path, r
     assert re.search(r"Going on from step \d+, in epoch \d+ of 400\.", log.read_text())
     (parent,), children = read_store(tmp_path)
     assert [run.info.status for run in (parent, *children)] == ["FINISHED"] * 3
+    counts = {name: value for name, value in parent.data.metrics.items() if name.startswith("jobs_")}
+    assert counts == {"jobs_done": 2, "jobs_failed": 0, "jobs_refused": 0, "jobs_killed": 0}
     client = mlflow.MlflowClient(f"sqlite:///{tmp_path}/mlflow.db")
     for name in ("loss", "val_loss"):
         history = client.get_metric_history(children[0].info.run_id, name)

@@ -3,7 +3,7 @@
 import numpy as np
 
 from lctrain.config.schema import DATA_SETS, DataConfig
-from lctrain.data.checks import check_classes
+from lctrain.data.checks import MissingLabels, check_classes
 from lctrain.data.dataset_info import (
     check_feeds,
     complete_from_files,
@@ -22,6 +22,8 @@ from lctrain.data.splitting import draw_splits
 from lctrain.errors import ConfigError
 
 __all__ = [
+    "PARTS",
+    "MissingLabels",
     "Rows",
     "Split",
     "Splits",

@@ -8,11 +8,13 @@ import numpy as np
 
 from lctrain.config.schema import ArraysConfig, DataConfig, Facts
 from lctrain.data.checks import (
+    MissingLabels,
     as_labels,
     check_class_numbers,
     check_file,
     check_finite,
     check_several_classes,
+    find_shape,
     format_place,
     has_one_hot_rows,
     refuse,
@@ -20,7 +22,7 @@ from lctrain.data.checks import (
 from lctrain.data.npy import StoredArray, open_npy, open_npz
 from lctrain.data.rows import Inputs
 from lctrain.data.splits import Loaded, Split
-from lctrain.errors import ConfigError, Problem, suggest
+from lctrain.errors import ConfigError, Problem, suggest, suggest_near
 
 LAYOUTS = ("channels_last", "channels_first")
 
@@ -47,15 +49,15 @@ def inspect_arrays(data: ArraysConfig) -> Facts:
     is_one_hot = len(sizes) > 0 and has_one_hot_rows(labels.read(), data)
     target_shape, num_classes, num_targets = sizes, 2 if data.task == "binary" else None, 1
     if data.task == "multilabel":
-        if sizes[-1:] in ([], [1]):
+        if sizes[-1:] in ([], [1]) or sizes == data.target_shape:
             message = (
                 f"must have a column of 0 and 1 for each class; got {labels.shape}. For one label: data.task=binary."
             )
             refuse("data.path", labels.path, f"`{labels.name}` {message}")
         target_shape, num_classes = sizes[:-1], sizes[-1]
-    elif data.task == "regression":
+    elif data.task == "regression" and sizes != data.target_shape:
         target_shape, num_targets = sizes[:-1], sizes[-1] if sizes else 1
-    elif is_one_hot or sizes[-1:] == [1]:
+    elif data.task != "regression" and (is_one_hot or sizes[-1:] == [1]):
         target_shape = sizes[:-1]
     if data.task == "classification":
         num_classes = sizes[-1] if is_one_hot else _count_classes(pairs, data)
@@ -70,6 +72,7 @@ def inspect_arrays(data: ArraysConfig) -> Facts:
         num_targets=num_targets,
         may_lack_channels=True,
         may_lack_classes=True,
+        problems=tuple(_find_problems_in_shapes(pairs, data)),
         notes=tuple(notes),
     )
 
@@ -129,9 +132,18 @@ def _describe(pair: _Pair, data: ArraysConfig, layout: str, is_one_hot: bool) ->
         sizes = ",".join(map(str, y.shape[1:]))
         yield f"`{y.name}` of {y.shape} {what}. If they are targets: data.target_shape=[{sizes}]."
     elif data.target_shape or data.num_targets > 1:
-        each = f" of {data.num_targets} numbers" if data.task == "regression" else ""
-        fix = "To read it otherwise: data.target_shape, data.num_targets." if each else "Else say data.target_shape."
-        yield f"`{y.name}` of {y.shape} is read as targets of the shape {data.target_shape}{each}. {fix}"
+        each = f" of {data.num_targets} number{'s' * (data.num_targets > 1)}" if data.task == "regression" else ""
+        yield f"`{y.name}` of {y.shape} is read as targets of the shape {data.target_shape}{each}.{_suggest(y, data)}"
+
+
+def _suggest(labels: StoredArray, data: DataConfig) -> str:
+    """How targets of the same task are read otherwise: the last axis as a position, or as numbers of one target."""
+    *outer, last = sizes = list(labels.shape[1:])
+    if data.task != "regression" or last == 1:
+        return ""
+    shape, num_targets = (outer, last) if sizes == data.target_shape else (sizes, 1)
+    written = ",".join(map(str, shape))
+    return f" To read it otherwise: data.target_shape=[{written}] data.num_targets={num_targets}"
 
 
 def has_no_channels(inputs: StoredArray, data: DataConfig) -> bool:
@@ -154,6 +166,18 @@ def _count_bytes(stored: StoredArray) -> float:
         return 0
     itemsize = 1 if stored.dtype == np.uint8 else 4
     return float(np.prod(stored.shape, dtype=float)) * (max(stored.dtype.itemsize, itemsize) + itemsize)
+
+
+def _find_problems_in_shapes(pairs: Mapping[str, _Pair], data: ArraysConfig) -> Iterator[Problem]:
+    """Labels of another shape than `target_shape` and the task ask for, where the configuration is complete."""
+    if data.task == "multilabel" and data.num_classes is None:
+        return
+    for labels in (pair.labels for pair in pairs.values()):
+        has_classes = len(labels.shape) == len(data.target_shape) + 2 and has_one_hot_rows(labels.read(), data)
+        try:
+            find_shape(labels.shape[:-1] if has_classes else labels.shape, data, labels.path, labels.name)
+        except ConfigError as error:
+            yield from error.problems
 
 
 def _load(pair: _Pair, data: ArraysConfig) -> Split:
@@ -188,7 +212,7 @@ def _format_place_channels_first(index: tuple[int, ...]) -> str:
 
 
 def _open(data: ArraysConfig, needs_train: bool = True) -> tuple[dict[str, _Pair], list[str]]:
-    """The arrays of each part, by their headers; and a sentence on others that the file has."""
+    """The arrays of each part, by their headers; and sentences on others that the file has."""
     unused: list[str] = []
     path = Path(data.path).expanduser()
     check_file(path)
@@ -201,11 +225,15 @@ def _open(data: ArraysConfig, needs_train: bool = True) -> tuple[dict[str, _Pair
         stored = open_npz(path)
         pairs = _pair(stored, path, needs_train)
         names = set(stored) - {array.name for pair in pairs.values() for array in (pair.inputs, pair.labels)}
-        unused = [f"its other arrays are not used: {', '.join(sorted(names))}."] if names else []
+        free = [name for part, named in ARRAY_NAMES.items() if part not in pairs for pair in named for name in pair]
+        hints = {name: suggest_near(name, free) for name in sorted(names)}
+        unused = [f"`{name}` is not used.{hint}" for name, hint in hints.items() if hint]
+        others = [name for name, hint in hints.items() if not hint]
+        unused += [f"its other arrays are not used: {', '.join(others)}."] if others else []
     elif path.suffix == ".npy":
         if data.targets is None:
             fix = "data.targets=FILE.npy"
-            raise ConfigError([Problem("data.targets", f"must name the .npy of labels for {data.path!r}: {fix}")])
+            raise MissingLabels([Problem("data.targets", f"must name the .npy of labels for {data.path!r}: {fix}")])
         pairs = {"train": _Pair(open_npy(path, "inputs"), open_npy(Path(data.targets).expanduser(), "targets"))}
     else:
         raise ConfigError([Problem("data.path", f"must be a .npz or .npy file; got {data.path!r}.")])
@@ -226,11 +254,13 @@ def _pair(stored: Mapping[str, StoredArray], path: Path, needs_train: bool) -> d
         if len(found) > 1:
             message = " and ".join(f"`{names[0]}`, `{names[1]}`" for names in found)
             refuse("data.path", path, f"must hold one pair of arrays to {part} on; got {message}.")
-        for names in found:
-            for name in names:
-                if name not in stored:
-                    refuse("data.path", path, f"has no `{name}`. {_format_names(name, stored)}")
-            pairs[part] = _Pair(*(stored[name] for name in names))
+        for inputs, labels in found:
+            if inputs not in stored:
+                refuse("data.path", path, f"has no `{inputs}`. {_format_names(inputs, stored)}")
+            if labels not in stored:
+                message = f"{str(path)!r}: has no `{labels}`. {_format_names(labels, stored)}"
+                raise MissingLabels([Problem("data.path", message)])
+            pairs[part] = _Pair(stored[inputs], stored[labels])
     if "train" not in pairs and (needs_train or not pairs):
         fix = "Name its arrays `x` and `y`, or `x_train` and `y_train`."
         refuse("data.path", path, f"has no `x`. {_format_names('x', stored)} {fix}")
@@ -240,4 +270,6 @@ def _pair(stored: Mapping[str, StoredArray], path: Path, needs_train: bool) -> d
 def _format_names(name: str, stored: Mapping[str, StoredArray]) -> str:
     known = {one for pairs in ARRAY_NAMES.values() for names in pairs for one in names}
     others = [other for other in stored if other not in known]
-    return suggest(name, others or stored) if stored else "It holds no arrays."
+    if others:
+        return suggest(name, others)
+    return f"Its arrays are: {', '.join(stored)}." if stored else "It holds no arrays."

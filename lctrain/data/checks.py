@@ -22,6 +22,10 @@ ZEROS_AND_ONES = ("binary", "multilabel")
 NUMBERS = "To predict numbers: data.task=regression."
 
 
+class MissingLabels(ConfigError):  # noqa: N818 - it says what is so, not that something went wrong
+    """A file that has examples and no labels: a trained model can predict for them, and nothing else."""
+
+
 def refuse(key: str, path: object, message: str) -> NoReturn:
     """Raises what is wrong in a file: `` `data.path` 'my.npz': `y` must ... ``."""
     raise ConfigError([Problem(key, f"{str(path)!r}: {message}")]) from None
@@ -124,7 +128,7 @@ def as_labels(
         ConfigError: names the first value that is not finite, no whole number or out of range, or the wrong shape.
     """
     _check_numbers(values, path, name, key)
-    shape = _find_shape(values, data, path, name, key)
+    shape = find_shape(values.shape, data, path, name, key)
     if data.task == "regression":
         with np.errstate(over="ignore"):
             values = values.astype(np.float32)
@@ -174,23 +178,29 @@ def _check_numbers(values: np.ndarray, path: object, name: str, key: str) -> Non
         refuse(key, path, f"`{name}` must be numbers; got {got}.{fix}")
 
 
-def _find_shape(values: np.ndarray, data: DataConfig, path: object, name: str, key: str) -> tuple[int, ...]:
-    """The shape that a `Split` has of these values."""
+def find_shape(
+    stored: tuple[int, ...], data: DataConfig, path: object, name: str, key: str = "data.path"
+) -> tuple[int, ...]:
+    """The shape that a `Split` has of labels or targets of a stored shape.
+
+    Raises:
+        ConfigError: they are no such labels.
+    """
     last = () if data.task == "classification" else (require(num_outputs(data), "data.num_classes"),)
     sizes = (*data.target_shape, *last)
-    got = values.shape[1:]
+    got = stored[1:]
     allowed = [sizes, (*sizes, 1)] if data.task == "classification" else [sizes]
     allowed += [sizes[:-1]] if sizes[-1:] == (1,) and data.task in ("binary", "regression") else []
     if got in allowed:
-        return (len(values), *sizes)
+        return (stored[0], *sizes)
     meanings = {
         "classification": "the number of a class, or its one-hot row, for each of `data.target_shape`",
         "binary": "0 or 1 for each of `data.target_shape`",
         "multilabel": "`data.target_shape` and `data.num_classes`",
         "regression": "`data.target_shape` and `data.num_targets`",
     }
-    expected = f"must have the shape {(len(values), *sizes)}: {meanings[data.task]}"
-    return refuse(key, path, f"`{name}` {expected}; got {values.shape}.")
+    expected = f"must have the shape {(stored[0], *sizes)}: {meanings[data.task]}"
+    return refuse(key, path, f"`{name}` {expected}; got {stored}.")
 
 
 def _refuse_where(

@@ -90,4 +90,4 @@ def _choose_layout(array: StoredArray, data: DataConfig, data_format: str, asked
         other = f" Or (num, {', '.join(map(str, sizes[LAYOUTS[1]]))}), channels_first." if asked is None else ""
         refuse("data.path", array.path, f"{expected}; got {array.dtype} {array.shape}.{other * (len(shape) > 1)}")
     own = getattr(data, "layout", None) or data_format
-    return own if own in fitting else fitting[0], len(shape) > 1 and asked is None
+    return own if own in fitting else fitting[0], len(shape) > 1 and len(fitting) > 1

@@ -1,5 +1,6 @@
 """A finished run's model in a new process, on its own data or on other."""
 
+import shlex
 import sys
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
@@ -12,10 +13,21 @@ from lctrain.composition.dry_run import compose_dry, compose_unread
 from lctrain.composition.override_forms import split_override
 from lctrain.config import Config, validate
 from lctrain.config.interpolation import resolve
-from lctrain.config.schema import DATA_SETS
-from lctrain.data import Split, check_feeds, complete_from_files, complete_reading, load_splits, load_whole
+from lctrain.config.schema import DATA_SETS, DataConfig
+from lctrain.data import (
+    PARTS,
+    MissingLabels,
+    Split,
+    check_feeds,
+    complete_from_files,
+    complete_reading,
+    find_facts,
+    load_splits,
+    load_whole,
+)
 from lctrain.devices.runtime import load_libraries
 from lctrain.errors import UserError, suggest
+from lctrain.job.sources import is_of_store
 from lctrain.tracking import fetch_run
 from lctrain.tracking.store import read_tracking
 
@@ -125,6 +137,8 @@ class OpenRun:
         """
         chosen = split or (WHOLE if self.has_other_files else "test")
         data, data_format = self.config.data, self.config.data_format
+        if self.has_other_files and chosen != WHOLE:
+            _check_own_splits(data, chosen)
         is_read = all(getattr(data, key) is not None for key in DATA_SETS[data.name].reading)
         if not (self.has_other_files and chosen == WHOLE and is_read):
             check_feeds(self.config)
@@ -161,11 +175,36 @@ def open_run(request: Request) -> Iterator[OpenRun]:
     with tempfile.TemporaryDirectory(prefix="lctrain-run-") as folder:
         fetched = fetch_run(read_tracking(composed["tracking"]), request.run, Path(folder))
         data, run_data = fetched.config["data"], fetched.config["data"]
-        if of_data:
-            data = compose_data(request.flags, of_data, fetched.config)
-        has_other_files = DATA_SETS[data["name"]].is_of_files and data["name"] == run_data["name"]
-        has_other_files = has_other_files and _locate_files(data) != _locate_files(run_data)
-        yield OpenRun(_merge(fetched.config, {**given, "data": data}), fetched.model_file, has_other_files)
+        with _suggest_predict(request, run_data):
+            if of_data:
+                data = compose_data(request.flags, of_data, fetched.config)
+            has_other_files = DATA_SETS[data["name"]].is_of_files and data["name"] == run_data["name"]
+            has_other_files = has_other_files and _locate_files(data) != _locate_files(run_data)
+            yield OpenRun(_merge(fetched.config, {**given, "data": data}), fetched.model_file, has_other_files)
+
+
+def _check_own_splits(data: DataConfig, chosen: str) -> None:
+    """Whether files have the splits that the run's own files had, of which it says no fractions."""
+    stated = [part for part in PARTS[1:] if getattr(data, f"{part}_fraction") is not None]
+    stated += ["validation"] if data.folds is not None else []
+    missing = [part for part in PARTS[1:] if part not in (*stated, *find_facts(data).own_splits)]
+    if missing:
+        path = repr(getattr(data, "path", data.name))
+        message = f"{path} has no {missing[0]} split of its own, as the data that the run was trained on"
+        raise UserError(f"`split` {chosen}: {message}. Take all of it: split={WHOLE}")
+
+
+@contextmanager
+def _suggest_predict(request: Request, data: Mapping[str, Any]) -> Iterator[None]:
+    """Adds to an error on a file without labels what can be done with it."""
+    try:
+        yield
+    except MissingLabels as error:
+        paths = [split_override(one)[2] or "" for one in request.overrides if split_override(one)[1] == "data.path"]
+        path = paths[-1].strip("'\"") if paths else data["path"]
+        words = [f"run={request.run}", "--inputs", path, *filter(is_of_store, request.overrides)]
+        command = shlex.join(["python", "-m", "lctrain", "predict", *words])
+        raise UserError(f"{error} To predict without labels: {command}") from error
 
 
 def _group_of(override: str) -> str:

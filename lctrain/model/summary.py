@@ -16,6 +16,9 @@ from lctrain.implementations import IMPLEMENTATIONS
 from lctrain.model.shapes import LayerFacts, Shape, infer_layer
 
 ITEMSIZES = {"float64": 8}  # bytes of one number; weights and their gradients are float32 under mixed precision
+
+# By the rank of a layer, what it reads, and a packaged model for examples of one axis fewer.
+OTHER_MODELS = {1: ("sequences", "dense"), 2: ("images", "lc1d"), 3: ("volumes", "lc2d")}
 SLOTS = {  # numbers that an optimizer keeps for each of a local kernel's, besides those that its arguments add
     **{"Adadelta": 2, "Adagrad": 1, "Adam": 2, "AdamW": 2, "Adamax": 2, "Ftrl": 2, "Lamb": 2, "Lion": 1, "Muon": 2},
     **{"Nadam": 2, "RMSprop": 1, "SGD": 0, "ScheduleFreeAdamW": 2},
@@ -182,8 +185,24 @@ def _suggest_shape(config: Config, type_name: str, source: str) -> str:
     if config.data.name != "arrays" or len(shape) != int(rank[0]):
         return ""
     stored = [shape[-1], *shape[:-1]] if getattr(config.data, "layout", None) == "channels_first" else shape
-    sizes = ",".join(map(str, [*stored, 1]))
-    return f" If the examples have no axis of channels: data.input_shape=[{sizes}]."
+    stated = [*stored, 1]
+    if _fits(config, source, stated):
+        return f" If the examples have no axis of channels: data.input_shape=[{','.join(map(str, stated))}]."
+    expected, other = OTHER_MODELS[int(rank[0])]
+    return f" It reads {expected}, with their channels. For these examples: model={other}."
+
+
+def _fits(config: Config, source: str, shape: list[int]) -> bool:
+    """Whether a model of one input can be built on examples of another shape."""
+    changes = {
+        "data": config.data.model_copy(update={"input_shape": shape}),
+        "model": config.model.model_copy(update={"inputs": {source: shape}}),
+    }
+    try:
+        summarize(config.model_copy(update=changes))
+    except ConfigError:
+        return False
+    return True
 
 
 def count_slots(optimizer: Mapping[str, Any]) -> int:

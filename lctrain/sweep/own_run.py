@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from lctrain.composition.override_forms import split_override
 from lctrain.sweep.records import Record
-from lctrain.tracking import Run
+from lctrain.tracking import Run, read_journal
 
 if TYPE_CHECKING:  # it loads Matplotlib
     from lctrain.report import Report
@@ -16,6 +16,7 @@ if TYPE_CHECKING:  # it loads Matplotlib
 NOTE = "mlflow.note.content"  # MLflow's own, which its UI shows as the run's description
 BEST = "sweep.best_run"  # the tag with the id of the best job's run
 COUNTED = ("done", "failed", "refused")  # of how jobs end, what is counted where it is 0 too
+COUNT = "jobs_"  # before the status, in the name of a metric
 NO_SETTINGS = ("hydra", "sweep", "tracking")  # groups of keys that change no training
 KEY = re.compile(r"[A-Za-z_][\w./-]*")
 
@@ -35,9 +36,10 @@ def _is_no_setting(key: str) -> bool:
 
 
 def log_counts(run: Run, records: Sequence[Record]) -> None:
-    """As metrics: `jobs_done`, `jobs_failed` and so on."""
+    """As metrics: `jobs_done`, `jobs_failed` and so on; 0 of what an earlier attempt counted and there is no more."""
     counts: Counter[str] = Counter(record.status for record in records)
-    run.log_metrics({f"jobs_{status}": counts[status] for status in dict.fromkeys((*COUNTED, *counts))})
+    earlier = [name.removeprefix(COUNT) for name in read_journal(run.folder).metrics if name.startswith(COUNT)]
+    run.log_metrics({f"{COUNT}{status}": counts[status] for status in dict.fromkeys((*COUNTED, *earlier, *counts))})
 
 
 def log_report(run: Run, report: "Report") -> None:

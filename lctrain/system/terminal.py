@@ -7,7 +7,8 @@ import textwrap
 from typing import IO
 
 DEFAULT_WIDTH = 80  # columns, where a terminal says that it has none
-COMMAND = re.compile(r"(?:python -m lctrain|mlflow ui|pip install)(?: \S*[^\s.,;])*")
+# With its words, which may hold blanks in quotes, up to a sign that ends the sentence.
+COMMAND = re.compile(r"""(?:python -m lctrain|mlflow ui|pip install)(?: (?>'[^']*'|"[^"]*"|\S)+(?<![.,;]))*""")
 GLUE = "\0"  # in place of a command's blanks
 
 
@@ -38,6 +39,10 @@ def format_folded(text: str, width: int | None, indent: int = 0) -> str:
     Look at it:
       python -m lctrain show model=lc2d.
       Then go on.
+    >>> print(format_folded("Go on: python -m lctrain 'a={b: c, d: 2}' 'e=[2, 2]' seed=1. Or not.", 20))
+    Go on:
+    python -m lctrain 'a={b: c, d: 2}' 'e=[2, 2]' seed=1.
+    Or not.
     """
     return text if width is None else "\n".join(_fold(line, width, indent) for line in text.split("\n"))
 
