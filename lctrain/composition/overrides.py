@@ -137,6 +137,8 @@ def leave_keys_to_validation(argument: str) -> str:
 
     >>> leave_keys_to_validation("model.layers.lc1.strides=2"), leave_keys_to_validation("model=lc2d")
     ('++model.layers.lc1.strides=2', 'model=lc2d')
+    >>> leave_keys_to_validation("+seed=3"), leave_keys_to_validation("experiment=null")
+    ('seed=3', '~experiment')
     """
     prefix, key, value = split_override(argument)
     if value is not None and key in PLUGINS:
