@@ -9,8 +9,8 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any, Self
 
-MAX_NAMES = 40  # in one sentence
-FEW_NAMES = 5
+MAX_NAMES = 8  # in one sentence
+FEW_NAMES = 6  # that may all be meant
 MIN_PART = 4  # letters of a part that names its whole
 OLD_ENDINGS = (".h5", ".hdf5", ".json", ".yaml")  # of what `import` reads
 NUMBER = re.compile(r"[-+]?(\d+\.?\d*|\.\d+)([eE][-+]?\d+)?")
@@ -109,16 +109,17 @@ def suggest(name: str, known: Iterable[str], prefix: str = "") -> str:
     nearest = [candidate for candidate in by_folded_name if candidate.replace("_", "") == bare]
     nearest = nearest or sorted(candidate for candidate in by_folded_name if is_one_edit(folded, candidate))
     if not nearest and len(folded) >= MIN_PART:  # `float16` for `mixed_float16`
-        holders = sorted(candidate for candidate in by_folded_name if folded in candidate)
-        nearest = holders if len(holders) <= 2 else []
+        # Of `BinaryCrossentropy` and `binary_crossentropy` one.
+        holders = sorted({one.replace("_", ""): one for one in sorted(by_folded_name) if folded in one}.values())
+        holders = [candidate for candidate in holders if candidate.startswith(folded)] or holders
+        nearest = holders if len(holders) <= FEW_NAMES else []
     nearest = nearest or difflib.get_close_matches(folded, sorted(by_folded_name), n=1, cutoff=0.65)
     if nearest:
         return f"Did you mean {' or '.join(f'`{prefix}{by_folded_name[candidate]}`' for candidate in nearest)}?"
-    names = sorted(prefix + candidate for candidate in by_folded_name.values())
-    if len(names) <= MAX_NAMES:
-        return f"Known are: {', '.join(names)}."
-    few = difflib.get_close_matches(folded, sorted(by_folded_name), n=FEW_NAMES, cutoff=0)
-    return f"Of {len(names)} known the nearest are: {', '.join(by_folded_name[candidate] for candidate in few)}."
+    few = difflib.get_close_matches(folded, sorted(by_folded_name), n=MAX_NAMES, cutoff=0)
+    names = sorted(prefix + by_folded_name[candidate] for candidate in few)
+    more = f" and {len(by_folded_name) - len(few)} more" if len(few) < len(by_folded_name) else ""
+    return f"Known are: {', '.join(names)}{more}."
 
 
 def suggest_import(source: str) -> str | None:
@@ -156,7 +157,10 @@ def suggest_unquoted(value: Any) -> str:
         return ""
     if value.casefold() in TRUTHS:
         return f" Write {TRUTHS[value.casefold()]}."
-    return f" Write it without quotes: {value}." if NUMBER.fullmatch(value) else ""
+    if not NUMBER.fullmatch(value):
+        return ""
+    bare = re.sub(r"^([-+]?)0+(?=\d)", r"\1", value)
+    return f" Write it without quotes: {value}." if bare == value else f" Write {bare}."
 
 
 def is_one_edit(name: str, other: str) -> bool:

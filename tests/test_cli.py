@@ -149,7 +149,7 @@ print([name for _, _, names in os.walk("{folder}/mlartifacts") for name in names
     ("arguments", "message"),
     [
         (["foo=1", "model.layers.head.units=${nope}"], "2 problems(.|\n)*head.units` can't be resolved(.|\n)*`foo`"),
-        (["foo=1"], "`foo` is not a known key. Known are: data, data_format"),
+        (["foo=1"], "`foo` is not a known key. Known are: data_format, implementation"),
         (["trainin.epochs=1"], "`trainin` is not a known key. Did you mean `training`?"),
         (["modle=lc2d"], "`modle` is not a known key. Did you mean `model`?"),
         (["model=lc2x"], "`model` has no choice 'lc2x'. Did you mean `lc2d`?"),

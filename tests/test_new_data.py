@@ -438,3 +438,22 @@ def test_the_runs_own_settings_hold_but_for_those_that_are_said():
 def test_hydras_flags_are_passed_on():
     request = read_request("evaluate", ["--config-dir", "mine"], ["run=latest", "data=mine"])
     assert (request.flags, request.overrides, request.split) == (["--config-dir", "mine"], ["data=mine"], None)
+
+
+@pytest.mark.parametrize(
+    ("typed", "then"),
+    [
+        ("evaluate latest", "evaluate run=latest"),
+        ("evaluate run = latest", "evaluate run=latest"),
+        ("evaluate x.csv", "evaluate run=latest data.path=x.csv"),
+        ("predict x.csv", "predict run=latest --inputs x.csv"),
+        ("predict inputs=x.csv", "predict run=latest --inputs x.csv"),
+        ("predict run=0123abcd file=x.csv", "predict run=0123abcd --inputs x.csv"),
+    ],
+)
+def test_a_word_that_is_not_taken_leads_to_a_whole_command_line(typed, then):
+    verb, *overrides = typed.split()
+    with pytest.raises(UserError, match=rf"is not taken by `{verb}`.* Type: python -m lctrain {then}$"):
+        read_request(verb, [], overrides)
+    _, *words = then.split()
+    assert read_request(verb, [], [word for word in words if "=" in word]).run in ("latest", "0123abcd")

@@ -107,7 +107,9 @@ def test_a_sweep_is_named_by_its_id_its_first_letters_or_a_job(store):
 def test_an_id_that_is_none_names_those_there_are(store):
     tracking, older, newer = store
     wrong = "0" * 32
-    message = rf"`--sweep` must be .*; got '{wrong}', which is none\. The latest are: {newer} \(newer, .*\); {older} "
+    message = (
+        rf"`--sweep` must be .*; got '{wrong}', which is none\. The latest are: {newer[:8]} \(newer, .*\); {older[:8]} "
+    )
     with pytest.raises(UserError, match=message):
         read_sweep(tracking, wrong)
 

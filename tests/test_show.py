@@ -203,6 +203,16 @@ def test_what_cp_copies_is_found_listed_and_used(tmp_path, run_lctrain):
     assert "optimizer:" not in listed.stdout
 
 
+def test_a_link_to_nothing_is_listed_and_told(tmp_path, run_lctrain):
+    (tmp_path / "own" / "model").mkdir(parents=True)
+    (tmp_path / "own" / "model" / "dangling.yaml").symlink_to("nowhere.yaml")
+    listed = run_lctrain(tmp_path, "ls", "model", "--config-dir", "own")
+    assert listed.returncode == 0
+    assert re.search(r"^  dangling +\(can't be read: No such file", listed.stdout, re.MULTILINE)
+    process = run_lctrain(tmp_path, "check", "model=dangling", "--config-dir", "own")
+    assert "own/model/dangling.yaml can't be read; it links to nowhere.yaml, which is not there" in process.stderr
+
+
 def test_a_copied_data_choice_keeps_the_name_that_says_what_it_is(tmp_path, run_lctrain):
     assert run_lctrain(tmp_path, "cp", "data=synthetic_volumes", "cubes", "--config-dir", "c").returncode == 0
     checked = run_lctrain(tmp_path, "check", "--config-dir", "c", "data=cubes", "model=dense")

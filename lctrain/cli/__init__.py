@@ -1,5 +1,6 @@
 """`python -m lctrain [VERB] ...`: the verbs, their help, and how their errors end."""
 
+import shlex
 import sys
 import traceback
 from collections.abc import Sequence
@@ -122,6 +123,10 @@ def run_command(arguments: Sequence[str]) -> int:
             return run_verb(word, others, print_error)
         if word is None or word.startswith(("-", "+", "~")) or "=" in word:
             return run_verb("train", arguments, print_error)
+        if word == "lctrain":
+            raise UserError(
+                f"`lctrain` is typed twice. Leave one out: {shlex.join(['python', '-m', 'lctrain', *others])}"
+            )
         raise UserError(f"`{word}` is not a verb. {suggest(word, VERBS)} What is set takes the form KEY=VALUE.")
     except (KeyboardInterrupt, Terminated) as interrupt:
         is_terminated = isinstance(interrupt, Terminated)

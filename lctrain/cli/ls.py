@@ -30,5 +30,12 @@ def run(options: argparse.Namespace, print_error: PrintError) -> int:
         print(f"{group}:")
         width = max((len(path.stem) for path in files), default=0)
         for path in files:
-            print_folded(f"  {path.stem:<{width}}  {describe_file(path)}".rstrip(), indent=width + 2)
+            print_folded(f"  {path.stem:<{width}}  {_describe(path)}".rstrip(), indent=width + 2)
     return EXIT_DONE
+
+
+def _describe(path: Path) -> str:
+    try:
+        return describe_file(path)
+    except OSError as error:
+        return f"(can't be read: {error.strerror})"

@@ -1,6 +1,7 @@
 """The parser of a verb: its own flags, Hydra's flags, which are passed on, and overrides, in any order."""
 
 import argparse
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NoReturn
@@ -9,6 +10,12 @@ from lctrain.composition.hydra_flags import HYDRA_FLAGS, INFO, MULTIRUN
 from lctrain.errors import UserError, suggest_near
 
 GENERAL_FLAGS = ("--help", "--version", "--debug")
+PHRASES = {  # what argparse says of a flag, and we
+    r"argument (\S+): invalid choice: (.*) \(choose from (.*)\)": r"`\1` must be one of \3; got \2",
+    r"argument (\S+): invalid int value: (.*)": r"`\1` must be an integer; got \2",
+    r"argument (\S+): expected (?:one|1) argument": r"`\1` must have a value behind it",
+    r"argument (\S+): ignored explicit argument (.*)": r"`\1` takes no value; got \2",
+}
 ESCAPE = "\0"  # before a word that begins with a dash and is no flag
 
 
@@ -77,7 +84,10 @@ class VerbParser(argparse.ArgumentParser):
         return options
 
     def error(self, message: str) -> NoReturn:
-        raise UserError(f"`{self.verb}`: {message}. {self._short_usage}")
+        for of_argparse, ours in PHRASES.items():
+            message = re.sub(of_argparse, ours, message)
+        where = "" if message.startswith("`") else f"`{self.verb}`: "
+        raise UserError(f"{where}{message}. {self._short_usage}")
 
     def _suggest_flag(self, flag: str) -> str:
         """The flag that is nearest to another, or the setting that it would be without its dashes."""

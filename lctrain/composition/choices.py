@@ -2,10 +2,11 @@
 
 import json
 import re
+from collections.abc import Iterable
 from pathlib import Path
 
 import lctrain
-from lctrain.errors import UserError
+from lctrain.errors import UserError, suggest_near
 from lctrain.system.files import refuse_unwritable, replace_file
 
 NO_GROUPS = ("hydra", "schema")  # folders of conf/ that hold no choices of ours
@@ -27,6 +28,11 @@ def list_choices() -> dict[str, list[str]]:
     """The choices of each config group that ships with lctrain."""
     folders = sorted(path for path in config_folder().iterdir() if path.is_dir() and path.name not in NO_GROUPS)
     return {folder.name: sorted(path.stem for path in folder.glob("*.yaml")) for folder in folders}
+
+
+def suggest_choice(group: str, name: str, known: Iterable[str]) -> str:
+    """The nearest choice of a group, or how to list them all; behind a blank."""
+    return suggest_near(name, known) or f" List them: python -m lctrain ls {group}"
 
 
 def describe_file(path: Path) -> str:

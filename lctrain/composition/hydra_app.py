@@ -21,7 +21,7 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 from yaml import MarkedYAMLError
 
-from lctrain.composition.choices import config_folder
+from lctrain.composition.choices import config_folder, suggest_choice
 from lctrain.composition.hydra_flags import MULTIRUN
 from lctrain.composition.launchers import without_launcher
 from lctrain.composition.override_forms import split_override
@@ -38,7 +38,6 @@ from lctrain.errors import (
     PrintError,
     Problem,
     UserError,
-    suggest,
     suggest_near,
 )
 
@@ -219,7 +218,7 @@ def hydra_errors(arguments: Sequence[str]) -> Iterator[None]:
     try:
         yield
     except MissingConfigException as error:
-        raise UserError(_format_missing_choice(error)) from error
+        raise UserError(_format_missing_choice(error, arguments)) from error
     except MarkedYAMLError as error:
         raise UserError(_format_yaml_error(error)) from error
     except OmegaConfBaseException as error:
@@ -231,16 +230,22 @@ def hydra_errors(arguments: Sequence[str]) -> Iterator[None]:
         raise UserError(_format_composition_error(error, arguments)) from error
 
 
-def _format_missing_choice(error: MissingConfigException) -> str:
+def _format_missing_choice(error: MissingConfigException, arguments: Sequence[str]) -> str:
     group, _, choice = str(error.missing_cfg_file).rpartition("/")
     if not error.options:
         fix = f"Leave it out, or write {choice}.yaml in the folder of --config-dir."
         return f"`--config-name` must name a file of configurations; got {choice!r}. {fix}"
+    parsed, _ = get_args_parser().parse_known_args(list(arguments))
+    path = Path(parsed.config_dir or "", group, f"{choice}.yaml")
+    if path.is_symlink():
+        return f"`{group}`: {path} can't be read; it links to {path.readlink()}, which is not there."
+    if path.with_suffix(".yml").is_file():
+        return f"`{group}`: {path.with_suffix('.yml')} must end in .yaml. Rename it to {path.name}"
     here = sorted(Path().glob(f"*/{glob.escape(group)}/{glob.escape(choice)}.yaml"))
     if here:
         message = f"has no choice {choice!r} of lctrain's; {here[0]} is yours"
         return f"`{group}` {message}. Add --config-dir {here[0].parents[1]}"
-    return f"`{group}` has no choice {choice!r}. {suggest(choice, error.options)}"
+    return f"`{group}` has no choice {choice!r}.{suggest_choice(group, choice, error.options)}"
 
 
 def _format_composition_error(error: Exception, arguments: Sequence[str]) -> str:

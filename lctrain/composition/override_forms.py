@@ -4,12 +4,14 @@ import re
 import shlex
 from collections.abc import Iterator, Sequence
 from itertools import islice
+from typing import Any, get_args
 
 from hydra.core.override_parser.overrides_parser import OverridesParser
-from hydra.core.override_parser.types import Glob, Override
+from hydra.core.override_parser.types import ChoiceSweep, Glob, Override, Sweep
 from hydra.errors import HydraException
 
 from lctrain.composition.choices import list_choices
+from lctrain.config import Config
 from lctrain.errors import NUMBER
 
 CALL = re.compile(r"\s*(\w+)\s*\(")
@@ -19,6 +21,10 @@ CALLS = {  # functions of Hydra's that give values, each as it may be called
 }
 PLAIN = re.compile(r"[\w/\-\\+.$%*@?|:\s]", re.ASCII)  # what a text holds that Hydra takes without quotes
 BRACKETS = {"[": "]", "{": "}", "(": ")"}
+SQUARE = str.maketrans("()", "[]")
+QUOTED_WORD = re.compile(r"""(["'])([A-Za-z_]\w*)\1""")
+NO_COLON = re.compile(r"([{,]\s*\w+)(?:\s*=\s*|\s+)(?=[^\s:,}])")  # behind a key inside of braces
+FORMS = 'A value is such as 3, a_word, "a text", [1, 2], {type: Dropout, rate: 0.2} or ${seed}'
 MAX_VALUES = 100_000  # of one key that are compared
 
 
@@ -52,21 +58,24 @@ def find_problems_in_forms(overrides: Sequence[str], is_multirun: bool) -> list[
     """
     problems = []
     for words in _group(overrides):
-        joined = "".join(words)
+        text = " ".join(words)
+        is_open = bool(_missing_brackets(words[0]))
+        joined = text if is_open else "".join(words)
         if len(words) > 1 and not isinstance(_parse(joined), str):
-            text = " ".join(words)
-            problems.append(f"`{text}` must have no blanks around `=` and commas. Type {shlex.quote(joined)}")
+            why = "must stand in quotes, as blanks tear it" if is_open else "must have no blanks around `=` and commas"
+            problems.append(f"`{text}` {why}. Type {shlex.quote(joined)}")
         else:
             problems += filter(None, (find_problem_in_form(word, is_multirun) for word in words))
     return problems
 
 
 def _group(overrides: Sequence[str]) -> Iterator[list[str]]:
-    """The overrides one by one; those together that a blank around `=`, or behind a comma, has torn apart."""
+    """The overrides one by one; those together that a blank around `=`, behind a comma or in brackets has torn."""
     group: list[str] = []
     for override in overrides:
         is_torn = group and (
-            override.startswith(("=", ",")) or ("=" not in override and group[-1].endswith(("=", ",")))
+            override.startswith(("=", ","))
+            or ("=" not in override and (group[-1].endswith(("=", ",")) or _missing_brackets(" ".join(group))))
         )
         if group and not is_torn:
             yield group
@@ -83,20 +92,34 @@ def find_problem_in_form(override: str, is_multirun: bool) -> str | None:
     if name and value is None and prefix != "~":
         return f"`{override}` must have the form KEY=VALUE. {_suggest_value(key)}"
     parsed = _parse(override)
-    if name and "$" not in name and isinstance(parsed, Override):
+    is_wrong = not name or "$" in name or ("/" in name and not name.startswith("hydra/"))
+    if not is_wrong and isinstance(parsed, Override):
         return _find_problem_in_values(parsed, override, is_multirun)
-    if not name or "$" in name or isinstance(_parse(f"{prefix}{key}=1"), str):
+    if is_wrong or isinstance(_parse(f"{prefix}{key}=1"), str):
         form = "must have the form KEY=VALUE, where KEY is names joined by dots"
         return f"`{override}` {form}. {_suggest_key(prefix, key, value)}"
     called = CALL.match(value or "")
     if called and called[1] in CALLS:
         reason = str(parsed).partition("': ")[2] or "its brackets or commas don't fit"
         return f"`{override}` can't be computed: {reason}. Write it as in {shlex.quote(f'{key}={CALLS[called[1]]}')}"
-    for why, mended in _mend(str(value)):
+    reason = ""
+    for why, mended in _mend(str(value), _takes_text(key), is_multirun):
         candidate = f"{prefix}{key}={mended}"
-        if isinstance(_parse(candidate), Override):
+        read = _parse(candidate) if mended else ""
+        if isinstance(read, Override) and not _find_problem_in_values(read, candidate, is_multirun):
             return f"`{override}` {why}. Type {shlex.quote(candidate)}"
-    return f"`{override}` can't be read: {parsed}. Put the value in quotes."
+        reason = reason or (why if mended != value else "")
+    return f"`{override}` {reason or 'has a value that no form fits'}. {FORMS}"
+
+
+def _takes_text(key: str) -> bool:
+    """Whether the schema lets a key hold a text, as far as it says what a key holds."""
+    kind: Any = Config
+    for part in key.split("."):
+        if part not in getattr(kind, "model_fields", {}):
+            return True
+        kind = kind.model_fields[part].annotation
+    return not {int, float, bool} & {kind, *get_args(kind)} or str in get_args(kind)
 
 
 def _parse(override: str) -> Override | str:
@@ -122,6 +145,9 @@ def _suggest_value(key: str) -> str:
 
 
 def _suggest_key(prefix: str, key: str, value: str | None) -> str:
+    group, _, choice = key.partition("/")
+    if choice in list_choices().get(group, ()):
+        return f"Type {group}={choice}"
     mended = re.sub(r"\[([A-Za-z_]\w*)\]", r".\1", re.sub(r"[\s$]+", "", key))
     mended = re.sub(r"\.{2,}", ".", mended).strip(".")
     candidate = f"{prefix}{mended}={(value or '').strip()}"
@@ -136,24 +162,29 @@ def _find_problem_in_values(override: Override, text: str, is_multirun: bool) ->
     """What is wrong with the values that an override gives its key, where it gives several."""
     if not override.is_sweep_override():
         return None
-    key, _, value = text.partition("=")
+    key, _, written = text.partition("=")
     if not is_multirun:
         ways = "Give one; or add -m, which runs a job for each"
-        if override.key_or_group not in list_choices() and "(" not in value:
-            is_list = all(map(NUMBER.fullmatch, re.split(r"\s*,\s*", value)))
-            whole = f"{key}=[{value}]" if is_list else f"{key}={_quote_simply(value)}"
+        if override.key_or_group not in list_choices() and "(" not in written:
+            is_list = all(map(NUMBER.fullmatch, re.split(r"\s*,\s*", written)))
+            whole = f"{key}=[{written}]" if is_list else f"{key}={_quote_simply(written)}"
             ways += f"; or give {'a list' if is_list else 'a text with a comma'}: {shlex.quote(whole)}"
         return f"`{text}` gives several values. {ways}"
     if override.is_hydra_override():
         return f"`{text}` gives several values, where all jobs must have the same. Give one"
     if not override.is_discrete_sweep() or isinstance(override.value(), Glob):
         return None  # what it gives is known later
+    value = override.value()
+    if isinstance(value, ChoiceSweep) and any(isinstance(one, Sweep | Glob) for one in value.list):
+        return f"`{text}` has a function among its values. List all of them: {key}=A,B"
     try:
         values = list(islice(override.sweep_string_iterator(), MAX_VALUES))
     except ValueError as error:
         return f"`{text}` can't be computed: {error}. List the values: {key}=A,B"
     if not values:
         return f"`{text}` gives no value. List some: {key}=A,B"
+    if "null" in values and override.key_or_group in list_choices():
+        return f"`{text}` has null among its values, which is no choice. Run that job by itself, without `{key}`"
     once = list(dict.fromkeys(values))
     if len(once) < len(values):
         twice, mended = next(one for one in once if values.count(one) > 1), f"{key}={','.join(once)}"
@@ -165,23 +196,31 @@ def _quote_simply(value: str) -> str:
     return quote(value) if {'"', "\\"} & {*value} else f'"{value}"'
 
 
-def _mend(value: str) -> Iterator[tuple[str, str]]:
+def _mend(value: str, takes_text: bool, is_multirun: bool) -> Iterator[tuple[str, str]]:
     """Why a value may not be read, and another that may be meant, the likeliest first."""
+    start, bare = value.strip()[:1], value.lstrip("'\"" if takes_text else "'\"[({").rstrip("'\";:!]})")
+    found = next((letter for letter in value if not PLAIN.match(letter)), value[:1])
+    if NUMBER.fullmatch(bare):
+        yield f"holds `{found}`, which no number does", bare
     if value.startswith("="):
         yield "has one `=` too many", value.lstrip("=")
     if re.search(r"^\s*,|,\s*,|,\s*$", value):
         yield "has a comma without a value beside it", ",".join(filter(None, map(str.strip, value.split(","))))
-    if value.strip()[:1] == "(":
-        yield "must have a list in square brackets", re.sub(r"\((.*?)\)?$", r"[\1]", value.strip())
-    if value.strip()[:1] in "[{":
-        yield "has a bracket that is not closed", value + _missing_brackets(value)
-        yield "must have `KEY: VALUE` inside of braces", re.sub(r"\s*=\s*", ": ", value)
-    if value[-1:] in "]})":
-        yield "closes a bracket that is not open", value.rstrip("]})")
-    if value[:1] in "'\"":
+    if start == "(":
+        yield "must have a list in square brackets", (value + _missing_brackets(value)).translate(SQUARE)
+    if start in ("[", "{") or "${" in value:
+        closed = value + _missing_brackets(value)
+        yield "has a bracket that is not closed", closed
+        mended = NO_COLON.sub(r"\1: ", QUOTED_WORD.sub(r"\2", closed))
+        yield "must have `KEY: VALUE` inside of braces, keys without quotes", mended
+    if value[-1:] in ("]", "}", ")") and "${" not in value:
+        yield "closes a bracket that is not open", value[:-1] if start in BRACKETS else value.rstrip("]})")
+    if not takes_text or start in BRACKETS or "${" in value:
+        return  # quotes would make a text of it
+    if value[:1] in ("'", '"'):
         yield "has a quote that is not closed", value + value[:1]
-    found = next((letter for letter in value if not PLAIN.match(letter)), value[:1])
-    yield f"must have its value in quotes, as it holds `{found}`", _quote_simply(value)
+    parts = value.split(",") if is_multirun else [value]
+    yield f"must have its value in quotes, as it holds `{found}`", ",".join(map(_quote_simply, parts))
 
 
 def _missing_brackets(value: str) -> str:

@@ -45,6 +45,8 @@ def check_arguments(arguments: Sequence[str]) -> None:
         )
     if parsed.shell_completion:
         return
+    if parsed.resolve and parsed.cfg is None:
+        raise UserError("`--resolve` is for what --cfg shows. Type --cfg job --resolve, or leave it out.")
     overrides = [*parsed.overrides, *(argument for argument in unknown if argument[:1] in "+~")]
     settings = [split_override(override)[1:] for override in overrides]
     is_multirun = parsed.multirun or ("hydra.mode", "MULTIRUN") in settings
@@ -83,8 +85,11 @@ def find_problem_in_override(override: str) -> str | None:
 
 
 def _find_problem_in_choice(key: str, value: str) -> str | None:
-    fix = f"List them: python -m lctrain ls {key}"
-    if _is_outside(value):
+    fix, path = f"List them: python -m lctrain ls {key}", PurePath(value)
+    is_file = path.suffix == ".yaml" and path.parent.name == key
+    if is_file:
+        fix = f"Type --config-dir {path.parent.parent} {key}={path.stem}"
+    if is_file or _is_outside(value):
         return f"`{key}` must be one of its choices, not a path; got {value!r}. {fix}"
     is_name = not NO_NAME.fullmatch(value.strip()) and value.strip()[:1] != "["
     if not is_name and not (key in MAY_BE_NULL and value == "null"):
@@ -132,17 +137,21 @@ def leave_keys_to_validation(argument: str) -> str:
 
     >>> leave_keys_to_validation("model.layers.lc1.strides=2"), leave_keys_to_validation("model=lc2d")
     ('++model.layers.lc1.strides=2', 'model=lc2d')
+    >>> leave_keys_to_validation("+seed=3"), leave_keys_to_validation("experiment=null")
+    ('seed=3', '~experiment')
     """
     prefix, key, value = split_override(argument)
     if value is not None and key in PLUGINS:
         return choose(key, value)
     if value is not None and key in GROUPS and prefix != "~":
         # All are in the list of defaults, so that `+` adds nothing. Keys that a mapping brings may be new.
-        return f"{FORCED if value.strip()[:1] == '{' else ''}{key}={value}"
+        # Of null, which is what these two groups are anyway, Hydra says that it is no name.
+        is_null = key in MAY_BE_NULL and value.strip() == "null"
+        return f"~{key}" if is_null else f"{FORCED if value.strip()[:1] == '{' else ''}{key}={value}"
     if value is None or prefix not in ("", "+") or not PLAIN_KEY.fullmatch(key):
         return argument
     if key.startswith("hydra."):
         return f"{FORCED}{key}={value}" if is_plugin_key(key) else argument
     if key in Config.model_fields:
-        return argument
+        return f"{key}={value}"
     return f"{FORCED}{key}={value}"

@@ -33,6 +33,11 @@ SHAPES_OF_THE_INPUT = ("batch_input_shape", "batch_shape", "input_shape", "input
 HOW_COMPUTED = ("consume_less", "autocast")  # what says how a layer is computed, never what
 OF_OPTIMIZERS = {"lr": "learning_rate"}
 OF_OBJECTS = {"m": "max_value", "low": "min_value", "high": "max_value"}  # of constraints of Keras 1
+ELSEWHERE = {"alpha": "negative_slope", "pad": "padding", "out_channels": "filters", "out_features": "units"}
+VALUES = {  # words of old, and of other libraries
+    **{"th": "channels_first", "tf": "channels_last", "half": "mixed_float16", "fp16": "mixed_float16"},
+    **{"float16": "mixed_float16", "bfloat16": "mixed_bfloat16", "bf16": "mixed_bfloat16", "fp32": "float32"},
+}
 OF_FIT = {  # arguments of a model's `fit`, and keys of ours
     **{"nb_epoch": "epochs", "validation_freq": "validation_frequency", "validation_split": "validation_fraction"},
     **{"verbose": "progress", "steps_per_epoch": "limit_batches"},
@@ -71,8 +76,9 @@ def find_new_name(class_name: str, argument: str, known: Collection[str]) -> str
     ('kernel_size', None)
     """
     sizes = {part: name for parts, name in SIZES.items() for part in parts}
-    tables = (OWN_NAMES.get(class_name, {}), sizes, RENAMED, OF_OPTIMIZERS, OF_OBJECTS)
-    names = [RENAMED_IN_KERAS_3.get((class_name, argument)), *(table.get(argument) for table in tables)]
+    tables = (OWN_NAMES.get(class_name, {}), sizes, RENAMED, OF_OPTIMIZERS, OF_OBJECTS, ELSEWHERE)
+    in_tables = [table.get(name) for name in (argument, argument.casefold()) for table in tables]
+    names = [RENAMED_IN_KERAS_3.get((class_name, argument)), *in_tables]
     return next((name for name in names if name in known), None)
 
 
@@ -98,13 +104,27 @@ def explain_argument(class_name: str, argument: str, known: Collection[str], spe
     if new_name:
         return f"`{argument}` is `{new_name}` today."
     if argument == "decay" and "learning_rate" in known:
+        if not spec["decay"]:
+            return "It was the learning rate's decay, and 0 was none: leave it out."
         rate = f"initial_learning_rate: {spec.get('learning_rate', 0.001)}, decay_steps: 1, decay_rate: {spec['decay']}"
         return f"It was the learning rate's decay. Write `learning_rate: {{type: InverseTimeDecay, {rate}}}`."
     if argument in (*OF_THE_INPUT, *SHAPES_OF_THE_INPUT):
         return "The model's input says it (`model.inputs`, in Python keras.Input): leave it out."
-    if argument in HOW_COMPUTED:
+    if argument == "weights":
+        return "A run's or a file's are taken by `init_from`, in Python by `layer.set_weights`: leave it out."
+    if argument in HOW_COMPUTED or (class_name, argument) == ("BatchNormalization", "mode"):
         return "It said how the layer is computed, never what: leave it out."
     return ""
+
+
+def explain_value(value: Any, known: Collection[Any]) -> str:
+    """What to write for a word of old, behind a blank; empty where it is none.
+
+    >>> explain_value("th", ["channels_last", "channels_first"])
+    ' Write channels_first.'
+    """
+    new_value = VALUES.get(value) if isinstance(value, str) else None
+    return f" Write {new_value}." if new_value in known else ""
 
 
 def explain_class(group: str, name: str) -> str:

@@ -7,7 +7,7 @@ from typing import Any, get_args
 from pydantic import BaseModel
 
 from lctrain.config.allowlist import find_class
-from lctrain.config.retired import OF_FIT, OF_OPTIMIZERS
+from lctrain.config.retired import OF_FIT, OF_OPTIMIZERS, explain_value
 from lctrain.config.schema import Config
 from lctrain.errors import Problem, suggest, suggest_near, suggest_unquoted
 
@@ -38,7 +38,8 @@ def as_problem(details: Any, raw: Mapping[str, Any]) -> Problem:
         case "missing":
             return Problem(path, "is missing. Add it.")
         case "literal_error":
-            hint = suggest_near(got, _quoted_names(context["expected"])) or suggest_unquoted(got)
+            known = _quoted_names(context["expected"])
+            hint = explain_value(got, known) or suggest_near(got, known) or suggest_unquoted(got)
             return Problem(path, f"must be one of {_comma_separated(context['expected'])}; got {got!r}.{hint}")
         case "union_tag_invalid":
             hint = suggest(str(context["tag"]), _quoted_names(context["expected_tags"]))

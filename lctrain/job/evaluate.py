@@ -1,12 +1,13 @@
 """A finished run's model in a new process, on its own data or on other."""
 
+import re
 import shlex
 import sys
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import Any
 
 from lctrain.composition.dry_run import compose_dry, compose_unread
@@ -26,7 +27,7 @@ from lctrain.data import (
     load_whole,
 )
 from lctrain.devices.runtime import load_libraries
-from lctrain.errors import UserError, suggest
+from lctrain.errors import UserError, suggest_near
 from lctrain.job.sources import is_of_store
 from lctrain.tracking import fetch_run
 from lctrain.tracking.store import read_tracking
@@ -91,13 +92,28 @@ def read_request(verb: str, flags: Sequence[str], overrides: Sequence[str]) -> R
         else:
             keys = [*own, *OWN_GROUPS]
             message = f"is not taken by `{verb}`: the run has its own. What may be set is {', '.join(keys)}"
-            raise UserError(f"`{key}` {message}. {suggest(key, keys)}")
+            command = _suggest_command(verb, overrides, keys)
+            hint = f" Type: {command}" if command else suggest_near(key, keys)
+            raise UserError(f"`{override if command else key}` {message}.{hint}")
     if not own["run"]:
         fix = "the id of a run as MLflow shows it, or run=latest, the newest that is finished"
         raise UserError(f"`run` is missing: python -m lctrain {verb} run=ID, {fix}.")
     if own["split"] not in (None, *SPLITS):
         raise UserError(f"`split` must be one of {', '.join(SPLITS)}; got {own['split']!r}.")
     return Request(own["run"], own["split"], [*flags], others)
+
+
+def _suggest_command(verb: str, words: Sequence[str], keys: Sequence[str]) -> str:
+    """The command line that may be meant, where words have no key, or are torn around `=`; empty where one is wrong."""
+    found, files = [], "--inputs " if verb == "predict" else "data.path="
+    for word in re.sub(r"\s*=\s*", "=", " ".join(words)).split():
+        key, equals, value = word.rpartition("=")
+        is_file = key in ("inputs", "input", "file", "path") or (not equals and bool(PurePath(value).suffix))
+        if equals and not is_file and key.split(".")[0] not in keys:
+            return ""
+        found.append(f"{files}{value}" if is_file else word if equals else f"run={value}")
+    is_given = any(word.startswith("run=") for word in found)
+    return " ".join(["python -m lctrain", verb, *([] if is_given else ["run=latest"]), *found])
 
 
 def evaluate_run(request: Request) -> Evaluation:

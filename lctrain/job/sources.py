@@ -31,6 +31,9 @@ def split_source(words: Sequence[str]) -> tuple[str, list[str]]:
     place = next((place for place, word in enumerate(words) if not is_of_store(word)), None)
     if place is None:
         raise UserError("`RUN_OR_FILE` is missing: the id of a run as MLflow shows it, latest, or a .keras file.")
+    key, equals, run = words[place].partition("=")
+    if equals and key in ("run", "file", "source"):
+        raise UserError(f"`{words[place]}`: the run or file stands by itself here. Type {run} in its place.")
     return words[place], [*words[:place], *words[place + 1 :]]
 
 
