@@ -194,7 +194,8 @@ Examples:
   python -m lctrain model=lc2d model.layers.lc1.strides=2 training.epochs=5
   python -m lctrain -m model=lc2d implementation=1,2,3,batched
   python -m lctrain bench -m model=lc2d implementation=1,2,3,batched
-  python -m lctrain '+model.layers.extra={{type: Dropout, rate: 0.2, after: lc1}}' '~model.layers.dropout'
+  python -m lctrain '+model.layers.new={{type: Dropout, rate: 0.2, after: lc1}}'
+  python -m lctrain '~model.layers.dropout'
   python -m lctrain show model=deepface
   python -m lctrain model=lc2d training.epochs=500 resume=true    goes on where the same command was killed
   python -m lctrain evaluate run=latest
