@@ -91,6 +91,7 @@ def test_the_fastest_are_named_with_those_that_tie_with_them_by_the_rule_of_repo
     ("arguments", "message"),
     [
         (["--out", "nowhere/bench.json"], "`--out` must be a file in a folder that exists; got 'nowhere/bench.json'"),
+        (["--out", "."], "`--out` must be a file that can be written; got '.' (Is a directory)"),
         (["model.layers.lc1.kernel_size=9"], "`model.layers.lc1.kernel_size` must not exceed"),
         (["implementation=7"], "`implementation` must be one of"),
     ],

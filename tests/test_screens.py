@@ -107,6 +107,11 @@ def test_a_terminal_without_colours_gets_none(name, variables, forbidden, folder
     assert max(map(len, ESCAPE.sub("", text).splitlines())) <= 80
 
 
+def test_on_a_narrow_terminal_only_words_that_are_longer_than_its_lines_stand_out(folder, run_on_terminal):
+    lines = run_on_terminal(folder, ["ls"], 20).splitlines()
+    assert {len(line.strip()) > 15 for line in lines if len(line) > 20} == {True}
+
+
 @pytest.mark.parametrize("columns", [0, 20])
 @pytest.mark.parametrize("name", ["show", "report"])
 def test_where_there_is_no_room_for_a_table_rows_become_lines(name, columns, folder, run_on_terminal):
@@ -213,6 +218,20 @@ def test_a_terminal_sees_how_far_a_long_command_is(capsys, monkeypatch):
         begin("lc2, implementation 2")
     shown = ESCAPE.sub("", capsys.readouterr().err)
     assert re.search(r"lc2, implementation 2 .*1/2 0:00:0\d", shown)
+
+
+@pytest.mark.parametrize("arguments", [["--help"], ["ls"], ["check", "--cfg", "job"]], ids=" ".join)
+def test_a_full_disk_behind_standard_output_is_told(arguments, tmp_path):
+    with Path("/dev/full").open("w") as full:
+        process = subprocess.run([*LCTRAIN, *arguments], cwd=tmp_path, stdout=full, stderr=subprocess.PIPE, check=False)
+    assert process.returncode == 1
+    assert process.stderr.decode() == "Error: standard output can't be written: No space left on device.\n"
+
+
+def test_a_full_disk_behind_standard_error_changes_no_exit_code(tmp_path):
+    with Path("/dev/full").open("w") as full:
+        process = subprocess.run([*LCTRAIN, "check", "nope=1"], cwd=tmp_path, stderr=full, check=False)
+    assert process.returncode == 2
 
 
 def test_without_standard_files_nothing_fails_and_no_other_file_gets_the_output(tmp_path):

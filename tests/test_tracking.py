@@ -10,6 +10,7 @@ import mlflow
 import numpy as np
 import pytest
 from conftest import make_config
+from made_files import make_arrays, read_data
 from mlflow.data.schema import TensorDatasetSchema
 
 from lctrain.composition.dry_run import compose_dry
@@ -119,6 +120,15 @@ def test_a_run_has_its_datasets_and_each_once(tracking, start):
     assert schema.features.input_types() == [np.dtype(splits.train.inputs.dtype)]
     assert schema.features.inputs[0].shape == (-1, *splits.train.inputs.shape[1:])
     assert json.loads(known["testing"].profile) == {"num_rows": len(splits.test.labels)}
+
+
+def test_a_dataset_of_ones_own_is_called_as_its_file(tmp_path):
+    data = {"name": "arrays", "path": str(make_arrays(tmp_path)), "input_shape": [5, 7, 2], "num_classes": 3}
+    data = read_data(data)
+    datasets = describe_datasets(data, load_splits(data, "channels_last"))
+    assert [(one["name"], one["context"]) for one in datasets] == [
+        ("arrays my.npz", context) for context in ("training", "validation", "testing")
+    ]
 
 
 def test_runs_of_an_earlier_release_are_known_by_their_owner(tracking, start):

@@ -43,6 +43,34 @@ def test_a_folder_that_is_read_only_is_named(verb, mount_small_disk, run_lctrain
     assert "Read-only file system" in process.stderr
 
 
+def test_a_job_in_a_folder_that_is_read_only_says_where_to_start_it(mount_small_disk, run_lctrain, tmp_path):
+    folder = mount_small_disk("64k")
+    subprocess.run(["mount", "-o", "remount,ro", folder], check=True)
+    process = run_lctrain(folder, "debug=fast")
+    assert process.returncode == 2
+    message = f"the job's folder can't be made: 'outputs' (Read-only file system) in '{folder}'. Start it in a folder"
+    assert message in process.stderr
+    assert process.stderr.endswith("or write elsewhere: hydra.run.dir=DIR tracking.folder=DIR\n")
+    elsewhere = [f"hydra.run.dir={tmp_path / 'job'}", f"tracking.folder={tmp_path / 'store'}"]
+    process = run_lctrain(folder, "debug=fast", *elsewhere)
+    assert process.returncode == 0, process.stderr
+
+
+@pytest.mark.parametrize("arguments", [[*DRAW[:3], "."], ["kernels", "model.keras", "--out", "folder.png"]])
+def test_a_folder_in_the_place_of_a_file_is_told(arguments, tmp_path, run_lctrain):
+    (tmp_path / "folder.png").mkdir()
+    process = run_lctrain(tmp_path, *arguments)
+    assert process.returncode == 2
+    assert f"must be a file that can be written; got '{arguments[-1]}' (Is a directory)" in process.stderr
+
+
+def test_the_ending_of_a_copy_is_not_part_of_its_name(tmp_path, run_lctrain):
+    process = run_lctrain(tmp_path, "cp", "model=lc2d", "a.yaml")
+    assert process.returncode == 2
+    assert process.stderr == "Error: `a.yaml` must be a name, to which `.yaml` is added. Write a.\n"
+    assert not list_files(tmp_path)
+
+
 @pytest.mark.parametrize(
     "arguments",
     [

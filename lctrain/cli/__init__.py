@@ -13,6 +13,7 @@ from lctrain.cli.parser import split_verb
 from lctrain.errors import (
     EXIT_CLOSED_PIPE,
     EXIT_DONE,
+    EXIT_FAILED,
     EXIT_INTERRUPTED,
     EXIT_NO_MEMORY,
     EXIT_TERMINATED,
@@ -91,9 +92,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         exit_code = run_command(list(sys.argv[1:] if arguments is None else arguments))
         sys.stdout.flush()  # here, since at the interpreter's end a closed pipe is a message
-        return exit_code
     except BrokenPipeError:
         return leave_at_once(EXIT_CLOSED_PIPE)
+    except OSError as error:  # `run_command` prints all others
+        _print_if_possible(f"Error: standard output can't be written: {error.strerror}.")
+        return leave_at_once(EXIT_FAILED)
+    try:
+        sys.stderr.flush()
+    except OSError:  # at the interpreter's end it would change the exit code
+        return leave_at_once(exit_code)
+    return exit_code
 
 
 def run_command(arguments: Sequence[str]) -> int:
@@ -101,6 +109,7 @@ def run_command(arguments: Sequence[str]) -> int:
 
     Raises:
         BrokenPipeError: nobody reads the output any more.
+        OSError: standard output can't be written.
     """
     debug, wants_help = "--debug" in arguments, arguments[:1] == ["help"] or bool({*HELP} & {*arguments})
     arguments = [argument for argument in arguments if argument not in ("--debug", *HELP)]
@@ -135,6 +144,8 @@ def run_command(arguments: Sequence[str]) -> int:
     except BrokenPipeError:
         raise
     except Exception as error:
+        if isinstance(error, OSError) and error.filename is None:
+            print(flush=True)  # which fails again where standard output is what can't be written
         return _print_error(error, "Error", debug)
 
 
@@ -188,7 +199,8 @@ Examples:
   python -m lctrain model=lc2d model.layers.lc1.strides=2 training.epochs=5
   python -m lctrain -m model=lc2d implementation=1,2,3,batched
   python -m lctrain bench -m model=lc2d implementation=1,2,3,batched
-  python -m lctrain '+model.layers.extra={{type: Dropout, rate: 0.2, after: lc1}}' '~model.layers.dropout'
+  python -m lctrain '+model.layers.new={{type: Dropout, rate: 0.2, after: lc1}}'
+  python -m lctrain '~model.layers.dropout'
   python -m lctrain show model=deepface
   python -m lctrain model=lc2d training.epochs=500 resume=true    goes on where the same command was killed
   python -m lctrain evaluate run=latest
@@ -211,10 +223,20 @@ def _print_error(error: Exception, heading: str, debug: bool) -> int:
     if debug:
         traceback.print_exception(error)
     elif isinstance(error, UserError | TrainingFailed):
-        print_folded(f"{heading}: {error}", sys.stderr)
+        _print_if_possible(f"{heading}: {error}")
     elif exit_code_of(error) == EXIT_NO_MEMORY:
-        print_folded(f"{heading}: the job does not fit into memory: {text}", sys.stderr)
+        _print_if_possible(f"{heading}: the job does not fit into memory: {text}")
     else:
         hint = "Run again with --debug for the traceback."
-        print_folded(f"{heading}: {type(error).__name__}: {text}\n{hint}", sys.stderr)
+        _print_if_possible(f"{heading}: {type(error).__name__}: {text}\n{hint}")
     return exit_code_of(error)
+
+
+def _print_if_possible(text: str) -> None:
+    """On standard error, which may be full; the exit code tells then."""
+    try:
+        print_folded(text, sys.stderr)
+    except BrokenPipeError:
+        raise
+    except OSError:
+        pass

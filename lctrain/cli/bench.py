@@ -19,7 +19,7 @@ from lctrain.cli.parser import VerbParser
 from lctrain.composition.hydra_app import Job, run_jobs
 from lctrain.data import check_feeds
 from lctrain.errors import EXIT_DONE, EXIT_FAILED, PrintError, UserError
-from lctrain.system.files import refuse_unwritable, write_json
+from lctrain.system.files import check_file_to_write, refuse_unwritable, write_json
 from lctrain.system.machine import describe_machine
 from lctrain.system.progress import show_progress
 from lctrain.system.tables import print_table
@@ -40,8 +40,10 @@ def run(options: argparse.Namespace, print_error: PrintError) -> int:
     Returns:
         The exit code: 0, or 1 where a case failed; one that can't fit into memory is told, not tried, and no failure.
     """
-    if options.out is not None and not options.out.parent.is_dir():
-        raise UserError(f"`--out` must be a file in a folder that exists; got {str(options.out)!r}.")
+    if options.out is not None:
+        check_file_to_write("--out", options.out)
+        if not options.out.parent.is_dir():
+            raise UserError(f"`--out` must be a file in a folder that exists; got {str(options.out)!r}.")
     jobs: list[Job] = []
     exit_code = run_jobs(jobs.append, options.arguments, print_error)
     if exit_code != EXIT_DONE:

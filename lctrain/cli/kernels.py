@@ -11,7 +11,7 @@ from lctrain.composition.override_forms import split_override
 from lctrain.devices.runtime import without_startup_messages
 from lctrain.errors import EXIT_DONE, PrintError, UserError, suggest
 from lctrain.job.sources import fetch_model_file, is_of_store, split_source
-from lctrain.system.files import refuse_unwritable
+from lctrain.system.files import check_file_to_write
 from lctrain.system.terminal import print_folded
 
 SUFFIXES = (".png", ".svg", ".json")
@@ -81,9 +81,8 @@ def _check_out(out: Path) -> None:
         raise UserError(
             f"`--out` must end with one of {', '.join(SUFFIXES)}; got {str(out)!r}. {suggest(out.suffix, SUFFIXES)}"
         )
-    with refuse_unwritable("--out", out):  # a name that is too long
-        is_there = out.exists()
-    if is_there:
+    check_file_to_write("--out", out)
+    if out.exists():
         raise UserError(f"`--out` {str(out)!r} exists. Choose another name with --out, or remove it first.")
 
 

@@ -12,7 +12,7 @@ from lctrain.errors import PrintError, UserError
 from lctrain.implementations import IMPLEMENTATIONS
 from lctrain.model.summary import LayerSummary, ModelSummary, summarize
 from lctrain.model.svg import draw_model
-from lctrain.system.files import refuse_unwritable, replace_file
+from lctrain.system.files import check_file_to_write, refuse_unwritable, replace_file
 from lctrain.system.tables import Column, print_table
 from lctrain.system.terminal import print_folded
 
@@ -29,9 +29,9 @@ def make_parser() -> VerbParser:
 def run(options: argparse.Namespace, print_error: PrintError) -> int:
     """Prints the tables of every configuration that the command line asks for; --svg FILE draws the only one."""
     if options.svg is not None:
-        with refuse_unwritable("--svg", options.svg):  # a name that is too long
-            if options.svg.is_dir() or not options.svg.parent.is_dir():
-                raise UserError(f"`--svg` must be a file in a folder that exists; got {str(options.svg)!r}.")
+        check_file_to_write("--svg", options.svg)
+        if not options.svg.parent.is_dir():
+            raise UserError(f"`--svg` must be a file in a folder that exists; got {str(options.svg)!r}.")
     drawn: list[str] = []
 
     def show(job: Job) -> None:

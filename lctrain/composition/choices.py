@@ -55,6 +55,8 @@ def copy_choice(group: str, choice: str, name: str, folder: Path) -> Path:
     """
     if not CHOICE_NAME.fullmatch(name):
         raise UserError(f"`{name}` must be a name of letters, digits, `_`, `-` and `.` that starts with a letter.")
+    if name.endswith(".yaml"):
+        raise UserError(f"`{name}` must be a name, to which `.yaml` is added. Write {name.removesuffix('.yaml')}.")
     if name in list_choices()[group]:
         raise UserError(f"`{name}` must be a new name: lctrain's own {group}={name} would be found first.")
     target = folder / group / f"{name}.yaml"

@@ -226,6 +226,12 @@ def hydra_errors(arguments: Sequence[str]) -> Iterator[None]:
         raise UserError(f"{where}{str(error).splitlines()[0]}.") from error
     except (UserError, MemoryError, BrokenPipeError):
         raise
+    except OSError as error:
+        if error.filename is None:  # what Hydra prints can't be written
+            raise
+        message = f"the job's folder can't be made: {str(error.filename)!r} ({error.strerror}) in {str(Path.cwd())!r}"
+        fix = "Start it in a folder that can be written (cd), or write elsewhere: hydra.run.dir=DIR tracking.folder=DIR"
+        raise UserError(f"{message}. {fix}") from error
     except Exception as error:  # jobs keep theirs to themselves, so this is what Hydra could not make sense of
         raise UserError(_format_composition_error(error, arguments)) from error
 

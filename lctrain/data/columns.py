@@ -61,10 +61,10 @@ def find_columns(data: TableConfig, table: TableFile) -> Columns:
             features = [name for name in features if name not in left_out]
     groups = {"target": targets, "features": features, "one_hot": data.one_hot, "split_column": split}
     groups |= {"exclude": data.exclude or []}
-    problems, told = [], set(known)
+    problems, named = [], set(known)
     for key, names in groups.items():
-        missing = [name for name in names if name not in told]
-        told |= {*missing}
+        missing = [name for name in names if name not in named]
+        named |= {*missing}
         if missing:
             what = f"must be {'a column' if len(missing) == 1 else 'columns'} of {data.path!r}"
             problems.append(Problem(f"data.{key}", f"{what}; got {_format_missing(missing, known)}"))

@@ -1,9 +1,7 @@
 """What a finished run's model predicts, for a split of its data or for new examples, written as a file."""
 
 import csv
-import errno
 import io
-import os
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -17,7 +15,7 @@ from lctrain.config.heads import gives_probabilities
 from lctrain.data import Split, Unlabelled, find_class_names, find_output_names, load_inputs
 from lctrain.errors import ConfigError, Problem, UserError
 from lctrain.job.evaluate import Request, open_run
-from lctrain.system.files import refuse_unwritable, write_durably
+from lctrain.system.files import check_file_to_write, refuse_unwritable, write_durably
 
 INPUTS = "--inputs"
 
@@ -92,18 +90,7 @@ def check_out(out: Path) -> None:
     """
     if out.suffix not in (".csv", ".npy"):
         raise UserError(f"`--out` must end in .csv or .npy; got {str(out)!r}.")
-    folder = next(folder for folder in out.absolute().parents if folder.exists())
-    with refuse_unwritable("--out", out):
-        if out.is_dir():
-            raise _make_error(errno.EISDIR, out)
-        if not folder.is_dir():
-            raise _make_error(errno.ENOTDIR, folder)
-        if not os.access(folder, os.W_OK | os.X_OK):
-            raise _make_error(errno.EACCES, folder)
-
-
-def _make_error(number: int, path: Path) -> OSError:
-    return OSError(number, os.strerror(number), str(path))
+    check_file_to_write("--out", out)
 
 
 def save_predictions(out: Path, predictions: Predictions) -> None:

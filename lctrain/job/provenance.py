@@ -55,11 +55,12 @@ def describe_datasets(data: DataConfig, splits: Splits) -> list[dict[str, str]]:
     path = getattr(data, "path", None)
     source: dict[str, Any] = {"tags": {"mlflow.source.name": f"data={data.name}"}}
     source = source if path is None else {"uri": str(Path(path).absolute())}
+    name = data.name if path is None else f"{data.name} {Path(path).name}"
     datasets = []
     parts = {"training": splits.train, "validation": splits.validation, "testing": splits.test}
     for context, split in parts.items():
         schema = {"features": _describe_tensor(split.inputs), "targets": _describe_tensor(split.labels)}
-        described = {"name": data.name, "digest": fingerprint(split)[:DIGEST_LENGTH], "context": context}
+        described = {"name": name, "digest": fingerprint(split)[:DIGEST_LENGTH], "context": context}
         described |= {"source_type": "code" if path is None else "local", "source": json.dumps(source)}
         described |= {"schema": json.dumps({"mlflow_tensorspec": schema})}
         datasets.append(described | {"profile": json.dumps({"num_rows": len(split.labels)})})

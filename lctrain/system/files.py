@@ -35,6 +35,27 @@ def refuse_unwritable(key: str, path: Path, kind: str = "file") -> Iterator[None
         raise UserError(f"`{key}` {message}. Choose another.") from error
 
 
+def check_file_to_write(key: str, path: Path) -> None:
+    """Refuses a file that could not be written later, for what can be known of that; makes nothing.
+
+    Raises:
+        UserError: as `refuse_unwritable`.
+    """
+    with refuse_unwritable(key, path):
+        folder = next(folder for folder in path.absolute().parents if folder.exists())
+        if path.is_dir():
+            raise _make_error(errno.EISDIR, path)
+        if not folder.is_dir():
+            raise _make_error(errno.ENOTDIR, folder)
+        if not os.access(folder, os.W_OK | os.X_OK):
+            is_read_only = hasattr(os, "statvfs") and os.statvfs(folder).f_flag & os.ST_RDONLY
+            raise _make_error(errno.EROFS if is_read_only else errno.EACCES, folder)
+
+
+def _make_error(number: int, path: Path) -> OSError:
+    return OSError(number, os.strerror(number), str(path))
+
+
 def write_json(path: Path, content: Mapping[str, Any]) -> None:
     """Replaces a file of JSON, as `write_durably`; several processes may do so at once."""
     replace_file(path, json.dumps(content, indent=1).encode() + b"\n", suffix=f".{os.getpid()}{PARTIAL}")

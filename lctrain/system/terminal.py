@@ -48,7 +48,7 @@ def format_folded(text: str, width: int | None, indent: int = 0) -> str:
 
 
 def _fold(line: str, width: int, indent: int) -> str:
-    blanks = " " * min(len(line) - len(line.lstrip()) + indent, width // 2)
+    blanks = " " * min(len(line) - len(line.lstrip()) + indent, width // 4)
     glued = COMMAND.sub(lambda command: command[0].replace(" ", GLUE), line)
     wrapper = textwrap.TextWrapper(width, subsequent_indent=blanks, replace_whitespace=False)
     wrapper.break_long_words = wrapper.break_on_hyphens = False
