@@ -169,7 +169,7 @@ print(sorted({{"tensorflow", "keras", "sklearn", "jax", "torch"}} & set(sys.modu
 
 @pytest.mark.skipif(sys.platform == "win32", reason="needs POSIX signals")
 def test_a_killed_job_and_an_interrupt_leave_everything_in_order(tmp_path, run_lctrain):
-    command = [sys.executable, "-m", "lctrain", "-m", "training.epochs=100000,1,100000", *FAST[1:]]
+    command = [sys.executable, "-m", "lctrain", "-m", "training.epochs=100000,1,200000", *FAST[1:]]
     heard = signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background jobs are born deaf to it
     try:
         sweep = subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
