@@ -132,13 +132,13 @@ def test_evaluate_of_a_file_without_labels_advises_predict(walk, run_lctrain):
         return
     process = run_lctrain(folder, "evaluate", "run=latest", f"data.path={name}")
     assert process.returncode == 2
-    told = process.stderr.partition("Error: ")[2].splitlines()
+    messages = process.stderr.partition("Error: ")[2].splitlines()
     problem = {
         "regression": "`data.path` 'no_y.npz': has no `y`. Its arrays are: x.",
         "binary": "`data.target` must be a column of 'new.csv'; got 'sick'. Known are: height, kind, width.",
     }
     command = f"python -m lctrain predict run=latest --inputs {name}"
-    assert told == [f"{problem[kind]} To predict without labels: {command}"]
+    assert messages == [f"{problem[kind]} To predict without labels: {command}"]
     process = run_lctrain(folder, *shlex.split(command)[3:])
     assert process.returncode == 0, process.stderr
 
@@ -322,17 +322,17 @@ def test_what_can_not_be_read_is_named(tmp_path, monkeypatch, group, name, messa
 
 def test_the_steps_that_errors_name_work(tmp_path):
     make_wrong_files(tmp_path)
-    told = TABLE | {"separator": "semicolon"}
-    assert len(load_inputs(tmp_path / "semicolon.csv", read_data(told), "channels_last").places) == 9
+    settings = TABLE | {"separator": "semicolon"}
+    assert len(load_inputs(tmp_path / "semicolon.csv", read_data(settings), "channels_last").places) == 9
 
 
 def test_other_files_may_lack_classes_and_columns_that_are_not_read(tmp_path):
     """Whatever the run says of splits, which its own file alone may have."""
     make_table(tmp_path / "new.csv", {"label": ["b"] * 9}, num_rows=9)
-    told = {"path": str(tmp_path / "new.csv"), "task": "classification", "num_classes": 3}
-    told |= {"categories": {**TABLE["categories"], "label": ["a", "b", "c"]}}
-    told |= {"split_column": "part", "exclude": ["id"], "validation_fraction": None, "test_fraction": None}
-    whole = load_whole(read_data(TABLE | told), "channels_last")
+    settings = {"path": str(tmp_path / "new.csv"), "task": "classification", "num_classes": 3}
+    settings |= {"categories": {**TABLE["categories"], "label": ["a", "b", "c"]}}
+    settings |= {"split_column": "part", "exclude": ["id"], "validation_fraction": None, "test_fraction": None}
+    whole = load_whole(read_data(TABLE | settings), "channels_last")
     assert whole.labels.tolist() == [1] * 9
     np.savez(tmp_path / "new.npz", x_test=np.zeros((4, 2, 5, 7)), y_test=[2, 2, 0, 2])
     whole = load_whole(read_data(ARRAYS | {"path": str(tmp_path / "new.npz")}), "channels_last")

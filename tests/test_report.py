@@ -251,13 +251,13 @@ def test_every_setting_has_a_colour_of_its_own_that_the_key_tells(theme):
     figure = draw_comparison(compare(by_threads(apart=1.0)), theme)
     times, _, by_epoch, by_second = figure.axes
     (key,) = figure.legends
-    told = {text.get_text(): line.get_color() for text, line in zip(key.get_texts(), key.get_lines(), strict=True)}
-    assert len(set(told.values())) == len(told) == 8
+    colours = {text.get_text(): line.get_color() for text, line in zip(key.get_texts(), key.get_lines(), strict=True)}
+    assert len(set(colours.values())) == len(colours) == 8
     for axes in (by_epoch, by_second):
-        assert {line.get_label(): line.get_color() for line in axes.lines} == told
+        assert {line.get_label(): line.get_color() for line in axes.lines} == colours
         assert {line.get_linestyle() for line in axes.lines} == {"-"}
     labels = [label.get_text() for label in times.get_yticklabels()]
-    assert {label: to_hex(bar.get_facecolor()) for label, bar in zip(labels, times.patches, strict=True)} == told
+    assert {label: to_hex(bar.get_facecolor()) for label, bar in zip(labels, times.patches, strict=True)} == colours
 
 
 def test_the_key_covers_nothing():

@@ -102,8 +102,8 @@ def test_an_operation_that_tensorflow_lacks_is_told_with_what_it_has(spec, shape
     layers = {"odd": spec, "flatten": {"type": "Flatten"}, "head": {"type": "Dense", "units": 4}}
     changes |= {"model": {"name": "odd", "layers": layers}, "data": make_config()["data"] | {"input_shape": shape}}
     config = validate(make_config(precision="float64", **changes))
-    told = r"^`model.layers.odd` can't be computed with precision=float64 and data_format=\w+ on this device: .*"
-    with pytest.raises(TrainingFailed, match=told + fix), training.explain_missing_operations(config):
+    message = r"^`model.layers.odd` can't be computed with precision=float64 and data_format=\w+ on this device: .*"
+    with pytest.raises(TrainingFailed, match=message + fix), training.explain_missing_operations(config):
         train(precision="float64", **changes)
     assert np.isfinite(train(precision="float32", **changes)[3]["loss"]).all()
     if spec is CONVOLVED:

@@ -159,9 +159,11 @@ def _read_header(path: Path, separator: str) -> list[str]:
 def _choose_separator(data: TableConfig, path: Path) -> str:
     """What is stated, or by the ending, or else the only other sign that cuts the header."""
     used = data.separator or BY_ENDING[find_ending(path)]
+    if len(_read_header(path, SEPARATORS[used])) > 1:
+        return SEPARATORS[used]
     counts = {name: len(_read_header(path, sign)) for name, sign in SEPARATORS.items()}
     others = [name for name in counts if counts[name] > 1]
-    if counts[used] > 1 or not others:
+    if not others:
         return SEPARATORS[used]
     if data.separator is None and len(others) == 1:
         return SEPARATORS[others[0]]

@@ -53,15 +53,16 @@ def describe_job(config: Config) -> dict[str, str]:
 def describe_datasets(data: DataConfig, splits: Splits) -> list[dict[str, str]]:
     """The three splits as MLflow's datasets; the digest is of all labels and some inputs, so that it is cheap."""
     path = getattr(data, "path", None)
+    name, kind = data.name, "code"
     source: dict[str, Any] = {"tags": {"mlflow.source.name": f"data={data.name}"}}
-    source = source if path is None else {"uri": str(Path(path).absolute())}
-    name = data.name if path is None else f"{data.name} {Path(path).name}"
+    if path is not None:
+        name, kind, source = f"{data.name} {Path(path).name}", "local", {"uri": str(Path(path).absolute())}
     datasets = []
     parts = {"training": splits.train, "validation": splits.validation, "testing": splits.test}
     for context, split in parts.items():
         schema = {"features": _describe_tensor(split.inputs), "targets": _describe_tensor(split.labels)}
         described = {"name": name, "digest": fingerprint(split)[:DIGEST_LENGTH], "context": context}
-        described |= {"source_type": "code" if path is None else "local", "source": json.dumps(source)}
+        described |= {"source_type": kind, "source": json.dumps(source)}
         described |= {"schema": json.dumps({"mlflow_tensorspec": schema})}
         datasets.append(described | {"profile": json.dumps({"num_rows": len(split.labels)})})
     return datasets
