@@ -337,7 +337,7 @@ MISTAKES = {
     "override": (["data=mnist"], "`data` is not taken by `kernels`: the run has its own"),
     "no number": (
         ["--filter", "one"],
-        "`kernels`: argument --filter: invalid int value: 'one'. Usage: lctrain kernels",
+        "`--filter` must be an integer; got 'one'. Usage: lctrain kernels",
     ),
     "store of a file": (["tracking.folder=x"], "`kernels` of a file takes no 'tracking.folder=x'"),
 }

@@ -17,6 +17,7 @@ from lctrain.errors import TrainingFailed, UserError
 from lctrain.job.resume import find_newest
 from lctrain.job.resume_state import ResumeState, digest, lock
 from lctrain.job.run import run_job
+from lctrain.system.subprocesses import run_in_process
 
 SMALL = ["model=lc2d", "data=synthetic", "data.input_shape=[5,7,2]", "data.num_examples=700", "training.epochs=3"]
 SMALL += ["training.checkpoint.every_steps=5", "training.progress=none", "training.log_every_steps=1"]
@@ -172,6 +173,18 @@ def test_a_folder_that_cannot_be_written_to_is_told(tmp_path, capsys):
     assert "Warning: the job can't be resumed, as" in capsys.readouterr().err
 
 
+def fail_to_train(config, folder):
+    """A job that fails where training begins; in a process of its own, whose devices it sets."""
+
+    def fail(*_):
+        raise TrainingFailed("spilt")
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("lctrain.job.train.train", fail)
+        with pytest.raises(TrainingFailed, match="spilt"):
+            run_job(config, [], folder)
+
+
 def test_a_job_on_ones_own_files_is_found_by_what_its_command_says(tmp_path, monkeypatch):
     """Whatever its run logs of how the files are read: the features, and the numbers of classes."""
     monkeypatch.chdir(tmp_path)
@@ -180,11 +193,7 @@ def test_a_job_on_ones_own_files_is_found_by_what_its_command_says(tmp_path, mon
     layers = {"flatten": "Flatten", "head": {"type": "Dense", "units": 3, "activation": "softmax"}}
     config = validate(make_config(data=data, model={"name": "small", "layers": layers}))
 
-    def fail(*_):
-        raise TrainingFailed("spilt")
-
-    monkeypatch.setattr("lctrain.job.train.train", fail)
     folder = tmp_path / "outputs" / "day" / "time"
-    with pytest.raises(TrainingFailed, match="spilt"):
-        run_job(config, [], folder)
+    outcome = run_in_process(fail_to_train, config, folder)
+    assert outcome.status == "done", outcome.reason
     assert find_newest(digest(config), Path("outputs")) == folder

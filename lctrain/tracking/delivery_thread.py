@@ -76,7 +76,7 @@ class DeliveryThread(threading.Thread):
         """Waits for the delivery of the rest, for so long as it gets on.
 
         Args:
-            patience: seconds without progress after which nothing more is waited for.
+            patience: seconds without progress after which nothing more is waited for, but for a new local store.
 
         Returns:
             Why some of it is left, in one line; empty where all is delivered.
@@ -85,7 +85,7 @@ class DeliveryThread(threading.Thread):
         self._has_entries.set()
         self._may_deliver.set()
         furthest, since = self._delivery.position, time.monotonic()
-        while self.is_alive() and time.monotonic() - since <= patience:
+        while self.is_alive() and time.monotonic() - since <= self._longest_wait(patience):
             self.join(0.05)
             if self._delivery.is_loading or self._delivery.position > furthest:
                 furthest, since = self._delivery.position, time.monotonic()
@@ -97,6 +97,9 @@ class DeliveryThread(threading.Thread):
         if isinstance(self._failure, RunDeletedError):
             return str(self._failure)
         return reason if self._failure is None else format_error(self._failure)
+
+    def _longest_wait(self, patience: float) -> float:
+        return max(patience, LONGEST_OPENING) if self._delivery.is_making_store else patience
 
     @property
     def deleted(self) -> str | None:
