@@ -6,6 +6,7 @@
 """
 
 import ast
+import signal
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -106,5 +107,6 @@ def print_figures(package: Path) -> None:
 
 
 if __name__ == "__main__":
+    signal.signal(signal.SIGPIPE, signal.SIG_DFL)  # for `| head`
     root = Path(sys.argv[1]) if len(sys.argv) > 1 else Path(__file__).parent.parent
     print_figures(root / PACKAGE)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import yaml
 
 from lctrain.config import Config, validate
+from lctrain.config.heads import has_open_units
 from lctrain.config.interpolation import resolve
 from lctrain.config.limits import MAX_NESTING
 from lctrain.errors import ConfigError, Problem, UserError, suggest
@@ -34,8 +35,9 @@ def build(
             files of conf/model do, or a whole configuration (`model`, and what it is trained on), as a run logs it.
         input_shape: sizes of one example, channels last, without the batch, or a mapping of them by the names of the
             model's `inputs`; None takes the configuration's own `inputs` or `data`.
-        num_classes: what `${data.num_classes}` stands for; None takes the configuration's own `data`.
-        num_targets: what `${data.num_targets}` stands for; likewise.
+        num_classes: that the model tells apart: what `${data.num_classes}` and a head of `units: auto` stand for; None
+            takes the configuration's own `data`.
+        num_targets: numbers that it predicts (task regression): what `${data.num_targets}` and such a head stand for.
         **choices: `implementation`, `data_format` and `precision`, as on the command line.
 
     Raises:
@@ -121,12 +123,13 @@ def _complete(content: Mapping[str, Any], data: Mapping[str, Any]) -> Config:
     packaged = packaged_config()
     if content["model"].get("batch_size") is not None:
         packaged["training"] = {**packaged["training"], "batch_size": content["model"]["batch_size"]}
-    packaged["training"] = {**packaged["training"], "metrics": {}}  # which are those of task classification
     content, problems = resolve({**packaged, **content, "data": data})
     problems = [_ask_for_sizes(problem) for problem in problems]
     stated = {key: value for key, value in content["data"].items() if key in STATED}
     if "task" not in stated and stated.get("num_targets") is not None:
         stated["task"] = "regression"
+    if has_open_units(content["model"], stated):
+        raise UserError("`num_classes` must be given, or `num_targets`, as the model has a layer of `units: auto`.")
     num_classes = {} if stated.get("task") == "regression" else {"num_classes": 2}
     example = {"name": "synthetic", "num_examples": 1, "validation_fraction": 0.1, "test_fraction": 0.1}
     return validate({**content, "data": example | num_classes | stated}, problems)

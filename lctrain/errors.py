@@ -9,8 +9,8 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any, Self
 
-MAX_NAMES = 40  # in one sentence
-FEW_NAMES = 5
+MAX_NAMES = 8  # in one sentence
+FEW_NAMES = 6  # that may all be meant
 MIN_PART = 4  # letters of a part that names its whole
 OLD_ENDINGS = (".h5", ".hdf5", ".json", ".yaml")  # of what `import` reads
 NUMBER = re.compile(r"[-+]?(\d+\.?\d*|\.\d+)([eE][-+]?\d+)?")
@@ -20,6 +20,7 @@ EXIT_FAILED = 1
 EXIT_USER_ERROR = 2
 EXIT_NO_MEMORY = 3
 EXIT_INTERRUPTED = 130
+EXIT_CLOSED_PIPE = 141
 EXIT_TERMINATED = 143
 PrintError = Callable[[Exception, str], None]  # prints the error of one of several jobs under a heading
 
@@ -57,13 +58,22 @@ class ConfigError(UserError):
 
     def __init__(self, problems: Iterable[Problem]):
         self.problems = list(problems)
-        lines = [str(problem) for problem in self.problems]
-        if len(lines) > 1:
-            lines = [f"{len(lines)} problems in the configuration:"] + [f"  {line}" for line in lines]
-        super().__init__("\n".join(lines))
+        super().__init__(format_problems(map(str, self.problems), "the configuration"))
 
     def __reduce__(self) -> tuple[type[Self], tuple[list[Problem]]]:
         return type(self), (self.problems,)
+
+
+def format_problems(problems: Iterable[str], where: str) -> str:
+    """The problem that there is, or a list of all of them.
+
+    >>> print(format_problems(["`a` is wrong.", "`b` is too."], "the command line"))
+    2 problems in the command line:
+      `a` is wrong.
+      `b` is too.
+    """
+    lines = list(problems)
+    return "\n  ".join([f"{len(lines)} problems in {where}:", *lines]) if len(lines) > 1 else "".join(lines)
 
 
 def exit_code_of(error: Exception | None) -> int:
@@ -74,7 +84,9 @@ def exit_code_of(error: Exception | None) -> int:
 
 
 def suggest(name: str, known: Iterable[str], prefix: str = "") -> str:
-    """A closing sentence that names all of `known` that are one edit away, or the nearest, or all where none is near.
+    """A closing sentence that names the one of `known` that is meant, or those that may be, or all.
+
+    That is what is equal but for case and underscores; or else all that are one edit away; or else the nearest.
 
     Args:
         name: what was written.
@@ -83,6 +95,8 @@ def suggest(name: str, known: Iterable[str], prefix: str = "") -> str:
 
     >>> suggest("fliters", ["filters", "strides"])
     'Did you mean `filters`?'
+    >>> suggest("LocallyConnected2d", ["LocallyConnected1D", "LocallyConnected2D"])
+    'Did you mean `LocallyConnected2D`?'
     >>> suggest("beta_3", ["beta_1", "beta_2", "epsilon"])
     'Did you mean `beta_1` or `beta_2`?'
     """
@@ -91,18 +105,21 @@ def suggest(name: str, known: Iterable[str], prefix: str = "") -> str:
     for candidate in known:
         if candidate.casefold() not in by_folded_name or is_one_edit(name, candidate):
             by_folded_name[candidate.casefold()] = candidate  # of two that differ in case alone, the nearer
-    nearest = sorted(candidate for candidate in by_folded_name if is_one_edit(folded, candidate))
+    bare = folded.replace("_", "")
+    nearest = [candidate for candidate in by_folded_name if candidate.replace("_", "") == bare]
+    nearest = nearest or sorted(candidate for candidate in by_folded_name if is_one_edit(folded, candidate))
     if not nearest and len(folded) >= MIN_PART:  # `float16` for `mixed_float16`
-        holders = sorted(candidate for candidate in by_folded_name if folded in candidate)
-        nearest = holders if len(holders) <= 2 else []
+        # Of `BinaryCrossentropy` and `binary_crossentropy` one.
+        holders = sorted({one.replace("_", ""): one for one in sorted(by_folded_name) if folded in one}.values())
+        holders = [candidate for candidate in holders if candidate.startswith(folded)] or holders
+        nearest = holders if len(holders) <= FEW_NAMES else []
     nearest = nearest or difflib.get_close_matches(folded, sorted(by_folded_name), n=1, cutoff=0.65)
     if nearest:
         return f"Did you mean {' or '.join(f'`{prefix}{by_folded_name[candidate]}`' for candidate in nearest)}?"
-    names = sorted(prefix + candidate for candidate in by_folded_name.values())
-    if len(names) <= MAX_NAMES:
-        return f"Known are: {', '.join(names)}."
-    few = difflib.get_close_matches(folded, sorted(by_folded_name), n=FEW_NAMES, cutoff=0)
-    return f"Of {len(names)} known the nearest are: {', '.join(by_folded_name[candidate] for candidate in few)}."
+    few = difflib.get_close_matches(folded, sorted(by_folded_name), n=MAX_NAMES, cutoff=0)
+    names = sorted(prefix + by_folded_name[candidate] for candidate in few)
+    more = f" and {len(by_folded_name) - len(few)} more" if len(few) < len(by_folded_name) else ""
+    return f"Known are: {', '.join(names)}{more}."
 
 
 def suggest_import(source: str) -> str | None:
@@ -129,16 +146,21 @@ def suggest_near(name: Any, known: Iterable[Any], prefix: str = "") -> str:
 
 
 def suggest_unquoted(value: Any) -> str:
-    """For a number or truth value that was written as a text: how to write it.
+    """For a number or truth value that was written as a text, or a list of them: how to write it.
 
-    >>> suggest_unquoted("1e-3"), suggest_unquoted("yes")
-    (' Write it without quotes: 1e-3.', ' Write true.')
+    >>> suggest_unquoted("1e-3"), suggest_unquoted("yes"), suggest_unquoted(["3", "2"])
+    (' Write it without quotes: 1e-3.', ' Write true.', ' Write it without quotes: [3, 2].')
     """
+    if isinstance(value, list | tuple) and value and all(map(suggest_unquoted, value)):
+        return f" Write it without quotes: [{', '.join(map(str, value))}]."
     if not isinstance(value, str):
         return ""
     if value.casefold() in TRUTHS:
         return f" Write {TRUTHS[value.casefold()]}."
-    return f" Write it without quotes: {value}." if NUMBER.fullmatch(value) else ""
+    if not NUMBER.fullmatch(value):
+        return ""
+    bare = re.sub(r"^([-+]?)0+(?=\d)", r"\1", value)
+    return f" Write it without quotes: {value}." if bare == value else f" Write {bare}."
 
 
 def is_one_edit(name: str, other: str) -> bool:

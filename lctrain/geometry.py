@@ -7,6 +7,8 @@ from math import prod
 
 import numpy as np
 
+from lctrain.errors import suggest_unquoted
+
 PADDINGS = ("valid", "same", "causal", "circular", "reflect")
 
 Margins = tuple[tuple[int, int], ...]  # (before, after) per spatial axis
@@ -25,14 +27,14 @@ def standardize_sizes(value: int | Sequence[int], rank: int, name: str) -> tuple
     is_sequence = isinstance(sizes, Sequence) and not isinstance(sizes, str)
     if not is_sequence or len(sizes) != rank or not all(_is_integer(size, least=1) for size in sizes):
         either = "a positive integer" if rank == 1 else f"a positive integer or {rank} positive integers"
-        raise ValueError(f"`{name}` must be {either}; got {value!r}.")
+        raise ValueError(f"`{name}` must be {either}; got {value!r}.{suggest_unquoted(value)}")
     return tuple(int(size) for size in sizes)
 
 
 def standardize_count(value: int, name: str) -> int:
     """One positive integer; else a ValueError that names the argument and the value received."""
     if not _is_integer(value, least=1):
-        raise ValueError(f"`{name}` must be a positive integer; got {value!r}.")
+        raise ValueError(f"`{name}` must be a positive integer; got {value!r}.{suggest_unquoted(value)}")
     return int(value)
 
 

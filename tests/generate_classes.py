@@ -219,4 +219,7 @@ def as_text(table: dict) -> str:
 
 
 if __name__ == "__main__":
+    from lctrain.devices.runtime import load_tensorflow
+
+    load_tensorflow()
     CLASSES_FILE.write_text(as_text(make_table()))

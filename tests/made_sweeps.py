@@ -53,8 +53,8 @@ def make_run(
     values |= others.get("metrics", {})
     metrics = {
         name: [
-            Point(start + 2000 * (step + 1), step, value)
-            for step, value in enumerate(value if isinstance(value, list) else [value])
+            Point(start + (500 if name == "build_seconds" else 2000 * max(step, 1)), step, value)
+            for step, value in (enumerate(value, 1) if isinstance(value, list) else [(0, value)])
         ]
         for name, value in values.items()
     }

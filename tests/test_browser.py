@@ -5,6 +5,7 @@ LCTRAIN_SCREENSHOTS=docs renews the pictures that the README shows.
 
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -13,6 +14,9 @@ import urllib.request
 from pathlib import Path
 
 import pytest
+from made_sweeps import make_failure, make_parent, make_run
+
+from lctrain.report import build_report
 
 pytestmark = pytest.mark.slow
 SWEEP = ("-m", "model=lc2d", "implementation=2,batched", "training.epochs=5")
@@ -41,13 +45,19 @@ def store(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def address(store):
-    """Where the UI answers."""
+def link(store):
+    """What `ui` prints, while it serves."""
     command = [sys.executable, "-m", "lctrain", "ui"]
     with subprocess.Popen(command, cwd=store, stdout=subprocess.PIPE, text=True) as process:
         yield process.stdout.readline().split()[0]
         process.send_signal(signal.SIGINT)
         process.wait(60)
+
+
+@pytest.fixture(scope="module")
+def address(link):
+    """Where the UI answers."""
+    return link.partition("/#")[0]
 
 
 @pytest.fixture(scope="module")
@@ -118,12 +128,20 @@ def keep(browser, name, tmp_path, around):
     part.save(folder / name)
 
 
+def test_the_printed_link_leads_to_the_training_runs(browser, link):
+    text = see(browser, link, "sweep-lc2d", "Duration")
+    assert "Model registry" in text  # which the view for training has, and that for traces has not
+    assert "Evaluation runs" not in text
+
+
 def test_the_sweep_leads_to_its_jobs(browser, address, runs):
     parent, jobs = runs
     assert set(jobs) == {"2", "batched"}
     text = see(
         browser, f"{address}/#/experiments/1/runs/{parent}", "sweep-lc2d", "Child runs", "lc2d-2", "lc2d-batched"
     )
+    assert "Use implementation " in text.partition("Description")[2]
+    assert "jobs_done" in text
     assert "sweep.command\n: -m model=lc2d implementation=2,batched" in text
 
 
@@ -133,6 +151,7 @@ def test_a_job_shows_its_parameters(browser, address, runs, tmp_path):
         browser, f"{address}/#/experiments/1/runs/{jobs['batched']}", "Parameters (", "implementation", "test_accuracy"
     )
     assert "train_step_ms" in text
+    assert re.search(r"Datasets\s+digits \(\w{12}\)\s+Training", text)
     keep(browser, "ui_run.png", tmp_path, "Parameters (")
 
 
@@ -161,3 +180,43 @@ def test_the_sweep_shows_its_report(browser, address, runs, tmp_path):
     assert "batched" in text
     assert "test accuracy" in text.casefold()
     keep(browser, "ui_report.png", tmp_path, "report.html")
+
+
+REPORTS = {
+    "eight coinciding curves": [
+        make_run(2 * i + j, name, ms=2.0 + i, params={"device.threads": str(1 + j)})
+        for i, name in enumerate(("1", "2", "3", "batched"))
+        for j in (0, 1)
+    ],
+    "100 jobs": [
+        make_run(
+            i, ("2", "batched")[i % 2], ms=2.0 + i, seed=i % 5, params={"optimizer.learning_rate": f"0.0{i // 10}"}
+        )
+        for i in range(100)
+    ],
+    "one job": [make_run(0, ms=2.0)],
+    "all failed": [make_failure(i, name) for i, name in enumerate("123")],
+}
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("name", REPORTS)
+def test_the_report_fits_and_is_seen_in_light_and_dark(browser, tmp_path, name, scheme):
+    page = tmp_path / "report.html"
+    page.write_text(build_report(make_parent(len(REPORTS[name])), REPORTS[name]).html, encoding="utf-8")
+    media = [{"name": "prefers-color-scheme", "value": scheme}]
+    browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": media})
+    size = {"width": 1300, "height": 900, "deviceScaleFactor": 1, "mobile": False}
+    browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", size)
+    try:
+        text = see(browser, page.as_uri(), "Recommendation".upper(), "All jobs")
+        widths = "return [...document.querySelectorAll('html, .scroll')].map(one => [one.scrollWidth, one.clientWidth])"
+        assert all(content <= shown for content, shown in browser.execute_script(widths))
+        sizes = "return [...document.images].map(one => one.naturalWidth)"
+        assert all(browser.execute_script(sizes))
+        ground = browser.execute_script("return getComputedStyle(document.body).backgroundColor")
+        assert (max(map(int, re.findall(r"\d+", ground))) < 64) == (scheme == "dark")
+        assert ("Nothing to recommend" in text) == (name == "all failed")
+    finally:
+        browser.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})
+        browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": []})

@@ -61,11 +61,11 @@ def digits_runs(tmp_path_factory, run_lctrain):
 
 @pytest.mark.parametrize("implementation", ["1", "2", "3", "batched", "auto"])
 def test_the_main_job_learns_real_digits(digits_runs, implementation, record_property):
-    process, run, folder, seconds = digits_runs[implementation]
+    process, run, _, seconds = digits_runs[implementation]
     record_property("seconds", seconds)
     assert run.info.status == "FINISHED"
     assert run.data.metrics["test_accuracy"] >= 0.95
-    assert f"mlflow ui --backend-store-uri sqlite:///{folder}/mlflow.db" in process.stdout
+    assert "Browse it: python -m lctrain ui\n" in process.stdout
     assert "test accuracy" in process.stdout
     assert "Traceback" not in process.stderr
 
@@ -76,7 +76,7 @@ def test_every_named_metric_param_tag_and_artifact_is_there(digits_runs):
     assert set(run.data.metrics) == METRICS_OF_A_RUN
     assert all(np.isfinite(value) and value >= 0 for value in run.data.metrics.values())
     for name in ("loss", "accuracy", "val_loss", "val_accuracy"):
-        assert [point.step for point in client.get_metric_history(run.info.run_id, name)] == list(range(EPOCHS))
+        assert [point.step for point in client.get_metric_history(run.info.run_id, name)] == list(range(1, EPOCHS + 1))
     params = run.data.params
     wanted = {
         "implementation": "2",
@@ -149,7 +149,7 @@ print([name for _, _, names in os.walk("{folder}/mlartifacts") for name in names
     ("arguments", "message"),
     [
         (["foo=1", "model.layers.head.units=${nope}"], "2 problems(.|\n)*head.units` can't be resolved(.|\n)*`foo`"),
-        (["foo=1"], "`foo` is not a known key. Known are: data, data_format"),
+        (["foo=1"], "`foo` is not a known key. Known are: data_format, implementation"),
         (["trainin.epochs=1"], "`trainin` is not a known key. Did you mean `training`?"),
         (["modle=lc2d"], "`modle` is not a known key. Did you mean `model`?"),
         (["model=lc2x"], "`model` has no choice 'lc2x'. Did you mean `lc2d`?"),
@@ -157,8 +157,11 @@ print([name for _, _, names in os.walk("{folder}/mlartifacts") for name in names
         (["model.layers.lc1.fliters=3"], "`model.layers.lc1.fliters` is not an argument .* Did you mean `filters`?"),
         (["model.layers.lc9.filters=3"], "`model.layers.lc9` has no `type`.*Did you mean `lc1` or `lc2`?"),
         (["model.layers.head.units=${data.num_clases}"], "`model.layers.head.units` can't be .*'data.num_clases'"),
-        (["training.epochs=1,2"], "add --multirun"),
-        (["~model.layers.nope"], "`~model.layers.nope`: there is no such key to delete[.]\n$"),
+        (["training.epochs=1,2"], "`training.epochs=1,2` gives several values. Give one; or add -m"),
+        (
+            ["~model.layers.nope"],
+            "`~model.layers.nope`: there is no such key to delete[.] The keys: python -m lctrain --cfg job\n$",
+        ),
         (["tracking.folder=pyproject"], "`tracking.folder` must be a folder that can be written to; got 'pyproject'"),
         (["rain", "model=lc2d"], "`rain` is not a verb. Did you mean `train`?"),
         (["hydra.searchpath=[file:///tmp]"], "`hydra.searchpath` is not taken.* Use --config-dir"),
@@ -166,7 +169,7 @@ print([name for _, _, names in os.walk("{folder}/mlartifacts") for name in names
         ([""], "`` is not a verb"),
         (["model.layers={}"], "would change nothing: mappings are merged"),
         (["training.metrics=[auc]"], "`training.metrics=.auc.` does not fit what is there: .* Set or delete its keys"),
-        (["model@x=lc2d"], "Could not override 'model@x'.\nDid you mean to override model[?]\n$"),
+        (["model@x=lc2d"], "`model@x=lc2d`: where a choice goes can't be said here. Type model=lc2d\n$"),
         (["model={}"], "would change nothing: mappings are merged"),
         (
             ["model.layers.lc1={type: [1]}"],
@@ -266,6 +269,8 @@ def test_signals_end_the_run_as_killed(tmp_path, number, exit_code):
         process.kill()
     assert process.returncode == exit_code
     assert "Traceback" not in errors
+    what = "Interrupted" if number == signal.SIGINT else "Terminated"
+    assert errors.endswith(f"{what}. Go on with it: python -m lctrain training.epochs=100000 resume=true\n")
     (run,) = runs_in(tmp_path)
     assert run.info.status == "KILLED"
 

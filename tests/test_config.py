@@ -82,7 +82,11 @@ def broken(path, value):
         ("model.layers.lc1.kernel_regularizer", 3, "must be a mapping with `type` and arguments; got 3."),
         ("model.layers.lc1.name", "x", "is not an argument of LocallyConnected2D."),
         ("model.layers.lc1._target_", "os.system", "is not taken: a configuration is data. `type` names a class."),
-        ("model.layers.lc-2", {"type": "Flatten"}, "must be a layer name of letters, digits and underscores"),
+        (
+            "model.layers.lc-2",
+            {"type": "Flatten"},
+            "must be a layer name of at most 64 letters, digits and underscores",
+        ),
         ("optimizer.type", "Adm", "Did you mean `Adam`?"),
         ("optimizer.learning_rat", 1, "Did you mean `learning_rate`?"),
         ("optimizer.learning_rate", 0, "must be a positive number; got 0."),

@@ -1,5 +1,6 @@
 """Arrays of one's own: where they are read, what is read of them, and what is refused with its place."""
 
+import json
 import struct
 import zipfile
 
@@ -90,7 +91,9 @@ def test_splits_of_its_own_stay_as_they_are(tmp_path):
     x, y = stored["x"], stored["y"]
     path = tmp_path / "parts.npz"
     np.savez(path, x_train=x[:50], y_train=y[:50], x_val=x[50:71], y_val=y[50:71], x_test=x[71:], y_test=y[71:])
-    splits = load(path, validation_fraction=None, test_fraction=None)
+    left_open = complete_from_files({"data": {"name": "arrays", "path": str(path)}})["data"]
+    assert (left_open["validation_fraction"], left_open["test_fraction"]) == (None, None)
+    splits = load_splits(read_data(left_open), "channels_last")
     for part, (first, end) in zip(parts_of(splits), [(0, 50), (50, 71), (71, 90)], strict=True):
         np.testing.assert_array_equal(part.inputs, x[first:end])
         np.testing.assert_array_equal(part.labels, y[first:end])
@@ -224,13 +227,13 @@ X = (90, 5, 7, 2)
         ({"y": at(90, (5,), (6,), value=0.5)}, r"`y` must be whole numbers.*row 5 is 0\.5 \(2 such values"),
         ({"y": at(90, (5,), value=np.nan)}, "`y` must be finite; row 5 is nan"),
         (
-            {"y": np.eye(3)[np.arange(90) % 3]},
-            r"`y` must have the shape \(90,\).*one-hot rows take the argmax; got \(90, 3\)",
+            {"y": np.ones((90, 3))},
+            r"`y` must have the shape \(90,\).*of a class, or its one-hot row, .*; got \(90, 3\)",
         ),
         ({"y": np.arange(90) % 2}, "must hold every class to train on; class 2 has no example"),
-        ({"y": np.full(90, "a")}, "`y` must be numbers; got the type <U1"),
+        ({"y": np.full(90, "a")}, r"`y` must be numbers; got texts such as 'a'. Number its classes: numpy.unique\(y, "),
         ({"inputs": np.ones(X)}, "must hold one pair of arrays to train on|has no `labels`"),
-        ({"x_test": np.ones(X)}, "has no `y_test`"),
+        ({"x_test": np.ones(X)}, "has no `y_test`. Its arrays are: x, y, x_test"),
     ],
 )
 def test_what_can_not_be_trained_on_is_told_with_its_place(tmp_path, monkeypatch, arrays, message, is_mapped):
@@ -332,3 +335,75 @@ def test_a_misspelt_member_is_told_with_the_nearest(tmp_path):
     np.savez(tmp_path / "my.npz", data=np.ones((9, 2)))
     with pytest.raises(ConfigError, match=r"has no `x`. Known are: data. Name its arrays `x` and `y`"):
         load(tmp_path / "my.npz")
+
+
+def make_steps(folder, task, *sizes):
+    y = np.arange(60 * np.prod(sizes)).reshape(60, *sizes) % 2
+    path = make_arrays(folder, x=np.zeros((60, 40, 2), np.float32), y=y)
+    return {"path": str(path), "task": task}
+
+
+def complete_steps(keys):
+    raw = {"name": "arrays", "validation_fraction": 0.2, "test_fraction": 0.2} | keys
+    return read_data(complete_from_files({"data": raw})["data"])
+
+
+@pytest.mark.parametrize(
+    ("task", "sizes", "stated"),
+    [
+        ("regression", (40,), {"target_shape": [40]}),
+        ("regression", (40, 3), {"target_shape": [40, 3]}),
+        ("regression", (40, 3), {"target_shape": [40]}),
+        ("binary", (40,), {"target_shape": [40]}),
+        ("multilabel", (40, 3), {"target_shape": [40]}),
+        ("classification", (40,), {"target_shape": [40]}),
+    ],
+)
+def test_a_stated_target_shape_decides_what_is_left_open(tmp_path, task, sizes, stated):
+    data = complete_steps(make_steps(tmp_path, task, *sizes) | stated)
+    assert not find_facts(data).problems
+    assert data.num_targets == (3 if len(sizes) > len(stated["target_shape"]) and task == "regression" else 1)
+    assert load_splits(data, "channels_last").train.labels.shape[1 : len(stated["target_shape"]) + 1] == tuple(
+        stated["target_shape"]
+    )
+
+
+@pytest.mark.parametrize("task", ["regression", "binary", "multilabel", "classification"])
+def test_the_check_refuses_the_targets_that_a_job_refuses(tmp_path, task):
+    keys = make_steps(tmp_path, task, 40, 3) | {"target_shape": [20]}
+    data = complete_steps(keys)
+    (problem,) = find_facts(data).problems
+    with pytest.raises(ConfigError, match="shape") as refused:
+        load_splits(data, "channels_last")
+    assert refused.value.problems == [problem]
+
+
+def test_a_multilabel_file_needs_an_axis_of_classes_behind_its_targets(tmp_path):
+    with pytest.raises(ConfigError, match=r"a column of 0 and 1 for each class; got \(60, 40\).*data.task=binary"):
+        complete_steps(make_steps(tmp_path, "multilabel", 40) | {"target_shape": [40]})
+
+
+@pytest.mark.parametrize("stated", [{}, {"target_shape": [40]}, {"target_shape": [40], "num_targets": 1}])
+def test_the_advice_on_targets_reads_them_otherwise(tmp_path, stated):
+    keys = make_steps(tmp_path, "regression", 40) | stated
+    shapes = []
+    for _ in range(2):
+        data = complete_steps(keys)
+        shapes.append((data.target_shape, data.num_targets))
+        assert load_splits(data, "channels_last").train.labels.shape[1:] == (*data.target_shape, data.num_targets)
+        advice = find_facts(data).notes[-1].rpartition(": ")[2].split()
+        assert [pair.partition("=")[0] for pair in advice] == ["data.target_shape", "data.num_targets"]
+        keys |= {
+            key.removeprefix("data."): json.loads(value) for key, _, value in (one.partition("=") for one in advice)
+        }
+    assert sorted(shapes) == [([], 40), ([40], 1)]
+
+
+def test_an_array_that_is_called_nearly_as_one_that_is_read_is_told(tmp_path):
+    others = {name: np.zeros((9, 1)) for name in ("x_valid", "y_valid", "names")}
+    notes = find_facts(complete_steps({"path": str(make_arrays(tmp_path, **others))})).notes
+    assert [note.partition(": ")[2] for note in notes[-3:]] == [
+        "`x_valid` is not used. Did you mean `x_validation`?",
+        "`y_valid` is not used. Did you mean `y_validation`?",
+        "its other arrays are not used: names.",
+    ]

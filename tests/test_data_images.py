@@ -78,10 +78,10 @@ def test_many_images_lie_in_a_file_without_a_name(tmp_path, monkeypatch):
 def test_folders_of_splits_stay_as_they_are(tmp_path):
     for part, num_images in (("train", 9), ("val", 4), ("test", 5)):
         make_images(tmp_path / "all" / part, num_images)
-    splits = load(tmp_path / "all", validation_fraction=None, test_fraction=None)
+    splits = load(tmp_path / "all")
     assert [np.bincount(part.labels).tolist() for part in parts_of(splits)] == [[9, 9, 9], [4, 4, 4], [5, 5, 5]]
     with pytest.raises(ConfigError, match=r"`data.test_fraction` must be null: `images` has a test split.*got 0\.15"):
-        load(tmp_path / "all", validation_fraction=None)
+        load(tmp_path / "all", test_fraction=0.15)
 
 
 def test_what_is_left_open_is_read_from_the_folder(tmp_path):
@@ -201,7 +201,7 @@ def test_a_class_that_is_not_trained_on_is_told_by_name(tmp_path):
     make_images(tmp_path / "all" / "train", classes={"cat": 3, "dog": 9})
     make_images(tmp_path / "all" / "test")
     with pytest.raises(ConfigError, match=r"class 2 \('eel'\) has no example"):
-        load(tmp_path / "all", test_fraction=None)
+        load(tmp_path / "all")
 
 
 def test_what_is_decided_about_the_folders_is_said(tmp_path):
@@ -210,7 +210,7 @@ def test_what_is_decided_about_the_folders_is_said(tmp_path):
     assert note.endswith("the classes are numbered by name: 0 'cat', 1 'dog', 2 'eel'.")
     for part in ("train", "val"):
         make_images(tmp_path / "parts" / part)
-    notes = find_facts(read_data(complete(tmp_path / "parts", validation_fraction=None))).notes
+    notes = find_facts(read_data(complete(tmp_path / "parts"))).notes
     assert notes[1].endswith("its folders are taken for the splits train, validation, not for classes.")
 
 

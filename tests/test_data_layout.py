@@ -7,9 +7,11 @@ import mlflow
 import numpy as np
 import pytest
 import tensorflow as tf
+import yaml
 from conftest import make_config
 from made_files import make_arrays, read_data
 
+from lctrain.composition.dry_run import compose_dry
 from lctrain.config import validate
 from lctrain.config.allowlist import require_class
 from lctrain.config.augmentation import CHANNELS_LAST_ONLY, augmentations, complete_augmentation
@@ -18,6 +20,7 @@ from lctrain.data import rows as rows_module
 from lctrain.data.dataset_info import find_facts
 from lctrain.errors import ConfigError
 from lctrain.model.build import build_layer, build_model
+from lctrain.model.summary import summarize
 
 FORMATS = ("channels_last", "channels_first")
 SIZES = {1: (7, 2), 2: (5, 7, 2), 3: (3, 5, 7, 2)}  # of examples, by the number of their spatial axes
@@ -131,13 +134,88 @@ def test_a_wrong_value_is_told_where_the_file_has_it(tmp_path):
 @pytest.mark.parametrize(
     ("task", "y"), [("classification", (90, 3)), ("classification", (90, 5, 3)), ("binary", (90, 2))]
 )
-def test_one_hot_rows_are_not_taken_for_targets(tmp_path, task, y):
-    values = np.eye(y[-1])[np.random.default_rng(0).integers(0, y[-1], y[:-1])]
-    path = make_arrays(tmp_path, y=values)
-    with pytest.raises(ConfigError, match=r"`y` must have the shape .*take the argmax; got .*data\.target_shape=\["):
-        complete({"path": str(path)}, task=task)
+@pytest.mark.parametrize("dtype", [bool, int, float])
+def test_one_hot_rows_are_classes_unless_they_are_stated_to_be_targets(tmp_path, task, y, dtype):
+    numbers = np.random.default_rng(0).integers(0, y[-1], y[:-1])
+    path = make_arrays(tmp_path, y=np.eye(y[-1])[numbers].astype(dtype))
+    data = complete({"path": str(path)}, task=task)
+    assert (data.target_shape, data.num_classes) == (list(y[1:-1]), y[-1])
+    splits = load_splits(data, "channels_last")
+    labels = np.concatenate([part.labels for part in (splits.train, splits.validation, splits.test)])
+    np.testing.assert_array_equal(np.bincount(labels.ravel().astype(int)), np.bincount(numbers.ravel()))
+    sizes = ",".join(map(str, y[1:]))
+    note = f"is read as one-hot rows of {y[-1]} classes. If they are targets: data.target_shape=[{sizes}]."
+    assert find_facts(data).notes[1].endswith(note)
     data = complete({"path": str(path)}, task=task, target_shape=list(y[1:]))
     assert load_splits(data, "channels_last").train.labels.shape[1 : len(y)] == y[1:]
+
+
+@pytest.mark.parametrize("dtype", [bool, int, float, np.uint8])
+@pytest.mark.parametrize("axes", [1, 2])
+def test_class_numbers_may_be_of_any_type_and_a_column(tmp_path, dtype, axes):
+    numbers = (np.arange(90) % 2).astype(dtype)
+    path = make_arrays(tmp_path, y=numbers if axes == 1 else numbers[:, None])
+    for task in ("classification", "binary"):
+        data = complete({"path": str(path)}, task=task)
+        assert (data.target_shape, data.num_classes) == ([], 2)
+        assert load_splits(data, "channels_last").train.labels.sum() == 31
+
+
+@pytest.mark.parametrize(
+    ("y", "message"),
+    [
+        (np.zeros(90), r"`y` must hold two classes or more; each of its labels is 0\. .*: data\.task=regression\."),
+        (np.arange(90) / 7, r"`y` must be whole numbers, .*row 1 is 0\.14.* numbers: data\.task=regression\."),
+        (np.full(90, 1999), r"`y` must be class numbers below 90, .* To predict numbers: data\.task=regression\."),
+    ],
+)
+def test_labels_that_may_be_numbers_say_what_to_type(tmp_path, y, message):
+    path = make_arrays(tmp_path, y=y)
+    with pytest.raises(ConfigError, match=rf"my\.npz': {message}"):
+        complete({"path": str(path)})
+    assert complete({"path": str(path)}, task="regression").num_classes is None
+    if not y.any():
+        assert complete({"path": str(path)}, num_classes=2).num_classes == 2  # of new data for a trained model
+
+
+@pytest.mark.parametrize("y", [(90,), (90, 1)])
+def test_one_label_is_for_task_binary(tmp_path, y):
+    path = make_arrays(tmp_path, y=(np.arange(90) % 2).reshape(y))
+    with pytest.raises(ConfigError, match=r"`y` must have a column .* got \(90,.*For one label: data\.task=binary\."):
+        complete({"path": str(path)}, task="multilabel")
+    assert complete({"path": str(path)}, task="binary").num_classes == 2
+
+
+@pytest.mark.parametrize(("x", "model"), [((90, 5, 7), "LocallyConnected2D"), ((90, 5), "LocallyConnected1D")])
+def test_an_axis_of_channels_that_is_missing_is_asked_for(tmp_path, x, model):
+    path = make_arrays(tmp_path, x=np.zeros(x))
+    layers = {"lc1": {"type": model, "filters": 2, "kernel_size": 3}, "flatten": "Flatten"}
+    layers["head"] = {"type": "Dense", "units": "auto", "activation": "auto"}
+    raw = make_config(model={"name": "small", "layers": layers})
+    for data_format in FORMATS:
+        raw["data"], raw["data_format"] = {"name": "arrays", "path": str(path)}, data_format
+        with pytest.raises(ConfigError, match=r"no axis of channels: data\.input_shape=\[5,(7,)?1\]\.$") as raised:
+            summarize(validate(complete_from_files(raw)))
+        stated = yaml.safe_load(raised.value.problems[0].message.partition("input_shape=")[2].removesuffix("."))
+        raw["data"]["input_shape"] = stated
+        summarize(validate(complete_from_files(raw)))
+
+
+@pytest.mark.parametrize(
+    ("sizes", "model", "advice"),
+    [
+        ((40, 2), "lc2d", "It reads images, with their channels. For these examples: model=lc1d."),
+        ((6, 6), "lc2d", "If the examples have no axis of channels: data.input_shape=[6,6,1]."),
+        ((9, 9, 2), "volume", "It reads volumes, with their channels. For these examples: model=lc2d."),
+        ((3,), "lc1d", "It reads sequences, with their channels. For these examples: model=dense."),
+    ],
+)
+def test_the_step_for_examples_of_fewer_axes_than_a_model_reads_works(tmp_path, sizes, model, advice):
+    own = ["data=arrays", f"data.path={make_arrays(tmp_path, x=np.zeros((90, *sizes)))}"]
+    with pytest.raises(ConfigError, match=re.escape(advice)):
+        summarize(validate(compose_dry([*own, f"model={model}"])))
+    step = advice.rpartition(": ")[2].removesuffix(".")
+    summarize(validate(compose_dry([*own, *([] if step.startswith("model=") else [f"model={model}"]), step])))
 
 
 @pytest.mark.parametrize(
@@ -290,7 +368,7 @@ def test_predict_and_evaluate_read_each_layout(jobs, run_lctrain, data_format):
     for layout in FORMATS:
         process = run_lctrain(folder, "predict", f"run={run_id}", "--inputs", f"{layout}/x.npy", "--out", "out.npy")
         assert process.returncode == 0, process.stderr
-        assert f"are read as {layout}" in process.stderr
+        assert "--layout" not in process.stderr
         outputs.append(np.load(folder / "out.npy"))
     np.testing.assert_allclose(outputs[0], outputs[1], rtol=1e-5)
     losses = []

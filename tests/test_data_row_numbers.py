@@ -196,16 +196,15 @@ def test_rs_write_csv2_is_read_by_its_separator_and_decimal(tmp_path):
     heights = [str(height).replace(".", ",") for height in HEIGHTS]
     columns = (NUMBERS, heights, WIDTHS, LABELS)
     path = write(tmp_path / "t.csv", '"";"height";"width";"label"', *columns, separator=";")
-    with pytest.raises(
-        ConfigError, match=r"one column by the separator comma, and 4 by semicolon.*separator=semicolon"
-    ):
-        read(path)
-    with pytest.raises(ConfigError, match=r"'height' must be numbers; line 2 has '0,0'.*data\.decimal=comma"):
-        read(path, separator="semicolon")
+    for separator in (None, "semicolon"):
+        with pytest.raises(ConfigError, match=r"'height' must be numbers; line 2 has '0,0'.*data\.decimal=comma"):
+            read(path, separator=separator)
     check_without_numbers(path, separator="semicolon", decimal="comma")
     path.write_text(path.read_text().replace("1,5", "1.5"))
     with pytest.raises(ConfigError, match=r"'height' must be numbers; line 5 has '1\.5'|line \d+ has '\d*1\.5'"):
         read(path, separator="semicolon", decimal="comma")
+    with pytest.raises(ConfigError, match=r"one column by the separator pipe, and 4 by semicolon.*separator=semicolon"):
+        read(path, separator="pipe")
     path = tmp_path / "t.parquet"
     pandas.DataFrame({"height": HEIGHTS, "label": LABELS}).to_parquet(path)
     for changes in ({"separator": "comma"}, {"decimal": "comma"}):

@@ -5,13 +5,16 @@ import gzip
 import numpy as np
 import pandas
 import pytest
+from conftest import make_config
 from made_files import make_table, read_data
 
+from lctrain.config import validate
 from lctrain.config.schema import WindowConfig
 from lctrain.data import Rows, complete_from_files, find_facts, load_splits
 from lctrain.data import rows as rows_module
 from lctrain.data.windows import find_windows
 from lctrain.errors import ConfigError
+from lctrain.model.summary import summarize
 
 NUMBERS = {"one_hot": ["kind"], "target": "label"}
 LABELS = {"label": [row % 3 for row in range(80)]}
@@ -122,14 +125,14 @@ def test_other_tasks_read_their_targets(tmp_path):
 def test_a_column_may_say_the_splits(tmp_path):
     names = ["test" if row < 10 else "val" if row < 30 else "train" for row in range(80)]
     path = make_table(tmp_path / "my.csv", LABELS | {"part": names})
-    splits = load(path, split_column="part", validation_fraction=None, test_fraction=None)
+    splits = load(path, split_column="part")
     assert [sorted(rows_of(part)) for part in parts_of(splits)] == [
         list(range(30, 80)),
         list(range(10, 30)),
         list(range(10)),
     ]
     with pytest.raises(ConfigError, match=r"`data.test_fraction` must be null: `table` has a test split.*got 0\.15"):
-        load(path, split_column="part", validation_fraction=None, test_fraction=0.15)
+        load(path, split_column="part", test_fraction=0.15)
     names[41] = "training"
     path = make_table(tmp_path / "my.csv", LABELS | {"part": names})
     with pytest.raises(ConfigError, match="column 'part' must say train, validation or test; line 43 has 'training'"):
@@ -210,7 +213,18 @@ def with_cell(row, value, rows=80):
         ({"label": [row % 3 for row in range(79)] + [9]}, {}, "classes 3, 4, 5, 6, 7, 8 have no example"),
         ({"label": [row % 2 + 0.5 for row in range(80)]}, {}, "`label` must be whole numbers.*line 2 is 0.5"),
         ({}, {"target": "lable"}, "`data.target` must be a column of.*got 'lable'. Did you mean `label`"),
+        (
+            {},
+            {"features": ["Height", "Kind"], "target": "Label", "one_hot": ["Kind"]},
+            r"^2 problems.*\n.*`data.target` must be a column.*'Label'. Did.*\n.*`data.features` must be columns of "
+            r".*; got 'Height' \(`height`\?\), 'Kind' \(`kind`\?\)\.$",
+        ),
         ({}, {"features": ["height", "weight"]}, "`data.features` must be a column.*'weight'. Did you mean `height`"),
+        (
+            {"a": [row % 2 for row in range(80)]},
+            {"task": "multilabel", "target": "a", "one_hot": []},
+            r"`data.target` must be a column of 0 and 1 for each class.*got \['a'\]. For one label: data.task=binary",
+        ),
         ({}, {"one_hot": ["label"]}, "`data.one_hot` must name columns of `data.features`; got 'label'"),
         ({}, {"one_hot": []}, "column 'kind' must be numbers; line 2 has 'oak' .80 such cells in all"),
         (
@@ -300,3 +314,51 @@ def test_what_a_file_holds_is_looked_up_anew_when_it_has_changed(tmp_path):
     assert complete(path)["num_classes"] == 3
     make_table(path, {"label": [row % 4 for row in range(80)]})
     assert complete(path)["num_classes"] == 4
+
+
+@pytest.mark.parametrize(
+    ("suffix", "sign", "name"), [(".csv", ";", "semicolon"), (".csv", "|", "pipe"), (".tsv", ",", "comma")]
+)
+def test_what_alone_cuts_the_first_line_separates_the_cells(tmp_path, suffix, sign, name):
+    made = make_table(tmp_path / "made.csv", LABELS).read_text().replace(",", sign)
+    (tmp_path / f"my{suffix}").write_text(made)
+    data = read_data(complete(tmp_path / f"my{suffix}"))
+    assert data.input_shape == [5, 1]
+    assert sum(len(part.labels) for part in parts_of(load_splits(data, "channels_last"))) == 80
+    usual = {".csv": "comma", ".tsv": "tab"}[suffix]
+    note = f"its cells are separated by {name}, as its first line shows. To read it otherwise: data.separator={usual}."
+    assert find_facts(data).notes[0].endswith(note)
+
+
+def test_a_first_line_that_two_signs_cut_is_told(tmp_path):
+    (tmp_path / "my.csv").write_text("a;b;c|d\n1;2;3|0\n")
+    with pytest.raises(
+        ConfigError, match=r"one column by the separator comma, and 3 by semicolon.*separator=semicolon"
+    ):
+        complete(tmp_path / "my.csv")
+
+
+@pytest.mark.parametrize(
+    ("label", "message"), [("oak", r"'oak'\. Add examples of another\.$"), (0, "0.* data.task=regression")]
+)
+def test_a_single_class_is_told_with_its_label(tmp_path, label, message):
+    path = make_table(tmp_path / "my.csv", {"label": [label] * 80})
+    with pytest.raises(ConfigError, match=rf"`label` must hold two classes or more; each of its labels is {message}"):
+        complete(path)
+
+
+@pytest.mark.parametrize(
+    ("layer", "message"),
+    [
+        (
+            {"type": "LocallyConnected1D", "filters": 2, "kernel_size": 8},
+            "`model.layers.lc1.kernel_size` .*few columns: ",
+        ),
+        ({"type": "LocallyConnected2D", "filters": 2, "kernel_size": 3}, r"`model.layers.lc1` .* For a table: "),
+    ],
+)
+def test_models_that_do_not_take_a_table_name_one_that_does(tmp_path, layer, message):
+    raw = make_config(model={"name": "m", "layers": {"lc1": layer}})
+    raw["data"] = complete(make_table(tmp_path / "my.csv", LABELS))
+    with pytest.raises(ConfigError, match=f"{message}model=lc1d_columns"):
+        summarize(validate(raw))

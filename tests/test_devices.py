@@ -38,7 +38,7 @@ no_card = pytest.mark.skipif(bool(list_gpus()), reason="needs a machine without 
     ("changes", "path", "message"),
     [
         ({"device": {"name": "cpu", "threads": 0}}, "device.threads", r"greater than 0; got 0\."),
-        ({"device": {"name": "cpu", "index": 1}}, "device.index", r"not a known key\. Known are: .*device\.logical"),
+        ({"device": {"name": "cpu", "index": 1}}, "device.index", r"not a known key\. It belongs to device=gpu\."),
         ({"device": {"name": "gpu", "index": -1}}, "device.index", r"greater than or equal to 0; got -1\."),
         ({"device": {"name": "gpu", "index": [2, 0, 2]}}, "device.index", r"each .* once; got \[2, 0, 2\]\."),
         ({"device": {"name": "gpu", "index": [2, 0]}}, "device.index", r"one device .*; got \[2, 0\]\. .*mirrored"),

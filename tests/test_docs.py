@@ -234,10 +234,14 @@ def make_files(folder):
     np.save(folder / "new.npy", generator.random((5, 8, 8, 1), np.float32))
     columns = {f"c{number:02}": generator.random(120) for number in range(20)}
     islands = {"island": ["Biscoe", "Dream"] * 60, "species": ["Adelie", "Chinstrap", "Gentoo"] * 40}
-    pd.DataFrame(columns | islands).to_csv(folder / "my.csv", index=False)
+    table = pd.DataFrame(columns | islands)
+    table.to_csv(folder / "my.csv", index=False)
+    table[:9].to_csv(folder / "later.csv", index=False)
+    table.drop(columns="species").to_csv(folder / "new.csv", index=False)
     log = {name: generator.random(900) for name in ("load", "heat")} | {"state": np.arange(900) // 30 % 2}
     pd.DataFrame(log).to_parquet(folder / "log.parquet")
     make_images(folder / "photos")
+    make_images(folder / "later", 5, {"eel": 120})
     make_downloads(folder / "downloads")
     layers = tf_keras.layers
     old = tf_keras.Sequential(

@@ -63,14 +63,38 @@ def test_branches_and_merges_are_drawn_without_boxes_that_overlap():
 
 
 def test_the_marked_cells_are_those_that_the_taps_read():
-    _, found, _ = parse(summarize(compose_config("model=lc2d", "~model.layers.lc2")))
+    _, found, texts = parse(summarize(compose_config("model=lc2d", "~model.layers.lc2")))
     grid, _ = found["grid"]
     cell = float(grid.get("width")) / 8
     for colour, first in zip(COLOURS, (0, 3, 5), strict=True):  # positions (0, 0), (3, 3) and (5, 5) of 6x6
         marks = [element for element in found["tap"] if element.get("fill") == colour]
         left, top = corners([grid])[0]
         cells = {(round((y - top) / cell), round((x - left) / cell)) for x, y in corners(marks) if x < left + 8 * cell}
+        assert "not to scale: what is marked is enlarged" not in texts
         assert cells == {(first + row, first + column) for row in range(3) for column in range(3)}
+
+
+@pytest.mark.parametrize("name", ["deepface", "genomics"])
+def test_what_is_marked_on_large_maps_is_seen(name):
+    model = summarize(compose_config(f"model={name}"))
+    _, found, texts = parse(model)
+    grids = [tuple(float(grid.get(key)) for key in ("x", "y", "width", "height")) for grid in found["grid"]]
+    assert min(max(width, height) for _, _, width, height in grids) >= 40
+    for left, top, width, height in grids:
+        for colour in COLOURS:
+            marks = [
+                (x, y, x + float(mark.get("width")), y + float(mark.get("height")))
+                for mark in found["tap"]
+                if mark.get("fill") == colour
+                for x, y in corners([mark])
+                if left <= x < left + width and top <= y < top + height
+            ]
+            x1, y1, x2, y2 = (
+                pick(side) for pick, side in zip((min, min, max, max), zip(*marks, strict=True), strict=True)
+            )
+            assert min(x2 - x1, y2 - y1) >= 5
+            assert (x2 - left, y2 - top) <= (width + 1.5, height + 1.5)
+    assert texts.count("not to scale: what is marked is enlarged") == len(found["local"])
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,8 @@ import yaml
 
 from lctrain.config.schema import LocalTracking, ServerTracking
 from lctrain.errors import UserError
-from lctrain.tracking import fetch_run, start_run, store_uri
+from lctrain.job.sources import name_initial_run
+from lctrain.tracking import fetch_run, find_latest, start_run, store_uri
 
 
 @pytest.fixture
@@ -137,3 +138,39 @@ def test_a_store_that_is_away(tmp_path):
     message = refusal(nobody, "0f" * 16, tmp_path / "out")
     assert "`tracking`: the MLflow store http://127.0.0.1:9 can't be read" in message
     assert "refused" in message
+
+
+def test_the_latest_run_is_of_the_newest_finished_training(tracking, begin, trained, capsys, tmp_path):
+    """Not of another verb, nor one that failed, nor a sweep's own."""
+    run_id, _ = trained
+    for name, tags in (("bench", {"verb": "bench"}), ("sweep", {"verb": "sweep", "sweep.jobs": "2"})):
+        with begin(name, tags):
+            pass
+    with pytest.raises(ValueError, match="spilt"), begin("failed"):
+        raise ValueError("spilt")
+    (tmp_path / "out").mkdir()
+    assert fetch_run(tracking, "latest", tmp_path / "out").run_id == run_id
+    assert f"The latest finished run is {run_id} (job-1, " in capsys.readouterr().err
+    with begin("newer") as newer:
+        pass
+    assert find_latest(tracking, "run") == newer.run_id
+
+
+def test_no_run_is_the_latest_where_none_is_finished(tracking, begin):
+    with pytest.raises(
+        UserError, match=r"`tracking.folder` must hold an MLflow store; got '.*store'.* Train here first"
+    ):
+        find_latest(tracking, "run")
+    with begin("sweep", {"verb": "sweep"}):
+        pass
+    with pytest.raises(UserError, match=r"`init_from` latest: no training is finished in experiment 'test' of sqlite"):
+        find_latest(tracking, "init_from")
+
+
+def test_all_jobs_of_a_sweep_start_from_the_run_that_is_the_latest_before(tracking, begin):
+    with begin() as run:
+        pass
+    store = [f"tracking.folder={tracking.folder}", "tracking.experiment=test"]
+    given = ["init_from=latest,null", "seed=0,1", *store]
+    assert name_initial_run(["-m"], given) == [f"init_from='{run.run_id}',null", "seed=0,1", *store]
+    assert name_initial_run([], ["model=lc2d", "init_from=3f2a91c0"]) == ["model=lc2d", "init_from=3f2a91c0"]

@@ -2,6 +2,7 @@
 
 import json
 import re
+from dataclasses import replace
 from pathlib import Path
 from statistics import mean, stdev
 
@@ -9,7 +10,7 @@ import mlflow
 import pytest
 from made_sweeps import make_failure, make_run
 
-from lctrain.report import compare, fold_metrics, summarize_folds
+from lctrain.report import compare, fold_metrics, recommend, summarize_folds
 from lctrain.report.folds import format_folds
 
 
@@ -54,18 +55,33 @@ def test_a_fold_that_failed_is_left_out_and_the_number_told():
     failed = make_failure(2, "2", params={"data.folds": "3", "data.fold": "2"})
     comparison = compare([make_fold(0, 0, 0.9), make_fold(1, 1, 0.8), failed])
     (line,) = format_folds(comparison)
-    assert re.search(r"over 2 folds: .*val_accuracy 0.85 ± 0.071", line)
+    said = "Over 2 folds (mean ± standard deviation): test accuracy 0.8500 ± 0.0707, "
+    assert line.startswith(said)
+    assert "a test accuracy of 0.8500 ± 0.0707" in recommend(comparison)  # the same figure, to the same digit
 
 
 def test_repeats_under_other_seeds_are_no_folds():
     assert summarize_folds(compare([make_run(i, ms=2.0, seed=i) for i in range(3)]))["folds"] == []
 
 
+def test_a_model_without_local_layers_has_no_implementation_to_tell():
+    resolved = {"data.folds": "2", "resolved.device": "cpu"}
+    runs = [
+        make_run(fold, "auto", ms=2.0, params={**resolved, "data.fold": str(fold)}, choices={"implementation": "auto"})
+        for fold in range(2)
+    ]
+    comparison = compare(runs)
+    assert "implementation" not in comparison.swept
+    assert "2 runs of lc2d: 2.00 ms per training step" in recommend(comparison)
+    local = {"resolved.implementation.lc1": "2"}
+    assert "implementation" in compare([replace(run, params=run.params | local) for run in runs]).swept
+
+
 def test_a_sweep_over_folds_tells_its_own_run(tmp_path, run_lctrain):
     arguments = ["data=synthetic", "data.input_shape=[5,7,2]", "data.num_examples=200", "training=fast"]
     process = run_lctrain(tmp_path, "-m", *arguments, "data.folds=2", "data.fold=0,1")
     assert process.returncode == 0, process.stderr
-    assert re.search(r"over 2 folds: .*val_loss", process.stdout.replace("\n", " "))
+    assert re.search(r"Over 2 folds .*: .*validation loss", process.stdout.replace("\n", " "))
     client = mlflow.MlflowClient(f"sqlite:///{tmp_path}/mlflow.db")
     experiments = [experiment.experiment_id for experiment in client.search_experiments()]
     runs = client.search_runs(experiments)

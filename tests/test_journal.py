@@ -4,6 +4,7 @@ import errno
 import json
 import subprocess
 import sys
+import time
 
 import mlflow
 import pytest
@@ -11,6 +12,7 @@ import pytest
 from lctrain.cli import run_verb
 from lctrain.config.schema import LocalTracking, ServerTracking
 from lctrain.tracking import deliver, end_run, find_journals, read_journal, start_run, store_uri
+from lctrain.tracking import store as store_code
 from lctrain.tracking.journal import FILE, Journal, make_journal
 from lctrain.tracking.run_owner import describe_owner, find_owner_state
 from lctrain.tracking.store import dump_tracking
@@ -101,6 +103,19 @@ def test_what_is_read_from_the_journal(tmp_path):
     assert result.start <= result.metrics["loss"][0].timestamp <= result.end
     end_run(run.folder, "KILLED", "later")
     assert read_journal(run.folder) == result
+
+
+def test_a_store_that_takes_longer_to_be_made_than_the_patience_is_waited_for(tmp_path, monkeypatch, capsys):
+    def create_slowly(file, create=store_code._create_database):
+        time.sleep(5)
+        create(file)
+
+    monkeypatch.setattr(store_code, "_create_database", create_slowly)
+    tracking = LocalTracking(name="local", folder=str(tmp_path), experiment="test", patience=3)
+    with start_run(tracking, "a-run", {}, tmp_path / "job") as run:
+        run.log_tags({"model": "m"})
+    assert capsys.readouterr().err == ""
+    assert deliver(run.folder, 0) == 0
 
 
 def test_a_journal_names_its_store_for_every_working_folder(tmp_path, monkeypatch):

@@ -77,14 +77,14 @@ np.save("expected.npy", model.predict(np.load("new.npy"), verbose=0))
         (["evaluate"], "`run` is missing: python -m lctrain evaluate run=ID"),
         (
             ["evaluate", "run=0123456789abcdef"],
-            "`run` must be the id of a run; got '0123456789abcdef', which is none in",
+            "`run` must be latest or the id of a run; got '0123456789abcdef', which is none in",
         ),
         (["evaluate", "run={id}", "split=tset"], "`split` must be one of test, validation, train, all; got 'tset'"),
         (["evaluate", "run={id}", "model=lc1d"], "`model` is not taken by `evaluate`: the run has its own."),
         (["predict", "run={id}", "--out", "x.txt"], "`--out` must end in .csv or .npy; got 'x.txt'"),
         (
             ["predict", "run={id}", "--inputs", "nowhere.npy"],
-            "`--inputs` must be a .npy file of numbers; 'nowhere.npy'",
+            r"`--inputs` 'nowhere.npy': there is no such file or folder. Give .npy or .npz",
         ),
         (
             ["predict", "run={id}", "--inputs", "flat.npy"],
@@ -92,7 +92,7 @@ np.save("expected.npy", model.predict(np.load("new.npy"), verbose=0))
         ),
         (
             ["predict", "run={id}", "--inputs", "empty.npy"],
-            r"`--inputs` must hold at least one row; got the shape \(0, 5",
+            r"`--inputs` 'empty.npy': `inputs` must hold examples along its first axis; got the shape \(0, 5",
         ),
         (["predict", "run={id}", "--inputs", "bad.npy"], r"`--inputs` 'bad.npy': .* row 2, column \(0, 3, 1\) is nan"),
         (["evaluate", "run={id}", "data=digits"], r"`model.inputs.input` must be \[8, 8, 1\].*got \[5, 7, 2\]"),
@@ -117,12 +117,14 @@ def test_mistakes_are_told(finished, run_lctrain, arguments, message):
 
 def test_a_new_job_starts_from_a_runs_weights_with_a_layer_frozen(finished, run_lctrain):
     folder, run = finished
-    arguments = [f"init_from={run.info.run_id}", "model.layers.lc1.trainable=false", "training.epochs=1", "seed=9"]
+    arguments = ["init_from=latest", "model.layers.lc1.trainable=false", "training.epochs=1", "seed=9"]
     arguments += ["training.kernels=true"]
     process = run_lctrain(folder, "model=lc2d", *SMALL, "data.num_classes=3", *arguments)
     assert process.returncode == 0, process.stderr
     assert re.search(r"init_from: `head` drawn: its weights have the shapes \[\(\d+, 3\)", process.stderr)
+    assert f"The latest finished run is {run.info.run_id} ({run.info.run_name}, " in process.stderr
     new = read_run(folder)
+    assert new.data.params["init_from"] == run.info.run_id
     assert float(new.data.metrics["params_trainable"]) < float(new.data.metrics["params_total"])
     pictures = mlflow.MlflowClient(f"sqlite:///{folder}/mlflow.db").list_artifacts(new.info.run_id, "kernels")
     assert [picture.path for picture in pictures] == ["kernels/lc1.png", "kernels/lc2.png"]

@@ -280,7 +280,10 @@ def test_a_file_of_each_kind_is_written(saved, model, tmp_path, capsys):
     assert run(saved, "--layer", "nested", "--out", str(png)) == 0
     message = capsys.readouterr().out
     assert "nested (LocallyConnected2D): kernels of 3x2 taps at 5x7 positions, 2 input channels, 3 filters" in message
+    assert "\nKernels of filter 0, input channel 0\n`lctrain kernels` draws others of this layer by" in message
+    assert "by --filter N (0 to 2), --channel N (0 to 1)\n" in message
     assert run(saved, "--layer", "deep", "--slice", "2", "--out", str(svg)) == 0
+    assert "--slice N (0 to " in capsys.readouterr().out
     assert run(saved, "--layer", "nested", "--filter", "2", "--channel", "1", "--out", str(numbers)) == 0
     with Image.open(png) as image:
         assert has_drawing(np.asarray(image.convert("RGB")))
@@ -334,7 +337,7 @@ MISTAKES = {
     "override": (["data=mnist"], "`data` is not taken by `kernels`: the run has its own"),
     "no number": (
         ["--filter", "one"],
-        "`kernels`: argument --filter: invalid int value: 'one'. Usage: lctrain kernels",
+        "`--filter` must be an integer; got 'one'. Usage: lctrain kernels",
     ),
     "store of a file": (["tracking.folder=x"], "`kernels` of a file takes no 'tracking.folder=x'"),
 }

@@ -3,6 +3,8 @@
 import itertools
 import json
 import re
+import subprocess
+import sys
 
 import h5py
 import keras
@@ -457,3 +459,12 @@ def test_a_savedmodel_is_made_in_a_deterministic_process_too(tmp_path):
     x = np.random.default_rng(0).random((2, 5, 7, 2), np.float32)
     served = tf.saved_model.load(tmp_path / "saved")  # which must live as long as its function is called
     np.testing.assert_allclose(served.serve(x), model(x), atol=1e-5)
+
+
+def test_verbs_say_nothing_of_tensorflow(tmp_path):
+    inputs = keras.Input((7, 2))
+    keras.Model(inputs, K.Flatten()(LocallyConnected1D(3, 2)(inputs))).save(tmp_path / "model.keras")
+    for arguments in (["export", "model.keras", "--to", "keras2-h5"], ["import", "model.h5", "--out", "imported"]):
+        command = [sys.executable, "-m", "lctrain", *arguments]
+        process = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+        assert (process.returncode, process.stderr) == (0, "")

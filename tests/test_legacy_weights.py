@@ -198,12 +198,19 @@ def test_a_model_file_of_ours_is_an_architecture(run_lctrain, tmp_path):
     ]
 
 
-def test_a_whole_configuration_says_what_its_model_refers_to(tmp_path):
+@pytest.mark.parametrize(
+    ("units", "message"),
+    [
+        ("${data.num_classes}", r"`layers.head.units` can't be resolved(?s:.*)Write the value"),
+        ("auto", "must say how many `units: auto` are. Write the number, or give the whole config."),
+    ],
+)
+def test_a_whole_configuration_says_what_its_model_refers_to(tmp_path, units, message):
     x, y = make_weights(tmp_path)
     model = yaml.safe_load(OWN)
-    model["layers"]["head"]["units"] = "${data.num_classes}"
+    model["layers"]["head"]["units"] = units
     (tmp_path / "model.yaml").write_text(yaml.safe_dump(model, sort_keys=False))
-    with pytest.raises(UserError, match=r"`layers.head.units` can't be resolved(?s:.*)Write the value"):
+    with pytest.raises(UserError, match=message):
         legacy.load_model(tmp_path / "model.yaml", weights=tmp_path / "W.h5", input_shape=(6, 7, 2))
     whole = {"model": {"name": "old", **model}, "data": {"num_classes": 5, "input_shape": [6, 7, 2]}, "seed": 3}
     (tmp_path / "config.yaml").write_text(yaml.safe_dump(whole, sort_keys=False))

@@ -163,7 +163,7 @@ def test_the_declared_loss_is_the_one_trained():
         ({"loss": {"huber": -1}}, "training.loss.huber", "must be a positive number; got -1."),
         (
             {"metrics": "accuracyy"},
-            "training.metrics.0",
+            "training.metrics",
             "must name a Keras metric; got 'accuracyy'. Did you mean `accuracy`?",
         ),
         (

@@ -98,7 +98,7 @@ def test_a_deletion_of_nothing_names_the_nearest_key(tmp_path, run_lctrain):
 @pytest.mark.parametrize(
     ("word", "completions"),
     [
-        ("model=lc", ["model=lc1d", "model=lc2d"]),
+        ("model=lc", ["model=lc1d", "model=lc1d_columns", "model=lc2d"]),
         ("experiment=sm", ["experiment=smooth_cosine"]),
         ("model.layers.lc1.ker", ["model.layers.lc1.kernel_size="]),
     ],

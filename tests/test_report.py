@@ -6,22 +6,27 @@ import json
 import math
 import re
 import xml.etree.ElementTree as ElementTree
+from dataclasses import replace
 from html.parser import HTMLParser
+from itertools import combinations
 
 import pytest
-from made_sweeps import make_failure, make_parent, make_run
+from made_sweeps import START, make_failure, make_parent, make_run
+from matplotlib.colors import to_hex, to_rgb
 from matplotlib.figure import Figure
 from matplotlib.image import imread
 
 from lctrain.report import build_report, compare, print_report
 from lctrain.report.bars import MAX_BARS, choose_bars
 from lctrain.report.losses import MAX_LINES, choose_curves
+from lctrain.report.page import FOLDER
 from lctrain.report.pictures import draw_comparison, draw_losses, draw_measured
 from lctrain.report.theme import DARK, LIGHT, pick_colours
+from lctrain.tracking.run_result import Point
 
 RATE = "optimizer.learning_rate"
 HOSTILE = "<script>alert('x')</script>\"><img src=http://evil.example/x onerror=alert(1)> [red]$x_$ \x1b[31m \u202e"
-VOID = {"meta", "img", "source"}
+VOID = {"meta", "img", "source", "wbr"}
 
 
 class Page(HTMLParser):
@@ -226,42 +231,116 @@ def test_bars_have_their_whiskers_and_figures():
     assert "MB" in memory.get_xlabel()
 
 
-def test_curves_have_a_colour_per_implementation_and_a_style_per_device():
-    runs = [
-        make_run(2 * i + j, name, ms=7.0, device=device)
-        for i, name in enumerate("12")
-        for j, device in enumerate(["cpu", "gpu"])
+def by_threads(apart=0.0):
+    """Eight settings, each with a curve that lies so far from the one before."""
+    settings = [(name, threads) for name in ("1", "2", "3", "batched") for threads in ("1", "2")]
+    return [
+        make_run(
+            number,
+            name,
+            ms=7.0,
+            params={"device.threads": threads},
+            metrics={"val_loss": [apart * number + 1.5 / (epoch + 1) for epoch in range(6)]},
+        )
+        for number, (name, threads) in enumerate(settings)
     ]
-    figure = draw_losses(compare(runs))
-    by_epoch, by_second = figure.axes
-    assert len({line.get_color() for line in by_epoch.lines}) == 2
-    assert [line.get_linestyle() for line in by_epoch.lines] == ["-", "--", "-", "--"]
-    assert list(by_epoch.lines[0].get_xdata()) == [1, 2, 3]
-    assert list(by_second.lines[0].get_xdata()) == [2.0, 4.0, 6.0]
-    assert by_second.get_xlabel() == "seconds since the job's start"
-    assert len({line.get_linewidth() for line in by_epoch.lines}) == 4  # equal curves do not hide each other
 
 
-def test_one_implementation_has_a_colour_per_setting():
-    runs = [make_run(i, ms=7.0, params={RATE: rate}) for i, rate in enumerate(["0.1", "0.2", "0.3"])]
+@pytest.mark.parametrize("theme", [LIGHT, DARK])
+def test_every_setting_has_a_colour_of_its_own_that_the_key_tells(theme):
+    figure = draw_comparison(compare(by_threads(apart=1.0)), theme)
+    times, _, by_epoch, by_second = figure.axes
+    (key,) = figure.legends
+    colours = {text.get_text(): line.get_color() for text, line in zip(key.get_texts(), key.get_lines(), strict=True)}
+    assert len(set(colours.values())) == len(colours) == 8
+    for axes in (by_epoch, by_second):
+        assert {line.get_label(): line.get_color() for line in axes.lines} == colours
+        assert {line.get_linestyle() for line in axes.lines} == {"-"}
+    labels = [label.get_text() for label in times.get_yticklabels()]
+    assert {label: to_hex(bar.get_facecolor()) for label, bar in zip(labels, times.patches, strict=True)} == colours
+
+
+def test_the_key_covers_nothing():
+    figure = draw_losses(compare(by_threads()))
+    figure.draw_without_rendering()
+    (key,) = figure.legends
+    boxes = [part.get_window_extent() for part in (*key.get_lines(), *key.get_texts())]
+    assert not [1 for one, other in combinations(boxes, 2) if one.overlaps(other)]
+    assert figure.bbox.width >= key.get_window_extent().width
+
+
+def test_each_of_eight_equal_curves_is_seen():
+    by_epoch = draw_losses(compare(by_threads(apart=1e-5))).axes[0]
+    width = by_epoch.lines[0].get_linewidth()
+    seen = set()
+    for line in by_epoch.lines:
+        offset, (dash, gap) = line._unscaled_dash_pattern
+        assert (line.get_linewidth(), gap) == (width, 7 * dash)
+        seen.add(-offset % (dash + gap) / dash)
+    assert seen == set(range(8))  # each begins where another ends
+    assert "8 curves coincide: their colours alternate" in [text.get_text() for text in by_epoch.texts]
+
+
+def test_equal_points_are_rings_around_each_other():
+    runs = [make_run(i, name, ms=7.0, metrics={"val_loss": [0.5]}) for i, name in enumerate("123")]
     lines = draw_losses(compare(runs)).axes[0].lines
-    assert len({line.get_color() for line in lines}) == 3
-    assert len({line.get_linewidth() for line in lines}) == 1
+    assert [line.get_marker() for line in lines] == ["o"] * 3
+    assert len({line.get_markersize() for line in lines}) == 3
+
+
+def test_times_begin_where_the_model_was_built():
+    by_epoch, by_second = draw_losses(compare([make_run(0, "1", ms=7.0), make_run(1, "2", ms=7.0)])).axes
+    assert list(by_epoch.lines[0].get_xdata()) == [1, 2, 3]
+    assert list(by_second.lines[0].get_xdata()) == [1.5, 3.5, 5.5]
+    assert by_second.get_xlabel() == "seconds since the model was built, compilation included"
+    assert by_second.get_xlim()[0] == 0
+    unbuilt = [make_run(0, "1", metrics={"val_loss": [1.0, 0.5]})]
+    by_second = draw_losses(compare(unbuilt)).axes[1]
+    assert list(by_second.lines[0].get_xdata()) == [2.0, 4.0]
+    assert by_second.get_xlabel() == "seconds since the job's start, with its start-up"
+
+
+def test_epochs_are_those_of_the_terminal_whatever_the_release_and_the_result_is_none():
+    old = make_run(0, "1", ms=7.0)
+    losses = [Point(START + 2000 * step, step, 2.0 - step / 2) for step in range(3)]
+    result = Point(START + 9000, 3, 0.1)  # of other weights than the last epoch's
+    old = replace(old, metrics=old.metrics | {"loss": losses, "val_loss": [*losses, result]})
+    by_epoch = draw_losses(compare([old])).axes[0]
+    assert list(by_epoch.lines[0].get_xdata()) == [1, 2, 3]
+
+
+def test_folds_are_told_apart_and_seeds_are_means():
+    folds = [{"data.fold": str(fold), "data.folds": "3"} for fold in range(3)]
+    runs = [make_run(i, ms=7.0 + i, metrics={"val_loss": [0.5 + i]}, params=one) for i, one in enumerate(folds)]
+    times, _, by_epoch, _ = draw_comparison(compare(runs)).axes
+    assert [label.get_text() for label in times.get_yticklabels()] == ["fold=0", "fold=1", "fold=2"]
+    assert [line.get_label() for line in by_epoch.lines] == ["fold=0", "fold=1", "fold=2"]
+    assert len({line.get_color() for line in by_epoch.lines}) == 3
+    runs = [
+        make_run(2 * i + j, name, seed=j, metrics={"val_loss": [i + j]}) for i, name in enumerate("12") for j in (0, 1)
+    ]
+    by_epoch = draw_losses(compare(runs)).axes[0]
+    assert [list(line.get_ydata()) for line in by_epoch.lines] == [[0.5], [1.5]]
+    assert "means over seeds and folds" in [text.get_text() for text in by_epoch.texts]
+
+
+def test_where_no_job_is_done_the_picture_says_so():
+    figure = draw_comparison(compare([make_failure(i, name) for i, name in enumerate("12")]))
+    assert figure.get_suptitle() == "Not done: all jobs of the sweep, 2 in number"
 
 
 def test_many_jobs_remain_readable():
     comparison = compare(many())
     bars = choose_bars(comparison, "train_step_ms")
     assert [bar.label for bar in bars.bars] == ["batched", "2", "3", "1"]
-    assert bars.note == " (medians of 100 settings)"
-    curves, message = choose_curves(comparison)
-    assert len(curves) == MAX_LINES
-    assert message == " (the best 12 of 100)"
-    assert [job.number for job in curves] == list(range(MAX_LINES))
+    assert bars.note == "medians of 100 settings"
+    curves = choose_curves(comparison)
+    assert curves.note == "the best 8 of 100 are drawn"
+    assert [job.number for job in curves.jobs] == list(range(MAX_LINES))
     one_implementation = compare([run for run in many() if run.params["implementation"] == "2"])
     bars = choose_bars(one_implementation, "train_step_ms")
     assert len(bars.bars) == MAX_BARS
-    assert bars.note == " (the 16 lowest of 25)"
+    assert bars.note == "the 16 lowest of 25"
 
 
 @pytest.mark.parametrize("theme", [LIGHT, DARK])
@@ -278,3 +357,76 @@ def test_pictures_stand_on_their_own_ground(theme):
 def test_an_implementation_has_the_same_colour_in_every_report():
     assert pick_colours(["batched", "1"], LIGHT)["1"] == pick_colours(["1", "2", "3"], LIGHT)["1"]
     assert len(set(pick_colours(["1", "2", "3", "batched", "auto", "tuned"], DARK).values())) == 6
+
+
+def compare_luminance(first, second):
+    """The contrast of two colours, from 1 to 21, as WCAG 2 defines it."""
+    luminances = []
+    for colour in (first, second):
+        parts = [part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4 for part in to_rgb(colour)]
+        luminances.append(0.2126 * parts[0] + 0.7152 * parts[1] + 0.0722 * parts[2])
+    darker, lighter = sorted(luminances)
+    return (lighter + 0.05) / (darker + 0.05)
+
+
+@pytest.mark.parametrize("theme", [LIGHT, DARK])
+def test_lines_and_letters_of_the_pictures_are_seen(theme):
+    assert min(compare_luminance(colour, theme.background) for colour in (*theme.colours, theme.neutral)) >= 3
+    assert compare_luminance(theme.ink, theme.background) >= 7
+
+
+@pytest.mark.parametrize("place", [0, 1], ids=["light", "dark"])
+def test_letters_of_the_page_are_seen(place):
+    style = (FOLDER / "page.css").read_text()
+    colours = dict(re.findall(r"--([\w-]+): (#\w{6})", style.split(":root")[1 + place]))
+    for ground in ("page", "card"):
+        for letters in ("ink", "soft", "accent"):
+            assert compare_luminance(colours[letters], colours[ground]) >= 4.5, (letters, ground)
+    for kind in ("good", "bad", "odd"):
+        assert compare_luminance(colours[kind], colours[f"{kind}-back"]) >= 4.5, kind
+
+
+def read_rows(html, number=0):
+    """The cells of a table of the page, row by row, and which rows are marked."""
+    table = re.findall(r"<table>.*?</table>", html, re.DOTALL)[number]
+    rows = re.findall(r"<tr(.*?)>(.*?)</tr>", table, re.DOTALL)
+    cells = [
+        [re.sub(r"<.*?>|\n", "", cell) for cell in re.findall(r"<t[dh].*?</t[dh]>", row, re.DOTALL)] for _, row in rows
+    ]
+    return cells, ["chosen" in attributes for attributes, _ in rows[1:]]
+
+
+def test_what_all_jobs_share_is_told_once():
+    html = build_report(make_parent(2), by_threads()[:2]).html
+    cells, _ = read_rows(html)
+    assert cells[0] == ["job", "threads", "status"]
+    text = re.sub(r"<.*?>|\n", "", html)
+    assert (
+        "The same for all jobs:implementation 1,device cpu,test accuracy 0.9500,test loss 0.2100,step 7.00 ms," in text
+    )
+    cells, _ = read_rows(build_report(make_parent(1), by_threads()[:1]).html)
+    assert cells[0][:4] == ["job", "implementation", "device", "status"]
+    assert "speed-up" not in cells[0]
+
+
+def test_all_that_tie_are_marked():
+    runs = [
+        make_run(i, name, ms=ms) for i, (name, ms) in enumerate([("1", 20.0), ("2", 2.3), ("3", 2.0), ("batched", 2.2)])
+    ]
+    report = build_report(make_parent(4), runs)
+    assert report.recommendation.startswith("Use implementation 3, batched or 2: their times are a tie")
+    assert read_rows(report.html)[1] == [False, True, True, True]
+    assert "implementation 3, and 2 more that tie" in report.html
+    speeds = re.search(r"Speed-ups.*?</section>", report.html, re.DOTALL)[0]
+    assert len(re.findall('class="best"', speeds)) == 3
+    rates = [make_run(i, ms=7.0, accuracy=one, params={RATE: str(i)}) for i, one in enumerate([0.8, 0.95, 0.951])]
+    report = build_report(make_parent(3), rates)
+    assert read_rows(report.html)[1] == [False, True, True]
+    assert report.best_job.number == 2
+
+
+def test_a_hundred_jobs_that_fail_alike_are_told_once():
+    report = build_report(make_parent(100), [make_failure(i, "1", seed=i) for i in range(100)])
+    assert report.html.count("ValueError: bad") == 1
+    assert "Jobs 0, 1, 2, 3, 4, 5, 6, 7, 8, 9 and 90 more" in report.html
+    assert report.best_job is None

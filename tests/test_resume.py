@@ -9,10 +9,15 @@ from pathlib import Path
 import kill
 import mlflow
 import pytest
+from conftest import make_config
+from made_files import make_table
 
-from lctrain.errors import UserError
+from lctrain.config import validate
+from lctrain.errors import TrainingFailed, UserError
 from lctrain.job.resume import find_newest
-from lctrain.job.resume_state import ResumeState, lock
+from lctrain.job.resume_state import ResumeState, digest, lock
+from lctrain.job.run import run_job
+from lctrain.system.subprocesses import run_in_process
 
 SMALL = ["model=lc2d", "data=synthetic", "data.input_shape=[5,7,2]", "data.num_examples=700", "training.epochs=3"]
 SMALL += ["training.checkpoint.every_steps=5", "training.progress=none", "training.log_every_steps=1"]
@@ -61,6 +66,7 @@ def test_a_killed_job_leaves_all_that_it_goes_on_from(killed):
         (["resume=outputs/nowhere"], "or the folder of such a job; got 'outputs/nowhere'"),
         (["resume=yes"], "`resume` must be true, the id of a run that was not finished.*got 'yes'"),
         (["resume={id}", "seed=1"], r"was started with another configuration. Go on with it by: .*resume={id}"),
+        (["resume=latest"], "got 'latest'. resume=true goes on with the newest job of the same command"),
         (["resume=true", "seed=x"], "`seed` must be an integer; got 'x'"),
         (["-m", "resume=true", "seed=1,2"], "`resume` is for one job.*sweep.resume=DIR"),
         ([*SMALL, "hydra.run.dir={job}"], "holds a job that was not finished. Go on with it by resume=true"),
@@ -87,7 +93,7 @@ def test_a_job_goes_on_by_its_runs_id_and_nothing_is_logged_twice(killed, run_lc
     client, (run,) = read_runs(folder)
     assert (run.info.run_id, run.info.status) == (run_id, "FINISHED")
     assert "error" not in run.data.tags
-    for name, steps in (("loss", range(3)), ("val_loss", range(3)), ("step_loss", range(1, 49))):
+    for name, steps in (("loss", range(1, 4)), ("val_loss", range(1, 4)), ("step_loss", range(1, 49))):
         assert [point.step for point in client.get_metric_history(run_id, name)] == list(steps)
     again = run_lctrain(folder, f"resume={run_id[:8]}")
     assert (again.returncode, "which is none, or is finished" in again.stderr) == (2, True)
@@ -165,3 +171,29 @@ def test_a_folder_that_cannot_be_written_to_is_told(tmp_path, capsys):
         pass
     ResumeState("d", "j", [], {}, False, {}, "x").write(tmp_path / "file")
     assert "Warning: the job can't be resumed, as" in capsys.readouterr().err
+
+
+def fail_to_train(config, folder):
+    """A job that fails where training begins; in a process of its own, whose devices it sets."""
+
+    def fail(*_):
+        raise TrainingFailed("spilt")
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("lctrain.job.train.train", fail)
+        with pytest.raises(TrainingFailed, match="spilt"):
+            run_job(config, [], folder)
+
+
+def test_a_job_on_ones_own_files_is_found_by_what_its_command_says(tmp_path, monkeypatch):
+    """Whatever its run logs of how the files are read: the features, and the numbers of classes."""
+    monkeypatch.chdir(tmp_path)
+    make_table(tmp_path / "my.csv")
+    data = {"name": "table", "path": "my.csv", "target": "kind", "input_shape": [2, 1], "num_classes": 3}
+    layers = {"flatten": "Flatten", "head": {"type": "Dense", "units": 3, "activation": "softmax"}}
+    config = validate(make_config(data=data, model={"name": "small", "layers": layers}))
+
+    folder = tmp_path / "outputs" / "day" / "time"
+    outcome = run_in_process(fail_to_train, config, folder)
+    assert outcome.status == "done", outcome.reason
+    assert find_newest(digest(config), Path("outputs")) == folder

@@ -19,7 +19,7 @@ def test_show_prints_shapes_parameters_connectivity_costs_and_the_choice(tmp_pat
     assert re.search(FIRST_LAYER, process.stdout), process.stdout
     assert "one training step, 32 examples, 1 optimizer slot" in process.stdout
     assert re.search(r"lc1 +│ memory, MB .*│ 2 \(auto\)", process.stdout)
-    assert re.search(r"lc2 +│ memory, MB .*│ 3 +│", process.stdout)
+    assert re.search(r"lc2 +│ memory, MB .*│ 3 *\n", process.stdout)
     assert "25,610 parameters, 49.8 kFLOP for one example's forward pass." in process.stdout
     assert list(tmp_path.iterdir()) == []
 
@@ -140,7 +140,7 @@ print({"tensorflow", "keras", "mlflow"} & set(sys.modules))
     assert "graph on left (None, 11, 3), frames (None, 5, 7, 2)" in out
     assert re.search(r"again +│ LocallyConnected1D +│ \(None, 11, 3\) +│ local +│ +of local │ +6 │", out)
     assert re.search(r"both +│ Concatenate +│ \(None, 53\) +│ drop, pooled │", out)
-    assert re.search(r"steps +│ memory, MB .*│ 3 +│", out)
+    assert re.search(r"steps +│ memory, MB .*│ 3 *\n", out)
     assert "Outputs: head, sum.\n" in out
     assert out.splitlines()[-1] == "set()"
     assert "again: LocallyConnected1D" in (graph_folder / "graph.svg").read_text()
@@ -201,6 +201,16 @@ def test_what_cp_copies_is_found_listed_and_used(tmp_path, run_lctrain):
     listed = run_lctrain(tmp_path, "ls", "model", *own)
     assert re.search("^  mine +Two locally connected layers", listed.stdout, re.MULTILINE)
     assert "optimizer:" not in listed.stdout
+
+
+def test_a_link_to_nothing_is_listed_and_told(tmp_path, run_lctrain):
+    (tmp_path / "own" / "model").mkdir(parents=True)
+    (tmp_path / "own" / "model" / "dangling.yaml").symlink_to("nowhere.yaml")
+    listed = run_lctrain(tmp_path, "ls", "model", "--config-dir", "own")
+    assert listed.returncode == 0
+    assert re.search(r"^  dangling +\(can't be read: No such file", listed.stdout, re.MULTILINE)
+    process = run_lctrain(tmp_path, "check", "model=dangling", "--config-dir", "own")
+    assert "own/model/dangling.yaml can't be read; it links to nowhere.yaml, which is not there" in process.stderr
 
 
 def test_a_copied_data_choice_keeps_the_name_that_says_what_it_is(tmp_path, run_lctrain):

@@ -7,7 +7,7 @@ import yaml
 from conftest import make_config
 
 from lctrain.composition.overrides import check_arguments
-from lctrain.composition.user_files import check_user_files
+from lctrain.composition.user_files import check_user_file
 from lctrain.config import validate
 from lctrain.config.interpolation import resolve
 from lctrain.config.limits import MAX_NESTING, find_in_text
@@ -81,7 +81,7 @@ def write(folder, name, text):
 def test_a_users_file_is_refused_by_name(tmp_path, name, text, message):
     path = write(tmp_path, name, text)
     with pytest.raises(UserError, match="configs/") as raised:
-        check_user_files(tmp_path / "configs")
+        check_user_file(tmp_path / "configs", name)
     assert str(path) in str(raised.value)
     assert message in str(raised.value)
 
@@ -103,13 +103,13 @@ def test_links_to_folders_are_refused(tmp_path):
     (tmp_path / "elsewhere").mkdir()
     (tmp_path / "configs" / "model").symlink_to(tmp_path / "elsewhere")
     with pytest.raises(UserError, match="configs/model must be a folder, not a link to one"):
-        check_user_files(tmp_path / "configs")
+        check_user_file(tmp_path / "configs", "model/mine.yaml")
 
 
 def test_what_is_data_is_taken(tmp_path):
     text = "defaults:\n  - override /data@_global_.data: digits_rows\nlayers:\n  a: {units: '${data.num_classes}'}\n"
     write(tmp_path, "model/mine.yaml", HEADER + text)
-    check_user_files(tmp_path / "configs")
+    check_user_file(tmp_path / "configs", "model/mine.yaml")
     assert find_in_text(text) is None
 
 

@@ -1,6 +1,7 @@
 """Supervised jobs: each ends with a record and a run in the right state, however it dies."""
 
 import errno
+import json
 import os
 import signal
 import sys
@@ -148,7 +149,7 @@ def test_without_isolation_the_job_runs_here(tmp_path):
     record = supervise(run_job, task)
     assert (record.status, record.reason, record.log) == ("failed", "went wrong", None)
     (run,) = runs_of(task)
-    assert run.data.tags["lctrain.owner.pid"] == str(os.getpid())
+    assert json.loads(run.data.tags["lctrain.owner"])["pid"] == str(os.getpid())
 
 
 def test_what_is_done_is_not_done_again_and_what_failed_is(tmp_path):

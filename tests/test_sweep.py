@@ -67,12 +67,34 @@ def test_one_parent_holds_all_children_and_the_comparison(failed_sweep):
         ("3", "failed", "FAILED"),
     ]
     assert all(child.data.params["data.num_examples"] == "200" for child in children)
+    names = [
+        f"lc2d-{implementation}, clipvalue={value}" for implementation in ("2", "batched") for value in (None, 0.5)
+    ]
+    assert [child.info.run_name for child in children] == [name.replace("None", "null") for name in names]
     client = mlflow.MlflowClient(f"sqlite:///{folder}/mlflow.db")
     assert {file.path for file in client.list_artifacts(parent.info.run_id)} >= {
         "sweep.json",
         "report.html",
         "comparison.png",
     }
+
+
+def test_the_sweeps_own_run_says_what_it_did(failed_sweep):
+    folder, process = failed_sweep
+    (parent,), children = read_store(folder)
+    given = {"implementation": "2,batched", "optimizer.clipvalue": "null,0.5", "training.epochs": "2"}
+    assert parent.data.params.items() >= given.items()
+    assert not [key for key in parent.data.params if key.startswith("hydra")]
+    counts = {name: value for name, value in parent.data.metrics.items() if name.startswith("jobs_")}
+    assert counts == {"jobs_done": 2, "jobs_failed": 2, "jobs_refused": 0}
+    (best,) = [run for run in children if run.info.run_id == parent.data.tags["sweep.best_run"]]
+    assert best.info.status == "FINISHED"
+    for name in ("test_accuracy", "train_step_ms"):
+        assert parent.data.metrics[f"best_{name}"] == best.data.metrics[name]
+    note = parent.data.tags["mlflow.note.content"]
+    recommendation = note.splitlines()[0].strip("*")
+    assert recommendation.startswith("Use implementation ")
+    assert recommendation in " ".join(process.stdout.split())
 
 
 def test_a_resumed_sweep_runs_what_is_not_done(failed_sweep, run_lctrain, tmp_path):
@@ -148,7 +170,7 @@ print(sorted({{"tensorflow", "keras", "sklearn", "jax", "torch"}} & set(sys.modu
 
 @pytest.mark.skipif(sys.platform == "win32", reason="needs POSIX signals")
 def test_a_killed_job_and_an_interrupt_leave_everything_in_order(tmp_path, run_lctrain):
-    command = [sys.executable, "-m", "lctrain", "-m", "training.epochs=100000,1,100000", *FAST[1:]]
+    command = [sys.executable, "-m", "lctrain", "-m", "training.epochs=100000,1,200000", *FAST[1:]]
     heard = signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background jobs are born deaf to it
     try:
         sweep = subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
@@ -160,11 +182,13 @@ def test_a_killed_job_and_an_interrupt_leave_everything_in_order(tmp_path, run_l
         wait_for_epoch(tmp_path, 2)
         find_job(tmp_path, 2).parent().kill()  # the server, without which the job goes on
         sweep.send_signal(signal.SIGINT)
-        _, errors = sweep.communicate(timeout=120)
+        output, errors = sweep.communicate(timeout=120)
     finally:
         sweep.kill()
     assert sweep.returncode == 130, errors
     assert "Traceback" not in errors
+    (folder,) = tmp_path.glob("multirun/*/*")
+    assert f"What is not done is run by: python -m lctrain sweep.resume={folder}\n" in output
     statuses = [(record["status"], record["exit_code"]) for record in records_of(tmp_path)]
     assert statuses == [("killed", 1), ("done", 0), ("interrupted", 130)]
     (parent,), children = read_store(tmp_path)
@@ -193,10 +217,12 @@ def test_a_killed_job_goes_on_where_it_was_when_its_sweep_is_resumed(tmp_path, r
     assert re.search(r"Going on from step \d+, in epoch \d+ of 400\.", log.read_text())
     (parent,), children = read_store(tmp_path)
     assert [run.info.status for run in (parent, *children)] == ["FINISHED"] * 3
+    counts = {name: value for name, value in parent.data.metrics.items() if name.startswith("jobs_")}
+    assert counts == {"jobs_done": 2, "jobs_failed": 0, "jobs_refused": 0, "jobs_killed": 0}
     client = mlflow.MlflowClient(f"sqlite:///{tmp_path}/mlflow.db")
     for name in ("loss", "val_loss"):
         history = client.get_metric_history(children[0].info.run_id, name)
-        assert sorted(point.step for point in history) == list(range(400))
+        assert sorted(point.step for point in history) == list(range(1, 401))
 
 
 def wait_for_epoch(folder, number):

@@ -48,12 +48,22 @@ def test_channels_first_outputs_are_told_where_their_channels_are(look, layers, 
 @pytest.mark.parametrize(
     ("task", "is_sequence", "head", "message"),
     [
-        ("binary", False, {"units": 2}, r"must give one score, an output of shape (None, 1); got (None, 2). End with"),
+        (
+            "binary",
+            False,
+            {"units": 2},
+            r"must give one score, an output of shape (None, 1); got (None, 2). To let it follow",
+        ),
         ("multilabel", False, {"units": 3}, "must give one score per class, an output of shape (None, 4); got (None,"),
-        ("regression", False, {"units": 2}, 'of `units: "${data.num_targets}"`, after a Flatten.'),
+        ("regression", False, {"units": 2}, "`model.layers.head.units=auto model.layers.head.activation=auto`."),
         ("regression", False, {"units": 2}, "must give one number per target, an output of shape (None, 3); got (No"),
         ("classification", True, {"units": 3}, "for each position of `data.target_shape`, an output of shape (None, 6"),
-        ("classification", True, {"units": 3}, "on an input of shape (None, 6, channels)."),
+        (
+            "classification",
+            True,
+            {"units": 3},
+            "follow the task: `model.layers.head.units=auto model.layers.head.activation=auto`.",
+        ),
         ("binary", False, {"units": 1, "activation": "softmax"}, "(activation: sigmoid) or logits"),
         ("multilabel", False, {"units": 4, "activation": "tanh"}, "got activation 'tanh'"),
         ("classification", True, {"units": 4, "activation": "sigmoid"}, "(activation: softmax) or logits"),
@@ -69,7 +79,7 @@ def test_heads_that_do_not_fit_the_task_are_told(look, task, is_sequence, head, 
 @pytest.mark.parametrize(
     ("task", "training", "path", "message"),
     [
-        ("regression", {"metrics": {"accuracy": "accuracy"}}, "metrics.accuracy", "Take `training=regression`, or"),
+        ("regression", {"metrics": {"accuracy": "accuracy"}}, "metrics.accuracy", "Write `auto` for it, or"),
         ("regression", {"metrics": {"a": "BinaryAccuracy"}}, "metrics.a", "labels of 0 and 1, .* MeanAbsoluteError"),
         ("regression", {"metrics": ["TopKCategoricalAccuracy"]}, "metrics.0", "and task regression has none. Use Mean"),
         ("regression", {"loss": "SparseCategoricalCrossentropy"}, "loss", "one right class of several, .* MeanSquared"),
@@ -121,7 +131,12 @@ def test_judges_of_probabilities_are_refused_when_they_are_built_too():
     [
         ("classification", {"num_classes": None}, "data.num_classes", "with task classification; got None"),
         ("multilabel", {"num_classes": None}, "data.num_classes", "with task multilabel; got None"),
-        ("binary", {"num_classes": 3}, "data.num_classes", "must be 2 with task binary; got 3. Use"),
+        (
+            "binary",
+            {"num_classes": 3},
+            "data.num_classes",
+            "must be 2 with task binary; got 3. Write data.num_classes=2",
+        ),
         ("binary", {"num_classes": None}, "data.num_classes", "must be 2 with task binary; got None."),
         ("regression", {"num_classes": 10}, "data.num_classes", "must be null with task regression, .* got 10"),
         ("multilabel", {"num_targets": 3}, "data.num_targets", "must be left out with task multilabel; got 3"),
@@ -137,17 +152,21 @@ def test_classes_and_targets_must_be_the_tasks(task, changes, path, message):
 
 def test_a_reference_to_classes_that_there_are_not_says_what_to_use():
     layers = {"flatten": "Flatten", "head": {"type": "Dense", "units": "${data.num_classes}"}}
-    with pytest.raises(ConfigError, match=r"^`model.layers.head.units` .* Use \$\{data.num_targets\}\.$"):
+    with pytest.raises(
+        ConfigError,
+        match=r"^`model.layers.head.units` .* `model.layers.head.units=auto model.layers.head.activation=auto`\.$",
+    ):
         configure("regression", layers=layers)
     with pytest.raises(ConfigError, match=r"`model.layers.head.units` .*`data.num_classes` is null. Give it"):
         configure("classification", layers=layers, data={"num_classes": None})
 
 
-def test_metrics_that_are_left_out_are_those_of_classes():
+def test_metrics_that_are_left_out_are_those_of_the_task():
     config = make_config()
+    assert "metrics" not in config["training"]
+    assert list(validate(config).training.metrics) == ["accuracy"]
     config["data"] |= {"task": "regression", "num_classes": None, "num_targets": 4}
-    with pytest.raises(ConfigError, match=r"^`training.metrics.accuracy` \(Accuracy\) .* `training=regression`"):
-        validate(config)
+    assert list(validate(config).training.metrics) == ["mae", "r2"]
 
 
 def test_a_softmax_over_other_axes_than_the_classes_is_told():

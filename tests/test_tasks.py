@@ -223,6 +223,8 @@ def test_the_curve_names_the_loss():
         draw_loss_curve(history, loss, task).axes[0].get_ylabel()
         for loss, task in ((None, "multilabel"), (None, "regression"), ({"type": "Huber"}, "regression"))
     ]
+    validated = draw_loss_curve(history | {"val_loss": [2.0]}, validation_frequency=2).axes[0]
+    assert [list(line.get_xdata()) for line in validated.lines] == [[1, 2], [2]]  # as the terminal counts epochs
     assert labels == ["loss (cross-entropy, nats)", "loss (MeanSquaredError)", "loss (Huber)"]
 
 

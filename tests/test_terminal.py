@@ -63,6 +63,7 @@ def test_a_terminal_gets_a_bar_and_a_line_for_each_epoch(shown):
     assert COLOUR.search(text)
     assert text.rindex("\x1b[?25h") > text.rindex("\x1b[?25l")  # the cursor that was hidden is shown again
     assert "test accuracy" in text
+    assert re.search(r"Run ([0-9a-f]{8})\. Evaluate it: python -m lctrain evaluate run=\1\r\n", text)
 
 
 def test_no_color_is_heeded(shown):
@@ -81,6 +82,13 @@ def test_a_file_gets_plain_lines(arguments, tmp_path, run_lctrain):
     assert "\b" not in process.stdout
     if arguments is JOB:
         assert "Epoch 1/2" in process.stdout
+
+
+def test_the_run_that_is_named_at_the_end_can_be_evaluated(shown, run_lctrain):
+    folder, (text, _), _ = shown
+    command = re.search(r"Evaluate it: python -m lctrain (.*)\r", text)[1]
+    process = run_lctrain(folder, *command.split())
+    assert process.returncode == 0, process.stderr
 
 
 def test_an_interrupted_bar_gives_the_cursor_back(tmp_path):

@@ -1,20 +1,42 @@
 """Tracking: what is logged is read back from a real store."""
 
 import json
+import shlex
 import shutil
 import time
 from pathlib import Path
 
 import mlflow
+import numpy as np
 import pytest
 from conftest import make_config
+from made_files import make_arrays, read_data
+from mlflow.data.schema import TensorDatasetSchema
 
-from lctrain.config.schema import LocalTracking
+from lctrain.composition.dry_run import compose_dry
+from lctrain.config import validate
+from lctrain.config.schema import LocalTracking, ServerTracking
+from lctrain.data import load_splits
 from lctrain.errors import UserError
-from lctrain.tracking import check_writable, deliver, start_run, store_uri, sync_journal, tag_run, ui_command
+from lctrain.job.provenance import describe_datasets
+from lctrain.tracking import (
+    check_writable,
+    deliver,
+    read_journal,
+    start_run,
+    store_uri,
+    sync_journal,
+    tag_run,
+    ui_command,
+)
 from lctrain.tracking.delivery_state import DeliveryState
 from lctrain.tracking.journal import Journal
+from lctrain.tracking.mlflow_store import MlflowStore
+from lctrain.tracking.orphaned_runs import end_dead_runs
+from lctrain.tracking.run_owner import describe_owner
 from lctrain.tracking.run_sender import RunSender
+from lctrain.tracking.store import read_tracking
+from lctrain.training import EpochMetrics
 
 
 @pytest.fixture
@@ -64,6 +86,63 @@ def test_a_run_that_is_repeated_in_part_logs_nothing_twice(tracking, start):
     assert stored.data.params == {"seed": "0", "epochs": "3"}
     history = mlflow.MlflowClient(store_uri(tracking)).get_metric_history(run.run_id, "loss")
     assert [(point.step, point.value) for point in history] == [(0, 2.0), (1, 1.0), (2, 0.5)]
+
+
+@pytest.mark.parametrize("begun", [0, 1])
+def test_a_run_that_goes_on_keeps_the_numbers_of_its_epochs(start, begun):
+    with start() as run:
+        run.log_metrics({"step_loss": 3.0}, step=7)
+        run.log_metrics({"loss": 2.0}, step=begun)
+        run.fail("stopped", "KILLED")
+    assert run.first_epoch == 1
+    with start(resumed=run.folder, repeats=True) as again:
+        EpochMetrics(again.log_metrics, again.first_epoch).catch_up([{"loss": 2.0}, {"loss": 1.0}])
+    assert again.first_epoch == begun
+    assert [point.step for point in read_journal(run.folder).history("loss")] == [begun, begun + 1]
+
+
+def test_a_run_has_its_datasets_and_each_once(tracking, start):
+    config = validate(make_config())
+    splits = load_splits(config.data, config.data_format)
+    datasets = describe_datasets(config.data, splits)
+    with start() as run:
+        run.log_datasets(datasets)
+    with start(resumed=run.folder) as again:
+        again.log_datasets(datasets)
+    inputs = read(tracking, run.run_id).inputs.dataset_inputs
+    known = {one.tags[0].value: one.dataset for one in inputs}
+    assert len(inputs) == 3
+    assert set(known) == {"training", "validation", "testing"}
+    assert {one.name for one in known.values()} == {"synthetic"}
+    assert len({one.digest for one in known.values()}) == 3
+    assert known["training"].digest == datasets[0]["digest"] == describe_datasets(config.data, splits)[0]["digest"]
+    schema = TensorDatasetSchema.from_dict(json.loads(known["training"].schema))
+    assert schema.features.input_types() == [np.dtype(splits.train.inputs.dtype)]
+    assert schema.features.inputs[0].shape == (-1, *splits.train.inputs.shape[1:])
+    assert json.loads(known["testing"].profile) == {"num_rows": len(splits.test.labels)}
+
+
+def test_a_dataset_of_ones_own_is_called_as_its_file(tmp_path):
+    data = {"name": "arrays", "path": str(make_arrays(tmp_path)), "input_shape": [5, 7, 2], "num_classes": 3}
+    data = read_data(data)
+    datasets = describe_datasets(data, load_splits(data, "channels_last"))
+    assert [(one["name"], one["context"]) for one in datasets] == [
+        ("arrays my.npz", context) for context in ("training", "validation", "testing")
+    ]
+
+
+def test_runs_of_an_earlier_release_are_known_by_their_owner(tracking, start):
+    with start() as run:
+        pass
+    client = mlflow.MlflowClient(store_uri(tracking))
+    (experiment,) = [one for one in client.search_experiments() if one.name == "test"]
+    assert experiment.tags["mlflow.experimentKind"] == "custom_model_development"
+    dead = {f"lctrain.owner.{name}": value for name, value in (describe_owner() | {"born": "0"}).items()}
+    lost = client.create_run(experiment.experiment_id, tags=dead).info.run_id
+    end_dead_runs(MlflowStore(client, experiment.experiment_id))
+    assert read(tracking, lost).info.status == "FAILED"
+    owners = [name for name in read(tracking, run.run_id).data.tags if name.startswith("lctrain.owner")]
+    assert owners == ["lctrain.owner"]
 
 
 def test_an_end_at_once_is_delivered_by_the_next_who_looks(tracking, start):
@@ -161,8 +240,19 @@ def test_a_deleted_experiment_is_refused(tracking, start):
         check_writable(tracking)
 
 
-def test_the_ui_command_quotes_the_store(tracking):
-    assert ui_command(tracking) == f"mlflow ui --backend-store-uri '{store_uri(tracking)}'"
+def test_the_ui_command_names_the_store(tracking, monkeypatch):
+    named = f"""'tracking.folder="{tracking.folder}"'"""
+    assert ui_command(tracking) == f"python -m lctrain ui {named} 'tracking.experiment=\"test\"'"
+    words = shlex.split(ui_command(tracking))[4:]
+    assert read_tracking(compose_dry(words)["tracking"]) == tracking
+    Path(tracking.folder).mkdir()
+    monkeypatch.chdir(tracking.folder)
+    usual = read_tracking(compose_dry([])["tracking"])
+    assert ui_command(usual) == "python -m lctrain ui"
+    team = ServerTracking(
+        name="server", experiment=usual.experiment, uri="postgresql://me@host/runs", artifacts="/team"
+    )
+    assert ui_command(team) == "python -m lctrain ui tracking=server tracking.uri=postgresql://me@host/runs"
 
 
 def test_a_run_is_made_once_though_the_answer_is_lost(tracking, start, monkeypatch):

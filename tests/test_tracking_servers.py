@@ -1,5 +1,6 @@
 """A team's store: real PostgreSQL and MLflow servers that come late, go, stand still and come again."""
 
+import json
 import re
 import shutil
 import subprocess
@@ -240,7 +241,7 @@ def test_a_run_whose_process_was_killed_is_ended_and_completed_by_the_next(track
         wait_for(lambda: len(runs_of(tracking)[1]) == 2)
         client, _ = runs_of(tracking)
         elsewhere = client.create_run(runs_of(tracking)[1][0].info.experiment_id, run_name="elsewhere")
-        client.set_tag(elsewhere.info.run_id, "lctrain.owner.host", "elsewhere")
+        client.set_tag(elsewhere.info.run_id, "lctrain.owner", json.dumps({"host": "elsewhere"}))
         with start_run(tracking, "next", {}, tmp_path / "next"):
             wait_for(lambda: any(run.info.status == "FAILED" for run in runs_of(tracking)[1]))
         found = {run.data.params.get("number", run.info.run_name): run for run in runs_of(tracking)[1]}

@@ -11,6 +11,8 @@ from made_trainings import prepare
 
 from lctrain import training
 from lctrain.benchmark import timing
+from lctrain.config import validate
+from lctrain.errors import TrainingFailed
 from lctrain.system import memory
 from lctrain.system.machine import describe_machine
 
@@ -25,7 +27,7 @@ def train(**changes):
     model, splits, config = prepare(**changes)
     timer = timing.FirstStepTimer()
     logged = []
-    callbacks = [timer, training.EpochMetrics(lambda metrics, epoch: logged.append((epoch, metrics)))]
+    callbacks = [timer, training.EpochMetrics(lambda metrics, epoch: logged.append((epoch, metrics)), first=1)]
     history = training.fit(model, splits, config, callbacks)
     return model, splits, config, history, logged, timer
 
@@ -38,7 +40,7 @@ def test_the_same_seed_gives_the_same_numbers():
     for one, two in zip(first.get_weights(), again.get_weights(), strict=True):
         np.testing.assert_array_equal(one, two)
     assert history["loss"] != history_other["loss"]
-    assert [epoch for epoch, _ in logged] == [0, 1]
+    assert [epoch for epoch, _ in logged] == [1, 2]
     assert logged[1][1] == {name: values[1] for name, values in history.items()}
     assert set(history) == {"loss", "accuracy", "val_loss", "val_accuracy"}
     assert timer.seconds > 0
@@ -68,6 +70,55 @@ def test_penalties_train_in_every_precision(precision):
     model = copy.deepcopy(make_config()["model"])
     model["layers"]["lc1"] |= {"kernel_regularizer": "l2", "bias_regularizer": "l1"}
     history = train(precision=precision, model=model)[3]
+    assert np.isfinite(history["loss"]).all()
+
+
+@pytest.mark.parametrize(("precision", "dtype"), [("float64", "float32"), ("float32", "float64")])
+@pytest.mark.parametrize("penalty", ["kernel_regularizer", "activity_regularizer"])
+def test_penalties_of_layers_of_another_dtype_are_added_up(precision, dtype, penalty):
+    model = copy.deepcopy(make_config()["model"])
+    model["layers"]["lc1"] |= {"dtype": dtype, penalty: {"l2": 1e3}}
+    history = train(precision=precision, model=model)[3]
+    assert history["loss"][0] > 10  # which the cross-entropy alone is not
+
+
+POOLED = {"type": "MaxPooling3D", "pool_size": 2, "padding": "same"}
+CONVOLVED = {"type": "Conv2DTranspose", "filters": 3, "kernel_size": 2}
+
+
+@pytest.mark.parametrize(
+    ("spec", "shape", "changes", "fix"),
+    [
+        (
+            CONVOLVED,
+            [5, 7, 2],
+            {"data_format": "channels_first"},
+            "precision=float32, or data_format=channels_last[.]$",
+        ),
+        (POOLED, [5, 7, 3, 2], {}, "Use precision=float32[.]$"),
+    ],
+)
+def test_an_operation_that_tensorflow_lacks_is_told_with_what_it_has(spec, shape, changes, fix):
+    layers = {"odd": spec, "flatten": {"type": "Flatten"}, "head": {"type": "Dense", "units": 4}}
+    changes |= {"model": {"name": "odd", "layers": layers}, "data": make_config()["data"] | {"input_shape": shape}}
+    config = validate(make_config(precision="float64", **changes))
+    message = r"^`model.layers.odd` can't be computed with precision=float64 and data_format=\w+ on this device: .*"
+    with pytest.raises(TrainingFailed, match=message + fix), training.explain_missing_operations(config):
+        train(precision="float64", **changes)
+    assert np.isfinite(train(precision="float32", **changes)[3]["loss"]).all()
+    if spec is CONVOLVED:
+        assert np.isfinite(train(precision="float64", **changes | {"data_format": "channels_last"})[3]["loss"]).all()
+
+
+@pytest.mark.parametrize("precision", ["float64", "mixed_float16", "mixed_bfloat16"])
+def test_low_rank_layers_train_channels_first_in_every_precision(precision):
+    layers = {
+        "low": {"type": "LowRankLocallyConnected2D", "filters": 3, "kernel_size": [3, 2], "rank": 2},
+        "again": {"type": "LowRankLocallyConnected2D", "filters": 2, "kernel_size": 2},
+        "flatten": {"type": "Flatten"},
+        "head": {"type": "Dense", "units": 4, "activation": "softmax"},
+    }
+    history = train(precision=precision, data_format="channels_first", model={"name": "low", "layers": layers})[3]
     assert np.isfinite(history["loss"]).all()
 
 

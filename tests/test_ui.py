@@ -38,7 +38,8 @@ def test_it_serves_on_loopback_alone_until_it_is_interrupted(store):
         try:
             assert line.startswith(f"http://{LOOPBACK}:")
             assert "experiment 'lctrain'" in line
-            address = line.split()[0]
+            address, fragment = line.split()[0].split("/#")
+            assert fragment == "/experiments/1/runs?workflowType=machine_learning"
             with urllib.request.urlopen(address, timeout=30) as answer:
                 assert b"<title>MLflow</title>" in answer.read()
             port = int(address.rpartition(":")[2])
@@ -49,6 +50,7 @@ def test_it_serves_on_loopback_alone_until_it_is_interrupted(store):
         finally:
             process.send_signal(signal.SIGINT)
             process.wait(30)
+        assert process.stderr.read() == "Starting MLflow's UI, which takes up to half a minute\n"
     assert process.returncode == 0
     with socket.socket() as probe:
         assert probe.connect_ex((LOOPBACK, port)) != 0

@@ -138,9 +138,12 @@ def test_a_file_to_start_from_is_chosen_anywhere(configs, capsys, arguments):
         (["sync", "--drop"], "`--drop` is not taken by `sync`. Did you mean `--drop-deleted`?"),
         (["ls", "--config-dri", "x"], "`--config-dri` is not taken by `ls`. Did you mean `--config-dir`?"),
         (["schema", "--markdwon"], "`--markdwon` is not taken by `schema`. Did you mean `--markdown`?"),
-        (["cp", "model=lc2d", "mine", "more"], "`cp`: unrecognized arguments: more. Usage: lctrain cp"),
-        (["show", "--cfg", "jbo"], "`show`: argument --cfg/-c: invalid choice: 'jbo'"),
-        (["check", "--config-dir"], "`check`: argument --config-dir/-cd: expected one argument. Usage: lctrain check"),
+        (
+            ["cp", "model=lc2d", "mine", "more"],
+            "`more` is not taken by `cp`. What it takes: python -m lctrain cp --help",
+        ),
+        (["show", "--cfg", "jbo"], "`--cfg/-c` must be one of 'job', 'hydra', 'all'; got 'jbo'"),
+        (["check", "--config-dir"], "`--config-dir/-cd` must have a value behind it. Usage: lctrain check"),
         (["import"], "`import`: the following arguments are required: file. Usage: lctrain import"),
         (["--config-dir", "mine", "chekc"], "`chekc` is not a verb. Did you mean `check`?"),
         (["ui", "-m"], "`ui` takes no -m: it shows one store."),
@@ -166,6 +169,10 @@ def test_the_store_may_stand_before_the_run(configs):
     assert split_source(["tracking=local", "tracking.keras"]) == ("tracking.keras", ["tracking=local"])
     with pytest.raises(UserError, match="`RUN_OR_FILE` is missing: the id of a run"):
         split_source(["tracking.folder=x"])
+    with pytest.raises(
+        UserError, match=r"`run=latest`: the run or file stands by itself here\. Type latest in its place\."
+    ):
+        split_source(["run=latest"])
 
 
 @pytest.mark.parametrize(

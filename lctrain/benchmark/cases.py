@@ -7,7 +7,7 @@ import numpy as np
 
 from lctrain.config import Config
 from lctrain.config.tasks import num_outputs
-from lctrain.devices.runtime import load_libraries
+from lctrain.devices.runtime import Devices, load_libraries
 from lctrain.system import memory
 from lctrain.system.process_setup import set_environment
 
@@ -38,12 +38,20 @@ def measure_layer(config: Config, name: str, input_shape: tuple[int, ...]) -> di
 
     training.prepare_process(config)
     layer = build_layer(name, config.model.layers[name])
-    return timing.measure_layer(layer, input_shape, config.training.batch_size, bool(config.jit_compile))
+    with training.explain_missing_operations(config):
+        return timing.measure_layer(layer, input_shape, config.training.batch_size, bool(config.jit_compile))
 
 
 def measure_model(config: Config) -> dict[str, Any]:
     """Build, first step, inference and training step of the whole model on random arrays."""
     devices = load_libraries(config)
+    from lctrain import training
+
+    with training.explain_missing_operations(config):
+        return _measure_model(config, devices)
+
+
+def _measure_model(config: Config, devices: Devices) -> dict[str, Any]:
     from lctrain import training
     from lctrain.benchmark import timing
     from lctrain.model.build import build_model

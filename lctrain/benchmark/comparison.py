@@ -2,6 +2,8 @@
 
 import os
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from operator import itemgetter
 from pathlib import Path
 from typing import Any, cast
 
@@ -38,26 +40,37 @@ def make_server() -> ForkServer:
     return fork_client.origin or ForkServer(f"lctrain-bench-{os.getpid()}", load_code, find_started)
 
 
-def measure_config(config: Config, server: ForkServer | None = None) -> list[Row]:
-    """One row for each locally connected layer, wrapped ones included, and one for the whole model.
+@dataclass(frozen=True)
+class BenchCase:
+    """What is to be measured.
 
     Args:
-        config: validated.
-        server: that forks a process for each; without one they are started afresh.
+        row: of the table, as far as it is known before.
+        measure: called with the arguments, in a process of its own.
+        arguments: its arguments.
+    """
+
+    row: Row
+    measure: Callable[..., dict[str, Any]]
+    arguments: tuple[Any, ...]
+
+
+def list_cases(config: Config) -> list[BenchCase]:
+    """One case for each locally connected layer, wrapped ones included, and one for the whole model.
 
     Raises:
         ConfigError: a model whose layers do not fit together.
     """
     layers = [layer for layer in summarize(config).layers if layer.costs]
     costs = [layer.costs[cast(int | str, layer.resolved)] for layer in layers]
-    rows = []
+    cases = []
     for layer, cost in zip(layers, costs, strict=True):
         if layer.shares is None:  # else it would be measured twice
             row = _describe_case(config, layer.name, cast(int | str, layer.implementation), cost.total - cost.slots)
-            rows.append(_measure_case(server, row, measure_layer, config, layer.name, layer.input_shapes[0][1:]))
+            cases.append(BenchCase(row, measure_layer, (config, layer.name, layer.input_shapes[0][1:])))
     needed = sum(cost.total for cost in costs)
     row = _describe_case(config, WHOLE_MODEL, config.implementation, needed)
-    return [*rows, _measure_case(server, row, measure_model, config)]
+    return [*cases, BenchCase(row, measure_model, (config,))]
 
 
 def _describe_case(config: Config, case: str, implementation: int | str, needed: int) -> Row:
@@ -72,28 +85,48 @@ def _describe_case(config: Config, case: str, implementation: int | str, needed:
     }
 
 
-def _measure_case(server: ForkServer | None, row: Row, measure: Callable[..., dict[str, Any]], *arguments: Any) -> Row:
-    reason = format_shortage(row["predicted_mb"] * MEBIBYTE)
+def format_case(row: Row) -> str:
+    return f"{row['model']} {row['case']}, implementation {row['implementation']}"
+
+
+def measure_case(case: BenchCase, server: ForkServer | None = None) -> Row:
+    """The row of a case, with its figures or the reason why there are none.
+
+    Args:
+        case: to be measured.
+        server: that forks the process; without one it is started afresh.
+
+    Raises:
+        UserError: the user's mistake, which all cases would meet.
+    """
+    reason = format_shortage(case.row["predicted_mb"] * MEBIBYTE)
     if reason:
-        return row | {"status": "too large", "reason": reason}
-    outcome = run_in_process(measure, *arguments, timeout=TIMEOUT, server=server)
+        return case.row | {"status": "too large", "reason": reason}
+    outcome = run_in_process(case.measure, *case.arguments, timeout=TIMEOUT, server=server)
     if isinstance(outcome.error, UserError):
         raise outcome.error
     if outcome.status != "done":
-        return row | {"status": "failed", "reason": outcome.reason}
+        return case.row | {"status": "failed", "reason": outcome.reason}
     measured: Row = outcome.value
-    return row | {"status": "done", "reason": ""} | measured
+    return case.row | {"status": "done", "reason": ""} | measured
 
 
-def find_winners(rows: Sequence[Row]) -> dict[tuple[str, str], Row]:
-    """For each (model, case) the row with the shortest training step, among those that were measured."""
-    winners: dict[tuple[str, str], Row] = {}
-    for row in rows:
-        if row["status"] == "done":
-            best = winners.setdefault((row["model"], row["case"]), row)
-            if row["train_step_ms"] < best["train_step_ms"]:
-                winners[row["model"], row["case"]] = row
-    return winners
+def find_fastest(rows: Sequence[Row]) -> dict[tuple[str, str], list[Row]]:
+    """For each (model, case) that several rows measured, those whose steps tie with the shortest, that first."""
+    from lctrain.report.ranking import are_times_tied  # which takes matplotlib
+
+    measured: dict[tuple[str, str], list[Row]] = {}
+    for row in sorted((row for row in rows if row["status"] == "done"), key=itemgetter("train_step_ms")):
+        measured.setdefault((row["model"], row["case"]), []).append(row)
+    return {
+        case: [row for row in same if are_times_tied(*_times(same[0]), row["train_step_ms"])]
+        for case, same in measured.items()
+        if len(same) > 1
+    }
+
+
+def _times(row: Row) -> tuple[float, float]:
+    return row["train_step_ms"], row["train_step_ms_p90"]
 
 
 def log_rows(config: Config, rows: Sequence[Row], folder: Path) -> None:

@@ -26,6 +26,7 @@ from lctrain.model.summary import LayerSummary, summarize
 from lctrain.system import fork_client
 from lctrain.system.machine import describe_machine
 from lctrain.system.memory import format_shortage
+from lctrain.system.progress import show_progress
 from lctrain.system.subprocesses import run_in_process
 
 TIMEOUT = 1800.0  # seconds for all cases of a model
@@ -218,8 +219,10 @@ def _what(config: Config, case: Case) -> dict[str, Any]:
 
 
 def _measure_in_process(config: Config, cases: Sequence[Case]) -> list[tuple[float | None, str]]:
-    # One process does not pay for a server of its own.
-    outcome = run_in_process(measure_cases, config, list(cases), timeout=TIMEOUT, server=fork_client.origin)
+    with show_progress() as begin:
+        begin(f"Measuring {len(cases)} ways to compute a training step, for `implementation: tuned`")
+        # One process does not pay for a server of its own.
+        outcome = run_in_process(measure_cases, config, list(cases), timeout=TIMEOUT, server=fork_client.origin)
     if outcome.error is not None:
         raise outcome.error
     if outcome.status != "done":

@@ -1,7 +1,7 @@
 """`python -m lctrain [VERB] ...`: the verbs, their help, and how their errors end."""
 
+import shlex
 import sys
-import textwrap
 import traceback
 from collections.abc import Sequence
 from importlib import import_module
@@ -11,7 +11,9 @@ from typing import NamedTuple
 from lctrain import __version__
 from lctrain.cli.parser import split_verb
 from lctrain.errors import (
+    EXIT_CLOSED_PIPE,
     EXIT_DONE,
+    EXIT_FAILED,
     EXIT_INTERRUPTED,
     EXIT_NO_MEMORY,
     EXIT_TERMINATED,
@@ -22,8 +24,9 @@ from lctrain.errors import (
     suggest,
 )
 from lctrain.implementations import JOB_CHOICES
-from lctrain.system.process_setup import prepare_process
+from lctrain.system.process_setup import open_standard_files, prepare_process
 from lctrain.system.signals import Terminated, leave_at_once
+from lctrain.system.terminal import find_width, format_folded, print_folded
 
 
 class Verb(NamedTuple):
@@ -40,9 +43,11 @@ class Verb(NamedTuple):
 
 VERBS = {
     "train": Verb("train", "train one model, or several with -m; the verb may be left out"),
-    "evaluate": Verb("evaluate", "loss and metrics of a run's model on its test split, or on other data: run=ID"),
+    "evaluate": Verb(
+        "evaluate", "loss and metrics of a run's model on its test split, or on other data: run=ID|latest"
+    ),
     "predict": Verb(
-        "predict", "what a run's model predicts, as CSV or .npy: run=ID [--inputs FILE [--layout LAYOUT]] [--out FILE]"
+        "predict", "what a run's model predicts, as CSV or .npy: run=ID|latest [--inputs PATH] [--out FILE]"
     ),
     "bench": Verb("bench", "time every locally connected layer and the whole model; --out FILE writes JSON"),
     "sync": Verb(
@@ -70,6 +75,7 @@ VERBS = {
     "schema": Verb("schema", "print the language as JSON Schema for editors, or with --markdown as a page"),
 }
 HELP = ("--help", "-h")
+WIDTH = 118  # columns of lists, where the output is no terminal
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -79,14 +85,39 @@ def main(arguments: Sequence[str] | None = None) -> int:
         arguments: as in `sys.argv[1:]`, which is the default.
 
     Returns:
-        The exit code: 0 done, 1 failed, 2 the user's mistake, 3 does not fit into memory, 130 and 143 for the signals.
+        The exit code: 0 done, 1 failed, 2 the user's mistake, 3 does not fit into memory, 130 and 143 for the signals,
+        141 where nobody reads the output any more, as behind `| head -1`.
     """
-    arguments = list(sys.argv[1:] if arguments is None else arguments)
+    open_standard_files()
+    try:
+        exit_code = run_command(list(sys.argv[1:] if arguments is None else arguments))
+        sys.stdout.flush()  # here, since at the interpreter's end a closed pipe is a message
+    except BrokenPipeError:
+        return leave_at_once(EXIT_CLOSED_PIPE)
+    except OSError as error:  # `run_command` prints all others
+        _print_if_possible(f"Error: standard output can't be written: {error.strerror}.")
+        return leave_at_once(EXIT_FAILED)
+    try:
+        sys.stderr.flush()
+    except OSError:  # at the interpreter's end it would change the exit code
+        return leave_at_once(exit_code)
+    return exit_code
+
+
+def run_command(arguments: Sequence[str]) -> int:
+    """Runs one command line, and prints its error; returns the exit code.
+
+    Raises:
+        BrokenPipeError: nobody reads the output any more.
+        OSError: standard output can't be written.
+    """
     debug, wants_help = "--debug" in arguments, arguments[:1] == ["help"] or bool({*HELP} & {*arguments})
     arguments = [argument for argument in arguments if argument not in ("--debug", *HELP)]
     word, others = split_verb(arguments)
     if wants_help:
-        print(load_verb(word).make_parser().format_help().rstrip() if word in VERBS else help_text())
+        print(
+            load_verb(word).make_parser().format_help().rstrip() if word in VERBS else help_text(find_width(sys.stdout))
+        )
         return EXIT_DONE
     if "--version" in arguments:
         print(f"lctrain {__version__}")
@@ -101,14 +132,20 @@ def main(arguments: Sequence[str] | None = None) -> int:
             return run_verb(word, others, print_error)
         if word is None or word.startswith(("-", "+", "~")) or "=" in word:
             return run_verb("train", arguments, print_error)
+        if word == "lctrain":
+            raise UserError(
+                f"`lctrain` is typed twice. Leave one out: {shlex.join(['python', '-m', 'lctrain', *others])}"
+            )
         raise UserError(f"`{word}` is not a verb. {suggest(word, VERBS)} What is set takes the form KEY=VALUE.")
-    except KeyboardInterrupt:
-        print("Interrupted.", file=sys.stderr)
-        return leave_at_once(EXIT_INTERRUPTED)
-    except Terminated:
-        print("Terminated.", file=sys.stderr)
-        return leave_at_once(EXIT_TERMINATED)
+    except (KeyboardInterrupt, Terminated) as interrupt:
+        is_terminated = isinstance(interrupt, Terminated)
+        print_folded(" ".join(["Terminated." if is_terminated else "Interrupted.", *_notes(interrupt)]), sys.stderr)
+        return leave_at_once(EXIT_TERMINATED if is_terminated else EXIT_INTERRUPTED)
+    except BrokenPipeError:
+        raise
     except Exception as error:
+        if isinstance(error, OSError) and error.filename is None:
+            print(flush=True)  # which fails again where standard output is what can't be written
         return _print_error(error, "Error", debug)
 
 
@@ -129,16 +166,19 @@ def run_verb(name: str, arguments: Sequence[str], print_error: PrintError) -> in
     return exit_code
 
 
-def help_text() -> str:
-    """What `--help` prints: verbs, groups and examples, without composing or loading anything."""
+def help_text(width: int | None) -> str:
+    """What `--help` prints: verbs, groups and examples, without composing or loading anything.
+
+    Args:
+        width: of the terminal; None where it goes elsewhere.
+    """
     from lctrain.composition.choices import list_choices
 
     verbs = "\n".join(f"  {name:<10} {line}" for name, (_, line) in VERBS.items())
-    groups = "\n".join(
-        textwrap.fill(", ".join(choices), width=118, initial_indent=f"  {group:<10} ", subsequent_indent=" " * 13)
-        for group, choices in list_choices().items()
-    )
-    return f"""lctrain {__version__}: declarative training of locally connected networks.
+    choices = "\n".join(f"  {group:<10} {', '.join(names)}" for group, names in list_choices().items())
+    verbs = format_folded(verbs, width, indent=11)
+    groups = format_folded(choices, width or WIDTH, indent=11)
+    text = f"""lctrain {__version__}: declarative training of locally connected networks.
 
 usage: python -m lctrain [VERB] [GROUP=CHOICE ...] [KEY=VALUE ...] [-m]
 
@@ -152,21 +192,29 @@ Top-level keys:
   implementation={"|".join(map(str, JOB_CHOICES))}   data_format=channels_last|channels_first
   precision=float32|float64|mixed_float16|mixed_bfloat16   jit_compile=true|false|auto
   strategy=none|mirrored   seed=INTEGER   deterministic=true|false
-  resume=true|RUN_ID   init_from=RUN_ID|FILE.keras
+  resume=true|RUN_ID   init_from=RUN_ID|latest|FILE.keras
 
 Examples:
   python -m lctrain model=lc2d implementation=2
   python -m lctrain model=lc2d model.layers.lc1.strides=2 training.epochs=5
   python -m lctrain -m model=lc2d implementation=1,2,3,batched
   python -m lctrain bench -m model=lc2d implementation=1,2,3,batched
-  python -m lctrain '+model.layers.extra={{type: Dropout, rate: 0.2, after: lc1}}' '~model.layers.dropout'
+  python -m lctrain '+model.layers.new={{type: Dropout, rate: 0.2, after: lc1}}'
+  python -m lctrain '~model.layers.dropout'
   python -m lctrain show model=deepface
   python -m lctrain model=lc2d training.epochs=500 resume=true    goes on where the same command was killed
-  python -m lctrain evaluate run=RUN_ID
+  python -m lctrain evaluate run=latest
+  python -m lctrain predict run=latest --inputs new.csv
   python -m lctrain import old.h5 --out new
   python -m lctrain model=lc2d --cfg job          shows the composed configuration
 
   --debug brings tracebacks back; `python -m lctrain train --hydra-help` lists Hydra's own flags."""
+    return format_folded(text, width)
+
+
+def _notes(error: BaseException) -> list[str]:
+    """What was added on how to go on."""
+    return getattr(error, "__notes__", [])
 
 
 def _print_error(error: Exception, heading: str, debug: bool) -> int:
@@ -175,10 +223,20 @@ def _print_error(error: Exception, heading: str, debug: bool) -> int:
     if debug:
         traceback.print_exception(error)
     elif isinstance(error, UserError | TrainingFailed):
-        print(f"{heading}: {error}", file=sys.stderr)
+        _print_if_possible(f"{heading}: {error}")
     elif exit_code_of(error) == EXIT_NO_MEMORY:
-        print(f"{heading}: the job does not fit into memory: {text}", file=sys.stderr)
+        _print_if_possible(f"{heading}: the job does not fit into memory: {text}")
     else:
         hint = "Run again with --debug for the traceback."
-        print(f"{heading}: {type(error).__name__}: {text}\n{hint}", file=sys.stderr)
+        _print_if_possible(f"{heading}: {type(error).__name__}: {text}\n{hint}")
     return exit_code_of(error)
+
+
+def _print_if_possible(text: str) -> None:
+    """On standard error, which may be full; the exit code tells then."""
+    try:
+        print_folded(text, sys.stderr)
+    except BrokenPipeError:
+        raise
+    except OSError:
+        pass

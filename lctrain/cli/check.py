@@ -11,6 +11,7 @@ from lctrain.data import check_feeds, complete_reading
 from lctrain.errors import EXIT_DONE, EXIT_USER_ERROR, PrintError
 from lctrain.model.summary import summarize
 from lctrain.sweep.run import validate_jobs
+from lctrain.system.terminal import print_folded
 
 
 def make_parser() -> VerbParser:
@@ -33,7 +34,7 @@ def run(options: argparse.Namespace, print_error: PrintError) -> int:
     def check(job: Job) -> None:
         check_feeds(job.config)
         for note in complete_reading(job.config)[1]:
-            print(f"data: {note}", file=sys.stderr)
+            print_folded(f"data: {note}", sys.stderr)
         summarize(job.config)
         jobs.append(job)
 
@@ -44,5 +45,7 @@ def run(options: argparse.Namespace, print_error: PrintError) -> int:
     else:
         run_dry(check, options.arguments, print_error)
     if jobs:  # none where Hydra was only asked to print, as by --cfg
-        print(f"{len(jobs)} configurations are valid." if len(jobs) > 1 else f"`{jobs[0].config.model.name}` is valid.")
+        print_folded(
+            f"{len(jobs)} configurations are valid." if len(jobs) > 1 else f"`{jobs[0].config.model.name}` is valid."
+        )
     return EXIT_DONE

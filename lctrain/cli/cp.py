@@ -4,8 +4,9 @@ import argparse
 from pathlib import Path
 
 from lctrain.cli.parser import VerbParser
-from lctrain.composition.choices import copy_choice, list_choices
+from lctrain.composition.choices import copy_choice, list_choices, suggest_choice
 from lctrain.errors import EXIT_DONE, PrintError, UserError, suggest
+from lctrain.system.terminal import print_folded
 
 
 def make_parser() -> VerbParser:
@@ -27,9 +28,8 @@ def run(options: argparse.Namespace, print_error: PrintError) -> int:
     if group not in known:
         raise UserError(f"`{group}` is not a group. {suggest(group, known)}")
     if choice not in known[group]:
-        raise UserError(f"`{group}` has no choice {choice!r}. {suggest(choice, known[group])}")
+        raise UserError(f"`{group}` has no choice {choice!r}.{suggest_choice(group, choice, known[group])}")
     target = copy_choice(group, choice, options.name, options.config_dir)
-    print(
-        f"{target} is yours to edit. Use it: python -m lctrain --config-dir {options.config_dir} {group}={target.stem}"
-    )
+    command = f"python -m lctrain --config-dir {options.config_dir} {group}={target.stem}"
+    print_folded(f"{target} is yours to edit. Use it: {command}")
     return EXIT_DONE

@@ -9,7 +9,7 @@ from lctrain.job.evaluate import evaluate_run, read_request
 
 def make_parser() -> VerbParser:
     parser = VerbParser("evaluate", "Prints loss and metrics of a run's model on its test split, or on other data.")
-    help = "run=ID; split=test|validation|train|all; data=CHOICE; keys of data, device and tracking"
+    help = "run=ID or latest; split=test|validation|train|all; data=CHOICE; keys of data, device and tracking"
     parser.add_overrides(help, why_single="it is for one run.")
     return parser
 
@@ -20,10 +20,9 @@ def run(options: argparse.Namespace, print_error: PrintError) -> int:
     Raises:
         UserError: no such run, or data that its model can't take.
     """
-    request = read_request("evaluate", options.arguments)
-    config, num_examples, measured = evaluate_run(request)
-    width = max(map(len, measured))
-    print(f"{num_examples:,} examples of {config.data.name}, split {request.split}")
-    for name, value in measured.items():
+    evaluation = evaluate_run(read_request("evaluate", options.flags, options.overrides))
+    width = max(map(len, evaluation.metrics))
+    print(f"{evaluation.num_examples:,} examples of {evaluation.examples}")
+    for name, value in evaluation.metrics.items():
         print(f"{name:<{width}}  {value:.6g}")
     return EXIT_DONE

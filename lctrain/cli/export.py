@@ -6,9 +6,11 @@ from pathlib import Path
 
 from lctrain import legacy
 from lctrain.cli.parser import VerbParser
+from lctrain.devices.runtime import load_tensorflow
 from lctrain.errors import EXIT_DONE, PrintError, UserError, suggest
 from lctrain.implementations import LAYER_CHOICES, find_by_label
 from lctrain.job.sources import fetch_model_file, split_source
+from lctrain.system.terminal import print_folded
 
 ENDINGS = {"keras2-h5": ".h5", "dl4j-h5": ".h5", "savedmodel": "", "tflite": ".tflite"}
 FORMATS = tuple(ENDINGS)
@@ -17,7 +19,7 @@ LINES_SHOWN = 20
 
 def make_parser() -> VerbParser:
     parser = VerbParser("export", "A model in a format that others read.")
-    parser.add_argument("source", metavar="RUN_OR_FILE", help="a .keras file, or the id of a run in the store")
+    parser.add_argument("source", metavar="RUN_OR_FILE", help="a .keras file, the id of a run in the store, or latest")
     parser.add_argument("--to", required=True, help=", ".join(FORMATS))
     parser.add_argument("--out", type=Path, help="the file, or the folder of a SavedModel")
     *names, last = map(str, LAYER_CHOICES)
@@ -47,10 +49,11 @@ def run(options: argparse.Namespace, print_error: PrintError) -> int:
     with tempfile.TemporaryDirectory(prefix="lctrain-export-") as folder:
         source, overrides = split_source([options.source, *options.overrides])
         file = fetch_model_file(source, [*options.flags, *overrides], Path(folder), "export")
+        load_tensorflow()
         from lctrain.training import load_model
 
         report = legacy.export_model(load_model(file, "RUN_OR_FILE"), out, options.to, implementation)
     for line in report.lines[:LINES_SHOWN]:
-        print(line)
-    print(f"{out} holds the model as {options.to}")
+        print_folded(str(line))
+    print_folded(f"{out} holds the model as {options.to}")
     return EXIT_DONE

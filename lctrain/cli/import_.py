@@ -9,6 +9,8 @@ from pathlib import Path
 from lctrain import legacy
 from lctrain.cli.parser import VerbParser
 from lctrain.errors import EXIT_DONE, PrintError, UserError
+from lctrain.system.files import refuse_unwritable, replace_file
+from lctrain.system.terminal import print_folded
 
 SHAPE = re.compile(r"\d+([,x ]+\d+)*")
 LINES_SHOWN = 20
@@ -57,11 +59,11 @@ def run(options: argparse.Namespace, print_error: PrintError) -> int:
     lines = imported.report.as_text().splitlines()
     assumed = [i for i, line in enumerate(lines, start=1) if line.startswith("assumed ")]  # all of which are shown
     num_shown = max(LINES_SHOWN, *assumed, 0)
-    print("\n".join(lines[:num_shown]))
+    print_folded("\n".join(lines[:num_shown]))
     if len(lines) > num_shown:
-        print(f"... {len(lines) - num_shown} more lines are in {options.out / 'report.txt'}")
+        print_folded(f"... {len(lines) - num_shown} more lines are in {options.out / 'report.txt'}")
     parameters = imported.model.count_params()
-    print(f"{options.out} holds model.keras ({parameters:,} parameters), model.yaml, report.txt and report.json")
+    print_folded(f"{options.out} holds model.keras ({parameters:,} parameters), model.yaml, report.txt and report.json")
     return EXIT_DONE
 
 
@@ -70,8 +72,9 @@ def _write_architecture(file: Path, out: Path) -> int:
     if out.exists() or not out.parent.is_dir():
         raise UserError(f"`--architecture` must be a new file in a folder that exists; got {str(out)!r}.")
     architecture = legacy.inspect(file).architecture
-    out.write_text(json.dumps(architecture, indent=1), encoding="utf-8")
-    print(f"{out} holds the architecture. Change it, and import it: import {out} --weights {file} --out FOLDER")
+    with refuse_unwritable("--architecture", out):
+        replace_file(out, json.dumps(architecture, indent=1).encode())
+    print_folded(f"{out} holds the architecture. Change it, and import it: import {out} --weights {file} --out FOLDER")
     return EXIT_DONE
 
 

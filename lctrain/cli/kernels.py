@@ -7,10 +7,12 @@ from pathlib import Path
 from typing import Any
 
 from lctrain.cli.parser import VerbParser
-from lctrain.composition.overrides import split_override
+from lctrain.composition.override_forms import split_override
 from lctrain.devices.runtime import without_startup_messages
 from lctrain.errors import EXIT_DONE, PrintError, UserError, suggest
 from lctrain.job.sources import fetch_model_file, is_of_store, split_source
+from lctrain.system.files import check_file_to_write
+from lctrain.system.terminal import print_folded
 
 SUFFIXES = (".png", ".svg", ".json")
 
@@ -18,7 +20,7 @@ SUFFIXES = (".png", ".svg", ".json")
 def make_parser() -> VerbParser:
     parser = VerbParser("kernels", "A layer's kernels, position by position.")
     parser.allow_abbrev = False
-    parser.add_argument("source", metavar="RUN_OR_FILE", help="the id of a run in the store, or a .keras file")
+    parser.add_argument("source", metavar="RUN_OR_FILE", help="the id of a run in the store, latest, or a .keras file")
     parser.add_argument("--layer", metavar="NAME", help="its name; else the model's first with a kernel per position")
     parser.add_argument("--filter", type=int, default=0, metavar="N", help="whose kernels are drawn; 0 is the first")
     channel_help = "of the input; else 0, or of 3 channels all as colours"
@@ -53,8 +55,14 @@ def run(options: argparse.Namespace, print_error: PrintError) -> int:
     kernels.save_kernels(out, layer, numbers, selection)
     print(kernels.format_layer(layer), kernels.format_numbers(numbers), sep="\n")
     if options.layer is None and len(found) > 1:
-        print(f"Others with a kernel for each position, by --layer: {', '.join(one for one in found if one != name)}")
-    print(f"Written: {out}")
+        print_folded(
+            f"Others with a kernel for each position, by --layer: {', '.join(one for one in found if one != name)}"
+        )
+    if out.suffix != ".json":
+        print_folded(
+            "\n".join(filter(None, [kernels.format_selection(layer, selection), kernels.format_others(layer)]))
+        )
+    print_folded(f"Written: {out}")
     return EXIT_DONE
 
 
@@ -73,6 +81,7 @@ def _check_out(out: Path) -> None:
         raise UserError(
             f"`--out` must end with one of {', '.join(SUFFIXES)}; got {str(out)!r}. {suggest(out.suffix, SUFFIXES)}"
         )
+    check_file_to_write("--out", out)
     if out.exists():
         raise UserError(f"`--out` {str(out)!r} exists. Choose another name with --out, or remove it first.")
 

@@ -6,6 +6,7 @@ from pathlib import Path
 from lctrain.cli.parser import VerbParser
 from lctrain.composition.choices import config_folder, describe_file, list_choices
 from lctrain.errors import EXIT_DONE, PrintError, UserError, suggest
+from lctrain.system.terminal import print_folded
 
 
 def make_parser() -> VerbParser:
@@ -29,5 +30,12 @@ def run(options: argparse.Namespace, print_error: PrintError) -> int:
         print(f"{group}:")
         width = max((len(path.stem) for path in files), default=0)
         for path in files:
-            print(f"  {path.stem:<{width}}  {describe_file(path)}".rstrip())
+            print_folded(f"  {path.stem:<{width}}  {_describe(path)}".rstrip(), indent=width + 2)
     return EXIT_DONE
+
+
+def _describe(path: Path) -> str:
+    try:
+        return describe_file(path)
+    except OSError as error:
+        return f"(can't be read: {error.strerror})"

@@ -1,14 +1,21 @@
 """The parser of a verb: its own flags, Hydra's flags, which are passed on, and overrides, in any order."""
 
 import argparse
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NoReturn
 
 from lctrain.composition.hydra_flags import HYDRA_FLAGS, INFO, MULTIRUN
-from lctrain.errors import UserError, suggest
+from lctrain.errors import UserError, suggest_near
 
 GENERAL_FLAGS = ("--help", "--version", "--debug")
+PHRASES = {  # what argparse says of a flag, and we
+    r"argument (\S+): invalid choice: (.*) \(choose from (.*)\)": r"`\1` must be one of \3; got \2",
+    r"argument (\S+): invalid int value: (.*)": r"`\1` must be an integer; got \2",
+    r"argument (\S+): expected (?:one|1) argument": r"`\1` must have a value behind it",
+    r"argument (\S+): ignored explicit argument (.*)": r"`\1` takes no value; got \2",
+}
 ESCAPE = "\0"  # before a word that begins with a dash and is no flag
 
 
@@ -66,13 +73,10 @@ class VerbParser(argparse.ArgumentParser):
         options, unknown = self.parse_known_intermixed_args(_escape(arguments))
         for name, value in vars(options).items():
             setattr(options, name, [*map(_unescape, value)] if isinstance(value, list) else _unescape(value))
-        for argument in unknown:
-            if argument.startswith("-"):
-                flag, known = argument.partition("=")[0], [*self._option_string_actions, *GENERAL_FLAGS]
-                hint = suggest(flag, [name for name in known if name.startswith("--")])
-                raise UserError(f"`{flag}` is not taken by `{self.verb}`. {hint}")
         if unknown:
-            self.error(f"unrecognized arguments: {' '.join(unknown)}")
+            flag = next((argument for argument in unknown if argument.startswith("-")), "")
+            got, hint = flag.partition("=")[0] or " ".join(unknown), self._suggest_flag(flag)
+            raise UserError(f"`{got}` is not taken by `{self.verb}`. {hint}")
         # Hydra takes overrides in one piece alone, so the flags go first.
         options.arguments = [*getattr(options, "flags", ()), *getattr(options, "overrides", ())]
         if self._why_single and set(MULTIRUN) & set(options.arguments):
@@ -80,14 +84,33 @@ class VerbParser(argparse.ArgumentParser):
         return options
 
     def error(self, message: str) -> NoReturn:
-        raise UserError(f"`{self.verb}`: {message}. U{self._short_usage[1:]}")
+        for of_argparse, ours in PHRASES.items():
+            message = re.sub(of_argparse, ours, message)
+        where = "" if message.startswith("`") else f"`{self.verb}`: "
+        raise UserError(f"{where}{message}. {self._short_usage}")
+
+    def _suggest_flag(self, flag: str) -> str:
+        """The flag that is nearest to another, or the setting that it would be without its dashes."""
+        actions = self._option_string_actions
+        known = [name for name in actions if actions[name].help != argparse.SUPPRESS]
+        name, equals, value = flag.lstrip("-").partition("=")
+        if flag.startswith("--"):
+            near = suggest_near(name, [one[2:] for one in (*known, *GENERAL_FLAGS) if one.startswith("--")], "--")
+        else:  # of one letter all others are near
+            near = next((f"Did you mean `{one}`?" for one in known if flag and one.casefold() == flag.casefold()), "")
+        from lctrain.config import Config  # here, since `--help` must be quick
+
+        is_setting = name.partition(".")[0] in Config.model_fields
+        if is_setting and not near and any(isinstance(one, _PassOn) for one in self._actions):
+            return f"What is set has no dashes: {name}={value if equals else 'VALUE'}"
+        return near.strip() or f"What it takes: python -m lctrain {self.verb} --help"
 
     def _format_short_usage(self) -> str:
-        """The usage in one line, without Hydra's flags."""
+        """What the verb must have, in one line, and where all that it takes is told."""
         formatter = self._get_formatter()
-        own = [action for action in self._actions if not isinstance(action, _PassOn)]
-        formatter.add_usage(None, own, self._mutually_exclusive_groups)
-        return " ".join(formatter.format_help().split())
+        formatter.add_usage(None, [action for action in self._actions if action.required], [])
+        usage = " ".join(formatter.format_help().split())
+        return f"U{usage[1:]} ...; all that it takes: python -m lctrain {self.verb} --help"
 
     def _get_option_tuples(self, option_string: str) -> list[Any]:
         """What an abbreviation may stand for: a flag of the verb's own, or else one of Hydra's."""

@@ -2,17 +2,16 @@
 
 import argparse
 import json
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 from lctrain.cli.parser import VerbParser
 from lctrain.composition.dry_run import check_not_printing, run_dry
 from lctrain.config.schema import TrackingConfig
-from lctrain.errors import EXIT_DONE, PrintError, UserError
+from lctrain.errors import EXIT_DONE, PrintError
+from lctrain.system.files import refuse_unwritable, replace_file, write_durably
+from lctrain.system.terminal import print_folded
 from lctrain.tracking import LATEST, find_deleted_jobs, read_sweep
-
-ID_LETTERS = 8  # of a run's id, in the name of a folder
+from lctrain.tracking.run_result import ID_LETTERS
 
 
 def make_parser() -> VerbParser:
@@ -36,7 +35,7 @@ def run(options: argparse.Namespace, print_error: PrintError) -> int:
     (tracking,) = found
     parent, children = read_sweep(tracking, options.sweep)
     folder = options.out or Path(f"report-{str(parent.run_id)[:ID_LETTERS]}")
-    with _user_errors(folder):
+    with refuse_unwritable("--out", folder, "folder"):
         folder.mkdir(parents=True, exist_ok=True)
 
     from lctrain.report import build_report, print_report  # which take matplotlib
@@ -45,20 +44,9 @@ def run(options: argparse.Namespace, print_error: PrintError) -> int:
     print_report(report)
     table = report.table
     rows = [list(row) for row in zip(*table.values(), strict=True)]  # as MLflow spells a table
-    with _user_errors(folder):
-        (folder / "sweep.json").write_text(json.dumps({"columns": list(table), "data": rows}) + "\n", encoding="utf-8")
-        (folder / "report.html").write_text(report.html, encoding="utf-8")
-        report.figure.savefig(folder / "comparison.png", dpi=150)
-    print(f"Written: {folder / 'report.html'}, comparison.png and sweep.json beside it.")
+    with refuse_unwritable("--out", folder, "folder"):
+        replace_file(folder / "sweep.json", json.dumps({"columns": list(table), "data": rows}).encode() + b"\n")
+        replace_file(folder / "report.html", report.html.encode())
+        write_durably(folder / "comparison.png", lambda file: report.figure.savefig(file, format="png", dpi=150))
+    print_folded(f"Written: {folder / 'report.html'}, comparison.png and sweep.json beside it.")
     return EXIT_DONE
-
-
-@contextmanager
-def _user_errors(folder: Path) -> Iterator[None]:
-    try:
-        yield
-    except OSError as error:
-        raise UserError(
-            f"`--out` must be a folder that can be written to, or a new one; got {str(folder)!r}"
-            f" ({error.filename or folder}: {error.strerror}). Choose another."
-        ) from error

@@ -3,9 +3,6 @@
 import argparse
 from pathlib import Path
 
-from rich.console import Console
-from rich.table import Table
-
 from lctrain.cli.parser import VerbParser
 from lctrain.composition.dry_run import run_dry
 from lctrain.composition.hydra_app import Job
@@ -15,9 +12,11 @@ from lctrain.errors import PrintError, UserError
 from lctrain.implementations import IMPLEMENTATIONS
 from lctrain.model.summary import LayerSummary, ModelSummary, summarize
 from lctrain.model.svg import draw_model
+from lctrain.system.files import check_file_to_write, refuse_unwritable, replace_file
+from lctrain.system.tables import Column, print_table
+from lctrain.system.terminal import print_folded
 
 UNITS = ((1e18, "E"), (1e15, "P"), (1e12, "T"), (1e9, "G"), (1e6, "M"), (1e3, "k"))
-WIDTH = 120  # columns, where the output is no terminal
 
 
 def make_parser() -> VerbParser:
@@ -29,8 +28,10 @@ def make_parser() -> VerbParser:
 
 def run(options: argparse.Namespace, print_error: PrintError) -> int:
     """Prints the tables of every configuration that the command line asks for; --svg FILE draws the only one."""
-    if options.svg is not None and (options.svg.is_dir() or not options.svg.parent.is_dir()):
-        raise UserError(f"`--svg` must be a file in a folder that exists; got {str(options.svg)!r}.")
+    if options.svg is not None:
+        check_file_to_write("--svg", options.svg)
+        if not options.svg.parent.is_dir():
+            raise UserError(f"`--svg` must be a file in a folder that exists; got {str(options.svg)!r}.")
     drawn: list[str] = []
 
     def show(job: Job) -> None:
@@ -39,40 +40,47 @@ def run(options: argparse.Namespace, print_error: PrintError) -> int:
         if options.svg is not None:
             if drawn:
                 raise UserError(f"`--svg` draws one model, and has drawn `{drawn[0]}`. Leave it out of sweeps.")
-            options.svg.write_text(draw_model(model), encoding="utf-8")
+            with refuse_unwritable("--svg", options.svg):
+                replace_file(options.svg, draw_model(model).encode())
             drawn.append(model.name)
-            print(f"Drawn in {options.svg}.")
+            print_folded(f"Drawn in {options.svg}.")
 
     return max(run_dry(show, command_line, print_error) for command_line in list_command_lines(options.arguments))
 
 
 def print_summary(model: ModelSummary) -> None:
-    console = Console()
-    console = console if console.is_terminal else Console(width=WIDTH)
-    console.print(_make_layers_table(model))
+    print_table(f"{model.name} on {_format_inputs(model)}", _list_layers(model))
     if any(layer.costs for layer in model.layers):
-        console.print(_make_costs_table(model))
+        slots = {0: "no optimizer state", 1: "1 optimizer slot"}.get(
+            model.num_slots, f"{model.num_slots} optimizer slots"
+        )
+        title = f"by implementation: one training step, {model.batch_size} examples, {slots}"
+        print_table(title, _list_costs(model))
     if len(model.outputs) > 1:
-        print(f"Outputs: {', '.join(model.outputs)}.")
-    print(f"{model.parameters:,} parameters, {format_count(model.flops)}FLOP for one example's forward pass.")
+        print_folded(f"Outputs: {', '.join(model.outputs)}.")
+    total = f"{model.parameters:,} parameters, {format_count(model.flops)}FLOP for one example's forward pass."
+    print_folded(total)
 
 
-def _make_layers_table(model: ModelSummary) -> Table:
+def _list_layers(model: ModelSummary) -> list[Column]:
     """A row per layer; taps are the input elements that each output element reads."""
-    table = Table(title=f"{model.name} on {_format_inputs(model)}")
-    for name in ("layer", "type", "output shape", *([] if model.is_stack else ["reads"])):
-        table.add_column(name)
-    for name in ("parameters", "taps per output", "FLOP"):
-        table.add_column(name, justify="right")
-    for layer in model.layers:
-        facts = layer.facts
-        taps = "" if facts.taps is None else f"{facts.taps:,}"
-        flops = format_count(facts.flops) if facts.flops else ""
-        parameters = f"{facts.parameters:,}" if layer.shares is None else f"of {layer.shares}"
-        parameters += " frozen" if layer.is_frozen and facts.parameters else ""
-        reads = [] if model.is_stack else [", ".join(layer.inputs)]
-        table.add_row(layer.name, layer.type, str(facts.output_shape), *reads, parameters, taps, flops)
-    return table
+    facts = [layer.facts for layer in model.layers]
+    reads = [", ".join(layer.inputs) for layer in model.layers]
+    return [
+        Column("layer", [layer.name for layer in model.layers]),
+        Column("type", [layer.type for layer in model.layers]),
+        Column("output shape", [str(one.output_shape) for one in facts]),
+        *([] if model.is_stack else [Column("reads", reads)]),
+        Column("parameters", [_format_parameters(layer) for layer in model.layers], is_figure=True),
+        Column("taps per output", ["" if one.taps is None else f"{one.taps:,}" for one in facts], is_figure=True),
+        Column("FLOP", [format_count(one.flops) if one.flops else "" for one in facts], is_figure=True),
+    ]
+
+
+def _format_parameters(layer: LayerSummary) -> str:
+    if layer.shares is not None:
+        return f"of {layer.shares}"
+    return f"{layer.facts.parameters:,}{' frozen' if layer.is_frozen and layer.facts.parameters else ''}"
 
 
 def _format_inputs(model: ModelSummary) -> str:
@@ -82,22 +90,18 @@ def _format_inputs(model: ModelSummary) -> str:
     return ", ".join(f"{name} {shape}" for name, shape in model.inputs.items())
 
 
-def _make_costs_table(model: ModelSummary) -> Table:
+def _list_costs(model: ModelSummary) -> list[Column]:
     """Two rows per locally connected layer: memory and operations of a training step, by implementation."""
-    slots = {0: "no optimizer state", 1: "1 optimizer slot"}.get(model.num_slots, f"{model.num_slots} optimizer slots")
-    table = Table(title=f"by implementation: one training step, {model.batch_size} examples, {slots}")
-    table.add_column("layer")
-    table.add_column("")
+    layers = [layer for layer in model.layers if layer.costs]
+    columns = [
+        Column("layer", [text for layer in layers for text in (layer.name, "")]),
+        Column("", ["memory, MB", "FLOP"] * len(layers)),
+    ]
     for choice in IMPLEMENTATIONS:
-        table.add_column(str(choice), justify="right")
-    table.add_column("runs with")
-    for layer in model.layers:
-        if layer.costs:
-            memory = [f"{layer.costs[choice].total / MEBIBYTE:,.1f}" for choice in IMPLEMENTATIONS]
-            flops = [format_count(layer.costs[choice].flops) for choice in IMPLEMENTATIONS]
-            table.add_row(layer.name, "memory, MB", *memory, _format_choice(layer))
-            table.add_row("", "FLOP", *flops, "")
-    return table
+        costs = [layer.costs[choice] for layer in layers]
+        cells = [text for one in costs for text in (f"{one.total / MEBIBYTE:,.1f}", format_count(one.flops))]
+        columns.append(Column(str(choice), cells, is_figure=True))
+    return [*columns, Column("runs with", [text for layer in layers for text in (_format_choice(layer), "")])]
 
 
 def _format_choice(layer: LayerSummary) -> str:

@@ -10,6 +10,7 @@ from typing import Any
 from lctrain.cli.parser import VerbParser
 from lctrain.composition.dry_run import compose_dry
 from lctrain.errors import EXIT_DONE, EXIT_FAILED, PrintError, UserError
+from lctrain.system.terminal import print_folded
 from lctrain.tracking import drop_journal, find_journals, format_restore_command, sync_journal
 from lctrain.tracking.rewriting import find_moved_uris, rewrite_uris
 from lctrain.tracking.store import read_tracking
@@ -59,29 +60,31 @@ def _deliver(folders: Sequence[Path], must_drop: bool) -> int:
             outcome = sync_journal(journal)
         except (ValueError, OSError) as error:
             num_damaged += 1
-            print(f"{journal}: can't be read, and is passed over ({error})", file=sys.stderr)
+            print_folded(f"{journal}: can't be read, and is passed over ({error})", sys.stderr)
             continue
         if outcome.num_delivered or outcome.num_left:
             num_runs += 1
             reason = f" ({outcome.reason})" if outcome.reason else ""
-            print(f"{journal}: {outcome.num_delivered} delivered, {outcome.num_left} left{reason}")
+            print_folded(f"{journal}: {outcome.num_delivered} delivered, {outcome.num_left} left{reason}")
         if outcome.deleted is None:
             num_left += outcome.num_left
         elif must_drop:
             drop_journal(journal)
-            print(f"  dropped: nothing more of it is sent; {journal} keeps it")
+            print_folded(f"  dropped: nothing more of it is sent; {journal} keeps it")
         else:
             num_deleted += outcome.num_left
-            print(f"  The run can take it once it is restored: {format_restore_command(journal, outcome.deleted)}")
-    print(
+            print_folded(
+                f"  The run can take it once it is restored: {format_restore_command(journal, outcome.deleted)}"
+            )
+    print_folded(
         f"Looked at {len(journals)} runs; {num_runs} had something to deliver;"
         f" {num_left + num_deleted} entries are left."
     )
     if num_left:
-        print("Run it again when the store can be reached.", file=sys.stderr)
+        print_folded("Run it again when the store can be reached.", sys.stderr)
     if num_deleted:
         message = f"{num_deleted} of them belong to runs that were deleted in MLflow: restore these"
-        print(f"{message}, or send nothing more of them: {_format_drop_command(folders)}", file=sys.stderr)
+        print_folded(f"{message}, or send nothing more of them: {_format_drop_command(folders)}", sys.stderr)
     return EXIT_FAILED if num_left or num_deleted or num_damaged else EXIT_DONE
 
 
@@ -95,18 +98,18 @@ def _rewrite(options: argparse.Namespace) -> int:
     tracking: Any = read_tracking(compose_dry(options.folders)["tracking"])
     found = find_moved_uris(tracking, must_be_gone=not options.force)
     if not found.num_uris:
-        print(f"Nothing to do: the store in {found.folder} has its artifacts where it says.")
+        print_folded(f"Nothing to do: the store in {found.folder} has its artifacts where it says.")
         return EXIT_DONE
     for old in found.old:
-        print(f"{old} -> {found.new}")
-    print(
+        print_folded(f"{old} -> {found.new}")
+    print_folded(
         f"{found.num_uris} places of experiments, runs and models are to be rewritten in {found.folder / 'mlflow.db'}."
     )
     if not options.yes:
         if not sys.stdin.isatty():
             raise UserError("`sync --moved` asks before it rewrites, and there is no terminal to ask on: add --yes.")
         if input("Type yes to rewrite them: ").strip() != "yes":
-            print("Nothing was changed.")
+            print_folded("Nothing was changed.")
             return EXIT_FAILED
-    print(f"{rewrite_uris(tracking, found)} places were rewritten. The database as it was is in {found.backup}.")
+    print_folded(f"{rewrite_uris(tracking, found)} places were rewritten. The database as it was is in {found.backup}.")
     return EXIT_DONE

@@ -10,7 +10,9 @@ from lctrain.cli.parser import VerbParser
 from lctrain.composition.dry_run import compose_dry
 from lctrain.config.schema import LocalTracking, TrackingConfig
 from lctrain.errors import EXIT_DONE, PrintError
+from lctrain.system.progress import show_progress
 from lctrain.system.signals import Terminated
+from lctrain.system.terminal import print_folded
 from lctrain.tracking.checks import format_sync_moved_command
 from lctrain.tracking.moving import find_relocation
 from lctrain.tracking.results import open_existing
@@ -37,17 +39,19 @@ def run(options: argparse.Namespace, print_error: PrintError) -> int:
     relocation = find_relocation(tracking, client.get_experiment(experiment_id).artifact_location)
     if relocation is not None:
         message = "The store has been moved or copied, so that MLflow's UI does not find the files of its runs"
-        print(f"{message}. Let it find them: {format_sync_moved_command(relocation)}", file=sys.stderr, flush=True)
+        print_folded(f"{message}. Let it find them: {format_sync_moved_command(relocation)}", sys.stderr)
+    runs = f"/#/experiments/{experiment_id}/runs?workflowType=machine_learning"  # where MLflow's UI lists training runs
     if is_http(tracking):
-        print(f"The server has a UI of its own: {store_uri(tracking)}")
+        print(f"The server has a UI of its own: {store_uri(tracking)}{runs}")
         return EXIT_DONE
     port = choose_port(options.port)
     with tempfile.TemporaryFile() as log, serve_ui(store_uri(tracking), port, log) as server:
         address = f"http://{LOOPBACK}:{port}"
-        wait_for_ui(server, address, log)
-        print(
-            f"{address} shows experiment {tracking.experiment!r} of {_format_store(tracking)}. Ctrl-C ends it.",
-            flush=True,
+        with show_progress() as begin:
+            begin("Starting MLflow's UI, which takes up to half a minute")
+            wait_for_ui(server, address, log)
+        print_folded(
+            f"{address}{runs} shows experiment {tracking.experiment!r} of {_format_store(tracking)}. Ctrl-C ends it."
         )
         with contextlib.suppress(KeyboardInterrupt, Terminated):
             server.wait()

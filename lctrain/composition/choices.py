@@ -2,10 +2,12 @@
 
 import json
 import re
+from collections.abc import Iterable
 from pathlib import Path
 
 import lctrain
-from lctrain.errors import UserError
+from lctrain.errors import UserError, suggest_near
+from lctrain.system.files import refuse_unwritable, replace_file
 
 NO_GROUPS = ("hydra", "schema")  # folders of conf/ that hold no choices of ours
 CHOICE_NAME = re.compile(r"[A-Za-z][\w.-]*")
@@ -28,6 +30,11 @@ def list_choices() -> dict[str, list[str]]:
     return {folder.name: sorted(path.stem for path in folder.glob("*.yaml")) for folder in folders}
 
 
+def suggest_choice(group: str, name: str, known: Iterable[str]) -> str:
+    """The nearest choice of a group, or how to list them all; behind a blank."""
+    return suggest_near(name, known) or f" List them: python -m lctrain ls {group}"
+
+
 def describe_file(path: Path) -> str:
     """The first line of a file's opening comment that is written for people."""
     with path.open(encoding="utf-8", errors="replace") as file:
@@ -48,27 +55,34 @@ def copy_choice(group: str, choice: str, name: str, folder: Path) -> Path:
     """
     if not CHOICE_NAME.fullmatch(name):
         raise UserError(f"`{name}` must be a name of letters, digits, `_`, `-` and `.` that starts with a letter.")
+    if name.endswith(".yaml"):
+        raise UserError(f"`{name}` must be a name, to which `.yaml` is added. Write {name.removesuffix('.yaml')}.")
     if name in list_choices()[group]:
         raise UserError(f"`{name}` must be a new name: lctrain's own {group}={name} would be found first.")
     target = folder / group / f"{name}.yaml"
-    if target.exists():
-        raise UserError(f"`{target}` exists. Choose another name, or remove it.")
+    with refuse_unwritable("--config-dir", folder, "folder"):  # a name that is too long
+        if target.exists():
+            raise UserError(f"`{target}` exists. Choose another name, or remove it.")
     lines = (config_folder() / group / f"{choice}.yaml").read_text(encoding="utf-8").splitlines()
     command = next(number for number, line in enumerate(lines) if line.startswith(COMMAND))
     lines[command] = f"{COMMAND}--config-dir {folder} {group}={name}"
     if group in NAMED_FREELY:
         lines = [f"name: {name}" if line == f"name: {choice}" else line for line in lines]
-    target.parent.mkdir(parents=True, exist_ok=True)
-    target.write_text("\n".join(lines) + "\n", encoding="utf-8")
-    save_schema(group, folder / "schema")  # where the copied modeline looks for it
+    save_schema(group, folder / "schema", "--config-dir")  # where the copied modeline looks for it
+    with refuse_unwritable("--config-dir", folder, "folder"):
+        replace_file(target, "\n".join([*lines, ""]).encode())
     return target
 
 
-def save_schema(group: str, folder: Path) -> Path:
-    """Writes `folder/GROUP.json`, which the modelines of the group's files name."""
+def save_schema(group: str, folder: Path, key: str = "--out") -> Path:
+    """Writes `folder/GROUP.json`, which the modelines of the group's files name.
+
+    Raises:
+        UserError: a place that can't be written, as `key` has it.
+    """
     from lctrain.config.json_schema import file_schema  # here, since `--help` lists choices and must be quick
 
-    folder.mkdir(parents=True, exist_ok=True)
     path = folder / f"{group}.json"
-    path.write_text(json.dumps(file_schema(group), separators=(",", ":")) + "\n", encoding="utf-8")
+    with refuse_unwritable(key, folder, "folder"):
+        replace_file(path, json.dumps(file_schema(group), separators=(",", ":")).encode() + b"\n")
     return path

@@ -9,7 +9,8 @@ from omegaconf import DictConfig
 
 from lctrain.composition.hydra_app import Job, launch, read_composed, read_written, run_jobs
 from lctrain.composition.hydra_flags import PRINTING
-from lctrain.composition.overrides import check_arguments, quote, split_override
+from lctrain.composition.override_forms import quote
+from lctrain.composition.overrides import check_arguments
 from lctrain.errors import PrintError, UserError
 
 
@@ -55,10 +56,4 @@ def _without_traces(arguments: Sequence[str]) -> Iterator[list[str]]:
     """The command line with what lets Hydra make no folder of outputs and no log file."""
     with tempfile.TemporaryDirectory(prefix="lctrain-dry-") as folder:
         nowhere = [f"hydra.run.dir={quote(folder)}", f"hydra.sweep.dir={quote(folder)}", "hydra.output_subdir=null"]
-        yield [*arguments, *nowhere, *list_quiet_settings(arguments), "hydra/job_logging=disabled"]
-
-
-def list_quiet_settings(arguments: Sequence[str]) -> list[str]:
-    """What keeps Hydra from telling of each job that it launches, unless the command line says how it shall log."""
-    is_set = any(split_override(argument)[1] in ("hydra/hydra_logging", "hydra.verbose") for argument in arguments)
-    return [] if is_set else ["hydra/hydra_logging=none"]
+        yield [*arguments, *nowhere, "hydra/job_logging=disabled"]

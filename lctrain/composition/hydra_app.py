@@ -1,5 +1,6 @@
 """Composing configurations with Hydra; its errors become ours."""
 
+import glob
 import os
 import re
 import secrets
@@ -15,16 +16,17 @@ import hydra
 from hydra._internal.utils import get_args_parser  # hydra.main's own, so that --config-dir is read as it reads it
 from hydra.core.hydra_config import HydraConfig
 from hydra.core.override_parser.overrides_parser import OverridesParser
-from hydra.errors import MissingConfigException, OverrideParseException
+from hydra.errors import MissingConfigException
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 from yaml import MarkedYAMLError
 
-from lctrain.composition.choices import config_folder
+from lctrain.composition.choices import config_folder, suggest_choice
 from lctrain.composition.hydra_flags import MULTIRUN
 from lctrain.composition.launchers import without_launcher
-from lctrain.composition.overrides import FORCED, check_arguments, leave_keys_to_validation, split_override
-from lctrain.composition.user_files import check_user_files, open_config_folder
+from lctrain.composition.override_forms import split_override
+from lctrain.composition.overrides import FORCED, check_arguments, leave_keys_to_validation
+from lctrain.composition.user_files import check_folder, check_not_hidden, open_config_folder
 from lctrain.config import Config, validate
 from lctrain.config.interpolation import resolve
 from lctrain.data import complete_from_files
@@ -36,12 +38,13 @@ from lctrain.errors import (
     PrintError,
     Problem,
     UserError,
-    suggest,
     suggest_near,
 )
 
 NOT_DELETED = re.compile(r"Could not delete from config\. '(.+?)' does not exist")
+OF_OTHER_VALUE = re.compile(r"Could not delete '([^'=]+)=|Could not delete from config\. The value of '(.+?)'")
 NOT_MERGED = re.compile(r"Error merging override (.+)")
+LIST_FOR_MAPPING = "Cannot merge DictConfig with ListConfig"
 
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
 CONFIG = "config"
@@ -114,9 +117,15 @@ def launch(task: Callable[[DictConfig], Any], arguments: Sequence[str]) -> None:
         UserError: a mistake in the command line, or what Hydra or its launcher could not make sense of.
     """
     # Hydra takes these before or behind all overrides, but not among them.
-    arguments = sorted(arguments, key=lambda argument: argument not in MULTIRUN)
+    arguments = sorted([*arguments, *list_quiet_settings(arguments)], key=lambda argument: argument not in MULTIRUN)
     with _hydra_environment(arguments), hydra_errors(arguments):
         hydra.main(config_path=str(config_folder()), config_name=CONFIG, version_base="1.3")(task)()
+
+
+def list_quiet_settings(arguments: Sequence[str]) -> list[str]:
+    """What keeps Hydra from telling of each job that it launches, unless the command line says how it shall log."""
+    is_set = any(split_override(argument)[1] in ("hydra/hydra_logging", "hydra.verbose") for argument in arguments)
+    return [] if is_set else ["hydra/hydra_logging=none"]
 
 
 def read_job(composed: DictConfig) -> Job:
@@ -128,7 +137,7 @@ def read_job(composed: DictConfig) -> Job:
     hydra_config = HydraConfig.get()
     config = validate(*read_composed(composed))
     _check_store(config)
-    overrides = [override.removeprefix(FORCED) for override in hydra_config.overrides.task]
+    overrides = [override.removeprefix(FORCED) for override in read_overrides()]
     number = None if OmegaConf.is_missing(hydra_config.job, "num") else hydra_config.job.num
     return Job(config, overrides, Path(hydra_config.runtime.output_dir), number)
 
@@ -139,14 +148,28 @@ def read_composed(composed: DictConfig) -> tuple[dict[str, Any], list[Problem]]:
 
 
 def read_written(composed: DictConfig) -> dict[str, Any]:
-    """What was composed, as plain mappings, its references as they are written."""
+    """What was composed, as plain mappings, its references as they are written.
+
+    Raises:
+        UserError: a choice of the user's own has the name of lctrain's.
+    """
+    runtime = HydraConfig.get().runtime
+    for folder in [source.path for source in runtime.config_sources if source.provider == "command-line"]:
+        for group, choice in runtime.choices.items():
+            check_not_hidden(Path(folder), group.partition("@")[0], choice)
     written: Any = OmegaConf.to_container(composed, resolve=False)
     return dict(written)
 
 
+def read_overrides() -> list[str]:
+    """Those of the job that Hydra is running; their references, which are no keys of Hydra's, stay as they are."""
+    overrides: Any = OmegaConf.to_container(HydraConfig.get().overrides.task, resolve=False)
+    return list(overrides)
+
+
 def _check_store(config: Config) -> None:
     """A file may choose a store inside the working folder, or on this machine, alone; the command line any."""
-    overrides = [split_override(override) for override in HydraConfig.get().overrides.task]
+    overrides = [split_override(override) for override in read_overrides()]
     ours = {key for _, key, value in overrides if key != "tracking" or (value or "")[:1] == "{"}
     for key, where in (("folder", "folder"), ("artifacts", "folder"), ("uri", "machine")):
         value = getattr(config.tracking, key, None)
@@ -173,11 +196,9 @@ def _hydra_environment(arguments: Sequence[str]) -> Iterator[None]:
     OmegaConf.register_new_resolver("unique_suffix", lambda: secrets.token_hex(3), use_cache=True, replace=True)
     check_arguments(arguments)
     parsed, _ = get_args_parser().parse_known_args(list(arguments))
-    if parsed.config_path is None:
-        open_config_folder(parsed.config_dir, config_folder())
-    else:
-        for folder in filter(None, (parsed.config_dir, parsed.config_path)):
-            check_user_files(Path(folder))
+    for flag, folder in (("--config-dir", parsed.config_dir), ("--config-path", parsed.config_path)):
+        if folder is not None:
+            check_folder(folder, flag)
     argv, full_error = sys.argv, os.environ.get("HYDRA_FULL_ERROR")
     sys.argv = ["lctrain", *(arguments if parsed.shell_completion else map(leave_keys_to_validation, arguments))]
     os.environ["HYDRA_FULL_ERROR"] = "1"
@@ -197,26 +218,40 @@ def hydra_errors(arguments: Sequence[str]) -> Iterator[None]:
     try:
         yield
     except MissingConfigException as error:
-        raise UserError(_format_missing_choice(error)) from error
-    except OverrideParseException as error:
-        reason = str(error).splitlines()[0]
-        raise UserError(f"`{error.override.removeprefix(FORCED)}` must have the form KEY=VALUE. {reason}") from error
+        raise UserError(_format_missing_choice(error, arguments)) from error
     except MarkedYAMLError as error:
         raise UserError(_format_yaml_error(error)) from error
     except OmegaConfBaseException as error:
         where = f"`{error.full_key}`: " if error.full_key else ""
         raise UserError(f"{where}{str(error).splitlines()[0]}.") from error
-    except (UserError, MemoryError):
+    except (UserError, MemoryError, BrokenPipeError):
         raise
+    except OSError as error:
+        if error.filename is None:  # what Hydra prints can't be written
+            raise
+        message = f"the job's folder can't be made: {str(error.filename)!r} ({error.strerror}) in {str(Path.cwd())!r}"
+        fix = "Start it in a folder that can be written (cd), or write elsewhere: hydra.run.dir=DIR tracking.folder=DIR"
+        raise UserError(f"{message}. {fix}") from error
     except Exception as error:  # jobs keep theirs to themselves, so this is what Hydra could not make sense of
         raise UserError(_format_composition_error(error, arguments)) from error
 
 
-def _format_missing_choice(error: MissingConfigException) -> str:
+def _format_missing_choice(error: MissingConfigException, arguments: Sequence[str]) -> str:
     group, _, choice = str(error.missing_cfg_file).rpartition("/")
     if not error.options:
-        return str(error).splitlines()[0]
-    return f"`{group}` has no choice {choice!r}. {suggest(choice, error.options)}"
+        fix = f"Leave it out, or write {choice}.yaml in the folder of --config-dir."
+        return f"`--config-name` must name a file of configurations; got {choice!r}. {fix}"
+    parsed, _ = get_args_parser().parse_known_args(list(arguments))
+    path = Path(parsed.config_dir or "", group, f"{choice}.yaml")
+    if path.is_symlink():
+        return f"`{group}`: {path} can't be read; it links to {path.readlink()}, which is not there."
+    if path.with_suffix(".yml").is_file():
+        return f"`{group}`: {path.with_suffix('.yml')} must end in .yaml. Rename it to {path.name}"
+    here = sorted(Path().glob(f"*/{glob.escape(group)}/{glob.escape(choice)}.yaml"))
+    if here:
+        message = f"has no choice {choice!r} of lctrain's; {here[0]} is yours"
+        return f"`{group}` {message}. Add --config-dir {here[0].parents[1]}"
+    return f"`{group}` has no choice {choice!r}.{suggest_choice(group, choice, error.options)}"
 
 
 def _format_composition_error(error: Exception, arguments: Sequence[str]) -> str:
@@ -224,11 +259,16 @@ def _format_composition_error(error: Exception, arguments: Sequence[str]) -> str
         return _format_yaml_error(error.__cause__)
     missing = NOT_DELETED.search(str(error))
     if missing:
-        return f"`~{missing[1]}`: there is no such key to delete.{_suggest_key(missing[1], arguments)}"
+        hint = _suggest_key(missing[1], arguments) or " The keys: python -m lctrain --cfg job"
+        return f"`~{missing[1]}`: there is no such key to delete.{hint}"
+    other = OF_OTHER_VALUE.match(str(error))
+    if other:
+        key = other[1] or other[2]
+        return f"`~{key}=...`: what is there has another value. To delete whatever it has, type ~{key}"
     text = str(error).replace(FORCED, "")
     unmerged = NOT_MERGED.match(text)
     if unmerged and error.__cause__ is not None:
-        reason = str(error.__cause__).splitlines()[0]
+        reason = str(error.__cause__).splitlines()[0].replace(LIST_FOR_MAPPING, "a mapping can't become a list")
         return f"`{unmerged[1]}` does not fit what is there: {reason}. Set or delete its keys one by one."
     lines = [line for line in text.splitlines()[:4] if line.strip() and "append" not in line]
     if not lines:
@@ -247,7 +287,7 @@ def _suggest_key(key: str, arguments: Sequence[str]) -> str:
         and not override.is_sweep_override()
         and not override.key_or_group.startswith("hydra")
     ]
-    overrides += open_config_folder(parsed.config_dir, config_folder())
+    overrides += open_config_folder(parsed.config_dir)
     with hydra.initialize_config_dir(str(config_folder()), version_base="1.3"):
         node = OmegaConf.to_container(hydra.compose(CONFIG, overrides), resolve=False)
     *parents, last = key.split(".")

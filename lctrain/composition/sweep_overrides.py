@@ -17,7 +17,8 @@ from omegaconf import OmegaConf
 from lctrain.composition.choices import config_folder
 from lctrain.composition.hydra_app import CONFIG, hydra_errors
 from lctrain.composition.launchers import without_launcher
-from lctrain.composition.overrides import FORCED, check_arguments, leave_keys_to_validation, split_override
+from lctrain.composition.override_forms import split_override
+from lctrain.composition.overrides import FORCED, check_arguments, leave_keys_to_validation
 from lctrain.composition.user_files import open_config_folder
 from lctrain.errors import UserError
 
@@ -61,7 +62,7 @@ def read_settings(arguments: Sequence[str]) -> Settings:
     parsed, _ = get_args_parser().parse_known_args(list(map(leave_keys_to_validation, arguments)))
     swept = [override for override in map(_parse, parsed.overrides) if override.is_sweep_override()]
     overrides = [argument for argument in parsed.overrides if not _parse(argument).is_sweep_override()]
-    overrides += open_config_folder(parsed.config_dir, config_folder())
+    overrides += open_config_folder(parsed.config_dir)
     with hydra_errors(arguments), hydra.initialize_config_dir(str(config_folder()), version_base="1.3"):
         composed = hydra.compose(parsed.config_name or CONFIG, overrides, return_hydra_config=True)
         folder = Path(OmegaConf.select(composed, "hydra.sweep.dir")).absolute()

@@ -7,8 +7,12 @@ from pathlib import Path
 from typing import Any
 
 import yaml
+from hydra._internal.core_plugins import file_config_source as hydra_source
+from hydra._internal.sources_registry import SourcesRegistry
+from hydra.plugins.config_source import ConfigResult
 from omegaconf._utils import get_yaml_loader  # Hydra's own, so that what is checked is what it reads
 
+from lctrain.composition.choices import config_folder, list_choices
 from lctrain.config.limits import MAX_BYTES, find_in_text
 from lctrain.errors import UserError
 
@@ -16,66 +20,91 @@ HEADER = re.compile(r"\s*#\s*@")
 OUTSIDE = re.compile(r"(^|[/\\@:])\.\.([/\\]|$)|//|\$\{")
 
 
-def open_config_folder(folder: str | None, packaged: Path) -> list[str]:
-    """Checks a folder of configurations, so that Hydra may read it.
+class FileConfigSource(hydra_source.FileConfigSource):
+    """Hydra's reader of files. What is not lctrain's own it reads once it is known to hold data for a job alone.
+
+    So a broken file stops those commands alone that use it.
+    """
+
+    def load_config(self, config_path: str) -> ConfigResult:
+        """Hydra's own, of a file that is checked.
+
+        Raises:
+            UserError: names the file and what it must not hold.
+        """
+        if Path(self.path) != config_folder():
+            check_user_file(Path(self.path), self._normalize_file_name(config_path))
+        return super().load_config(config_path)
+
+
+# Hydra registers its own class when it looks for plugins; of two of one name it keeps the one that is there.
+SourcesRegistry.instance().types[FileConfigSource.scheme()] = FileConfigSource
+
+
+def open_config_folder(folder: str | None) -> list[str]:
+    """The overrides by which Hydra finds the files of a folder where no command line tells it.
 
     Args:
         folder: what `--config-dir` names; None where the command line has none.
-        packaged: lctrain's own configurations, which come first.
-
-    Returns:
-        The overrides by which Hydra finds its files where no command line tells it.
 
     Raises:
-        UserError: names the file and what it must not hold.
+        UserError: it is no folder.
     """
     if folder is None:
         return []
-    check_user_files(Path(folder))
-    check_not_hidden(Path(folder), packaged)
+    check_folder(folder)
     return [f"hydra.searchpath=['file://{Path(folder).absolute()}']"]
 
 
-def check_user_files(folder: Path) -> None:
-    """Refuses files that would configure Hydra itself, whose logging, callbacks and launchers can run any code.
+def check_folder(folder: str, flag: str = "--config-dir") -> None:
+    """Refuses what is no folder, as the value of a flag."""
+    if not Path(folder).is_dir():
+        raise UserError(f"`{flag}` must be a folder; got {folder!r}.{_suggest_folders()}")
+
+
+def _suggest_folders() -> str:
+    """Folders here that hold choices of a group."""
+    found = sorted(
+        {path.parent.parent.as_posix() for group in list_choices() for path in Path().glob(f"*/{group}/*.yaml")}
+    )
+    return f" Here are {', '.join(found)}." if found else ""
+
+
+def check_user_file(folder: Path, name: str) -> None:
+    """Refuses a file that would configure Hydra itself, whose logging, callbacks and launchers can run any code.
 
     Args:
         folder: what `--config-dir` names.
+        name: of the file, below that.
 
     Raises:
         UserError: names the file and what it must not hold.
     """
-    if not folder.is_dir():
-        raise UserError(f"`--config-dir` must be a folder; got {str(folder)!r}.")
-    for parent, folders, files in os.walk(folder):
-        for name in sorted(folders):
-            path = Path(parent, name)
-            if path.is_symlink():
-                raise UserError(f"{path} must be a folder, not a link to one.")
-        for name in sorted(files):
-            path = Path(parent, name)
-            if path.relative_to(folder).parts[0].casefold() == "hydra":
-                raise UserError(f"{path}: a folder of your own must not hold a group `hydra`. Remove it.")
-            if name.casefold().endswith((".yaml", ".yml")):
-                _check_file(path)
+    path = folder / name
+    shown = Path(os.path.relpath(path)) if path.is_relative_to(Path.cwd()) else path
+    for parent in path.parents[: len(Path(name).parts) - 1]:
+        if parent.is_symlink():
+            raise UserError(f"{parent} must be a folder, not a link to one.")
+    if Path(name).parts[0].casefold() == "hydra":
+        raise UserError(f"{shown}: a folder of your own must not hold a group `hydra`. Remove it.")
+    _check_file(shown)
 
 
-def check_not_hidden(folder: Path, packaged: Path) -> None:
-    """Refuses files that Hydra would never read, as lctrain has others of the same group and name, which come first.
+def check_not_hidden(folder: Path, group: str, choice: str) -> None:
+    """Refuses a choice of lctrain's own where the user has another of its group and name, which is never read.
 
     Args:
         folder: what `--config-dir` names.
-        packaged: lctrain's own configurations.
+        group: of the choice.
+        choice: that a command uses.
 
     Raises:
         UserError: names the file.
     """
-    for path in sorted(folder.rglob("*.yaml")):
-        own = packaged / path.relative_to(folder)
-        if own.is_file() and path.is_file() and own.read_bytes() != path.read_bytes():
-            choice = path.relative_to(folder).with_suffix("").as_posix()
-            message = f"has the name of lctrain's own {choice}, which would be taken in its place"
-            raise UserError(f"{path} {message}. Rename it, to my_{path.name} say.")
+    path, own = (parent / group / f"{choice}.yaml" for parent in (folder, config_folder()))
+    if own.is_file() and path.is_file() and own.read_bytes() != path.read_bytes():
+        message = f"has the name of lctrain's own {group}/{choice}, which would be taken in its place"
+        raise UserError(f"{path} {message}. Rename it, to my_{path.name} say.")
 
 
 def read_yaml(path: Path) -> tuple[str, Any]:

@@ -120,6 +120,8 @@ CHECKS_OF_GROUPS: dict[tuple[str, str], Check] = {
     **dict.fromkeys([("losses", "dtype"), ("metrics", "dtype")], checks.one_of("float32", "float64")),
 }
 CHECKS_OF_CLASSES: dict[tuple[str, str], Check] = {
+    ("Dense", "activation"): checks.or_auto(checks.activation),
+    ("Dense", "units"): checks.or_auto(checks.positive_integer),
     ("UpSampling1D", "size"): checks.positive_integer,
     ("GaussianNoise", "stddev"): checks.between(0, 1),
     ("Lion", "beta_1"): checks.inner_fraction,

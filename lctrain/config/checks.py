@@ -82,6 +82,15 @@ def or_null(check: Check) -> Check:
     return Check(check.kind | None, lambda value: f"{check._explain(value)}, or null")
 
 
+def or_auto(check: Check) -> Check:
+    """A check that takes `auto` besides, for what the task asks for."""
+    return Check(
+        check.kind | Literal["auto"],
+        lambda value: f"{check._explain(value)}, or auto (as `data.task` asks)",
+        [*check.names, "auto"],
+    )
+
+
 def between(least: float, most: float) -> Check:
     """A number from `least` to `most`, both included."""
     return Check(_number(ge=least, le=most), f"a number from {least:g} to {most:g}")

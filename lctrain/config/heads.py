@@ -1,4 +1,4 @@
-"""The end of a model: what its only output must be for the task, and whether it gives probabilities or logits."""
+"""The end of a model: what it becomes and must be for the task, and whether it gives probabilities or logits."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -6,11 +6,13 @@ from math import prod
 from typing import Any
 
 from lctrain.config.allowlist import with_defaults
+from lctrain.config.graph import Graph
 from lctrain.config.schema import Config
-from lctrain.config.tasks import TASKS, output_shape
+from lctrain.config.tasks import AUTO, TASKS, num_outputs, output_shape
 from lctrain.errors import Problem
 
 REARRANGING = ("Flatten", "Identity", "Permute", "Reshape")  # layers that compute nothing
+RECURRENT = ("Bidirectional", "GRU", "LSTM", "RNN", "SimpleRNN")
 Shape = tuple[int | None, ...]
 
 
@@ -69,6 +71,74 @@ def declared_inputs(config: Config) -> dict[str, list[int | None]]:
     return config.model.inputs
 
 
+def complete_heads(config: Config, graph: Graph) -> dict[str, Any]:
+    """The layers of a model, as written, in which each `auto` of a Dense layer is what `data.task` asks for.
+
+    Behind a Dense layer whose input has no axes for the targets of `data.target_shape` there is then a layer that gives
+    its output their shape, and one for the activation, which compares the classes of one target.
+
+    Args:
+        config: valid, of which nothing is completed.
+        graph: how its layers connect.
+    """
+    targets, layers = config.data.target_shape, dict(config.model.layers)
+    for name, spec in config.model.layers.items():
+        layers[name] = head = _resolve_auto(spec, config)
+        if not targets or spec.get("type") != "Dense" or spec.get("units") != AUTO or not _is_flat(name, config, graph):
+            continue
+        units, activation = head["units"], head.get("activation")
+        layers[name] = {**head, "units": prod(targets) * units, "activation": None}
+        behind = {"reshape": {"type": "Reshape", "target_shape": [*targets, units]}}
+        if activation not in (None, "linear"):
+            behind["activation"] = {"type": "Activation", "activation": activation}
+        above = name
+        for suffix, added in behind.items():
+            new = f"{name}_{suffix}"
+            while new in layers:
+                new += "_"
+            layers[new], above = {**added, "after": above}, new
+    return layers
+
+
+def has_open_units(model: Mapping[str, Any], data: Mapping[str, Any]) -> bool:
+    """Whether a layer of `units: auto` follows classes of which `data`, as written, does not say how many there are."""
+    is_open = data.get("num_classes") is None and data.get("task") not in ("binary", "regression")
+    return is_open and _has_auto_units(model)
+
+
+def _has_auto_units(node: Any) -> bool:
+    return isinstance(node, Mapping) and (node.get("units") == AUTO or any(map(_has_auto_units, node.values())))
+
+
+def _resolve_auto(value: Any, config: Config) -> Any:
+    """A layer's spec, and those that it holds, with the numbers and the activation of one target."""
+    if isinstance(value, list):
+        return [_resolve_auto(one, config) for one in value]
+    if not isinstance(value, Mapping):
+        return value
+    own = {"units": num_outputs(config.data), "activation": TASKS[config.data.task].activation}
+    is_dense = value.get("type") == "Dense"
+    return {
+        key: own[key] if is_dense and key in own and one == AUTO else _resolve_auto(one, config)
+        for key, one in value.items()
+    }
+
+
+def _is_flat(name: str, config: Config, graph: Graph) -> bool:
+    """Whether the input of a layer has one axis behind the batch, by the nearest layer above that decides it."""
+    layers = config.model.layers
+    while (name := graph.sources[name][0]) in layers:
+        spec = layers[layers[name].get("shares") or name]
+        if spec["type"] == "Flatten" or spec["type"].startswith("Global"):
+            return not spec.get("keepdims")
+        if spec["type"] in RECURRENT:
+            return not spec.get("layer", spec).get("return_sequences")
+        if spec["type"] in ("Embedding", "RepeatVector", "Reshape"):
+            return len(spec.get("target_shape", (0, 0))) == 1
+    shapes = config.model.inputs
+    return len(config.data.input_shape if shapes is None else shapes[name]) == 1
+
+
 def find_ending(config: Config) -> Ending:
     """The last layer of a validated configuration that computes something."""
     layers = config.model.layers
@@ -97,8 +167,11 @@ def find_head_problem(config: Config, shapes: Mapping[str, Shape]) -> Problem | 
     if shapes[name] != expected or _has_channels_first(config, ending):
         where = " for each position of `data.target_shape`" if config.data.target_shape else ""
         message = f"must give {task.gives}{where}, an output of shape {expected}; got {shapes[name]}"
-        return Problem(path, f"{message}. {_suggest_end(config, shapes[name])}")
+        return Problem(path, f"{message}. {_suggest_end(config, ending, shapes[name])}")
     if task.activation is None:
+        if ending.activation == "softmax" and expected[-1] == 1:
+            fix = f"To let it follow the task: `model.layers.{ending.name}.activation=auto`."
+            return Problem(f"model.layers.{ending.name}", f"ends in a softmax of one number, which is always 1. {fix}")
         return None
     if ending.activation not in (None, task.activation):
         message = f"must end in probabilities (activation: {task.activation}) or logits (no activation)"
@@ -113,15 +186,16 @@ def _has_channels_first(config: Config, ending: Ending) -> bool:
     )
 
 
-def _suggest_end(config: Config, shape: Shape) -> str:
-    units, targets = TASKS[config.data.task].units, config.data.target_shape
-    if not targets:
-        return f"End with a Dense layer of `units: {units}`, after a Flatten."
-    if config.data_format == "channels_first" and shape == (None, output_shape(config.data)[-1], *targets):
+def _suggest_end(config: Config, ending: Ending, shape: Shape) -> str:
+    targets, path, spec = config.data.target_shape, f"model.layers.{ending.name}", config.model.layers[ending.name]
+    if targets and config.data_format == "channels_first" and shape == (None, output_shape(config.data)[-1], *targets):
         dims = [*range(2, len(targets) + 2), 1]
         return f"Channels are last here whatever `data_format` is: end with `type: Permute`, `dims: {dims}`."
-    sizes = ", ".join(map(str, targets))
-    return f"End with a Dense layer of `units: {units}` on an input of shape (None, {sizes}, channels)."
+    is_own_dense = spec["type"] == "Dense" and spec.get("shares") is None and not ending.behind
+    if is_own_dense and list(shape[1:-1]) in ([], targets):
+        return f"To let it follow the task: `{path}.units=auto {path}.activation=auto`."
+    where = f" or on an input of shape (None, {', '.join(map(str, targets))}, channels)" if targets else ""
+    return f"End with a Dense layer of `units: auto` and `activation: auto`, after a Flatten{where}."
 
 
 def _find_softmax_problem(

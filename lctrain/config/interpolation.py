@@ -123,7 +123,12 @@ class _References:
 
     def _explain_no_classes(self) -> str:
         if self.raw["data"].get("task") == "regression":
-            return "`data.num_classes` is null, as task regression has no classes. Use ${data.num_targets}"
+            reason = "`data.num_classes` is null, as task regression has no classes"
+            *layer, argument = map(str, self._open[-1])
+            if argument != "units":
+                return f"{reason}. Use ${{data.num_targets}}"
+            path = ".".join(layer)
+            return f"{reason}. To let it follow the task: `{path}.units=auto {path}.activation=auto`"
         return "`data.num_classes` is null. Give it the number of classes"
 
     def _step(self, node: Any, key: str, reference: str, above: Path) -> tuple[Any, str | int]:

@@ -7,6 +7,8 @@ from lctrain.config.arguments import find_check
 from lctrain.config.schema import DATA_SETS, Config
 from lctrain.config.specs import may_be_null
 from lctrain.config.spelling import first_argument
+from lctrain.config.task_metrics import USUAL
+from lctrain.config.tasks import AUTO
 
 Schema = dict[str, Any]
 
@@ -40,9 +42,11 @@ def config_schema() -> Schema:
     _replace(schema, "optimizer", {"anyOf": [_reference("optimizers.names"), _reference("optimizers")]})
     training = definitions["TrainingConfig"]
     _replace(training, "loss", {"anyOf": [_reference("losses.any"), {"type": "null"}], "default": None})
-    metrics = {"type": "object", "additionalProperties": _reference("metrics.any")}
+    metric = {"anyOf": [_reference("metrics.any"), {"const": AUTO}]}
+    metrics = {"type": "object", "additionalProperties": metric}
     listed = {"type": "array", "items": _reference("metrics.any")}
-    _replace(training, "metrics", {"anyOf": [metrics, listed, _reference("metrics.names")], "default": ["accuracy"]})
+    default = dict.fromkeys(USUAL, AUTO)
+    _replace(training, "metrics", {"anyOf": [metrics, listed, _reference("metrics.names")], "default": default})
     augmentation = {"type": "array", "items": _reference("layers.any"), "default": []}
     for name, definition in definitions.items():
         if "augmentation" in definition.get("properties", {}):

@@ -38,8 +38,8 @@ def is_lower_better(monitor: str, metrics: Mapping[str, Any]) -> bool:
 
 def find_problems_in_monitors(training: Mapping[str, Any], optimizer: Any) -> list[Problem]:
     """Metrics that no epoch gives, and what can't go together."""
-    metrics = training.get("metrics")
-    names = ["loss", *(map(str, metrics) if isinstance(metrics, Mapping) else ("accuracy",))]
+    metrics = training["metrics"]
+    names = ["loss", *(map(str, metrics) if isinstance(metrics, Mapping) else ())]
     known = [f"{prefix}{name}" for prefix in ("val_", "") for name in names]
     asked = {"training.best": training.get("best")}
     for key in WATCHED:

@@ -5,8 +5,8 @@ from typing import Any, Literal
 
 from lctrain.config.allowlist import classes, require_class
 from lctrain.config.specs import find_problems_in_spec
-from lctrain.config.task_metrics import find_metric_problem, is_for_probabilities
-from lctrain.config.tasks import TASKS
+from lctrain.config.task_metrics import USUAL, find_metric_problem, is_for_probabilities
+from lctrain.config.tasks import AUTO, TASKS
 from lctrain.errors import Problem
 
 Encoding = Literal["integers", "one_hot", "as_given"]
@@ -22,7 +22,6 @@ INTEGERS = (
     "SparseTopKCategoricalAccuracy",
 )
 EITHER = ("Accuracy",)  # which here, as in Keras' own `metrics=["accuracy"]`, is the share of right classes
-BY_DEFAULT = {"accuracy": {"type": "Accuracy"}}  # metrics, where none are said
 
 
 def find_problems_in_objectives(training: Mapping[str, Any], data: Mapping[str, Any]) -> list[Problem]:
@@ -31,13 +30,17 @@ def find_problems_in_objectives(training: Mapping[str, Any], data: Mapping[str, 
     if training.get("loss") is not None:
         problems += find_problems_in_spec(training["loss"], "training.loss", "losses")
         wanted["training.loss"] = ("losses", training["loss"])
-    metrics = training.get("metrics", BY_DEFAULT)
+    metrics = training["metrics"]
     for name, spec in metrics.items() if isinstance(metrics, Mapping) else ():
         path = f"training.metrics.{name}"
         if not isinstance(name, str) or not name.isidentifier() or name in ("loss", "lr", "learning_rate"):
             expected = "must be a name of letters, digits and underscores, other than loss"
             problems.append(Problem(path, f"{expected}; got {name!r}."))
-        problems += find_problems_in_spec(spec, path, "metrics")
+        if spec == AUTO:
+            expected = f"can be auto for {', '.join(USUAL)} alone, the task's usual metrics"
+            problems.append(Problem(path, f"{expected}. Name a class of Keras."))
+        else:
+            problems += find_problems_in_spec(spec, path, "metrics")
         wanted[path] = ("metrics", spec)
     task = data.get("task", "classification")
     if problems or task not in TASKS:

@@ -14,7 +14,8 @@ from lctrain.config.allowlist import (
 )
 from lctrain.config.arguments import find_check
 from lctrain.config.checks import Check
-from lctrain.errors import Problem, suggest, suggest_near, suggest_unquoted
+from lctrain.config.retired import explain_argument, explain_class, explain_value
+from lctrain.errors import NUMBER, Problem, suggest, suggest_near, suggest_unquoted
 
 EXAMPLES = {"layers": "Dense", "optimizers": "Adam", "regularizers": "L2", "initializers": "GlorotUniform"}
 SINGULAR = {"losses": "loss", "schedules": "learning rate schedule", "cells": "recurrent cell"}
@@ -48,7 +49,7 @@ def find_problems_in_spec(spec: Any, path: str, group: str, more_keys: Iterable[
     known = (*entry.arguments, *more_keys)
     for name, value in spec.items():
         if name not in known and name != "type":
-            hint = suggest(str(name), [*known, "type"])
+            hint = explain_argument(entry.name, str(name), known, spec) or suggest(str(name), [*known, "type"])
             problems.append(Problem(f"{path}.{name}", f"is not an argument of {entry.name}. {hint}"))
         elif name in entry.arguments:
             problems += _find_problems_in_argument(entry, group, name, value, f"{path}.{name}")
@@ -68,7 +69,8 @@ def _find_problems_in_argument(entry: ClassEntry, group: str, name: str, value: 
         if not isinstance(value, list) or not value:
             return [Problem(path, f"must be a list of specs; got {value!r}.")]
         return [problem for i, spec in enumerate(value) for problem in find_problems_in_spec(spec, f"{path}.{i}", kind)]
-    if kind is not None and (name != "learning_rate" or isinstance(value, str | Mapping)):
+    is_number = not isinstance(value, str | Mapping) or (isinstance(value, str) and NUMBER.fullmatch(value))
+    if kind is not None and not (name == "learning_rate" and is_number):
         return find_problems_in_spec(value, path, kind)
     check = find_check(entry.name, group, name)
     expected = check(value)
@@ -85,8 +87,9 @@ def _explain_no_type(spec: Mapping[str, Any], path: str, group: str) -> Problem:
 
 def _suggest_class(name: str, group: str) -> str:
     """The nearest name; where none is near, classes alone."""
+    name = name.rpartition(".")[2]  # `Conv2D` of `keras.layers.Conv2D`
     near = suggest_near(name, [*classes(group), *aliases(group)])
-    return near.strip() or suggest(name, classes(group))
+    return explain_class(group, name) or near.strip() or suggest(name, classes(group))
 
 
 def _singular(group: str) -> str:
@@ -94,6 +97,5 @@ def _singular(group: str) -> str:
 
 
 def _hint(check: Check, name: str, value: Any) -> str:
-    if name in ("strides", "dilation_rate", "groups"):
-        return " Use 1 for the default."
-    return suggest_near(value, check.names) or suggest_unquoted(value)
+    hint = explain_value(value, check.names) or suggest_near(value, check.names) or suggest_unquoted(value)
+    return hint or (" Use 1 for the default." if name in ("strides", "dilation_rate", "groups") else "")

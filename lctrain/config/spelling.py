@@ -169,5 +169,5 @@ def _name_metrics(specs: list[Any] | str, spelling: Spelling) -> dict[str, Any]:
         while name in named:
             name += "_"
         named[name] = spec
-        spelling.written[f"training.metrics.{name}"] = f"training.metrics.{i}"
+        spelling.written[f"training.metrics.{name}"] = "training.metrics" + ("" if specs is spec else f".{i}")
     return named

@@ -3,8 +3,14 @@
 from collections.abc import Mapping
 from typing import Any
 
+from lctrain.config.tasks import AUTO
 from lctrain.errors import Problem
 
+USUAL = {  # metrics that may be `auto`: there where the task is regression, or for accuracy another
+    "accuracy": {"type": "Accuracy"},
+    "mae": {"type": "MeanAbsoluteError"},
+    "r2": {"type": "R2Score"},
+}
 ONE_OF_SEVERAL = {  # compare scores with one right class of several
     *("CategoricalAccuracy", "CategoricalCrossentropy", "CategoricalFocalCrossentropy", "CategoricalHinge", "Circle"),
     *("CategoricalGeneralizedCrossEntropy", "IoU", "KLDivergence", "MeanIoU", "OneHotIoU", "OneHotMeanIoU"),
@@ -32,6 +38,21 @@ WITHOUT_CLASSES = {
 }
 
 
+def choose_metrics(training: Mapping[str, Any], data: Mapping[str, Any]) -> dict[str, Any]:
+    """The group `training`, its spelling normalised, in which each metric that is `auto` is there where it suits.
+
+    Without `metrics` all of `USUAL` are. What is malformed stays as it is: validation tells.
+    """
+    metrics, chosen = training.get("metrics", dict.fromkeys(USUAL, AUTO)), {}
+    for name, spec in metrics.items() if isinstance(metrics, Mapping) else ():
+        if spec != AUTO or name not in USUAL:
+            chosen[name] = spec
+        elif (name == "accuracy") != (data.get("task") == "regression"):
+            suits = find_metric_problem(f"training.metrics.{name}", "metrics", USUAL[name], data) is None
+            chosen |= {name: USUAL[name]} if suits else {}
+    return {**training, "metrics": chosen if isinstance(metrics, Mapping) else metrics}
+
+
 def find_metric_problem(path: str, group: str, spec: Mapping[str, Any], data: Mapping[str, Any]) -> Problem | None:
     """What is wrong with one loss or metric under the task.
 
@@ -44,7 +65,7 @@ def find_metric_problem(path: str, group: str, spec: Mapping[str, Any], data: Ma
     task, name, reason = data.get("task", "classification"), spec["type"], None
     if task == "regression" and name == "Accuracy":
         message = "(Accuracy) counts right classes, and task regression has none"
-        return Problem(path, f"{message}. Take `training=regression`, or a metric such as MeanAbsoluteError.")
+        return Problem(path, f"{message}. Write `auto` for it, or a metric such as MeanAbsoluteError.")
     if task != "classification" and name in ONE_OF_SEVERAL:
         reason = f"judges one right class of several, and {WITHOUT_CLASSES[task]}"
     elif task == "regression" and name in ZERO_OR_ONE:

@@ -8,6 +8,7 @@ from lctrain.config.schema import DataConfig
 from lctrain.errors import Problem
 
 NUM_BINARY = 2  # classes of task binary
+AUTO = "auto"  # in the place of a value: what the task asks for
 
 
 @dataclass(frozen=True)
@@ -16,22 +17,20 @@ class Task:
 
     Args:
         gives: the numbers at each target, in words.
-        units: how many these are, as the last layer of a model writes it.
         activation: what makes probabilities of scores; None where the model gives plain numbers.
         loss: the class of the loss where none is said.
     """
 
     gives: str
-    units: str
     activation: str | None
     loss: str
 
 
 TASKS = {
-    "classification": Task("one score per class", '"${data.num_classes}"', "softmax", "SparseCategoricalCrossentropy"),
-    "binary": Task("one score", "1", "sigmoid", "BinaryCrossentropy"),
-    "multilabel": Task("one score per class", '"${data.num_classes}"', "sigmoid", "BinaryCrossentropy"),
-    "regression": Task("one number per target", '"${data.num_targets}"', None, "MeanSquaredError"),
+    "classification": Task("one score per class", "softmax", "SparseCategoricalCrossentropy"),
+    "binary": Task("one score", "sigmoid", "BinaryCrossentropy"),
+    "multilabel": Task("one score per class", "sigmoid", "BinaryCrossentropy"),
+    "regression": Task("one number per target", None, "MeanSquaredError"),
 }
 
 
@@ -58,10 +57,11 @@ def find_problems_in_task(data: Mapping[str, Any]) -> list[Problem]:
     problems = []
     if task == "regression" and num_classes is not None:
         expected = "must be null with task regression, which has no classes"
-        problems.append(Problem("data.num_classes", f"{expected}; got {num_classes}. How many numbers: num_targets."))
+        fix = "Write data.num_classes=null, and data.num_targets where there are several numbers."
+        problems.append(Problem("data.num_classes", f"{expected}; got {num_classes}. {fix}"))
     elif task == "binary" and num_classes != NUM_BINARY:
         expected = f"must be {NUM_BINARY} with task binary"
-        fix = "" if num_classes is None else " Use `data.task: classification` or `multilabel`."
+        fix = " Write data.num_classes=2, or use `data.task: classification` or `multilabel`."
         problems.append(Problem("data.num_classes", f"{expected}; got {num_classes}.{fix}"))
     elif task != "regression" and num_classes is None:
         expected = f"must be how many classes there are with task {task}"

@@ -10,20 +10,22 @@ from lctrain.config.allowlist import LIST_ARGUMENTS, find_class, nested_group, r
 from lctrain.config.augmentation import complete_augmentation, find_problems_in_augmentation
 from lctrain.config.devices import find_problems_in_devices
 from lctrain.config.graph import WIRING, Graph, GraphError, connect, share_layers
-from lctrain.config.heads import trace_back
+from lctrain.config.heads import complete_heads, trace_back
 from lctrain.config.limits import TOO_DEEP, find_problems_in_values
 from lctrain.config.monitors import find_problems_in_monitors
 from lctrain.config.objectives import find_problems_in_objectives
 from lctrain.config.schema import Config
 from lctrain.config.specs import find_problems_in_spec
 from lctrain.config.spelling import normalize
+from lctrain.config.task_metrics import choose_metrics
 from lctrain.config.tasks import find_problems_in_task
 from lctrain.config.wording import as_problem
 from lctrain.errors import ConfigError, Problem, is_one_edit, suggest, suggest_near
 from lctrain.implementations import IMPLEMENTATIONS
 
 INPUT = "input"  # the name of the model's input where it declares none: the arrays of the data set
-LAYER_NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]{0,63}")
+MAX_NAME = 64  # of a layer, after which files are named
+LAYER_NAME = re.compile(rf"[A-Za-z][A-Za-z0-9_]{{,{MAX_NAME - 1}}}")
 CHANNELS_AXIS = (  # layers whose default `axis`, the last, means the channels
     "BatchNormalization",
     "Concatenate",
@@ -59,6 +61,8 @@ def validate(raw: Mapping[str, Any], problems: Sequence[Problem] = ()) -> Config
         raise ConfigError(problems)  # what walks the values from here on does so by recursion
     spelling = normalize(raw)
     raw = spelling.config
+    if isinstance(raw.get("training"), Mapping):
+        raw["training"] = choose_metrics(raw["training"], _mapping_at(raw, "data"))
     found = []
     try:
         config = Config.model_validate(raw)
@@ -79,7 +83,9 @@ def validate(raw: Mapping[str, Any], problems: Sequence[Problem] = ()) -> Config
 def _complete(config: Config, graph: Graph) -> Config:
     """The configuration in which every layer is explicit, in topological order."""
     model, layers = config.model, {}
-    specs, _ = share_layers(model.layers)
+    specs, _ = share_layers(complete_heads(config, graph))
+    if len(specs) > len(model.layers):
+        graph = connect(specs, list(model.inputs or [INPUT]), model.outputs)
     for name, sources in graph.sources.items():
         layers[name] = {**_inherit(specs[name], config), "inputs": sources}
         layers[name].pop("after", None)
@@ -208,7 +214,7 @@ def _find_problems_in_layer(name: Any, layers: Mapping[Any, Any], raw: Mapping[s
 def _find_problems_in_name(name: Any, path: str, kind: str) -> list[Problem]:
     if isinstance(name, str) and LAYER_NAME.fullmatch(name):
         return []
-    expected = f"must be {kind} of letters, digits and underscores that starts with a letter"
+    expected = f"must be {kind} of at most {MAX_NAME} letters, digits and underscores that starts with a letter"
     return [Problem(path, f"{expected}; got {name!r}.")]
 
 

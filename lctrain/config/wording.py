@@ -6,6 +6,8 @@ from typing import Any, get_args
 
 from pydantic import BaseModel
 
+from lctrain.config.allowlist import find_class
+from lctrain.config.retired import OF_FIT, OF_OPTIMIZERS, explain_value
 from lctrain.config.schema import Config
 from lctrain.errors import Problem, suggest, suggest_near, suggest_unquoted
 
@@ -32,13 +34,12 @@ def as_problem(details: Any, raw: Mapping[str, Any]) -> Problem:
     path, got, context = ".".join(map(str, location)), details["input"], details.get("ctx", {})
     match details["type"]:
         case "extra_forbidden":
-            prefix = path.removesuffix(str(location[-1]))
-            hint = suggest(str(location[-1]), _known_keys(location[:-1], raw), prefix)
-            return Problem(path, f"is not a known key. {hint}")
+            return Problem(path, f"is not a known key. {_suggest_key(location, raw)}")
         case "missing":
             return Problem(path, "is missing. Add it.")
         case "literal_error":
-            hint = suggest_near(got, _quoted_names(context["expected"])) or suggest_unquoted(got)
+            known = _quoted_names(context["expected"])
+            hint = explain_value(got, known) or suggest_near(got, known) or suggest_unquoted(got)
             return Problem(path, f"must be one of {_comma_separated(context['expected'])}; got {got!r}.{hint}")
         case "union_tag_invalid":
             hint = suggest(str(context["tag"]), _quoted_names(context["expected_tags"]))
@@ -60,6 +61,34 @@ def as_problem(details: Any, raw: Mapping[str, Any]) -> Problem:
     return Problem(path, f"{expected}; got {got!r}.")
 
 
+def _suggest_key(location: Location, raw: Mapping[str, Any]) -> str:
+    """The key that is meant: by what Keras called it, the nearest beside it, or one of that name in another group."""
+    above, key = location[:-1], str(location[-1])
+    known, prefix = _known_keys(above, raw), "".join(f"{part}." for part in above)
+    places = _find_places(OF_FIT.get(key) or OF_OPTIMIZERS.get(key) or key, raw)
+    near = suggest_near(key, known, prefix).strip()
+    if near:
+        return near
+    kinds = _kinds(Config, str(above[0])) if len(above) == 1 else {}
+    choices = [name for name, kind in kinds.items() if key in kind.model_fields]
+    if choices:
+        return f"It belongs to {' or '.join(f'{above[0]}={choice}' for choice in choices)}."
+    if places:
+        return f"Did you mean {' or '.join(f'`{place}`' for place in places)}?"
+    return suggest(key, known, prefix)
+
+
+def _find_places(key: str, raw: Mapping[str, Any]) -> list[str]:
+    """The paths of all keys of this name, at the top and in its groups; none of `name`, which is everywhere."""
+    places = [key] if key in Config.model_fields else []
+    for group in Config.model_fields if key != "name" else ():
+        value, kind = raw.get(group), _find_kind(Config, group, raw)
+        entry = find_class("optimizers", value.get("type")) if isinstance(value, Mapping) else None
+        if key in (entry.arguments if entry is not None else kind.model_fields if kind is not None else ()):
+            places.append(f"{group}.{key}")
+    return places
+
+
 def _location_as_written(location: Location) -> Location:
     """Pydantic's location without the tag that it adds behind the groups whose choices have keys of their own."""
     return (location[0], *location[2:]) if location[0] in UNIONS and len(location) > 2 else location
@@ -77,15 +106,28 @@ def _known_keys(location: Location, raw: Mapping[str, Any]) -> list[str]:
     """The keys of the group at this location."""
     group: type[BaseModel] = Config
     for key in map(str, location):
-        candidates = _models(group.model_fields[key].annotation)
-        if len(candidates) == 1:
-            group = candidates[0]
-        else:
-            by_name = {name: kind for kind in candidates for name in get_args(kind.model_fields["name"].annotation)}
-            group = by_name[raw[key]["name"]]
+        group = _find_kind(group, key, raw) or group
     return [*group.model_fields, *(CHOSEN_ONLY if group is Config else ())]
 
 
+def _find_kind(group: type[BaseModel], key: str, raw: Mapping[str, Any]) -> type[BaseModel] | None:
+    """The schema of what a key of a group holds; None where that is no group, or one whose `name` is wrong."""
+    candidates, value = _models(group.model_fields[key].annotation), raw.get(key)
+    if len(candidates) < 2:
+        return candidates[0] if candidates else None
+    return _kinds(group, key).get(str(value.get("name"))) if isinstance(value, Mapping) else None
+
+
+def _kinds(group: type[BaseModel], key: str) -> dict[str, type[BaseModel]]:
+    """The schemas of what a key of a group may hold, by their `name`; none where there is one alone."""
+    candidates = _models(group.model_fields[key].annotation)
+    if len(candidates) < 2:
+        return {}
+    return {name: kind for kind in candidates for name in get_args(kind.model_fields["name"].annotation)}
+
+
 def _models(annotation: Any) -> list[type[BaseModel]]:
-    models = [kind for kind in get_args(annotation) if isinstance(kind, type) and issubclass(kind, BaseModel)]
-    return models or [annotation]  # of a group that may be null there is one
+    """The schemas that an annotation names, itself or in a union."""
+    return [
+        kind for kind in (annotation, *get_args(annotation)) if isinstance(kind, type) and issubclass(kind, BaseModel)
+    ]

@@ -7,7 +7,7 @@ from typing import NoReturn, TypeVar
 import numpy as np
 
 from lctrain.config.schema import DataConfig
-from lctrain.config.tasks import num_outputs
+from lctrain.config.tasks import NUM_BINARY, num_outputs
 from lctrain.data.rows import Inputs, iterate_blocks
 from lctrain.errors import ConfigError, Problem
 
@@ -19,6 +19,11 @@ Place = Callable[[tuple[int, ...]], str]
 # Classes in one sentence.
 MAX_LISTED = 10
 ZEROS_AND_ONES = ("binary", "multilabel")
+NUMBERS = "To predict numbers: data.task=regression."
+
+
+class MissingLabels(ConfigError):  # noqa: N818 - it says what is so, not that something went wrong
+    """A file that has examples and no labels: a trained model can predict for them, and nothing else."""
 
 
 def refuse(key: str, path: object, message: str) -> NoReturn:
@@ -83,21 +88,26 @@ def check_class_numbers(values: np.ndarray, path: object, name: str, place: Plac
     _check_numbers(values, path, name, key)
     check_finite(values, path, name, key, place)
     is_bad = (values < 0) | (values != np.floor(values))
-    _refuse_where(is_bad, values, path, name, "whole numbers, the classes from 0 on", key, place)
+    _refuse_where(is_bad, values, path, name, "whole numbers, the classes from 0 on", key, place, NUMBERS)
     if values.size and values.max() >= values.size:
         expected = f"class numbers below {values.size}, as each class needs an example"
-        _refuse_where(values >= values.size, values, path, name, expected, key, place)
+        _refuse_where(values >= values.size, values, path, name, expected, key, place, NUMBERS)
 
 
-def check_not_one_hot(values: np.ndarray, data: DataConfig, path: object, name: str) -> None:
-    """Refuses rows of zeros with a single one: they are a class each, not as many targets, unless that is stated."""
-    sizes = values.shape[1:]
-    if not sizes or sizes[-1] < 2 or list(sizes) == data.target_shape:
-        return
-    if (values.sum(axis=-1) == 1).all() and (values.max(axis=-1) == 1).all():
-        expected = f"must have the shape {values.shape[:-1]}: the number of a class; of one-hot rows take the argmax"
-        fix = f"If each example has targets of that shape, say so: data.target_shape={list(sizes)}."
-        refuse("data.path", path, f"`{name}` {expected}; got {values.shape}. {fix}")
+def check_several_classes(num_classes: int, label: object, data: DataConfig, path: object, name: str) -> None:
+    """Refuses labels that are all the same, where the configuration does not say how many classes there are."""
+    if num_classes < NUM_BINARY and data.num_classes is None:
+        fix = "Add examples of another." if isinstance(label, str) else f"Add examples of another. {NUMBERS}"
+        refuse("data.path", path, f"`{name}` must hold two classes or more; each of its labels is {label!r}. {fix}")
+
+
+def has_one_hot_rows(values: np.ndarray, data: DataConfig) -> bool:
+    """Whether rows of zeros with a single one say the class, where they are not stated to be as many targets."""
+    sizes = list(values.shape[1:])
+    if sizes == data.target_shape or values.dtype.kind not in "biuf" or data.task not in ("classification", "binary"):
+        return False
+    has_columns = sizes[-1:] == [NUM_BINARY] if data.task == "binary" else bool(sizes) and sizes[-1] >= NUM_BINARY
+    return has_columns and bool(np.isin(values, (0, 1)).all() and (values.sum(axis=-1) == 1).all())
 
 
 def as_labels(
@@ -118,7 +128,7 @@ def as_labels(
         ConfigError: names the first value that is not finite, no whole number or out of range, or the wrong shape.
     """
     _check_numbers(values, path, name, key)
-    shape = _find_shape(values, data, path, name, key)
+    shape = find_shape(values.shape, data, path, name, key)
     if data.task == "regression":
         with np.errstate(over="ignore"):
             values = values.astype(np.float32)
@@ -162,33 +172,50 @@ def check_classes(labels: np.ndarray, data: DataConfig, class_names: list[str] |
 
 def _check_numbers(values: np.ndarray, path: object, name: str, key: str) -> None:
     if values.dtype.kind not in "biuf":
-        refuse(key, path, f"`{name}` must be numbers; got the type {values.dtype}.")
+        is_text = values.dtype.kind in "US"
+        got = f"texts such as {str(values.flat[0])!r}" if is_text else f"the type {values.dtype}"
+        fix = f" Number its classes: numpy.unique({name}, return_inverse=True)[1]." if is_text else ""
+        refuse(key, path, f"`{name}` must be numbers; got {got}.{fix}")
 
 
-def _find_shape(values: np.ndarray, data: DataConfig, path: object, name: str, key: str) -> tuple[int, ...]:
-    """The shape that a `Split` has of these values."""
+def find_shape(
+    stored: tuple[int, ...], data: DataConfig, path: object, name: str, key: str = "data.path"
+) -> tuple[int, ...]:
+    """The shape that a `Split` has of labels or targets of a stored shape.
+
+    Raises:
+        ConfigError: they are no such labels.
+    """
     last = () if data.task == "classification" else (require(num_outputs(data), "data.num_classes"),)
     sizes = (*data.target_shape, *last)
-    got = values.shape[1:]
+    got = stored[1:]
     allowed = [sizes, (*sizes, 1)] if data.task == "classification" else [sizes]
     allowed += [sizes[:-1]] if sizes[-1:] == (1,) and data.task in ("binary", "regression") else []
     if got in allowed:
-        return (len(values), *sizes)
+        return (stored[0], *sizes)
     meanings = {
-        "classification": "the number of a class for each of `data.target_shape`; of one-hot rows take the argmax",
+        "classification": "the number of a class, or its one-hot row, for each of `data.target_shape`",
         "binary": "0 or 1 for each of `data.target_shape`",
         "multilabel": "`data.target_shape` and `data.num_classes`",
         "regression": "`data.target_shape` and `data.num_targets`",
     }
-    expected = f"must have the shape {(len(values), *sizes)}: {meanings[data.task]}"
-    return refuse(key, path, f"`{name}` {expected}; got {values.shape}.")
+    expected = f"must have the shape {(stored[0], *sizes)}: {meanings[data.task]}"
+    return refuse(key, path, f"`{name}` {expected}; got {stored}.")
 
 
 def _refuse_where(
-    is_bad: np.ndarray, values: np.ndarray, path: object, name: str, expected: str, key: str, place: Place
+    is_bad: np.ndarray,
+    values: np.ndarray,
+    path: object,
+    name: str,
+    expected: str,
+    key: str,
+    place: Place,
+    fix: str = "",
 ) -> None:
     if is_bad.any():
         first = tuple(np.argwhere(is_bad)[0])
         count = int(is_bad.sum())
         others = f" ({count:,} such values in all)" if count > 1 else ""
-        refuse(key, path, f"`{name}` must be {expected}; {place(first)} is {values[first]}{others}.")
+        message = f"`{name}` must be {expected}; {place(first)} is {values[first]}{others}. {fix}"
+        refuse(key, path, message.rstrip())

@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from lctrain.config.schema import TableConfig
+from lctrain.data.checks import MissingLabels, refuse
 from lctrain.data.headers import TableFile
-from lctrain.errors import ConfigError, Problem, suggest
+from lctrain.errors import ConfigError, Problem, suggest, suggest_near
 
 if TYPE_CHECKING:
     import pandas
@@ -18,6 +19,9 @@ MIN_COUNTED = 3
 
 # Features that a message writes out.
 MAX_LISTED = 20
+
+# Columns that a table has not, in one sentence.
+MAX_MISSING = 4
 
 
 @dataclass(frozen=True)
@@ -57,12 +61,15 @@ def find_columns(data: TableConfig, table: TableFile) -> Columns:
             features = [name for name in features if name not in left_out]
     groups = {"target": targets, "features": features, "one_hot": data.one_hot, "split_column": split}
     groups |= {"exclude": data.exclude or []}
-    problems = [
-        Problem(f"data.{key}", f"must be a column of {data.path!r}; got {name!r}. {suggest(name, known)}")
-        for key, names in groups.items()
-        for name in names
-        if name not in known
-    ]
+    problems, named = [], set(known)
+    for key, names in groups.items():
+        missing = [name for name in names if name not in named]
+        named |= {*missing}
+        if missing:
+            what = f"must be {'a column' if len(missing) == 1 else 'columns'} of {data.path!r}"
+            problems.append(Problem(f"data.{key}", f"{what}; got {_format_missing(missing, known)}"))
+    if [problem.path for problem in problems] == ["data.target"]:
+        raise MissingLabels(problems)
     if not problems:
         problems = _find_problems_in_roles(data, targets, features)
     if not problems and data.features is None and not has_all_columns(data):
@@ -70,6 +77,36 @@ def find_columns(data: TableConfig, table: TableFile) -> Columns:
     if problems:
         raise ConfigError(problems)
     return Columns(targets, features, data.one_hot, data.split_column, left_out)
+
+
+def find_features(data: TableConfig, table: TableFile) -> Columns:
+    """The columns of a trained model's features in another table, whatever else that has.
+
+    Raises:
+        ConfigError: names each column that there is not.
+    """
+    features = data.features or []
+    missing = [name for name in features if name not in table.columns]
+    if missing:
+        which = f"column{'s' * (len(missing) > 1)} that the model reads: {_format_missing(missing, table.columns)}"
+        refuse("data.path", table.path, f"has not the {which}")
+    return Columns([], features, data.one_hot, None, [])
+
+
+def _format_missing(missing: Sequence[str], known: Sequence[str]) -> str:
+    """Columns that a table has not, each with the nearest that it has.
+
+    >>> _format_missing(["width"], ["Width"])
+    "'width'. Did you mean `Width`?"
+    >>> _format_missing(["width", "age"], ["Width", "sex"])
+    "'width' (`Width`?), 'age'."
+    """
+    if len(missing) == 1:
+        return f"{missing[0]!r}. {suggest(missing[0], known)}"
+    nearest = [suggest_near(name, known).removeprefix(" Did you mean ") for name in missing[:MAX_MISSING]]
+    listed = [f"{name!r}{near and f' ({near})'}" for name, near in zip(missing, nearest, strict=False)]
+    more = f" and {len(missing) - MAX_MISSING} more" if len(missing) > MAX_MISSING else ""
+    return f"{', '.join(listed)}{more}."
 
 
 def check_counting(frame: "pandas.DataFrame", columns: Columns, data: TableConfig, table: TableFile) -> None:
@@ -153,4 +190,7 @@ def _find_problems_in_roles(data: TableConfig, targets: Sequence[str], features:
     if data.task in ("classification", "binary") and len(targets) > 1:
         expected = f"must be one column with task {data.task}"
         problems.append(Problem("data.target", f"{expected}; got {targets}. Several are for multilabel or regression."))
+    if data.task == "multilabel" and len(targets) == 1:
+        expected = "must be a column of 0 and 1 for each class, with task multilabel"
+        problems.append(Problem("data.target", f"{expected}; got {targets}. For one label: data.task=binary."))
     return problems

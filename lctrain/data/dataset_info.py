@@ -12,6 +12,7 @@ from pydantic import ValidationError
 from lctrain.config.interpolation import MISSING, resolve
 from lctrain.config.schema import DATA_SETS, ArraysConfig, Config, DataConfig, Facts
 from lctrain.data.arrays import LAYOUTS, choose_layout
+from lctrain.data.splits import PARTS
 from lctrain.data.splitting import find_problems_in_splits
 from lctrain.errors import ConfigError, Problem
 
@@ -83,7 +84,7 @@ def check_feeds(config: Config) -> None:
 
 
 def complete_from_files(raw: dict[str, Any]) -> dict[str, Any]:
-    """The configuration with the shapes and counts of the user's own files, where it leaves them open.
+    """The configuration with the shapes, counts and splits of the user's own files, where it leaves them open.
 
     Args:
         raw: composed, as plain mappings; references in it may be unresolved. What is malformed in it stays as it is:
@@ -99,7 +100,8 @@ def complete_from_files(raw: dict[str, Any]) -> dict[str, Any]:
     row = DATA_SETS[name]
     open_keys = [key for key in OPEN_KEYS if written.get(key) is None]
     is_layout_open = row.schema is ArraysConfig and written.get("layout") is None and "data_format" in raw
-    if not row.is_of_files or not (open_keys or is_layout_open):
+    open_fractions = {f"{part}_fraction" for part in PARTS[1:]} - written.keys()
+    if not row.is_of_files or not (open_keys or open_fractions or is_layout_open):
         return raw
     missing = [key for key in row.user_keys if written.get(key) in (None, MISSING)]
     if missing:
@@ -116,7 +118,8 @@ def complete_from_files(raw: dict[str, Any]) -> dict[str, Any]:
         data = choose_layout(data, resolved["data_format"], is_shape_open="input_shape" in open_keys)
         layout = {"layout": data.layout}
     facts = find_facts(data)
-    return {**raw, "data": {**written, **{key: getattr(facts, key) for key in open_keys}, **layout}}
+    own = dict.fromkeys(open_fractions & {f"{part}_fraction" for part in facts.own_splits})
+    return {**raw, "data": {**written, **{key: getattr(facts, key) for key in open_keys}, **layout, **own}}
 
 
 def complete_reading(config: Config) -> tuple[Config, tuple[str, ...]]:

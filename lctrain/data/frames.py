@@ -8,11 +8,14 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from lctrain.data.checks import MAX_LISTED, refuse
+from lctrain.data.checks import refuse
 from lctrain.data.headers import UNREADABLE, TableFile, is_number, read_lines, refuse_unreadable
 
 if TYPE_CHECKING:
     import pandas
+
+# In one sentence.
+MAX_CATEGORIES = 8
 
 
 def read_frame(table: TableFile, columns: Sequence[str]) -> "pandas.DataFrame":
@@ -53,7 +56,7 @@ def read_numbers(column: "pandas.Series", table: TableFile) -> np.ndarray:
     if wrong.size:
         others = f" ({wrong.size:,} such cells in all)" if wrong.size > 1 else ""
         where, got = format_line(table, wrong[0]), column.iloc[wrong[0]]
-        fix = "Mend it, leave the column out, or name it in `data.one_hot`."
+        fix = "Mend it; or, in training, leave the column out (data.exclude) or name it in `data.one_hot`."
         if table.decimal == "." and "," in str(got) and is_number(str(got)):
             fix = "Mend it, or say that its numbers have decimal commas: data.decimal=comma."
         message = f"must be numbers; {where} has {str(got)!r}{others}. {fix}"
@@ -88,7 +91,9 @@ def read_names(
     strange = [number for number, name in enumerate(names) if name not in known]
     if strange:
         where = format_line(table, int(np.flatnonzero(numbers == strange[0])[0]))
-        message = f"must be one of {known[:MAX_LISTED]}; {where} has {names[strange[0]]!r}. See `data.categories`."
+        more = f" and {len(known) - MAX_CATEGORIES} more" if len(known) > MAX_CATEGORIES else ""
+        fix = "Mend it, or train with it in `data.categories`."
+        message = f"must be one of {known[:MAX_CATEGORIES]}{more}; {where} has {names[strange[0]]!r}. {fix}"
         refuse("data.path", table.path, f"column {column.name!r} {message}")
     return np.array([known.index(name) for name in names])[numbers], list(known)
 

@@ -20,6 +20,7 @@ INDEX = re.compile(r"Unnamed: 0(\.\d+)*|__index_level_\d+__")
 UNREADABLE = (OSError, EOFError, ValueError, RuntimeError, zlib.error)
 SEPARATORS = {"comma": ",", "semicolon": ";", "tab": "\t", "pipe": "|"}
 BY_ENDING = {".csv": "comma", ".tsv": "tab"}
+PARQUET = ".parquet"
 DECIMALS = {"point": ".", "comma": ","}
 
 
@@ -58,13 +59,13 @@ def open_table(data: TableConfig) -> TableFile:
             separator.
     """
     path = Path(data.path).expanduser()
-    if path.suffix == ".parquet":
+    if path.suffix == PARQUET:
         return _open_parquet(data, path)
-    if find_ending(path) not in BY_ENDING:
+    if not is_table(path):
         expected = "must be a table: .csv, .tsv, .csv.gz, .tsv.gz or .parquet"
         raise ConfigError([Problem("data.path", f"{expected}; got {str(path)!r}.")])
-    separator = SEPARATORS[data.separator or BY_ENDING[find_ending(path)]]
     try:
+        separator = _choose_separator(data, path)
         header = _read_header(path, separator)
     except UNREADABLE as error:
         refuse_unreadable(path, error)
@@ -77,6 +78,11 @@ def open_table(data: TableConfig) -> TableFile:
     return TableFile(path, columns, unnamed, separator, DECIMALS[data.decimal], has_row_names)
 
 
+def is_table(path: Path) -> bool:
+    """Whether it is called as tables are."""
+    return path.suffix == PARQUET or find_ending(path) in BY_ENDING
+
+
 def find_ending(path: Path) -> str:
     """The ending that says what kind of table it is.
 
@@ -84,6 +90,12 @@ def find_ending(path: Path) -> str:
     '.csv'
     """
     return Path(path.stem).suffix if path.suffix == ".gz" else path.suffix
+
+
+def name_separators(table: TableFile) -> tuple[str | None, str | None]:
+    """What separates the cells of a file of its ending, and what does in the table; None for Parquet."""
+    names = {sign: name for name, sign in SEPARATORS.items()}
+    return BY_ENDING.get(find_ending(table.path)), None if table.separator is None else names[table.separator]
 
 
 def read_lines(path: Path, separator: str) -> Iterator[tuple[int, list[str]]]:
@@ -100,6 +112,8 @@ def refuse_unreadable(path: Path, error: Exception) -> NoReturn:
     """Raises what a reader says of a file that is no table."""
     if isinstance(error, FileNotFoundError):
         refuse("data.path", path, "there is no such file.")
+    if isinstance(error, OSError) and error.strerror:
+        refuse("data.path", path, f"can't be read: {error.strerror}.")
     reason = str(error).strip().splitlines()
     what = "is empty, truncated" if isinstance(error, ValueError) else "is truncated"
     refuse("data.path", path, f"{what}, or no table: {reason[0] if reason else type(error).__name__}")
@@ -142,15 +156,25 @@ def _read_header(path: Path, separator: str) -> list[str]:
     return header
 
 
+def _choose_separator(data: TableConfig, path: Path) -> str:
+    """What is stated, or by the ending, or else the only other sign that cuts the header."""
+    used = data.separator or BY_ENDING[find_ending(path)]
+    if len(_read_header(path, SEPARATORS[used])) > 1:
+        return SEPARATORS[used]
+    counts = {name: len(_read_header(path, sign)) for name, sign in SEPARATORS.items()}
+    others = [name for name in counts if counts[name] > 1]
+    if not others:
+        return SEPARATORS[used]
+    if data.separator is None and len(others) == 1:
+        return SEPARATORS[others[0]]
+    likely = max(others, key=lambda name: counts[name])
+    fix = f"Say what separates its cells: data.separator={likely}"
+    fix += ", and data.decimal=comma where numbers are written as 1,5." if likely == "semicolon" else "."
+    return refuse("data.path", path, f"has one column by the separator {used}, and {counts[likely]} by {likely}. {fix}")
+
+
 def _check_header(header: Sequence[str], data: TableConfig, path: Path) -> None:
-    """Refuses a header that was cut at the wrong places, and a first row that holds numbers alone."""
-    others = {name: len(_read_header(path, sign)) for name, sign in SEPARATORS.items()} if len(header) == 1 else {}
-    likely = max(others, key=lambda name: others[name]) if others else None
-    if likely is not None and others[likely] > 1:
-        used = data.separator or BY_ENDING[find_ending(path)]
-        fix = f"Say what separates its cells: data.separator={likely}"
-        fix += ", and data.decimal=comma where numbers are written as 1,5." if likely == "semicolon" else "."
-        refuse("data.path", path, f"has one column by the separator {used}, and {others[likely]} by {likely}. {fix}")
+    """Refuses a first row that holds numbers alone."""
     is_decided = data.features is not None or data.exclude == []
     if not is_decided and all(map(is_number, header)) and not _counts(header):
         fix = "Put a line of names above it; if these are the names, name the features: data.features=[...]"

@@ -2,6 +2,7 @@
 
 import os
 import warnings
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -12,7 +13,8 @@ from lctrain.config.schema import Facts, ImagesConfig
 from lctrain.data import rows
 from lctrain.data.checks import format_classes, refuse
 from lctrain.data.rows import Pages, Rows, make_scratch
-from lctrain.data.splits import PART_NAMES, PARTS, Loaded, Split
+from lctrain.data.splits import PART_NAMES, PARTS, Loaded, Split, Unlabelled
+from lctrain.errors import ConfigError, Problem
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -62,6 +64,37 @@ def load_images(data: ImagesConfig) -> Loaded:
     return Loaded(loaded, class_names)
 
 
+def load_image_inputs(path: Path, data: ImagesConfig) -> Unlabelled | None:
+    """The images of a folder, with those of folders inside it, or one image; None where the path is neither.
+
+    Raises:
+        ConfigError: a folder without images, or an image that can't be decoded.
+    """
+    if path.is_dir():
+        root = path
+        entries = [file for file in sorted(path.rglob("*")) if file.is_file() and not _is_hidden(file, path)]
+    else:
+        root, entries = path.parent, [path]
+    files = [file for file in entries if file.suffix.lower() in SUFFIXES]
+    if not files and root != path:
+        return None
+    if not files:
+        refuse("data.path", path, f"holds no images ({', '.join(SUFFIXES)}).")
+    others = [file.relative_to(root).as_posix() for file in entries if file not in files]
+    notes = (f"{str(path)!r}: no images, and not read: {_format_few(others)}.",) if others else ()
+    return Unlabelled(_decode(files, data), "file", [file.relative_to(root).as_posix() for file in files], notes)
+
+
+def _is_hidden(file: Path, folder: Path) -> bool:
+    return any(part.startswith(".") for part in file.relative_to(folder).parts)
+
+
+def _format_few(names: Sequence[str]) -> str:
+    """Some of many names."""
+    more = f" and {len(names) - MAX_LISTED} more" if len(names) > MAX_LISTED else ""
+    return ", ".join(map(repr, names[:MAX_LISTED])) + more
+
+
 def _list_parts(data: ImagesConfig) -> dict[str, dict[str, list[Path]]]:
     """By part and class, the images."""
     root = Path(data.path).expanduser()
@@ -71,8 +104,8 @@ def _list_parts(data: ImagesConfig) -> dict[str, dict[str, list[Path]]]:
     if not folders:
         refuse("data.path", data.path, "must hold a folder of images for each class; it has no folders.")
     if "train" in [folder.name for folder in folders] and all(folder.name in PART_NAMES for folder in folders):
-        return {PART_NAMES[folder.name]: _list_classes(folder) for folder in folders}
-    return {"train": _list_classes(root)}
+        return {PART_NAMES[folder.name]: _list_classes(folder, data) for folder in folders}
+    return {"train": _list_classes(root, data)}
 
 
 def _list_folders(folder: Path) -> list[Path]:
@@ -82,18 +115,22 @@ def _list_folders(folder: Path) -> list[Path]:
         return refuse("data.path", folder, f"can't be read: {error.strerror}.")
 
 
-def _list_classes(folder: Path) -> dict[str, list[Path]]:
+def _list_classes(folder: Path, data: ImagesConfig) -> dict[str, list[Path]]:
+    """The images of each class that has some: where it is known which there are, not each must."""
     classes = {path.name: _list_images(path) for path in _list_folders(folder)}
+    empty = [name for name, files in classes.items() if not files]
+    if empty and (data.class_names is None or len(empty) == len(classes)):
+        refuse("data.path", folder / empty[0], "holds no images. Each class needs some.")
     if not classes:
         refuse("data.path", folder, "must hold a folder of images for each class; it has no folders.")
-    return classes
+    return {name: files for name, files in classes.items() if files}
 
 
 def _list_images(folder: Path) -> list[Path]:
     """The images of one class, by name.
 
     Raises:
-        ConfigError: names what else is there, or the folder that is empty.
+        ConfigError: names what else is there.
     """
     try:
         entries = sorted(path for path in folder.iterdir() if not path.name.startswith("."))
@@ -101,11 +138,8 @@ def _list_images(folder: Path) -> list[Path]:
         refuse("data.path", folder, f"can't be read: {error.strerror}.")
     others = [path for path in entries if path.suffix.lower() not in SUFFIXES or path.is_dir()]
     if others:
-        more = f" and {len(others) - MAX_LISTED} more" if len(others) > MAX_LISTED else ""
-        message = ", ".join(repr(path.name) for path in others[:MAX_LISTED])
-        refuse("data.path", folder, f"must hold images alone ({', '.join(SUFFIXES)}); got {message}{more}.")
-    if not entries:
-        refuse("data.path", folder, "holds no images. Each class needs some.")
+        got = _format_few([path.name for path in others])
+        refuse("data.path", folder, f"must hold images alone ({', '.join(SUFFIXES)}); got {got}.")
     return entries
 
 
@@ -142,7 +176,11 @@ def _decode(files: list[Path], data: ImagesConfig) -> np.ndarray | Rows:
     """`(num_images, height, width, channels)`, on the disk where they are many."""
     from PIL import Image
 
-    images = make_scratch((len(files), *data.image_size, CHANNELS[data.color][1]), np.uint8)
+    shape = [*data.image_size, CHANNELS[data.color][1]]
+    if shape != data.input_shape:
+        message = f"and `data.color` must give arrays of shape {data.input_shape}, as the model takes; got {shape}."
+        raise ConfigError([Problem("data.image_size", message)])
+    images = make_scratch((len(files), *shape), np.uint8)
     pages = Pages(images)
 
     def decode(number: int) -> None:

@@ -1,7 +1,8 @@
 """What a data set is made into, and what it is read as before that."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -27,6 +28,23 @@ class Split(NamedTuple):
 
     inputs: Inputs
     labels: np.ndarray
+
+
+@dataclass(frozen=True)
+class Unlabelled:
+    """Examples without labels, channels last.
+
+    Args:
+        inputs: as those of a `Split`.
+        column: what `places` are: `row` or `file`.
+        places: where each example is: the number of its row, from 0, or the path of its file.
+        notes: how they were read where their user may have meant another way, each a sentence.
+    """
+
+    inputs: Inputs
+    column: str
+    places: Sequence[Any]
+    notes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -28,7 +28,8 @@ def find_problems_in_splits(data: DataConfig, own: tuple[str, ...]) -> list[Prob
                 problems.append(Problem("data.folds", f"{expected}; got {data.folds}."))
             continue
         if part in own and fraction is not None:
-            problems.append(Problem(key, f"must be null: `{data.name}` has a {part} split of its own; got {fraction}."))
+            expected = f"must be null: `{data.name}` has a {part} split of its own"
+            problems.append(Problem(key, f"{expected}; got {fraction}. Leave it out."))
         if part not in own and fraction is None:
             expected = f"must be a part of the examples, such as 0.15: `{data.name}` has no {part} split of its own"
             problems.append(Problem(key, f"{expected}; got null."))

@@ -2,19 +2,29 @@
 
 from collections.abc import Mapping
 from math import prod
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from lctrain.config.schema import Facts, TableConfig
 from lctrain.data import rows
-from lctrain.data.checks import ZEROS_AND_ONES, as_labels, check_class_numbers, check_finite, format_classes, refuse
-from lctrain.data.columns import Columns, check_counting, find_columns
+from lctrain.data.checks import (
+    ZEROS_AND_ONES,
+    as_labels,
+    check_class_numbers,
+    check_finite,
+    check_several_classes,
+    format_classes,
+    refuse,
+)
+from lctrain.data.columns import Columns, check_counting, find_columns, find_features
 from lctrain.data.frames import format_line, is_text, read_frame, read_names, read_numbers
-from lctrain.data.headers import TableFile, open_table
+from lctrain.data.headers import TableFile, is_table, name_separators, open_table
 from lctrain.data.rows import Inputs, Rows
-from lctrain.data.splits import PART_NAMES, PARTS, Loaded, Split
+from lctrain.data.splits import PART_NAMES, PARTS, Loaded, Split, Unlabelled
 from lctrain.data.windows import TRAIN, find_windows, order_splits, view_windows
+from lctrain.errors import ConfigError, Problem
 
 if TYPE_CHECKING:
     import pandas
@@ -33,15 +43,18 @@ def inspect_table(data: TableConfig) -> Facts:
     categories = {name: read_names(frame[name], table, data.categories)[1] for name in columns.one_hot}
     num_features += sum(map(len, categories.values()))
     num_classes, class_names = None, None
-    if data.task == "classification":
+    if data.task in ("classification", "binary"):
         values, class_names = _read_classes(frame[columns.targets[0]], table, data.categories)
-        if class_names is None:
-            check_class_numbers(values, table.path, columns.targets[0], lambda index: format_line(table, index[0]))
-            num_classes = int(values.max()) + 1
-        else:
+        if class_names is not None:
             num_classes = len(class_names)
             categories[columns.targets[0]] = class_names
-    elif data.task in ZEROS_AND_ONES:
+        elif data.task == "classification":
+            check_class_numbers(values, table.path, columns.targets[0], lambda index: format_line(table, index[0]))
+            num_classes = int(values.max()) + 1
+        if num_classes is not None:
+            label = num_classes - 1 if class_names is None else class_names[0]
+            check_several_classes(num_classes, label, data, table.path, columns.targets[0])
+    if data.task in ZEROS_AND_ONES:
         num_classes = len(columns.targets) if data.task == "multilabel" else 2
     own_splits = () if columns.split is None else np.unique(_read_splits(frame[columns.split], table))
     return Facts(
@@ -62,6 +75,10 @@ def inspect_table(data: TableConfig) -> Facts:
 def _describe(columns: Columns, data: TableConfig, table: TableFile, class_names: list[str] | None) -> tuple[str, ...]:
     """What was decided about the table that its user may have meant otherwise."""
     notes = []
+    usual, used = name_separators(table)
+    if data.separator is None and used != usual:
+        what = f"its cells are separated by {used}, as its first line shows"
+        notes.append(f"{data.path!r}: {what}. To read it otherwise: data.separator={usual}.")
     if columns.left_out:
         named = ["the first, which has no name" if name in table.unnamed else f"`{name}`" for name in columns.left_out]
         what = "columns that number or name the rows are left out"
@@ -105,6 +122,31 @@ def load_table(data: TableConfig) -> Loaded:
     return Loaded(parts, class_names)
 
 
+def load_table_inputs(path: Path, data: TableConfig) -> Unlabelled | None:
+    """The examples of another table than the one that a model was trained on; None where the path is no table.
+
+    Args:
+        path: of the table, which has the features, and may have other columns.
+        data: how the model's own table was read.
+
+    Raises:
+        ConfigError: a column that is missing, or a cell that can't be read as in the model's own table.
+    """
+    if not is_table(path) or not path.is_file():
+        return None
+    data = data.model_copy(update={"path": str(path)})
+    table = open_table(data)
+    columns = find_features(data, table)
+    features = _read_features(read_frame(table, columns.read), columns, data, table)
+    if data.window is None:
+        return Unlabelled(features.reshape(len(features), *data.input_shape), "row", range(len(features)))
+    length = data.window.length
+    if len(features) < length:
+        refuse("data.path", path, f"must have {length} rows or more, as long as a window; got {len(features)}.")
+    starts = np.arange(0, len(features) - length + 1, data.window.stride)
+    return Unlabelled(_cut(features, starts, length, data.input_shape), "row", (starts + length - 1).tolist())
+
+
 def _cut(features: np.ndarray, starts: np.ndarray, length: int, input_shape: list[int]) -> Inputs:
     """The windows that begin at these rows; where they are many, each is cut out when it is read."""
     view = view_windows(features, length)
@@ -126,7 +168,12 @@ def _read_features(frame: "pandas.DataFrame", columns: Columns, data: TableConfi
             values = values.astype(np.float32)
         check_finite(values, table.path, name, place=lambda index: format_line(table, index[0]))
         parts.append(values[:, None])
-    return np.concatenate(parts, axis=1)
+    features = np.concatenate(parts, axis=1)
+    expected = prod(data.input_shape) // (1 if data.window is None else data.window.length)
+    if features.shape[1] != expected:
+        message = f"must give {expected} numbers for each row, as the model takes; got {features.shape[1]}"
+        raise ConfigError([Problem("data.features", f"{message}, with those of `data.one_hot`.")])
+    return features
 
 
 def _read_targets(

@@ -3,7 +3,6 @@
 import numpy as np
 
 from lctrain.config.schema import DataConfig, WindowConfig
-from lctrain.data.checks import require
 from lctrain.data.splits import PARTS
 from lctrain.errors import ConfigError, Problem
 
@@ -13,14 +12,16 @@ TRAIN, VALIDATION, TEST = range(3)
 def order_splits(num_rows: int, data: DataConfig) -> np.ndarray:
     """For each row the number of its split in `PARTS`: train, validation and test follow each other.
 
-    With folds, all before the test rows is cut into as many runs, of which one is the validation split.
+    With folds, all before the test rows is cut into as many runs, of which one is the validation split. A split without
+    a fraction gets no rows.
     """
-    test_start = num_rows - round(num_rows * require(data.test_fraction, "data.test_fraction"))
+    fractions = (data.validation_fraction, data.test_fraction)
+    num_validation, num_test = (0 if fraction is None else round(num_rows * fraction) for fraction in fractions)
+    test_start = num_rows - num_test
     splits = np.full(num_rows, TRAIN)
     splits[test_start:] = TEST
     if data.folds is None:
-        fraction = require(data.validation_fraction, "data.validation_fraction")
-        splits[test_start - round(num_rows * fraction) : test_start] = VALIDATION
+        splits[test_start - num_validation : test_start] = VALIDATION
     else:
         splits[np.array_split(np.arange(test_start), data.folds)[data.fold]] = VALIDATION
     return splits

@@ -17,6 +17,7 @@ from lctrain.config.schema import AnyDevice, CpuConfig, GpuConfig
 from lctrain.devices.gpus import acquire_device, default_lock_folder, list_gpus
 from lctrain.errors import UserError
 from lctrain.system.machine import available_cores
+from lctrain.system.terminal import print_folded
 
 STARTUP_MESSAGES = re.compile(
     rb"I\d{4} "  # informational lines of TensorFlow's C++ log
@@ -46,6 +47,16 @@ def without_startup_messages() -> Iterator[None]:
             for line in captured:
                 if line.strip() and not STARTUP_MESSAGES.match(line):
                     os.write(2, line)
+
+
+def load_tensorflow() -> None:
+    """Loads TensorFlow and Keras, and starts the runtime, which else would tell of it at the first operation."""
+    with without_startup_messages():
+        import tensorflow as tf
+
+        tf.config.list_logical_devices()
+
+        import keras  # noqa: F401
 
 
 @dataclass(frozen=True)
@@ -139,7 +150,7 @@ def _acquire(config: Config, num_gpus: int) -> tuple[CpuConfig | GpuConfig, list
     names = [gpu.uuid for gpu in listed] if are_all_listed else [f"gpu-{index}" for index in range(num_gpus)]
 
     def print_line(line: str) -> None:
-        print(line, file=sys.stderr, flush=True)
+        print_folded(line, sys.stderr)
 
     return acquire_device(device, names, config.strategy == "mirrored", default_lock_folder(), print_line)
 

@@ -4,15 +4,13 @@ import json
 import sys
 from collections.abc import Sequence
 from dataclasses import asdict
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from lctrain import __version__
 from lctrain.doctor.machine import Row, find_machine
 from lctrain.doctor.packages import find_packages
 from lctrain.doctor.tensorflow import LOADING, PRECISIONS, Trial, run_trials
-
-if TYPE_CHECKING:
-    from rich.table import Table
+from lctrain.system.terminal import format_plain, print_folded
 
 COLOURS = {"ok": "green", "warn": "yellow", "fail": "red", "absent": "dim"}
 REINSTALL = "pip install --force-reinstall tensorflow"
@@ -34,14 +32,14 @@ def run_examination(as_json: bool) -> bool:
         if not as_json:
             print_rows(title, sections[title])
     if sys.stderr.isatty():
-        print(WAITING, file=sys.stderr, flush=True)
+        print_folded(WAITING, sys.stderr)
     sections["computing"] = summarize_trials(run_trials(), sections["machine"])
     failed = [row.name for rows in sections.values() for row in rows if row.state == "fail"]
     if as_json:
         print(json.dumps(_make_data(sections, not failed), indent=1))
     else:
         print_rows("computing", sections["computing"])
-        print(_format_conclusion(sections, failed))
+        print_folded(_format_conclusion(sections, failed))
     return not failed
 
 
@@ -83,36 +81,22 @@ def _summarize_trial(trial: Trial) -> Row:
 def print_rows(title: str, rows: Sequence[Row]) -> None:
     """A table on a terminal, coloured unless NO_COLOR is set; elsewhere, or without rich, a plain line per row."""
     try:
-        from rich.console import Console
-    except ImportError:  # which is told among the rows
-        console = None
-    else:
-        console = Console(highlight=False)
-    if console is None or not console.is_terminal:
+        from lctrain.system.tables import Column, make_console, print_table
+
+        is_table = make_console().is_terminal
+    except ImportError:  # of rich, which is told among the rows
+        is_table = False
+    if not is_table:
         print(f"{title}:")
         for row in rows:
-            print(f"  {row.state:<6} {_format_plain(row.name)}: {_format_row(row)}")
+            print(f"  {row.state:<6} {format_plain(row.name)}: {_format_row(row)}")
         return
-    console.print(_make_table(title, rows))
-
-
-def _make_table(title: str, rows: Sequence[Row]) -> "Table":
-    from rich.table import Table
-    from rich.text import Text
-
-    table = Table("name", "state", "detail, and how to fix it", title=title)
-    for row in rows:
-        table.add_row(Text(_format_plain(row.name)), Text(row.state, COLOURS[row.state]), Text(_format_row(row)))
-    return table
+    columns = Column("name", [row.name for row in rows]), Column("state", [row.state for row in rows], styles=COLOURS)
+    print_table(title, [*columns, Column("detail, and how to fix it", [_format_row(row) for row in rows])])
 
 
 def _format_row(row: Row) -> str:
-    return _format_plain(f"{row.detail.rstrip('.')}. {row.fix}" if row.fix else row.detail)
-
-
-def _format_plain(text: str) -> str:
-    """In one line, with nothing that steers a terminal."""
-    return " ".join("".join(letter if letter.isprintable() else " " for letter in text).split())
+    return format_plain(f"{row.detail.rstrip('.')}. {row.fix}" if row.fix else row.detail)
 
 
 def _format_conclusion(sections: dict[str, list[Row]], failed: Sequence[str]) -> str:

@@ -1,18 +1,23 @@
-"""What a finished run's model predicts, for a split of its data or for the rows of a file, written as a file."""
+"""What a finished run's model predicts, for a split of its data or for new examples, written as a file."""
 
+import csv
+import io
 import sys
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, BinaryIO
 
 import numpy as np
 
 from lctrain.config import Config
-from lctrain.data import Split
-from lctrain.data.arrays import LAYOUTS, as_channels_last
-from lctrain.data.checks import check_finite
-from lctrain.data.rows import move_channels
-from lctrain.errors import UserError
-from lctrain.job.evaluate import Request, choose_split, open_run
+from lctrain.config.heads import gives_probabilities
+from lctrain.data import Split, Unlabelled, find_class_names, find_output_names, load_inputs
+from lctrain.errors import ConfigError, Problem, UserError
+from lctrain.job.evaluate import Request, open_run
+from lctrain.system.files import check_file_to_write, refuse_unwritable, write_durably
+
+INPUTS = "--inputs"
 
 
 @dataclass(frozen=True)
@@ -20,97 +25,119 @@ class Predictions:
     """What a model gave.
 
     Args:
+        examples: which these are, in words.
+        config: of its run.
+        column: what `places` are: `example`, `row` or `file`.
+        places: where each example is.
         outputs: `(num, *target_shape)`, or with the outputs behind it.
         labels: of the examples, where they are known.
-        is_classification: whether the largest output is the class.
     """
 
+    examples: str
+    config: Config
+    column: str
+    places: Sequence[Any]
     outputs: np.ndarray
     labels: np.ndarray | None
-    is_classification: bool
 
 
-def predict_run(request: Request, file: Path | None, layout: str | None) -> Predictions:
-    """What a run's model predicts for a split, or for the rows of a .npy file.
+def predict_run(request: Request, inputs: Path | None, layout: str | None) -> Predictions:
+    """What a run's model predicts for a split, or for new examples.
+
+    Args:
+        request: the run, and the split where there are no inputs.
+        inputs: a file or folder of new examples.
+        layout: where arrays among them have their channels; None is as the run says.
 
     Raises:
         UserError: no such run, or data that its model can't take.
     """
-    with open_run(request) as (model, config):
+    if inputs is not None and request.split is not None:
+        message = f"is of data with labels, and `{INPUTS}` are read whole"
+        raise UserError(f"`split` {message}; got {request.split!r}. Leave one of them out.")
+    with open_run(request) as run:
+        if inputs is None:
+            words, split = run.load_examples(request.split)
+            examples = Unlabelled(split.inputs, "example", range(len(split.labels)))
+        else:
+            words, examples = repr(str(inputs)), _load_inputs(inputs.expanduser(), run.config, layout)
+            split = Split(examples.inputs, np.zeros(len(examples.places), np.int64))
+        model = run.load_model()
         from lctrain.training import evaluation_batches
 
-        split = choose_split(config, request.split) if file is None else _read_inputs(file, config, layout)
-        outputs = np.asarray(model.predict(evaluation_batches(split, config).whole(), verbose=0))
-        return Predictions(outputs, split.labels if file is None else None, config.data.task == "classification")
+        outputs = np.asarray(model.predict(evaluation_batches(split, run.config).whole(), verbose=0))
+        labels = split.labels if inputs is None else None
+        return Predictions(words, run.config, examples.column, examples.places, outputs, labels)
 
 
-def _read_inputs(file: Path, config: Config, layout: str | None) -> Split:
-    """The rows of a .npy file as a split without labels, with their channels where the model has them."""
+def _load_inputs(path: Path, config: Config, layout: str | None) -> Unlabelled:
     try:
-        inputs = np.load(file, mmap_mode="r", allow_pickle=False)
-    except (OSError, ValueError) as error:
-        raise UserError(f"`--inputs` must be a .npy file of numbers; {str(file)!r} can't be read: {error}") from error
-    if not isinstance(inputs, np.ndarray) or inputs.dtype.kind not in "fiu":
-        got = f"{inputs.dtype} {inputs.shape}" if isinstance(inputs, np.ndarray) else "several arrays"
-        raise UserError(f"`--inputs` must hold numbers, a row for each example; got {got}.")
-    layout = _choose_layout(inputs, config, layout)
-    if not len(inputs):
-        raise UserError(f"`--inputs` must hold at least one row; got the shape {inputs.shape}.")
-    check_finite(inputs, file, "inputs", "--inputs")
-    if inputs.ndim > 2 and layout != config.data_format:
-        inputs = move_channels(inputs, config.data_format)
-    return Split(inputs, np.zeros(len(inputs), np.int64))
+        new = load_inputs(path, config.data, config.data_format, layout)
+    except ConfigError as error:
+        # The readers are those of the run's own files, which `data.path` names.
+        problems = [(INPUTS if one.path == "data.path" else one.path, one.message) for one in error.problems]
+        raise ConfigError(Problem(*problem) for problem in problems) from error
+    for note in new.notes:
+        print(f"{INPUTS}: {note}", file=sys.stderr)
+    return new
 
 
-def _choose_layout(inputs: np.ndarray, config: Config, asked: str | None) -> str:
-    """Where the rows of a file have their channels: as asked for, else where the model's input has as many.
-
-    Where that is both, it is as in the run's own file, else as the run's `data_format`; which one is printed.
+def check_out(out: Path) -> None:
+    """Refuses a file that could not be written once all is predicted; makes nothing.
 
     Raises:
-        UserError: examples of another shape than the model takes.
+        UserError: says why.
     """
-    (shape,) = (config.model.inputs or {}).values()
-    fitting = [one for one in LAYOUTS if as_channels_last(inputs.shape[1:], one) == shape and asked in (None, one)]
-    if not fitting:
-        sizes = {"channels_last": shape, "channels_first": [*shape[-1:], *shape[:-1]]}
-        expected = f"must hold numbers of shape (num, {', '.join(map(str, sizes[asked or LAYOUTS[0]]))})"
-        other = f" Or (num, {', '.join(map(str, sizes[LAYOUTS[1]]))}), channels_first." if asked is None else ""
-        raise UserError(f"`--inputs` {expected}; got {inputs.dtype} {inputs.shape}.{other if len(shape) > 1 else ''}")
-    own = getattr(config.data, "layout", None) or config.data_format
-    chosen = own if own in fitting else fitting[0]
-    if len(shape) > 1 and asked is None:
-        print(f"--inputs of {inputs.shape} are read as {chosen}. To read them otherwise: --layout.", file=sys.stderr)
-    return chosen
+    if out.suffix not in (".csv", ".npy"):
+        raise UserError(f"`--out` must end in .csv or .npy; got {str(out)!r}.")
+    check_file_to_write("--out", out)
 
 
 def save_predictions(out: Path, predictions: Predictions) -> None:
-    """Writes a .npy file or CSV, by the file's ending.
+    """Writes a .npy file or CSV, by the file's ending; what was there before stays until it is whole.
 
     Raises:
         UserError: a file that can't be written.
     """
-    try:
-        out.parent.mkdir(parents=True, exist_ok=True)
+    with refuse_unwritable("--out", out):
         if out.suffix == ".npy":
-            np.save(out, predictions.outputs)
+            write_durably(out, lambda file: np.save(file, predictions.outputs))
         else:
-            _save_csv(out, predictions)
-    except OSError as error:
-        raise UserError(f"`--out` must be a file that can be written; got {str(out)!r} ({error.strerror}).") from error
+            write_durably(out, lambda file: _write_csv(file, predictions))
 
 
-def _save_csv(out: Path, predictions: Predictions) -> None:
-    """A row for each example, with the class where there is one, its label where that is known, and the outputs."""
-    outputs, labels = predictions.outputs, predictions.labels
-    counted = "row" if labels is None else "example"  # of a file, or in the order that the split was drawn in
-    columns = {counted: np.arange(len(outputs))}
-    if predictions.is_classification and outputs.ndim == 2:
-        columns["predicted"] = outputs.argmax(axis=1)
-    for name, values in (("label", labels), ("output", outputs)):
+def _write_csv(file: BinaryIO, predictions: Predictions) -> None:
+    """A row for each example: where it is, what is predicted, its label where that is known, and the outputs."""
+    outputs, labels, data = predictions.outputs, predictions.labels, predictions.config.data
+    columns: dict[str, Sequence[Any]] = {predictions.column: predictions.places}
+    names = None if data.target_shape else find_output_names(data)
+    if data.task in ("classification", "binary") and not data.target_shape:
+        columns["predicted"] = _name_classes(_decide(outputs, predictions.config), predictions.config)
+        if labels is not None:
+            columns["label"], labels = _name_classes(labels, predictions.config), None
+    for prefix, values in (("label", labels), ("output", outputs)):
         if values is not None:
             flat = values.reshape(len(outputs), -1)
-            columns |= {name if flat.shape[1] == 1 else f"{name}_{i}": flat[:, i] for i in range(flat.shape[1])}
-    lines = [",".join(columns)]
-    lines += [",".join(map(str, row)) for row in zip(*(values.tolist() for values in columns.values()), strict=True)]
-    out.write_text("\n".join(lines) + "\n", encoding="utf-8")
+            endings = [f"_{name}" for name in names or range(flat.shape[1])] if names or flat.shape[1] > 1 else [""]
+            columns |= {f"{prefix}{ending}": flat[:, i].tolist() for i, ending in enumerate(endings)}
+    text = io.TextIOWrapper(file, encoding="utf-8", newline="", write_through=True)
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(columns)
+    writer.writerows(zip(*columns.values(), strict=True))
+    # Else the file is closed with it.
+    text.detach()
+
+
+def _decide(outputs: np.ndarray, config: Config) -> np.ndarray:
+    """The number of each example's class: the largest output; of one output, whether its probability is above 0.5."""
+    if config.data.task == "classification":
+        classes: np.ndarray = outputs.argmax(axis=1)
+        return classes
+    return outputs > (0.5 if gives_probabilities(config) else 0.0)
+
+
+def _name_classes(numbers: np.ndarray, config: Config) -> list[Any]:
+    """Classes by their names, or by their numbers where they have none."""
+    names = find_class_names(config.data)
+    classes: list[int] = numbers.reshape(-1).astype(np.int64).tolist()
+    return list(classes) if names is None else [names[number] for number in classes]

@@ -8,10 +8,11 @@ from pathlib import Path
 
 from lctrain.composition.dry_run import run_dry
 from lctrain.composition.hydra_app import Job
-from lctrain.composition.overrides import quote, split_override
+from lctrain.composition.override_forms import quote, split_override
 from lctrain.errors import PrintError, UserError
 from lctrain.job.resume_state import FILE, STATES, ResumeState, digest, is_locked, list_unfinished, read_unfinished
-from lctrain.tracking import read_journal
+from lctrain.system.terminal import print_folded
+from lctrain.tracking import LATEST, read_journal
 
 ROOT = Path("outputs")  # where config.yaml has the folders of jobs
 RESUME = "resume"
@@ -58,9 +59,11 @@ def continue_job(arguments: Sequence[str], print_error: PrintError) -> tuple[lis
     elif unfinished.digest != digest(jobs[0].config):
         raise UserError(_format_other_configuration(wanted, unfinished))
     if folder is None:
-        print("Nothing to resume: no job of this configuration was left unfinished. A new one starts.", file=sys.stderr)
+        print_folded(
+            "Nothing to resume: no job of this configuration was left unfinished. A new one starts.", sys.stderr
+        )
         return [*others, f"{RESUME}=true"], None
-    print(f"Resuming the job in {folder}", file=sys.stderr, flush=True)
+    print_folded(f"Resuming the job in {folder}", sys.stderr)
     others = [argument for argument in others if split_override(argument)[1] != RUN_DIR]
     return [*others, f"{RESUME}=true", f"{RUN_DIR}={quote(folder)}"], None
 
@@ -74,6 +77,9 @@ def locate_run(run_id: str) -> Path:
     expected = "must be true, the id of a run that was not finished, as MLflow shows it, or the folder of such a job"
     if "/" in run_id and (Path(run_id) / STATES / FILE).is_file():
         return Path(run_id).absolute()
+    if run_id == LATEST:
+        fix = f"{RESUME}=true goes on with the newest job of the same command that was not finished."
+        raise UserError(f"`{RESUME}` {expected}; got {run_id!r}. {fix}")
     if not RUN_ID.fullmatch(run_id):
         raise UserError(f"`{RESUME}` {expected}; got {run_id!r}.")
     unfinished = [folder for root in (ROOT, Path("multirun")) for folder in list_unfinished(root)]
@@ -111,7 +117,7 @@ def find_newest(wanted: str, root: Path) -> Path | None:
             is_wanted = ResumeState.read(folder).digest == wanted
         except (OSError, ValueError, TypeError) as error:
             message = f"the unfinished job in {folder} can't be resumed, as its {FILE} is damaged ({error})"
-            print(f"Warning: {message}; it is left as it is.", file=sys.stderr, flush=True)
+            print_folded(f"Warning: {message}; it is left as it is.", sys.stderr)
             continue
         if is_wanted and not is_locked(folder):
             return folder.absolute()

@@ -15,11 +15,12 @@ from typing import Any, Literal
 
 from lctrain.config import Config
 from lctrain.config.schema import ModelConfig
-from lctrain.data import Splits
+from lctrain.data import Split
 from lctrain.errors import UserError
 from lctrain.system.files import write_json
 from lctrain.system.folder_lock import lock_folder
 from lctrain.system.machine import available_cores, cpu_model
+from lctrain.system.terminal import print_folded
 from lctrain.tracking import find_original, read_journal
 
 STATES = "checkpoints"  # the folder's name inside the job's
@@ -78,7 +79,7 @@ class ResumeState:
             message = (
                 f"the job can't be resumed, as {folder / STATES} has no room for {FILE} ({error.strerror or error})"
             )
-            print(f"Warning: {message}.", file=sys.stderr, flush=True)
+            print_folded(f"Warning: {message}.", sys.stderr)
 
     def resolve(self, config: Config) -> Config:
         """The configuration with what measuring decided when the job was started."""
@@ -97,7 +98,7 @@ class ResumeState:
             )
         except (OSError, ValueError) as error:
             message = f"the journal of the job's run can't be read ({error}); the job goes on as a new run"
-        print(f"Warning: {message}.", file=sys.stderr, flush=True)
+        print_folded(f"Warning: {message}.", sys.stderr)
         return None
 
 
@@ -159,12 +160,12 @@ def list_unfinished(root: Path) -> list[Path]:
     return sorted(found, key=lambda folder: (folder / STATES / FILE).stat().st_mtime, reverse=True)
 
 
-def fingerprint(splits: Splits) -> str:
-    """Of the data: shapes, all labels of training and validation, and some inputs."""
+def fingerprint(*splits: Split) -> str:
+    """Of data: shapes, all labels, and some inputs."""
     import numpy as np
 
     hashed = hashlib.sha256()
-    for split in (splits.train, splits.validation):
+    for split in splits:
         rows = range(0, len(split.labels), max(len(split.labels) // SAMPLED_ROWS, 1))
         hashed.update(f"{tuple(split.inputs.shape)} {split.inputs.dtype}".encode())
         hashed.update(split.labels.tobytes())

@@ -1,6 +1,7 @@
 """One training job from a validated configuration to a finished run."""
 
 import os
+import shlex
 import sys
 import time
 from collections.abc import Mapping, Sequence
@@ -18,12 +19,17 @@ from lctrain.devices.runtime import Devices, load_libraries
 from lctrain.errors import EXIT_INTERRUPTED, EXIT_TERMINATED, UserError, suggest_import
 from lctrain.job import resume_state
 from lctrain.job.memory_check import check_memory
-from lctrain.job.provenance import describe_job
+from lctrain.job.provenance import describe_datasets, describe_job, name_run
 from lctrain.job.resume_state import ResumeState
+from lctrain.job.sources import is_of_store
+from lctrain.model.summary import summarize
 from lctrain.system import fork_client, memory
 from lctrain.system.process_setup import prepare_process, set_environment
 from lctrain.system.signals import Terminated, interrupts, leave_at_once
+from lctrain.system.tables import print_table
+from lctrain.system.terminal import print_folded
 from lctrain.tracking import Run, check_writable, start_run, ui_command
+from lctrain.tracking.run_result import ID_LETTERS
 from lctrain.tracking.store import load_all_code
 
 
@@ -85,22 +91,25 @@ def run_job(
         DoesNotFit: it needs far more memory than is available.
         TrainingFailed: the loss became inf or nan, or there is no room for the model.
     """
+    # Of what the command line says, by which it is found again, and not of what the files say to it.
+    digest = resume_state.digest(config)
     check_feeds(config)
     config, notes = complete_reading(config)
     for note in notes:
-        print(f"data: {note}", file=sys.stderr)
+        print_folded(f"data: {note}", sys.stderr)
     check_writable(config.tracking)
     _check_backend()
     _check_init_from(config)
     with resume_state.lock(folder):
-        resumed = _read_resume_state(config, folder, resumes)
+        resumed = _read_resume_state(digest, folder, resumes)
         warning = check_memory(config)
         if warning:
-            print(warning, file=sys.stderr)
+            print_folded(warning, sys.stderr)
         devices = load_libraries(config)
         from lctrain.job.train import train  # which takes the libraries
+        from lctrain.training import explain_missing_operations
 
-        name = f"{config.model.name}-{config.implementation}"
+        name = name_run(config, tags)
         tags = describe_job(config) | dict(devices.tags) | dict(tags) | ({"memory_warning": warning} if warning else {})
         journal = None if resumed is None else resumed.find_journal()
         with start_run(config.tracking, name, tags, folder, parent, journal, repeats=True) as run:
@@ -110,13 +119,13 @@ def run_job(
             load_splitting_code()
             memory_before = memory.begin_measuring()
             splits = load_splits(config.data, config.data_format)
-            _save_resume_state(
-                resumed, resolved, digest=resume_state.digest(config), overrides=overrides, run=run, splits=splits
-            )
-            with interrupts.deferred(lambda: run.end_at_once("KILLED", "interrupted twice")):
+            run.log_datasets(describe_datasets(config.data, splits))
+            _save_resume_state(resumed, resolved, digest=digest, overrides=overrides, run=run, splits=splits)
+            interrupted = interrupts.deferred(lambda: run.end_at_once("KILLED", "interrupted twice"))
+            with interrupted, explain_missing_operations(resolved):
                 metrics = train(resolved, run, devices, splits, folder, memory_before)
     resume_state.forget(folder)  # the job is done, and its run has the model
-    _print_summary(config, metrics)
+    _print_summary(config, metrics, run.run_id, overrides)
     return metrics
 
 
@@ -127,7 +136,7 @@ def _log_config(run: Run, config: Config, overrides: Sequence[str], notes: Seque
     run.log_text(yaml.safe_dump(list(overrides)), "config/overrides.yaml")
 
 
-def _read_resume_state(config: Config, folder: Path, resumes: bool) -> ResumeState | None:
+def _read_resume_state(digest: str, folder: Path, resumes: bool) -> ResumeState | None:
     """The job that this one goes on with; None where it begins.
 
     Raises:
@@ -139,7 +148,7 @@ def _read_resume_state(config: Config, folder: Path, resumes: bool) -> ResumeSta
     there = f"`hydra.run.dir` {str(folder)!r} holds a job that was not finished"
     if not resumes:
         raise UserError(f"{there}. Go on with it by resume=true, or choose another folder.")
-    if resumed.digest != resume_state.digest(config):
+    if resumed.digest != digest:
         raise UserError(f"{there}, of another configuration. Choose another folder.")
     return resumed
 
@@ -152,7 +161,7 @@ def _save_resume_state(
     Raises:
         UserError: other data than the job was begun with.
     """
-    environment, data = resume_state.describe_environment(), resume_state.fingerprint(splits)
+    environment, data = resume_state.describe_environment(), resume_state.fingerprint(splits.train, splits.validation)
     folder = run.folder.parent
     if resumed is None:
         state = ResumeState(
@@ -165,7 +174,7 @@ def _save_resume_state(
         raise UserError("`data` has changed since the job was begun, which can't go on with other examples.")
     differences = resume_state.format_differences(resumed.environment, environment)
     if differences:
-        print(differences, file=sys.stderr)
+        print_folded(differences, sys.stderr)
         run.log_tags({"resume_warning": differences})
 
 
@@ -196,11 +205,14 @@ def _check_init_from(config: Config) -> None:
         raise UserError(f"`init_from` must be a run's id or a .keras file that is there; got {name!r}. {fix}".rstrip())
 
 
-def _print_summary(config: Config, metrics: dict[str, float]) -> None:
-    from rich.console import Console
+def _print_summary(config: Config, metrics: dict[str, float], run_id: str | None, overrides: Sequence[str]) -> None:
+    from lctrain.report import summary_columns
 
-    from lctrain.report import summary_table
-
-    console = Console(file=sys.stdout)
-    console.print(summary_table(f"{config.model.name}, implementation {config.implementation}", metrics))
-    print(f"Browse it: {ui_command(config.tracking)}")
+    has_local = any(layer.costs for layer in summarize(config).layers)
+    implementation = f", implementation {config.implementation}" if has_local else ""
+    print_table(f"{config.model.name}{implementation}", summary_columns(metrics))
+    if run_id is not None:  # which only the store gives
+        name, store = run_id[:ID_LETTERS], [override for override in overrides if is_of_store(override)]
+        command = shlex.join(["python", "-m", "lctrain", "evaluate", f"run={name}", *store])
+        print_folded(f"Run {name}. Evaluate it: {command}")
+    print_folded(f"Browse it: {ui_command(config.tracking)}")

@@ -19,6 +19,7 @@ from lctrain.model.build import build_model, describe_layers, find_implementatio
 from lctrain.report import draw_loss_curve, kernels
 from lctrain.system import memory
 from lctrain.system.signals import interrupts
+from lctrain.system.terminal import print_folded
 from lctrain.tracking import Run, fetch_run
 from lctrain.training.distribution import make_strategy
 
@@ -55,7 +56,8 @@ def train(
     if training.ends_in_other_weights(config):  # then `val_...` get a value more: of the result
         validated = training.evaluate(model, splits.validation, config)
         last |= {f"val_{name}": value for name, value in validated.items()}
-        run.log_metrics({name: last[name] for name in last if name.startswith("val_")}, len(history["loss"]))
+        of_result = {name: last[name] for name in last if name.startswith("val_")}
+        run.log_metrics(of_result, run.first_epoch + len(history["loss"]))
     tested = training.evaluate(model, splits.test, config)
     measured = {f"test_{name}": value for name, value in tested.items()}
     measured |= {} if first_step_seconds is None else {"first_step_seconds": first_step_seconds}
@@ -99,7 +101,7 @@ def _log_resolved(model: Any, config: Config, run: Run, devices: Devices, splits
     if config.jit_compile is True and not model.jit_compile:
         layers = ", ".join(training.find_not_compilable(model))
         message = f"jit_compile is true, but XLA compiles nothing of this model: it can't compile {layers}"
-        print(f"Warning: {message}.", file=sys.stderr, flush=True)
+        print_folded(f"Warning: {message}.", sys.stderr)
         run.log_tags({"jit_compile_warning": message})
 
 
@@ -120,7 +122,7 @@ def _log_kernels(model: Any, run: Run) -> None:
     for name, figure in pictures.items():
         run.log_figure(figure, f"kernels/{name}.png")
     if not pictures:
-        print("training.kernels: there is no layer that has a kernel for each position.", file=sys.stderr)
+        print_folded("training.kernels: there is no layer that has a kernel for each position.", sys.stderr)
 
 
 def _fit(
@@ -128,7 +130,7 @@ def _fit(
 ) -> tuple[dict[str, list[float]], float | None]:
     """The history, and the seconds of the first step; None where there was none, as all were done before."""
     first_step = timing.FirstStepTimer()
-    callbacks: list[Any] = [first_step, training.EpochMetrics(run.log_metrics)]
+    callbacks: list[Any] = [first_step, training.EpochMetrics(run.log_metrics, run.first_epoch)]
     if config.training.log_every_steps is not None:
         callbacks.append(training.StepLosses(run.log_metrics, config.training.log_every_steps))
     callbacks += training.make_extras(config.training, folder)
@@ -145,7 +147,7 @@ def _copy_initial_weights(model: Any, source: str, config: Config, run: Run) -> 
     run.log_table({"layer": list(origins), "weights": list(origins.values())}, "model/init_from.json")
     for name, what in origins.items():
         if what not in training.COPIED:
-            print(f"init_from: `{name}` {what}.", file=sys.stderr)
+            print_folded(f"init_from: `{name}` {what}.", sys.stderr)
 
 
 def _measure_steps(model: Any, splits: Splits, config: Config, run: Run) -> dict[str, float]:

@@ -1,14 +1,19 @@
 """Constructor arguments that several layers share: their checks, and how they are written into a config."""
 
+import inspect
+from collections.abc import Mapping
 from typing import Any
 
 import keras
 from keras import activations, constraints, initializers, regularizers
 
 from lctrain.config.layer_arguments import DATA_FORMATS, LOCAL, find_layer_check, list_arguments
-from lctrain.errors import suggest
+from lctrain.config.retired import explain_argument
+from lctrain.errors import suggest, suggest_near, suggest_unquoted
 from lctrain.implementations import LAYER_CHOICES
 
+# What each of Keras' layers takes besides.
+OF_KERAS = ("name", "dtype", "trainable", "autocast", "input_shape", "input_dim")
 MODULES = {
     **{"activation": activations, "initializer": initializers},
     **{"regularizer": regularizers, "constraint": constraints},
@@ -20,6 +25,28 @@ def serialize_arguments(layer: keras.layers.Layer, class_name: str) -> dict[str,
     config = {row.name: getattr(layer, row.name) for row in list_arguments(class_name)}
     kinds = {name: name.rpartition("_")[2] for name in config}
     return config | {name: MODULES[kind].serialize(config[name]) for name, kind in kinds.items() if kind in MODULES}
+
+
+class OwnLayer(keras.layers.Layer):
+    """A layer that looks at the names that it is called with before Python asks for those that are missing."""
+
+    def __new__(cls, *arguments, **named):
+        _check_names(cls, named)
+        return super().__new__(cls, *arguments, **named)
+
+
+def _check_names(kind: type[keras.layers.Layer], arguments: Mapping[str, Any]) -> None:
+    """Looks for words of old Keras, and misspelt ones, among the names that a class of ours is called with.
+
+    Raises:
+        ValueError: says what the argument is called. Of other names Keras tells.
+    """
+    known = [*inspect.signature(kind.__init__).parameters, *OF_KERAS]
+    is_own = kind.__init__.__module__.startswith("lctrain.")  # what a constructor of the user's takes is not known
+    for name in [name for name in arguments if is_own and name not in known]:
+        hint = explain_argument(kind.__name__, name, known, arguments) or suggest_near(name, known).strip()
+        if hint:
+            raise ValueError(f"`{name}` is not an argument of {kind.__name__}. {hint}")
 
 
 def check_argument(name: str, value: Any, rank: int) -> Any:
@@ -69,6 +96,7 @@ def standardize_implementation(implementation):
     if is_comparable and implementation in LAYER_CHOICES:
         return implementation
     names = [choice for choice in LAYER_CHOICES if isinstance(choice, str)]
-    hint = " " + suggest(implementation, names) if isinstance(implementation, str) else ""
+    hint = f" {suggest(implementation, names)}" if isinstance(implementation, str) else ""
+    hint = suggest_unquoted(implementation) if implementation in map(str, LAYER_CHOICES) else hint
     expected = ", ".join(map(repr, LAYER_CHOICES))
     raise ValueError(f"`implementation` must be one of {expected}; got {implementation!r}.{hint}")

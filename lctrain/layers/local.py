@@ -8,6 +8,7 @@ from lctrain.cost import LayerSizes, choose_implementation
 from lctrain.geometry import Window, standardize_count, standardize_padding, standardize_sizes
 from lctrain.implementations import is_compilable
 from lctrain.layers.arguments import (
+    OwnLayer,
     check_argument,
     get_object,
     serialize_arguments,
@@ -27,7 +28,7 @@ from lctrain.layers.weights import (
 from lctrain.ops import check_backend, find_implementation
 
 
-class BaseLocallyConnected(keras.layers.Layer):
+class BaseLocallyConnected(OwnLayer):
     """A convolution whose weights are not shared: every output position has a kernel of its own.
 
     Use it where what to look for depends on the place: aligned faces, fixed sensors, genome positions, climate fields.

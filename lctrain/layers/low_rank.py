@@ -5,13 +5,13 @@ from keras import ops
 
 from lctrain.config.layer_arguments import LOW_RANK
 from lctrain.geometry import Window, standardize_count, standardize_padding, standardize_sizes
-from lctrain.layers.arguments import get_object, one_of, serialize_arguments, standardize_data_format
+from lctrain.layers.arguments import OwnLayer, get_object, one_of, serialize_arguments, standardize_data_format
 from lctrain.layers.inputs import as_floats, standardize_input
 from lctrain.layers.weights import with_fans
 
 
 @keras.saving.register_keras_serializable(package="lctrain")
-class LowRankLocallyConnected2D(keras.layers.Layer):
+class LowRankLocallyConnected2D(OwnLayer):
     """At each position a mixture of its own of `rank` kernels that all positions share.
 
     Use it where full weight sharing is too rigid and none needs too much data. With `r` one of the shared kernels:
@@ -120,16 +120,17 @@ class LowRankLocallyConnected2D(keras.layers.Layer):
         return super().__call__(standardize_input(inputs, self), *arguments, **more_arguments)
 
     def call(self, inputs):
+        inputs = as_floats(inputs, self.compute_dtype)
+        if self.data_format == "channels_first":  # in which TensorFlow lacks some convolutions on CPUs
+            inputs = ops.moveaxis(inputs, 1, -1)
         responses = ops.conv(
-            as_floats(inputs, self.compute_dtype),
+            inputs,
             self.basis,
             strides=self.strides,
             padding=self.padding,
-            data_format=self.data_format,
+            data_format="channels_last",
             dilation_rate=self.dilation_rate,
         )
-        if self.data_format == "channels_first":
-            responses = ops.moveaxis(responses, 1, -1)
         _, rows, columns, _ = responses.shape
         responses = ops.reshape(responses, (-1, rows, columns, self.rank, self.filters))
         outputs = ops.sum(responses * self.combining_weights()[..., None], axis=-2)  # (batch, rows, columns, filters)

@@ -274,6 +274,9 @@ def _load(request: "Request") -> "Imported":
     from lctrain.legacy.sandbox import parse_in_child
 
     with parse_in_child(request) as found:
+        from lctrain.devices.runtime import load_tensorflow
+
+        load_tensorflow()
         from lctrain.legacy.loading import build
 
         return build(found)

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from lctrain.config.allowlist import find_class, left_out
+from lctrain.config.retired import CLASSES_OF_KERAS_2, GONE
 from lctrain.errors import Problem
 from lctrain.legacy import keras1
 from lctrain.legacy.fields import FIELDS, FINISH, Arguments, Reading, report_origin
@@ -16,11 +17,6 @@ from lctrain.legacy.objects import translate_activation, translate_dtype, transl
 from lctrain.legacy.source import Source
 
 MODELS = ("Sequential", "Model", "Functional", "Network")
-CLASSES = {  # what today's Keras calls otherwise
-    **{"BatchNormalizationV1": "BatchNormalization", "BatchNormalizationV2": "BatchNormalization"},
-    **{"SyncBatchNormalization": "BatchNormalization", "ThresholdedReLU": "ReLU"},
-    **{"Convolution1D": "Conv1D", "Convolution2D": "Conv2D", "Convolution3D": "Conv3D"},
-}
 OTHERWISE = {
     "RandomCrop": "must be another layer: outside of training Keras 3 leaves it out, Keras 2 crops to the centre",
     "HashedCrossing": "must be another layer: it takes whole numbers, and the inputs of configurations are float32",
@@ -79,13 +75,13 @@ def translate_layer(class_name: Any, config: Any, source: Source, collector: Iss
 def _translate(
     class_name: str, config: Mapping[str, Any], source: Source, collector: IssueCollector
 ) -> Arguments | None:
-    new_class = CLASSES.get(class_name, class_name)
+    new_class = CLASSES_OF_KERAS_2.get(class_name, class_name)
     entry = find_class("layers", new_class)
     if class_name in OTHERWISE:
         collector.unsupported("class_name", class_name, OTHERWISE[class_name])
         return None
     if entry is None or entry.name != new_class:
-        if class_name not in keras1.GONE:
+        if class_name not in GONE:
             reason = left_out().get(class_name)
             known = "must be a layer that Keras 3 still has and configurations may name"
             collector.unsupported("class_name", class_name, f"{class_name} {reason}" if reason else known)

@@ -6,6 +6,7 @@ from typing import Any
 
 from lctrain.config.allowlist import ClassEntry, require_class
 from lctrain.config.layer_arguments import list_arguments
+from lctrain.config.retired import RENAMED_IN_KERAS_3, SHAPES_OF_THE_INPUT
 from lctrain.legacy.issues import IssueCollector
 from lctrain.legacy.objects import is_own, translate_dtype
 from lctrain.legacy.source import Source
@@ -182,10 +183,7 @@ OF_THE_INPUT = "said by the shape of the model's input"
 FOUND_ANEW = "is found from the shapes"
 FIELDS_OF_LOCAL = {"chosen_anew": _implementation, "explicit_zeros": _local_padding}
 FIELDS: dict[tuple[str, str], Callable[[Reading, str, Any], Arguments]] = {
-    ("*", "batch_input_shape"): _absorb(OF_THE_INPUT),
-    ("*", "batch_shape"): _absorb(OF_THE_INPUT),
-    ("*", "input_shape"): _absorb(OF_THE_INPUT),
-    ("*", "input_dtype"): _absorb(OF_THE_INPUT),
+    **{("*", name): _absorb(OF_THE_INPUT) for name in SHAPES_OF_THE_INPUT},
     ("*", "ragged"): _require(None, False, note="", message="must be false"),
     ("*", "sparse"): _require(None, False, note="", message="must be false"),
     ("*", "autocast"): _absorb(HOW_COMPUTED),
@@ -230,7 +228,7 @@ FIELDS: dict[tuple[str, str], Callable[[Reading, str, Any], Arguments]] = {
     },
     **{(kind, "dtype"): _integer_dtype for kind in ("Hashing", "HashedCrossing", "Discretization", "CategoryEncoding")},
     ("Embedding", "input_length"): _absorb(OF_THE_INPUT),
-    ("LeakyReLU", "alpha"): _rename("negative_slope"),
+    ("LeakyReLU", "alpha"): _rename(RENAMED_IN_KERAS_3["LeakyReLU", "alpha"]),
     ("ThresholdedReLU", "theta"): _theta,
     **{
         (kind, name): _noop_of_unused

@@ -6,47 +6,13 @@ Source: the constructors and get_config methods of Keras 1.0.6 to 1.2.2.
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from lctrain.config.retired import CLASSES_OF_KERAS_1, GONE, MERGE_MODES, OF_THE_INPUT, OWN_NAMES, RENAMED, SIZES
 from lctrain.legacy.issues import IssueCollector
 
 DATA_FORMATS = {"tf": "channels_last", "th": "channels_first", "default": None}
-MERGE_MODES = {
-    **{"sum": "Add", "mul": "Multiply", "concat": "Concatenate", "ave": "Average", "max": "Maximum"},
-    **{"dot": "Dot", "cos": "Dot"},
-}
-RENAMED = {
-    **{"W_regularizer": "kernel_regularizer", "b_regularizer": "bias_regularizer"},
-    **{"W_constraint": "kernel_constraint", "b_constraint": "bias_constraint", "bias": "use_bias"},
-    **{"U_regularizer": "recurrent_regularizer", "init": "kernel_initializer", "inner_init": "recurrent_initializer"},
-    **{"inner_activation": "recurrent_activation", "dropout_W": "dropout", "dropout_U": "recurrent_dropout"},
-    **{"nb_filter": "filters", "border_mode": "padding", "dim_ordering": "data_format", "p": "rate", "sigma": "stddev"},
-    **{"subsample": "strides", "subsample_length": "strides", "filter_length": "kernel_size"},
-    **{"pool_length": "pool_size", "stride": "strides", "length": "size", "atrous_rate": "dilation_rate"},
-    **{"beta_init": "beta_initializer", "gamma_init": "gamma_initializer", "output_dim": "units"},
-}
-SIZES = {("nb_row", "nb_col"): "kernel_size", ("kernel_dim1", "kernel_dim2", "kernel_dim3"): "kernel_size"}
-OF_THE_INPUT = ("input_dim", "input_length", "input_dtype", "batch_input_shape")
-CLASSES = {  # those that Keras 2 calls otherwise
-    **{f"Convolution{rank}D": f"Conv{rank}D" for rank in (1, 2, 3)},
-    **{f"AtrousConvolution{rank}D": f"Conv{rank}D" for rank in (1, 2)},
-    **{"Deconvolution2D": "Conv2DTranspose", "SeparableConvolution2D": "SeparableConv2D"},
-    "TimeDistributedDense": "Dense",
-}
-GONE = ("MaxoutDense", "Highway", "ParametricSoftplus", "SReLU", "Graph", "Siamese")
 WITHOUT_ORDERING = tuple(  # whose get_config left it out in some version
     f"{kind}{rank}D" for kind in ("UpSampling", "ZeroPadding", "Cropping") for rank in (2, 3)
 )
-OWN_NAMES = {  # fields that one class renames in its own way
-    "Embedding": {
-        **{"init": "embeddings_initializer", "W_regularizer": "embeddings_regularizer"},
-        **{"W_constraint": "embeddings_constraint", "output_dim": "output_dim", "input_dim": "input_dim"},
-    },
-    "PReLU": {"init": "alpha_initializer"},
-    "RepeatVector": {},
-    "UpSampling1D": {"length": "size"},
-    "SeparableConvolution2D": {
-        **{"init": "depthwise_initializer", "b_regularizer": "bias_regularizer", "b_constraint": "bias_constraint"},
-    },
-}
 
 
 def upgrade(
@@ -66,7 +32,7 @@ def upgrade(
         collector.unsupported("class_name", class_name, "must be a layer that Keras 3 still has")
     if class_name == "Merge":
         return _upgrade_merge(config, collector)
-    new_class = CLASSES.get(class_name, class_name)
+    new_class = CLASSES_OF_KERAS_1.get(class_name, class_name)
     if new_class != class_name:
         collector.translated("class_name", class_name, new_class)
     made: dict[str, Any] = {}

@@ -10,6 +10,7 @@ import numpy as np
 from lctrain import layers as own_layers
 from lctrain.config.allowlist import classes
 from lctrain.config.layer_arguments import list_arguments
+from lctrain.config.retired import RENAMED_IN_KERAS_3
 from lctrain.layers import OWN_ACTIVATIONS, BaseLocallyConnected
 from lctrain.layers.sums import MERGES, find_use_shapes, misplaces_sum
 from lctrain.legacy.errors import Obstacle
@@ -18,7 +19,7 @@ from lctrain.legacy.issues import IssueCollector
 from lctrain.legacy.old_weights import load_tf_keras_table
 from lctrain.legacy.report import Report
 
-RENAMED = {("LeakyReLU", "negative_slope"): "alpha"}
+OLD_NAMES = {(kind, new): old for (kind, old), new in RENAMED_IN_KERAS_3.items()}
 ACTIVATIONS = {"legacy_hard_sigmoid": "hard_sigmoid", "silu": "swish"}
 OTHERWISE = {"hard_sigmoid": "Keras 2 computes another function by this name"}
 LOCAL_ARGUMENTS = ("name", "trainable", *(row.name for row in list_arguments(LOCAL[0]) if row.keras2 == "kept"))
@@ -97,7 +98,7 @@ def _write_config(class_name: str, config: Mapping[str, Any], collector: IssueCo
     defaults = {**classes("layers"), **classes("cells")}[class_name].optional
     made = {}
     for name, value in config.items():
-        new_name = RENAMED.get((class_name, name), name)
+        new_name = OLD_NAMES.get((class_name, name), name)
         if name in ("layer", "backward_layer", "cell"):
             made[name] = _write_nested(value, collector)
         elif name == "cells":

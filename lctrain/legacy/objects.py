@@ -5,6 +5,7 @@ from typing import Any
 
 from lctrain.config.allowlist import activations, find_class
 from lctrain.config.arguments import PRECISIONS
+from lctrain.config.retired import OBJECTS, OF_OBJECTS
 from lctrain.config.specs import find_problems_in_spec
 from lctrain.legacy.issues import IssueCollector
 
@@ -14,14 +15,6 @@ LOST = {  # what dropping an object of a group means
     "regularizers": "the penalty acts in training alone",
     "constraints": "the constraint acts in training alone",
 }
-NAMES_OF_KERAS_1 = {  # what strings of Keras 1 stand for
-    "initializers": {
-        **{"uniform": "RandomUniform", "normal": "RandomNormal", "zero": "Zeros", "one": "Ones"},
-    },
-    "regularizers": {"WeightRegularizer": "L1L2", "L1L2Regularizer": "L1L2"},
-    "constraints": {"maxnorm": "MaxNorm", "nonneg": "NonNeg", "unitnorm": "UnitNorm"},
-}
-FIELDS_OF_KERAS_1 = {"m": "max_value", "low": "min_value", "high": "max_value"}  # of constraints
 OWN_MODULES = ("keras", "tf_keras", "tensorflow")
 KEYS = {"class_name", "config", "module", "registered_name", "shared_object_id", "build_config"}
 # Fields of old objects that change no number.
@@ -70,10 +63,10 @@ def _translate_known(group: str, value: Any) -> dict[str, Any] | None:
     unknown = set(value) - KEYS if isinstance(value, Mapping) and "class_name" in value else ()
     if not isinstance(config, Mapping) or unknown:
         return None
-    entry = find_class(group, NAMES_OF_KERAS_1.get(group, {}).get(name, name) if isinstance(name, str) else name)
+    entry = find_class(group, OBJECTS.get(group, {}).get(name, name) if isinstance(name, str) else name)
     if entry is None or (isinstance(value, Mapping) and not is_own({**value, "class_name": name})):
         return None
-    names: dict[Any, Any] = {key: FIELDS_OF_KERAS_1.get(key, key) for key in config}
+    names: dict[Any, Any] = {key: OF_OBJECTS.get(key, key) for key in config}
     kept = {new: config[key] for key, new in names.items() if new in entry.arguments or key not in OWN_FIELDS}
     return {"type": entry.name, **kept}
 

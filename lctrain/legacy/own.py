@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from lctrain.config.graph import WIRING
+from lctrain.config.heads import has_open_units
 from lctrain.config.interpolation import resolve
 from lctrain.errors import ConfigError, UserError
 from lctrain.legacy.errors import LegacyFileError
@@ -16,6 +17,7 @@ from lctrain.model.shapes.facts import example_sizes
 from lctrain.model.summary import LayerSummary, input_shapes, summarize_layers
 
 CHOICES = ("data_format", "precision")  # of the top level, that layers inherit
+TARGETS = ("task", "target_shape", "num_classes", "num_targets")  # by `data`, which heads follow
 WRAPPED = ("layer", "backward_layer")
 INPUT = "input"
 
@@ -40,7 +42,13 @@ def read_own(source: Source, input_shape: Shapes, written_names: Mapping[str, st
     model = dict(content.get("model", content))
     model = {"name": "model", **model, "inputs": _find_inputs(model, content.get("data"), input_shape)}
     model = {key: value for key, value in model.items() if key not in ("defaults", *CHOICES)}
-    config = check_whole(model, **{name: content[name] for name in CHOICES if name in content})
+    data = content["data"] if isinstance(content.get("data"), Mapping) else {}
+    if has_open_units(model, data):
+        raise UserError(
+            "the model file must say how many `units: auto` are. Write the number, or give the whole config."
+        )
+    targets = {key: data[key] for key in TARGETS if key in data}
+    config = check_whole(model, targets, **{name: content[name] for name in CHOICES if name in content})
     try:
         layers = summarize_layers(config)
     except ConfigError as error:

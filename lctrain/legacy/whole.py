@@ -8,17 +8,18 @@ from lctrain.errors import ConfigError
 from lctrain.legacy.errors import LegacyFileError
 
 
-def check_whole(model: Mapping[str, Any], **choices: Any) -> Config:
+def check_whole(model: Mapping[str, Any], targets: Mapping[str, Any] | None = None, **choices: Any) -> Config:
     """The model in a whole, valid configuration.
 
     Args:
         model: as a file of conf/model holds it, its inputs' shapes among it.
+        targets: what `data` says of them, where it is known.
         **choices: what is not to be as by default at the top level: `data_format`, `precision`.
 
     Raises:
         LegacyFileError: where configurations can't hold it.
     """
-    data = {"name": "synthetic", "input_shape": [1], "num_examples": 10, "num_classes": 2}
+    data = {"name": "synthetic", "input_shape": [1], "num_examples": 10, "num_classes": 2, **(targets or {})}
     batch_size = model.get("batch_size") or 32
     whole = {
         "model": model,

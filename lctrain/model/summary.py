@@ -6,6 +6,7 @@ from typing import Any
 
 from lctrain.config import Config
 from lctrain.config.allowlist import require_class, with_defaults
+from lctrain.config.arguments import RANK
 from lctrain.config.graph import WIRING
 from lctrain.config.heads import declared_inputs, find_head_problem, gives_probabilities, output_names
 from lctrain.config.objectives import find_problems_of_logits
@@ -15,6 +16,9 @@ from lctrain.implementations import IMPLEMENTATIONS
 from lctrain.model.shapes import LayerFacts, Shape, infer_layer
 
 ITEMSIZES = {"float64": 8}  # bytes of one number; weights and their gradients are float32 under mixed precision
+
+# By the rank of a layer, what it reads, and a packaged model for examples of one axis fewer.
+OTHER_MODELS = {1: ("sequences", "dense"), 2: ("images", "lc1d"), 3: ("volumes", "lc2d")}
 SLOTS = {  # numbers that an optimizer keeps for each of a local kernel's, besides those that its arguments add
     **{"Adadelta": 2, "Adagrad": 1, "Adam": 2, "AdamW": 2, "Adamax": 2, "Ftrl": 2, "Lamb": 2, "Lion": 1, "Muon": 2},
     **{"Nadam": 2, "RMSprop": 1, "SGD": 0, "ScheduleFreeAdamW": 2},
@@ -158,9 +162,47 @@ def layer_problem(config: Config, name: str, shapes: Mapping[str, Shape], messag
         return Problem(f"{path}.inputs", f"{message} Reshape, pad or crop one of them.")
     argument, _, rest = message.removeprefix("`").partition("` ")
     if message.startswith("`") and argument in require_class("layers", spec["type"]).arguments:
-        return Problem(f"{path}.{argument}", rest)
-    (shape,) = shapes.values()
-    return Problem(path, f"({spec['type']}) can't be built on an input of shape {shape}: {message}")
+        return Problem(f"{path}.{argument}", rest + _suggest_columns(config, spec["type"], argument))
+    ((source, shape),) = shapes.items()
+    hint = _suggest_shape(config, spec["type"], source)
+    return Problem(path, f"({spec['type']}) can't be built on an input of shape {shape}: {message}{hint}")
+
+
+def _suggest_columns(config: Config, type_name: str, argument: str) -> str:
+    """Where a sequence is too short for a window: it may be the few columns of a table."""
+    if argument != "kernel_size" or not type_name.endswith("1D") or len(config.data.input_shape) != 2:
+        return ""
+    return " For a table of few columns: model=lc1d_columns."
+
+
+def _suggest_shape(config: Config, type_name: str, source: str) -> str:
+    """Where a layer reads the user's own data, which have other axes than it needs."""
+    rank, shape = RANK.search(type_name), config.data.input_shape
+    if rank is None or len(shape) == int(rank[0]) + 1 or declared_inputs(config).get(source) != shape:
+        return ""
+    if config.data.name == "table":
+        return " For a table: model=lc1d_columns or model=dense."
+    if config.data.name != "arrays" or len(shape) != int(rank[0]):
+        return ""
+    stored = [shape[-1], *shape[:-1]] if getattr(config.data, "layout", None) == "channels_first" else shape
+    stated = [*stored, 1]
+    if _fits(config, source, stated):
+        return f" If the examples have no axis of channels: data.input_shape=[{','.join(map(str, stated))}]."
+    expected, other = OTHER_MODELS[int(rank[0])]
+    return f" It reads {expected}, with their channels. For these examples: model={other}."
+
+
+def _fits(config: Config, source: str, shape: list[int]) -> bool:
+    """Whether a model of one input can be built on examples of another shape."""
+    changes = {
+        "data": config.data.model_copy(update={"input_shape": shape}),
+        "model": config.model.model_copy(update={"inputs": {source: shape}}),
+    }
+    try:
+        summarize(config.model_copy(update=changes))
+    except ConfigError:
+        return False
+    return True
 
 
 def count_slots(optimizer: Mapping[str, Any]) -> int:

@@ -1,6 +1,6 @@
 """A model as an SVG: its graph of layers, and what each locally connected layer reads of its input."""
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from xml.sax.saxutils import escape, quoteattr
 
@@ -11,8 +11,11 @@ BOX_WIDTH, BOX_HEIGHT, GAP = 300, 58, 34  # pixels, as all lengths here
 PICTURE = 120  # longest side of a grid
 FIELD_WIDTH = 2 * PICTURE + 60  # both grids of a layer and the space around them
 FIELD_HEIGHT = PICTURE + 34
-LEAST_ROW, LEAST_MARK = 14, 1.5  # height of a sequence's only row, and either side of what one tap reads
+LEAST_ROW, LEAST_TAP, LEAST_MARK = 14, 1.5, 5  # either side of a sequence's row, of a tap, of all that is marked
+LEAST_GRID = 40  # longest side of an output beside a large input
+ENLARGED = "not to scale: what is marked is enlarged"
 MARGIN = 40
+Box = tuple[float, float, float, float]
 COLOURS = ("#e69f00", "#0072b2", "#009e73")  # of the first, the middle and the last position
 STYLE = """text { font: 12px sans-serif; fill: #222 }
 .name { font-weight: bold }
@@ -25,6 +28,10 @@ STYLE = """text { font: 12px sans-serif; fill: #222 }
 .tap { fill-opacity: 0.55 }"""
 ARROW = '<marker id="arrow" viewBox="0 0 8 8" refX="8" refY="4" markerWidth="8" markerHeight="8" orient="auto">'
 ARROW += '<path d="M0 0 L8 4 L0 8 z" fill="#666"/></marker>'
+
+
+# A viewer may be dark, and the letters are.
+GROUND = '<rect width="100%" height="100%" fill="#fff"/>'
 
 
 @dataclass(frozen=True)
@@ -60,7 +67,9 @@ def draw_model(model: ModelSummary) -> str:
     size = f'width="{width:g}" height="{height:g}" viewBox="0 0 {width:g} {height:g}"'
     opening = f'<svg xmlns="http://www.w3.org/2000/svg" {size} aria-label={quoteattr(model.name)}>'
     title = f"<title>{escape(model.name)}</title>"
-    return "\n".join([opening, title, f"<style>{STYLE}</style>", f"<defs>{ARROW}</defs>", *parts, "</svg>"]) + "\n"
+    return (
+        "\n".join([opening, title, f"<style>{STYLE}</style>", f"<defs>{ARROW}</defs>", GROUND, *parts, "</svg>"]) + "\n"
+    )
 
 
 def _find_levels(model: ModelSummary) -> dict[str, int]:
@@ -123,7 +132,10 @@ def _draw_field(place: Place, window: Window) -> Iterator[str]:
     before = [(read_cells(window, position), colour) for position, colour in zip(positions, COLOURS, strict=False)]
     after = [([position[-2:]], colour) for position, colour in zip(positions, COLOURS, strict=False)]
     yield from _draw_grid(x, y, "reads", window.input_spatial, cell, before)
-    yield from _draw_grid(x + PICTURE + 30, y, "gives", window.output_spatial, cell, after)
+    output = max(cell, LEAST_GRID / max(window.output_spatial[-2:])) if cell < LEAST_MARK else cell
+    yield from _draw_grid(x + PICTURE + 30, y, "gives", window.output_spatial, output, after)
+    if any(_is_small(_find_box(cells, cell, window.rank)) for cells, _ in (*before, *after)):
+        yield _draw_text(x, y + _field_height(window) - 2, ENLARGED, "small")
 
 
 def find_positions(window: Window) -> list[tuple[int, ...]]:
@@ -159,13 +171,41 @@ def _draw_grid(
     marked: Iterable[tuple[list[tuple[int, ...]], str]],
 ) -> Iterator[str]:
     rows, columns = (1, *spatial)[-2:]
-    height = max(cell, LEAST_ROW) if len(spatial) == 1 else cell
+    height = _cell_height(cell, len(spatial))
     yield _draw_text(x, y + 12, f"{verb} {' x '.join(map(str, spatial))}", "small")
     top = y + 20
     yield f'<rect class="grid" x="{x:g}" y="{top:g}" width="{columns * cell:g}" height="{rows * height:g}"/>'
     for cells, colour in marked:
-        for place in cells:
-            row, column = (0, *place)[-2:]
-            corner = f'x="{x + column * cell:g}" y="{top + row * height:g}"'
-            sides = f'width="{max(cell, LEAST_MARK):g}" height="{max(height, LEAST_MARK):g}"'
+        box = _find_box(cells, cell, len(spatial))
+        marks = [_find_box([one], cell, len(spatial)) for one in cells]
+        if _is_small(box):
+            marks = [_enlarge(box, columns * cell, rows * height)]
+        for left, upper, width, high in marks:
+            corner = f'x="{x + left:g}" y="{top + upper:g}"'
+            sides = f'width="{max(width, LEAST_TAP):g}" height="{max(high, LEAST_TAP):g}"'
             yield f'<rect class="tap" {corner} {sides} fill="{colour}"/>'
+
+
+def _cell_height(cell: float, rank: int) -> float:
+    return max(cell, LEAST_ROW) if rank == 1 else cell
+
+
+def _find_box(cells: Sequence[tuple[int, ...]], cell: float, rank: int) -> Box:
+    """Around cells: left, top, width and height."""
+    height = _cell_height(cell, rank)
+    rows, columns = zip(*((0, *place)[-2:] for place in cells), strict=True)
+    left, top = min(columns) * cell, min(rows) * height
+    return left, top, (max(columns) + 1) * cell - left, (max(rows) + 1) * height - top
+
+
+def _is_small(box: Box) -> bool:
+    """Whether the eye would miss it."""
+    return min(box[2:]) < LEAST_MARK
+
+
+def _enlarge(box: Box, width: float, height: float) -> Box:
+    """The same box, large enough to be seen, around the same place of a grid, as far as that reaches."""
+    left, top, *sides = box
+    wide, high = (max(side, LEAST_MARK) for side in sides)
+    left, top = left + (sides[0] - wide) / 2, top + (sides[1] - high) / 2
+    return min(max(left, 0), width - wide), min(max(top, 0), max(height - high, 0)), wide, high

@@ -6,7 +6,7 @@ from lctrain.report.folds import fold_metrics, summarize_folds
 from lctrain.report.ranking import compare_rankings, rank_implementations
 from lctrain.report.recommendation import recommend
 from lctrain.report.sweep import Report, build_report
-from lctrain.report.tables import bench_table, summary_table
+from lctrain.report.tables import bench_columns, summary_columns
 from lctrain.report.terminal import print_report
 
 __all__ = [
@@ -14,7 +14,7 @@ __all__ = [
     "Comparison",
     "Job",
     "Report",
-    "bench_table",
+    "bench_columns",
     "build_report",
     "compare",
     "compare_rankings",
@@ -24,5 +24,5 @@ __all__ = [
     "rank_implementations",
     "recommend",
     "summarize_folds",
-    "summary_table",
+    "summary_columns",
 ]

@@ -1,15 +1,23 @@
 """The clause of a recommendation on candidates that compute different things: the best by the objective."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from statistics import mean, stdev
 
-from lctrain.report.comparison import Candidate, Comparison
+from lctrain.report.comparison import TIME, Candidate, Comparison
 from lctrain.report.objective import Objective
 from lctrain.report.ranking import are_tied, sort_by_time
 from lctrain.report.settings import REPEATS, changes_speed_alone, format_settings
 from lctrain.report.units import format_metric, format_milliseconds, format_ratio
-from lctrain.report.wording import choose_metric, format_candidates, format_metric_name, format_names, format_tested
+from lctrain.report.wording import (
+    Clause,
+    choose_metric,
+    format_candidates,
+    format_metric_name,
+    format_names,
+    format_tested,
+)
 
 
 @dataclass(frozen=True)
@@ -28,13 +36,13 @@ class Choice:
         return format_metric(mean(self.values)) + spread
 
 
-def recommend_by_objective(candidates: Sequence[Candidate], comparison: Comparison, varying: Sequence[str]) -> str:
+def recommend_by_objective(candidates: Sequence[Candidate], comparison: Comparison, varying: Sequence[str]) -> Clause:
     """The best choice, its ties, the next, and what of them trains fastest."""
     objective = comparison.objective
     keys = [key for key in varying if not changes_speed_alone(key)]
     choices = [] if objective is None else _sort_choices(candidates, objective, keys)
     if objective is None or not choices:
-        return f"{len(candidates)} settings finished, but none logged a metric to judge them by"
+        return Clause(f"{len(candidates)} settings finished, but none logged a metric to judge them by")
     best = choices[0]
     equals = [choice for choice in choices if objective.is_tie(best.values, choice.values)]
     others = [choice for choice in choices if choice not in equals]
@@ -50,7 +58,8 @@ def recommend_by_objective(candidates: Sequence[Candidate], comparison: Comparis
         clause += "".join(f", with {fact}" for fact in tested)
     if others:
         clause += f", ahead of {format_settings(others[0].settings, keys)} with {others[0].score_text}"
-    return clause + _format_speed(equals, varying)
+    chosen = [candidate for choice in equals for candidate in sorted(choice.candidates, key=_get_time)]
+    return Clause(clause + _format_speed(equals, varying), tuple(chosen))
 
 
 def _sort_choices(candidates: Sequence[Candidate], objective: Objective, keys: Sequence[str]) -> list[Choice]:
@@ -72,6 +81,11 @@ def _by_repeat(candidates: Sequence[Candidate], metric: str) -> tuple[float, ...
         for job, value in candidate.measured(metric):
             values.setdefault(tuple(job.settings.get(key) for key in REPEATS), []).append(value)
     return tuple(mean(group) for group in values.values())
+
+
+def _get_time(candidate: Candidate) -> float:
+    time = candidate.mean(TIME)
+    return math.inf if time is None else time
 
 
 def _format_speed(equals: Sequence[Choice], varying: Sequence[str]) -> str:

@@ -9,14 +9,14 @@ from lctrain.report.objective import Objective
 from lctrain.report.ranking import MARGIN, are_tied, sort_by_time
 from lctrain.report.settings import format_settings
 from lctrain.report.units import format_megabytes, format_metric, format_milliseconds, format_ratio
-from lctrain.report.wording import choose_metric, format_candidates, format_metric_name, format_tested
+from lctrain.report.wording import Clause, choose_metric, format_candidates, format_metric_name, format_tested
 
 
-def recommend_by_speed(candidates: Sequence[Candidate], objective: Objective | None, varying: Sequence[str]) -> str:
+def recommend_by_speed(candidates: Sequence[Candidate], objective: Objective | None, varying: Sequence[str]) -> Clause:
     """The fastest of those whose test metric is no worse, its ties, the next, and what is faster but worse."""
     timed = sort_by_time(candidates)
     if not timed:
-        return f"{len(candidates)} settings finished, but no training step was measured, so none is the fastest"
+        return Clause(f"{len(candidates)} settings finished, but no training step was measured, so none is the fastest")
     sound = [candidate for candidate in timed if not _is_worse(candidate, timed, objective)]
     best = sound[0]
     tied = [candidate for candidate in sound if are_tied(best, candidate)]
@@ -37,7 +37,7 @@ def recommend_by_speed(candidates: Sequence[Candidate], objective: Objective | N
     trades = [candidate for candidate in timed if candidate not in sound and not are_tied(candidate, best)]
     if objective is not None and trades and trades[0].time < best.time:
         clause += f"; {_format_trade(trades[0], best, objective, varying)}"
-    return clause
+    return Clause(clause, tuple(tied))
 
 
 def _format_winner(best: Candidate, objective: Objective | None, varying: Sequence[str]) -> str:

@@ -70,6 +70,12 @@ class Candidate:
     jobs: tuple[Job, ...]
 
     @property
+    def name(self) -> str:
+        """Of a candidate that no setting tells from others."""
+        run = self.jobs[0].run
+        return run.params.get("model.name", run.name)
+
+    @property
     def done(self) -> tuple[Job, ...]:
         return tuple(job for job in self.jobs if job.status == DONE)
 
@@ -140,10 +146,10 @@ class Comparison:
     @property
     def labelled_by(self) -> list[str]:
         """What names a candidate in a table or a picture."""
-        return self.varying or [key for key in self.swept if key not in REPEATS][:1]
+        return self.varying or [key for key in self.swept if key not in (*REPEATS, "device.name")][:1]
 
     def format_label(self, candidate: Candidate) -> str:
-        return format_label(candidate.settings, self.labelled_by) or candidate.jobs[0].run.name
+        return format_label(candidate.settings, self.labelled_by) or candidate.name
 
     def peers(self, candidate: Candidate) -> list[Candidate]:
         """The measured candidates that differ from this one in implementation alone; itself among them.

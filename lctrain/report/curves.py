@@ -24,9 +24,9 @@ def draw_loss_curve(
     """
     figure = Figure(figsize=(6, 4), layout="constrained", facecolor="white")
     axes = figure.subplots()
-    epochs = range(len(history["loss"]))
+    epochs = range(1, len(history["loss"]) + 1)
     axes.plot(epochs, history["loss"], label="training")
-    validated = [min((i + 1) * validation_frequency, len(epochs)) - 1 for i in range(len(history["val_loss"]))]
+    validated = [min((i + 1) * validation_frequency, len(epochs)) for i in range(len(history["val_loss"]))]
     axes.plot(validated, history["val_loss"], label="validation", linestyle="--")
     own = TASKS[task].loss if task == "regression" else "cross-entropy, nats"
     axes.set(xlabel="epoch", ylabel=f"loss ({own if loss is None else loss['type']})")

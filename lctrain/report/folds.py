@@ -4,6 +4,8 @@ from collections.abc import Iterator
 from typing import Any
 
 from lctrain.report.comparison import Candidate, Comparison
+from lctrain.report.units import format_metric
+from lctrain.report.wording import format_metric_name
 
 FOLD, FOLDS = "data.fold", "data.folds"
 HELD_OUT_PREFIXES = ("val_", "test_")  # metrics of what was not trained on
@@ -39,7 +41,7 @@ def fold_metrics(comparison: Comparison) -> dict[str, float]:
 
 
 def format_folds(comparison: Comparison) -> Iterator[str]:
-    """A sentence for each setting.
+    """A sentence for each setting; the settings are named where there are several.
 
     Folds that are not done are left out of the mean, as the number of folds shows.
     """
@@ -47,11 +49,13 @@ def format_folds(comparison: Comparison) -> Iterator[str]:
     for settings in dict.fromkeys(table["settings"]):
         rows = [i for i, other in enumerate(table["settings"]) if other == settings]
         parts = [
-            f"{table['metric'][i]} {table['mean'][i]:.4g}"
-            + ("" if table["deviation"][i] is None else f" ± {table['deviation'][i]:.2g}")
+            f"{format_metric_name(table['metric'][i])} {format_metric(table['mean'][i])}"
+            + ("" if table["deviation"][i] is None else f" ± {format_metric(table['deviation'][i])}")
             for i in rows
         ]
-        yield f"{settings}, over {table['folds'][rows[0]]} folds: {', '.join(parts)}"
+        where = f"{settings}, over" if len(comparison.candidates) > 1 else "Over"
+        meaning = "mean ± standard deviation"
+        yield f"{where} {table['folds'][rows[0]]} folds ({meaning}): {', '.join(parts)}"
 
 
 def _folds(candidate: Candidate) -> set[str]:

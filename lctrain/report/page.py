@@ -3,6 +3,7 @@
 import base64
 import hashlib
 import io
+import re
 from collections import Counter
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
@@ -17,17 +18,20 @@ from matplotlib.figure import Figure
 
 from lctrain import __version__
 from lctrain.report.bars import choose_bars
-from lctrain.report.comparison import DONE, MEMORY, TIME, Comparison
+from lctrain.report.comparison import DONE, MEMORY, TIME, Candidate, Comparison
 from lctrain.report.losses import choose_curves
+from lctrain.report.objective import Objective
 from lctrain.report.page_tables import (
     find_failures,
     find_versions,
     make_implementations_table,
-    make_jobs_table,
+    make_jobs_tables,
     make_repeats_table,
     make_speedups_table,
 )
 from lctrain.report.pictures import draw_losses, draw_measured
+from lctrain.report.ranking import are_tied
+from lctrain.report.recommendation import find_recommended
 from lctrain.report.settings import format_settings
 from lctrain.report.theme import DARK, LIGHT, Theme
 from lctrain.report.units import format_megabytes, format_metric, format_milliseconds, format_seconds
@@ -65,18 +69,20 @@ def write_page(parent: RunResult, comparison: Comparison, recommendation: str, n
         recommendation: one sentence.
         notes: what the reader must know first, such as that the sweep still runs.
     """
+    chosen = [candidate for part in find_recommended(comparison) for candidate in part]
     has_bars = any(choose_bars(comparison, metric).bars for metric in (TIME, MEMORY))
-    has_curves = bool(choose_curves(comparison)[0])
+    has_curves = bool(choose_curves(comparison).candidates)
     return _load_template().render(
         parent=parent,
         comparison=comparison,
         recommendation=recommendation,
         notes=notes,
         facts=_list_facts(parent, comparison),
+        size=_count_jobs(comparison),
         command=parent.tags.get("sweep.command"),
         folder=parent.tags.get("sweep.folder"),
         tiles=_make_tiles(comparison),
-        jobs=make_jobs_table(comparison),
+        jobs=make_jobs_tables(comparison, chosen),
         measured=_make_picture(partial(draw_measured, comparison)) if has_bars else None,
         losses=_make_picture(partial(draw_losses, comparison)) if has_curves else None,
         implementations=make_implementations_table(comparison),
@@ -96,7 +102,7 @@ def _load_template() -> Template:
         trim_blocks=True,
         finalize=_replace_control_characters,
     )
-    environment.filters["digest"] = _digest
+    environment.filters |= {"digest": _digest, "break_lines": _break_lines}
     # These two files are ours: they are not escaped, and the page's security policy names them by their digests.
     style, script = (Markup(FOLDER.joinpath(f"page.{kind}").read_text(encoding="utf-8")) for kind in ("css", "js"))
     own = {"style": style, "script": script, "version": __version__, "zip": zip}
@@ -111,6 +117,12 @@ def _replace_control_characters(value: Any) -> Any:
     return "".join(letter if letter.isprintable() or letter in "\n\t" else "\ufffd" for letter in str(value))
 
 
+def _break_lines(text: str) -> Markup:
+    """A title that may be broken behind the signs that join its words."""
+    parts = re.split(r"(?<=[_./])", _replace_control_characters(text))
+    return Markup("<wbr>").join(parts)
+
+
 def _digest(content: str) -> str:
     return f"sha256-{base64.b64encode(hashlib.sha256(content.encode()).digest()).decode()}"
 
@@ -123,7 +135,12 @@ def _list_facts(parent: RunResult, comparison: Comparison) -> list[str]:
         facts.append(f"took {format_seconds((max(ends) - parent.start) / 1e3)}")
     counts = Counter(job.status for job in comparison.jobs)
     ended = ", ".join(f"{count} {status.replace('_', ' ')}" for status, count in counts.most_common())
-    return [*facts, f"{len(comparison.jobs)} jobs: {ended}" if comparison.jobs else "no jobs"]
+    return [*facts, f"{_count_jobs(comparison)}: {ended}" if comparison.jobs else "no jobs"]
+
+
+def _count_jobs(comparison: Comparison) -> str:
+    num_jobs = len(comparison.jobs)
+    return f"{num_jobs} job{'' if num_jobs == 1 else 's'}"
 
 
 def _make_tiles(comparison: Comparison) -> list[Tile]:
@@ -142,8 +159,20 @@ def _make_tiles(comparison: Comparison) -> list[Tile]:
         )
         for best in measured[:1]:
             settings = format_settings(best.settings, comparison.labelled_by)
+            ties = sum(_is_tie(best, other, metric, objective) for other in measured[1:])
+            settings += f", and {ties} more that tie" if ties else ""
             tiles.append(Tile(title, format_value(best.measured_mean(metric)), settings))
     return tiles
+
+
+def _is_tie(best: Candidate, other: Candidate, metric: str, objective: Objective | None) -> bool:
+    if metric == TIME:
+        return are_tied(best, other)
+    return (
+        objective is not None
+        and metric == objective.metric
+        and objective.is_tie(best.values(metric), other.values(metric))
+    )
 
 
 def _make_picture(draw: Callable[[Theme], Figure]) -> Picture:

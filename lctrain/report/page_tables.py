@@ -8,7 +8,7 @@ from operator import attrgetter, methodcaller
 from typing import Any, NamedTuple
 
 from lctrain.report.comparison import DIVERGED, DONE, MEMORY, RUNNING, TIME, TIME_P90, Candidate, Comparison, Job
-from lctrain.report.ranking import sort_by_time
+from lctrain.report.ranking import are_tied, sort_by_time
 from lctrain.report.settings import format_label, format_param, format_settings, shorten_names, without
 from lctrain.report.units import (
     format_count,
@@ -26,6 +26,8 @@ STATUS_CLASSES = {"done": "good", "running": "odd", "interrupted": "odd", "diver
 # Tags that the page shows elsewhere.
 NO_VERSIONS = ("error", "model", "data", "implementation", "device", "verb")
 NO_VERSION_GROUPS = ("mlflow.", "sweep.", "lctrain.")
+MAX_METRICS = 3  # in the main table
+MAX_NUMBERS = 10  # of jobs that a list names
 MEASURED = {
     TIME: ("step", format_milliseconds),
     TIME_P90: ("step p90", format_milliseconds),
@@ -36,6 +38,8 @@ MEASURED = {
     MEMORY: ("peak memory", format_megabytes),
     "params_total": ("parameters", format_count),
 }
+# Of these, what has a table of its own.
+SELDOM = ("examples_per_second", "inference_ms", "build_seconds", "first_step_seconds", "params_total")
 
 
 class Cell(NamedTuple):
@@ -61,6 +65,8 @@ class Column:
     """Gives the value of a row, or its whole cell."""
     format_value: Callable[[Any], str] = str
     is_number: bool = True
+    is_kept: bool = False
+    """Whether it is shown even where all rows say the same."""
 
     @property
     def css_class(self) -> str:
@@ -84,6 +90,31 @@ class Table(NamedTuple):
     columns: Sequence[Column]
     rows: list[Row]
 
+    def without_constants(self) -> "tuple[Table, dict[str, str]]":
+        """The table without the columns that say nothing of a single row, and what they say of all, by title."""
+        if not self.rows:
+            return self, {}
+        texts = [{row.cells[index].text for row in self.rows} for index in range(len(self.columns))]
+        kept = [
+            index
+            for index, column in enumerate(self.columns)
+            if column.is_kept or len(texts[index]) > 1 or (len(self.rows) == 1 and texts[index] != {MISSING})
+        ]
+        constants = {column.title: texts[index].pop() for index, column in enumerate(self.columns) if index not in kept}
+        rows = [Row([row.cells[index] for index in kept], row.is_chosen) for row in self.rows]
+        constants = {title: text for title, text in constants.items() if text != MISSING}
+        return Table([self.columns[index] for index in kept], rows), constants
+
+
+class JobsTables(NamedTuple):
+    """A row per job each."""
+
+    main: Table
+    more: Table | None
+    """Figures that are seldom looked for."""
+    constants: dict[str, str]
+    """What all rows would say, by the column's title."""
+
 
 def _make_table(columns: Sequence[Column], rows: Iterable[Any], chosen: Sequence[Any] = ()) -> Table:
     return Table(
@@ -92,24 +123,26 @@ def _make_table(columns: Sequence[Column], rows: Iterable[Any], chosen: Sequence
     )
 
 
-def make_jobs_table(comparison: Comparison) -> Table:
-    """A row per job; those of the fastest setting are chosen."""
+def make_jobs_tables(comparison: Comparison, chosen: Sequence[Candidate]) -> JobsTables:
+    """The jobs, those of the settings that are recommended marked."""
     names = shorten_names(comparison.swept)
     tested = {name: (format_metric_name(name), format_metric) for name in comparison.test_metrics}
-    measured = {
-        name: MEASURED[name] for name in MEASURED if any(job.metric(name) is not None for job in comparison.jobs)
-    }
-    columns = [
-        Column("job", attrgetter("number")),
-        *(Column(name, partial(_get_setting, key), format_param, is_number=False) for key, name in names.items()),
-        Column("status", _make_badge, is_number=False),
-        *(Column(title, methodcaller("metric", name), write) for name, (title, write) in tested.items()),
-        *([Column("speed-up", comparison.job_speedup, _format_times)] if measured else []),
-        *(Column(title, methodcaller("metric", name), write) for name, (title, write) in measured.items()),
-        Column("wall time", attrgetter("seconds"), format_seconds),
-    ]
-    fastest = sort_by_time([candidate for candidate in comparison.candidates if candidate.status == DONE])[:1]
-    return _make_table(columns, comparison.jobs, [job for candidate in fastest for job in candidate.jobs])
+    figures = (tested | MEASURED).items()
+    known = {name: how for name, how in figures if any(job.metric(name) is not None for job in comparison.jobs)}
+    more = [name for name in known if name in SELDOM or name in comparison.test_metrics[MAX_METRICS:]]
+    columns = {name: Column(title, methodcaller("metric", name), write) for name, (title, write) in known.items()}
+    number = Column("job", attrgetter("number"), is_kept=True)
+    speedup = Column("speed-up", comparison.job_speedup, _format_times)
+    settings = [Column(name, partial(_get_setting, key), format_param, is_number=False) for key, name in names.items()]
+    status = Column("status", _make_badge, is_number=False, is_kept=True)
+    wall = Column("wall time", attrgetter("seconds"), format_seconds)
+    often = [column for name, column in columns.items() if name not in more]
+    marked = [job for candidate in chosen for job in candidate.done]
+    main = _make_table([number, *settings, status, *often, speedup, wall], comparison.jobs, marked)
+    main, constants = main.without_constants()
+    seldom = _make_table([number, *(columns[name] for name in more)], comparison.jobs, marked)
+    seldom, others = seldom.without_constants()
+    return JobsTables(main, seldom if len(seldom.columns) > 1 else None, constants | others)
 
 
 def _get_setting(key: str, job: Job) -> str | None:
@@ -156,7 +189,7 @@ def _make_speed_cell(comparison: Comparison, name: str, row: tuple[Any, Mapping[
     speedup = None if candidate is None else comparison.speedup(candidate)
     if candidate is None or speedup is None:
         return None
-    is_fastest = candidate is sort_by_time(list(by_implementation.values()))[0]
+    is_fastest = are_tied(sort_by_time(list(by_implementation.values()))[0], candidate)
     message = f"{format_milliseconds(candidate.time)}, {_format_times(speedup)}"
     return Cell(candidate.time, message, "best" if is_fastest else "")
 
@@ -181,10 +214,38 @@ def _make_spread_cell(name: str, format_mean: Callable[[float], str], candidate:
     return Cell(mean, format_mean(mean) + ("" if deviation is None else f" ± {format_mean(deviation)}"))
 
 
-def find_failures(comparison: Comparison) -> list[tuple[Job, Cell, str]]:
-    """The jobs that are not done, or that diverged, each with its status and its settings."""
-    failed = [job for job in comparison.jobs if job.status not in (DONE, RUNNING) or job.reason]
-    return [(job, _make_badge(job), format_settings(job.settings, list(job.settings))) for job in failed]
+class Failure(NamedTuple):
+    """Jobs that ended in one way and are not done, or that diverged."""
+
+    title: str
+    status: Cell
+    settings: str
+    """Of a job alone."""
+    reason: str
+
+
+def find_failures(comparison: Comparison) -> list[Failure]:
+    """What went wrong, each once, whatever the number of jobs."""
+    by_reason: dict[tuple[str, str], list[Job]] = {}
+    for job in comparison.jobs:
+        if job.status not in (DONE, RUNNING) or job.reason:
+            by_reason.setdefault((job.status, job.reason), []).append(job)
+    failures = []
+    for (_, reason), jobs in by_reason.items():
+        numbers = [job.run.name if job.number is None else str(job.number) for job in jobs]
+        settings = format_settings(jobs[0].settings, list(jobs[0].settings)) if len(jobs) == 1 else ""
+        title = f"Job{'s' if len(jobs) > 1 else ''} {_format_numbers(numbers)}"
+        failures.append(Failure(title, _make_badge(jobs[0]), settings, reason))
+    return failures
+
+
+def _format_numbers(numbers: Sequence[str]) -> str:
+    """
+    >>> _format_numbers(["0", "2"]), _format_numbers([str(number) for number in range(100)])
+    ('0, 2', '0, 1, 2, 3, 4, 5, 6, 7, 8, 9 and 90 more')
+    """
+    more = len(numbers) - MAX_NUMBERS
+    return ", ".join(numbers[:MAX_NUMBERS]) + (f" and {more} more" if more > 0 else "")
 
 
 def find_versions(comparison: Comparison) -> dict[str, str]:
@@ -201,4 +262,4 @@ def find_versions(comparison: Comparison) -> dict[str, str]:
 def _format_values(by_value: dict[str, list[str]], num_jobs: int) -> str:
     if len(by_value) == 1 and len(next(iter(by_value.values()))) == num_jobs:
         return next(iter(by_value))
-    return "; ".join(f"{value} (jobs {', '.join(numbers)})" for value, numbers in by_value.items())
+    return "; ".join(f"{value} (jobs {_format_numbers(numbers)})" for value, numbers in by_value.items())

@@ -6,16 +6,18 @@ from typing import Any
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
+from matplotlib.lines import Line2D
 
 from lctrain.report.bars import MIN_PLACES, choose_bars, draw_bars
-from lctrain.report.comparison import MEMORY, TIME, Comparison
-from lctrain.report.losses import draw_by_epoch, draw_by_second
+from lctrain.report.comparison import DONE, MEMORY, TIME, Comparison
+from lctrain.report.losses import choose_curves, draw_by_epoch, draw_by_second
 from lctrain.report.settings import shorten_names
-from lctrain.report.theme import LIGHT, Theme, format_plain
+from lctrain.report.theme import LIGHT, Theme, format_plain, pick_colours
 from lctrain.report.units import format_megabytes, format_milliseconds
 
 WIDTH, BAR_HEIGHT, REST_HEIGHT, LOSS_HEIGHT = 11.0, 0.34, 1.2, 4.2  # inches
-LEGEND_COLUMNS = 4
+LEGEND_LETTERS, KEY_LETTERS = 120, 8  # in a line of the key, and the width of a colour among them
+KEY_WIDTH = 3.0  # points
 
 
 def draw_comparison(comparison: Comparison, theme: Theme = LIGHT) -> Figure:
@@ -23,6 +25,9 @@ def draw_comparison(comparison: Comparison, theme: Theme = LIGHT) -> Figure:
     figure, axes = _make_figure([_bars_height(comparison), LOSS_HEIGHT], theme)
     _fill_measured(axes[0], comparison, theme)
     _fill_losses(figure, axes[1], comparison, theme)
+    if comparison.jobs and not any(job.status == DONE for job in comparison.jobs):
+        message = f"Not done: all jobs of the sweep, {len(comparison.jobs)} in number"
+        figure.suptitle(message, x=0.01, ha="left", color=theme.ink, fontsize=11)
     return figure
 
 
@@ -63,11 +68,14 @@ def _fill_losses(figure: Figure, axes: Sequence[Axes], comparison: Comparison, t
     by_epoch, by_second = axes
     draw_by_epoch(by_epoch, comparison, theme)
     draw_by_second(by_second, comparison, theme)
-    lines, names = by_epoch.get_legend_handles_labels()
-    if lines:
-        shortened = shorten_names(comparison.labelled_by)
-        title = ", ".join(format_plain(shortened[key]) for key in comparison.labelled_by)
-        columns = min(len(lines), LEGEND_COLUMNS)
+    chosen = choose_curves(comparison)
+    if chosen.candidates:
+        shortened = shorten_names(chosen.keys)
+        title = ", ".join(format_plain(shortened[key]) for key in chosen.keys)
+        names = [format_plain(label) for label in chosen.candidates]
+        colours = pick_colours(chosen.candidates, theme).values()
+        lines = [Line2D([], [], color=colour, linewidth=KEY_WIDTH) for colour in colours]
+        columns = max(min(len(lines), LEGEND_LETTERS // (max(map(len, names)) + KEY_LETTERS)), 1)
         style = {"facecolor": theme.background, "edgecolor": theme.faint, "labelcolor": theme.ink, "fontsize": 8.5}
         legend = figure.legend(lines, names, loc="outside lower center", ncols=columns, title=title, **style)
         legend.get_title().set(color=theme.ink, fontsize=8.5)

@@ -13,9 +13,13 @@ MARGIN = 1.2
 
 def are_tied(faster: Candidate, slower: Candidate) -> bool:
     """Whether two median times are within 20 %, or the slower's median lies in what the faster took up to its p90."""
-    p90 = faster.mean(TIME_P90)
-    limit = max(MARGIN * faster.time, 0 if p90 is None else p90)
-    return slower.time <= limit * (1 + 1e-9)
+    return are_times_tied(faster.time, faster.mean(TIME_P90), slower.time)
+
+
+def are_times_tied(faster: float, p90: float | None, slower: float) -> bool:
+    """The rule of `are_tied`: two medians, and the p90 of the first."""
+    limit = max(MARGIN * faster, 0 if p90 is None else p90)
+    return slower <= limit * (1 + 1e-9)
 
 
 def sort_by_time(candidates: Sequence[Candidate]) -> list[Candidate]:

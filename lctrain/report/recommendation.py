@@ -8,7 +8,7 @@ from lctrain.report.by_speed import recommend_by_speed
 from lctrain.report.comparison import DIVERGED, DONE, MEMORY, TIME, Candidate, Comparison, Job
 from lctrain.report.settings import changes_speed_alone, format_settings
 from lctrain.report.units import format_megabytes, format_milliseconds
-from lctrain.report.wording import MAX_NAMED, format_names, format_tested
+from lctrain.report.wording import MAX_NAMED, Clause, format_names, format_tested
 
 
 def recommend(comparison: Comparison) -> str:
@@ -22,30 +22,41 @@ def recommend(comparison: Comparison) -> str:
     """
     if not comparison.jobs:
         return "Nothing to recommend: the sweep has no jobs."
-    finished = [candidate for candidate in comparison.candidates if candidate.status == DONE]
+    finished = _find_finished(comparison)
     if not finished:
         counts = Counter(_status(candidate, job) for candidate in comparison.candidates for job in candidate.jobs)
         message = ", ".join(f"{count} {status}" for status, count in counts.most_common())
         return f"Nothing to recommend: none of the sweep's jobs finished well ({message})."
     parts = _split_by_data(finished, comparison)
-    clauses = [_recommend_comparable(part, comparison) for part in parts[:MAX_NAMED]]
+    clauses = [_recommend_comparable(part, comparison).text for part in parts[:MAX_NAMED]]
     if len(parts) > MAX_NAMED:
         clauses.append(f"{len(parts) - MAX_NAMED} more kinds of data are in the table")
     sentence = "; ".join([*clauses, *_format_left_out(comparison)])
     return f"{sentence[0].upper()}{sentence[1:]}."
 
 
-def _recommend_comparable(candidates: Sequence[Candidate], comparison: Comparison) -> str:
+def find_recommended(comparison: Comparison) -> list[tuple[Candidate, ...]]:
+    """Of each kind of data the candidates that are recommended: the best first, then all that tie with it."""
+    parts = _split_by_data(_find_finished(comparison), comparison)
+    return [_recommend_comparable(part, comparison).chosen for part in parts]
+
+
+def _find_finished(comparison: Comparison) -> list[Candidate]:
+    return [candidate for candidate in comparison.candidates if candidate.status == DONE]
+
+
+def _recommend_comparable(candidates: Sequence[Candidate], comparison: Comparison) -> Clause:
     """The clause on candidates that can be compared with each other."""
     data = _data_keys(comparison)
     where = f"for {format_settings(candidates[0].settings, data)}: " if data else ""
-    if len(candidates) == 1:
-        return where + _format_only(candidates[0], comparison)
     varying = [key for key in comparison.varying if len({candidate.settings.get(key) for candidate in candidates}) > 1]
-    is_about_speed = all(changes_speed_alone(key) for key in varying)
-    if is_about_speed:
-        return where + recommend_by_speed(candidates, comparison.quality, varying)
-    return where + recommend_by_objective(candidates, comparison, varying)
+    if len(candidates) == 1:
+        clause = Clause(_format_only(candidates[0], comparison), tuple(candidates))
+    elif all(changes_speed_alone(key) for key in varying):
+        clause = recommend_by_speed(candidates, comparison.quality, varying)
+    else:
+        clause = recommend_by_objective(candidates, comparison, varying)
+    return clause._replace(text=where + clause.text)
 
 
 def _format_only(candidate: Candidate, comparison: Comparison) -> str:
@@ -81,7 +92,7 @@ def _format_left_out(comparison: Comparison) -> list[str]:
 
 
 def _name(candidate: Candidate, comparison: Comparison) -> str:
-    return format_settings(candidate.settings, comparison.labelled_by) or candidate.jobs[0].run.name
+    return format_settings(candidate.settings, comparison.labelled_by) or candidate.name
 
 
 def _status(candidate: Candidate, job: Job) -> str:

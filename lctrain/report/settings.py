@@ -74,8 +74,15 @@ def find_swept(runs: Sequence[RunResult]) -> list[str]:
     choices = [*kinds, *(key for key in named if _is_kind(key) or "." not in key)]
     free = [key for key in rest if not _is_kind(key) and not _is_decided(key, named, choices, known)]
     always = [key for key in ALWAYS if any(key in settings for settings in known)]
+    if "implementation" not in named and not any(map(_has_local_layer, runs)):
+        always = [key for key in always if key != "implementation"]
     first = [key for key in named if _is_kind(key)]
     return list(dict.fromkeys([*always, *first, *kinds, *named, *free]))
+
+
+def _has_local_layer(run: RunResult) -> bool:
+    """Whether a model has a layer with implementations; taken for granted until a run says what each became."""
+    return "resolved.device" not in run.params or any(key.startswith("resolved.implementation") for key in run.params)
 
 
 def _is_kind(key: str) -> bool:

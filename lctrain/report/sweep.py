@@ -3,14 +3,15 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from operator import itemgetter
 from typing import Any
 
 from matplotlib.figure import Figure
 
-from lctrain.report.comparison import DONE, RUNNING, TIME, TIME_P90, Comparison, compare
+from lctrain.report.comparison import DONE, RUNNING, TIME, TIME_P90, Comparison, Job, compare
 from lctrain.report.page import write_page
 from lctrain.report.pictures import draw_comparison
-from lctrain.report.recommendation import recommend
+from lctrain.report.recommendation import find_recommended, recommend
 from lctrain.report.settings import find_replaced
 from lctrain.tracking.run_result import RunResult
 
@@ -27,6 +28,19 @@ class Report:
     """One sentence."""
     notes: tuple[str, ...]
     """Sentences that the reader must know first: that the sweep still runs, or was left before its end."""
+
+    @property
+    def best_job(self) -> Job | None:
+        """The best job of the best setting; None where there is none, or none that can be compared with all others."""
+        objective = self.comparison.objective
+        recommended = find_recommended(self.comparison)
+        if len(recommended) != 1 or not recommended[0]:
+            return None
+        best = recommended[0][0]
+        scored = [] if objective is None else best.measured(objective.metric)
+        if objective is None or not scored:
+            return best.done[0]
+        return (min if objective.lower_is_better else max)(scored, key=itemgetter(1))[0]
 
     @cached_property
     def table(self) -> dict[str, list[Any]]:

@@ -3,40 +3,35 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from rich.table import Table
+from lctrain.system.tables import Column
 
 
-def summary_table(title: str, metrics: Mapping[str, float]) -> Table:
+def summary_columns(metrics: Mapping[str, float]) -> list[Column]:
     """The few figures that a user looks for at the end of a job."""
-    table = Table(title=title, show_header=False)
-    table.add_column()
-    table.add_column(justify="right")
+    rows = []
     tested = [name for name in metrics if name.startswith("test_")]
     for name in sorted(tested, key=lambda name: name == "test_loss"):  # whatever the configuration names; the loss last
-        table.add_row(name.replace("_", " ", 1), f"{metrics[name]:.4f}")
+        rows.append((name.replace("_", " ", 1), f"{metrics[name]:.4f}"))
     for label, name, template in SUMMARY:
         if name in metrics:  # a job that is resumed at its end has no first step
-            table.add_row(label, template.format(metrics[name]))
-    return table
+            rows.append((label, template.format(metrics[name])))
+    labels, figures = zip(*rows, strict=True)
+    return [Column("", labels), Column("", figures, is_figure=True)]
 
 
-def bench_table(rows: Sequence[Mapping[str, Any]], winners: Sequence[Mapping[str, Any]]) -> Table:
-    """What a bench measured, a row per case; the fastest of each case is marked."""
-    table = Table(title="bench (ms: median per step of one batch)")
-    for name in ("model", "case", "by"):
-        table.add_column(name)
-    for label, _, _ in BENCH_COLUMNS:
-        table.add_column(label, justify="right")
-    for row in rows:
-        if row["status"] == "done":
-            figures = [template.format(row[name]) for _, name, template in BENCH_COLUMNS]
-        else:
-            figures = [row["reason"]]
-        mark = " *" if any(row is winner for winner in winners) else ""
-        table.add_row(row["model"], row["case"], f"{row['implementation']}{mark}", *figures)
-    return table
+def bench_columns(rows: Sequence[Mapping[str, Any]], fastest: Sequence[Mapping[str, Any]]) -> list[Column]:
+    """What a bench measured, a row per case; the fastest of each case are marked."""
+    marks = [" *" if any(row is one for one in fastest) else "" for row in rows]
+    named = [f"{row['implementation']}{mark}" for row, mark in zip(rows, marks, strict=True)]
+    columns = [Column(name, [row[name] for row in rows], is_setting=True) for name in ("model", "case")]
+    columns.append(Column("by", named))
+    for label, name, template in BENCH_COLUMNS:
+        figures = [template.format(row[name]) if row["status"] == "done" else "" for row in rows]
+        columns.append(Column(label, figures, is_figure=True, is_extra=label in BENCH_EXTRAS))
+    return columns
 
 
+BENCH_EXTRAS = ("p10", "p90", "build s", "first step s")
 BENCH_COLUMNS = (
     ("train step", "train_step_ms", "{:.2f}"),
     ("p10", "train_step_ms_p10", "{:.2f}"),

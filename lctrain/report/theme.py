@@ -1,6 +1,6 @@
 """Colours and line styles of the pictures, for light and for dark pages."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from matplotlib.axes import Axes
@@ -9,8 +9,8 @@ from matplotlib.font_manager import FontProperties, findfont, get_font
 from lctrain.implementations import IMPLEMENTATIONS
 
 LINE_STYLES = ("-", "--", ":", "-.")
-HATCHES = ("", "///", "...", "xxx")
 MAX_LABEL = 48
+NOTE_HEIGHT = 19  # points, from the axes to the title above a note
 # The same implementation has the same colour in every report.
 FIXED = {row.label: row.colour for row in IMPLEMENTATIONS.values()}
 
@@ -22,20 +22,24 @@ class Theme:
     background: str
     ink: str
     faint: str
+    neutral: str
+    """Of what stands for several of those that have colours."""
     colours: tuple[str, ...]
 
 
-# Okabe and Ito's colours: colour-blind readers can distinguish them.
+# Okabe and Ito's colours, which colour-blind readers can distinguish; two are darker, to be seen on white.
 LIGHT = Theme(
     "white",
     "#1f2328",
     "#c9d1d9",
-    ("#0072b2", "#d55e00", "#cc79a7", "#009e73", "#e69f00", "#56b4e9", "#7f5fc7", "#8c6d31"),
+    "#8c959f",
+    ("#0072b2", "#d55e00", "#cc79a7", "#009e73", "#c77f00", "#2a95d5", "#7f5fc7", "#8c6d31"),
 )
 DARK = Theme(
     "#161b22",
     "#e6edf3",
     "#3d444d",
+    "#768390",
     ("#58a6ff", "#ff8a4c", "#f0a3cf", "#3fd6a4", "#f2c14e", "#8fd3ff", "#b39bf5", "#d2b48c"),
 )
 
@@ -50,14 +54,14 @@ def pick_colours(names: Iterable[str], theme: Theme) -> dict[str, str]:
     return {name: theme.colours[places[name]] for name in names}
 
 
-def pick_styles(names: Iterable[str], styles: Sequence[str]) -> Mapping[str, str]:
-    return {name: styles[index % len(styles)] for index, name in enumerate(dict.fromkeys(names))}
-
-
-def apply_theme(axes: Axes, theme: Theme, title: str) -> None:
-    """Puts on the theme's colours, a title on the left, and no more lines than are read."""
+def apply_theme(axes: Axes, theme: Theme, title: str, note: str = "") -> None:
+    """Puts on the theme's colours, a title on the left, a note below that, and no more lines than are read."""
     axes.set_facecolor(theme.background)
-    axes.set_title(title, loc="left", color=theme.ink, fontsize=10.5, fontweight="bold")
+    axes.set_title(
+        title, loc="left", color=theme.ink, fontsize=10.5, fontweight="bold", pad=NOTE_HEIGHT if note else None
+    )
+    if note:
+        axes.annotate(note, (0, 1), (0, 5), "axes fraction", "offset points", color=theme.ink, fontsize=8.5)
     axes.tick_params(colors=theme.ink, labelsize=8.5)
     axes.grid(color=theme.faint, linewidth=0.6, alpha=0.7)
     axes.set_axisbelow(True)

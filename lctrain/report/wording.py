@@ -1,6 +1,7 @@
 """Phrases that the clauses of a recommendation share."""
 
 from collections.abc import Sequence
+from typing import NamedTuple
 
 from lctrain.report.comparison import Candidate
 from lctrain.report.objective import Objective
@@ -8,6 +9,14 @@ from lctrain.report.settings import format_settings
 from lctrain.report.units import format_metric
 
 MAX_NAMED = 3  # of anything, in one sentence
+
+
+class Clause(NamedTuple):
+    """A part of a recommendation."""
+
+    text: str
+    chosen: tuple[Candidate, ...] = ()
+    """Whom it recommends: the best first, then all that tie with it."""
 
 
 def format_candidates(candidates: Sequence[Candidate], varying: Sequence[str], conjunction: str = "or") -> str:

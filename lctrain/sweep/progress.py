@@ -3,7 +3,7 @@
 import threading
 import time
 from collections.abc import Callable, Collection, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 from lctrain.sweep.records import Record, Records
 
@@ -74,8 +74,9 @@ def watch(monitor: SweepMonitor) -> Iterator[None]:
     is_over = threading.Event()
 
     def poll() -> None:
-        while not is_over.wait(POLL_SECONDS):
-            monitor.print_news()
+        with suppress(BrokenPipeError):  # nobody reads it any more, which the block's end tells the program
+            while not is_over.wait(POLL_SECONDS):
+                monitor.print_news()
 
     thread = threading.Thread(target=poll, name="progress", daemon=True)
     thread.start()

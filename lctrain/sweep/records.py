@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import ClassVar, Literal
 
 from lctrain.system.files import write_json
+from lctrain.system.terminal import print_folded
 
 Status = Literal["running", "done", "failed", "killed", "timed_out", "refused", "interrupted", "skipped"]
 RECORDS = "records"  # the folder, in the sweep's
@@ -82,7 +83,7 @@ class Records:
             self._unwritten.pop(file, None)
         except OSError as error:
             self._unwritten[file] = record
-            print(f"Warning: {file} can't be written: {error.strerror}.", file=sys.stderr, flush=True)
+            print_folded(f"Warning: {file} can't be written: {error.strerror}.", sys.stderr)
 
     def read(self, number: int) -> Record | None:
         """What is known of a job; None if it has not been started, or if its record is damaged, which is told."""

@@ -5,7 +5,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from lctrain.composition.hydra_flags import MULTIRUN
-from lctrain.composition.overrides import split_override
+from lctrain.composition.override_forms import split_override
 from lctrain.composition.sweep_overrides import RESUME
 from lctrain.config import Config
 from lctrain.errors import UserError

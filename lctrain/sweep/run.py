@@ -7,15 +7,16 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from lctrain.composition.dry_run import list_quiet_settings, run_dry
+from lctrain.composition.dry_run import run_dry
 from lctrain.composition.hydra_app import Job, launch
 from lctrain.composition.launchers import without_launcher
-from lctrain.composition.overrides import quote
+from lctrain.composition.override_forms import quote
 from lctrain.composition.sweep_overrides import RESUME, read_settings, vary_one_by_one
 from lctrain.config import Config
 from lctrain.data import check_feeds
 from lctrain.errors import EXIT_DONE, EXIT_FAILED, EXIT_USER_ERROR, ConfigError, PrintError, Problem, UserError, suggest
 from lctrain.model.summary import summarize
+from lctrain.sweep.own_run import list_params, log_counts, log_report
 from lctrain.sweep.progress import SweepMonitor, watch
 from lctrain.sweep.records import MANIFEST, Manifest, Record, Records
 from lctrain.sweep.resume import check_resumed, continue_arguments, digest, find_move_of, read_manifest, read_resume
@@ -24,6 +25,7 @@ from lctrain.sweep.task import SweepTask
 from lctrain.system.folder_lock import lock_folder
 from lctrain.system.fork_client import keep
 from lctrain.system.machine import describe_machine
+from lctrain.system.terminal import print_folded
 from lctrain.tracking import Run, check_writable, deliver, read_journal, start_run, ui_command
 from lctrain.tracking.run_result import RunResult
 
@@ -72,7 +74,7 @@ def run_sweep(arguments: Sequence[str], print_error: PrintError) -> int:
     settings = read_settings(arguments)
     jobs = validate_jobs(arguments, settings.num_trials is not None, print_error)
     if not jobs:
-        print("Nothing was run: all jobs must be valid before the first starts.", file=sys.stderr)
+        print_folded("Nothing was run: all jobs must be valid before the first starts.", sys.stderr)
         return EXIT_USER_ERROR
     if settings.num_trials is None:
         overrides, digests = [job.overrides for job in jobs], [digest(job.config) for job in jobs]
@@ -150,13 +152,14 @@ def _run(sweep: Sweep) -> int:
     server = find_server(config, folder) if starts_here else None
     with keep(server), start_run(config.tracking, f"sweep-{config.model.name}", tags, folder, resumed=journal) as run:
         replace(sweep.manifest, journal=str(run.folder)).write(folder)
-        print(f"The files of the {num_jobs} jobs are in {folder}", flush=True)
-        common = frozenset.intersection(*map(frozenset, sweep.manifest.jobs or [[]]))
+        run.log_params(list_params(sweep.manifest.arguments))
+        print_folded(f"The files of the {num_jobs} jobs are in {folder}")
+        common = frozenset.intersection(*map(frozenset, sweep.manifest.jobs or [sweep.manifest.arguments]))
         task = SweepTask(folder, run.folder, Path.cwd(), common)
         try:
-            with watch(SweepMonitor(Records(folder), num_jobs, lambda line: print(line, flush=True), common)):
+            with watch(SweepMonitor(Records(folder), num_jobs, print_folded, common)):
                 given = sweep.manifest.arguments
-                launch(task, [*given, f"hydra.sweep.dir={quote(folder)}", *list_quiet_settings(given)])
+                launch(task, [*given, f"hydra.sweep.dir={quote(folder)}"])
         except BaseException as error:
             started = _finish(sweep, run, "FAILED" if isinstance(error, Exception) else "KILLED")
             _print_resume_command(sweep, started)
@@ -165,14 +168,14 @@ def _run(sweep: Sweep) -> int:
             raise
         records = _finish(sweep, run)
         _print_resume_command(sweep, records)
-    print(f"Browse it: {ui_command(config.tracking)}")
+    print_folded(f"Browse it: {ui_command(config.tracking)}")
     return _exit_code(records, num_jobs if sweep.manifest.jobs is not None else len(records))
 
 
 def _print_resume_command(sweep: Sweep, records: Sequence[Record]) -> None:
     is_done = len(records) == sweep.manifest.num_jobs and not any(record.status != "done" for record in records)
     if sweep.manifest.jobs is not None and not is_done:
-        print(f"What is not done is run by: python -m lctrain {shlex.quote(f'{RESUME}={sweep.folder}')}")
+        print_folded(f"What is not done is run by: python -m lctrain {shlex.quote(f'{RESUME}={sweep.folder}')}")
 
 
 def _finish(sweep: Sweep, run: Run, status: str = "FINISHED") -> list[Record]:
@@ -184,6 +187,7 @@ def _finish(sweep: Sweep, run: Run, status: str = "FINISHED") -> list[Record]:
     children = list(_read_runs(records))
     if sweep.manifest.jobs is None:
         run.log_tags({"sweep.jobs": str(len(records))})  # as many as the sweeper chose
+    log_counts(run, records)
     failed = [record for record in records if record.status != "done"]
     if failed:
         run.fail(f"{len(failed)} of {sweep.manifest.num_jobs} jobs are not done")
@@ -193,9 +197,7 @@ def _finish(sweep: Sweep, run: Run, status: str = "FINISHED") -> list[Record]:
 
     ended = replace(read_journal(run.folder), status="FAILED" if failed and status == "FINISHED" else status)
     report = build_report(ended, children, sweep.config.sweep.objective)
-    run.log_table(report.table, "sweep.json")
-    run.log_text(report.html, "report.html")
-    run.log_figure(report.figure, "comparison.png")
+    log_report(run, report)
     if (folds := summarize_folds(report.comparison))["folds"]:
         run.log_table(folds, "folds.json")
         run.log_metrics(fold_metrics(report.comparison))
@@ -209,7 +211,7 @@ def _read_runs(records: Sequence[Record]) -> Iterator[RunResult]:
             if record.journal is not None:
                 yield read_journal(Path(record.journal))
         except ValueError as error:  # damaged, which must not hide the others
-            print(f"Warning: job {record.number} is left out of the comparison: {error}.", file=sys.stderr)
+            print_folded(f"Warning: job {record.number} is left out of the comparison: {error}.", sys.stderr)
 
 
 def _deliver(sweep: Sweep, journals: Sequence[Path]) -> None:
@@ -221,9 +223,8 @@ def _deliver(sweep: Sweep, journals: Sequence[Path]) -> None:
             left, patience = left + 1, 0  # a store that did not answer one is not waited for again
     if left:
         message = f"Warning: not all that {left} of {len(journals)} jobs logged has reached the store."
-        print(
-            f"{message} Deliver the rest with: python -m lctrain sync {shlex.quote(str(sweep.folder))}", file=sys.stderr
-        )
+        fix = f"Deliver the rest with: python -m lctrain sync {shlex.quote(str(sweep.folder))}"
+        print_folded(f"{message} {fix}", sys.stderr)
 
 
 def _exit_code(records: Sequence[Record], num_jobs: int) -> int:

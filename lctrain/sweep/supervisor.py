@@ -22,6 +22,7 @@ from lctrain.errors import (
     exit_code_of,
 )
 from lctrain.job.memory_check import check_memory
+from lctrain.job.provenance import CHOICES, name_run
 from lctrain.job.run import load_code
 from lctrain.sweep.records import Record, Records
 from lctrain.system import fork_client
@@ -66,7 +67,7 @@ class Task:
     def tags(self) -> dict[str, str]:
         """Of its run: by these the jobs of a sweep are told apart."""
         overrides, choices = " ".join(self.overrides), json.dumps(dict(self.choices))
-        return {"sweep.job": str(self.number), "sweep.overrides": overrides, "sweep.choices": choices}
+        return {"sweep.job": str(self.number), "sweep.overrides": overrides, CHOICES: choices}
 
 
 def supervise(run_job: RunJob, task: Task) -> Record:
@@ -200,8 +201,7 @@ def _newest(journals: Iterable[Path]) -> Path | None:
 def _log_unstarted(task: Task, record: Record) -> Path:
     """The journal of a run for a job that ended before it had one."""
     config = task.config
-    name = f"{config.model.name}-{config.implementation}"
-    with start_run(config.tracking, name, task.tags, task.folder, task.parent) as run:
+    with start_run(config.tracking, name_run(config, task.tags), task.tags, task.folder, task.parent) as run:
         run.log_params(config.model_dump())
         run.fail(record.reason, _run_state(record))
     return run.folder

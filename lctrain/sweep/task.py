@@ -10,7 +10,7 @@ from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig
 
 from lctrain.composition.hydra_app import read_job
-from lctrain.composition.overrides import split_override
+from lctrain.composition.override_forms import split_override
 from lctrain.job.run import run_job_in_place, run_job_of_sweep
 from lctrain.sweep.supervisor import Task, supervise
 

@@ -7,7 +7,7 @@ loads no MLflow.
 
 from lctrain.tracking.checks import check_writable
 from lctrain.tracking.deliver_pending import deliver, drop_journal
-from lctrain.tracking.fetching import FetchedRun, fetch_run
+from lctrain.tracking.fetching import FetchedRun, fetch_run, find_latest
 from lctrain.tracking.journal import find_journals
 from lctrain.tracking.moving import find_move, find_original
 from lctrain.tracking.orphaned_runs import end_run, format_restore_command, sync_journal, tag_run
@@ -28,6 +28,7 @@ __all__ = [
     "fetch_run",
     "find_deleted_jobs",
     "find_journals",
+    "find_latest",
     "find_move",
     "find_original",
     "flatten",

@@ -15,8 +15,18 @@ from urllib.parse import quote, unquote, urlsplit
 
 from lctrain.config.schema import LocalTracking, ServerTracking, TrackingConfig
 from lctrain.errors import UserError
+from lctrain.system.terminal import print_folded
 from lctrain.tracking.moving import Relocation, find_relocation
-from lctrain.tracking.store import ARTIFACTS, artifact_root, connect, database, is_http, store_folder, store_uri
+from lctrain.tracking.store import (
+    ARTIFACTS,
+    artifact_root,
+    connect,
+    database,
+    is_http,
+    name_folder,
+    store_folder,
+    store_uri,
+)
 
 EXPERIMENT = "SELECT experiment_id, lifecycle_stage, artifact_location FROM experiments WHERE name = "
 HTTP_TIMEOUT = 5  # seconds
@@ -44,9 +54,7 @@ def check_writable(tracking: TrackingConfig) -> None:
 
 def format_sync_moved_command(relocation: Relocation) -> str:
     """What lets MLflow's own UI find the artifacts of a store that has moved."""
-    # Hydra takes few letters without quotes.
-    named = [] if relocation.folder == Path.cwd() else [f'tracking.folder="{relocation.folder}"']
-    return shlex.join(["python", "-m", "lctrain", "sync", "--moved", *named])
+    return shlex.join(["python", "-m", "lctrain", "sync", "--moved", *name_folder(relocation.folder)])
 
 
 def _check_folder(tracking: LocalTracking) -> None:
@@ -56,6 +64,9 @@ def _check_folder(tracking: LocalTracking) -> None:
     try:
         _write_into(folder)
         file, artifacts = database(tracking), folder / ARTIFACTS
+        for place in (file, artifacts):
+            if place.is_symlink() and not place.exists():
+                raise FileNotFoundError(f"{place} is a link to {os.readlink(place)}, which is not there")
         if file.exists() and not file.is_file():
             raise IsADirectoryError(f"{file} is not a file")
         if artifacts.exists() and not artifacts.is_dir():
@@ -183,7 +194,7 @@ def _check_experiment(tracking: TrackingConfig, experiment_id: int | str, stage:
         message += (
             f" kept, in {relocation.new}; MLflow's own UI finds them after: {format_sync_moved_command(relocation)}"
         )
-        print(f"Warning: {message}", file=sys.stderr, flush=True)
+        print_folded(f"Warning: {message}", sys.stderr)
         return
     if artifacts.startswith("file:") and artifact_root(tracking) not in (None, artifacts):
         raise UserError(

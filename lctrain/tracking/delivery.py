@@ -14,7 +14,7 @@ from lctrain.tracking.journal import Entry, Journal
 from lctrain.tracking.mlflow_store import JOURNAL_TAG, MlflowStore
 from lctrain.tracking.moving import find_journal_move, locate_parent, locate_store
 from lctrain.tracking.run_sender import RunSender
-from lctrain.tracking.store import is_http, is_replaced, load_store_code, read_tracking
+from lctrain.tracking.store import database, is_http, is_replaced, load_store_code, read_tracking
 
 BYTES_PER_STEP = 100_000  # of a journal: some hundred lines
 PAUSE = 1  # seconds between two attempts
@@ -60,6 +60,7 @@ class Delivery:
         self._num_requests = 0
         self.num_delivered = 0
         self.is_loading = False
+        self.is_making_store = False  # a local database's tables, which takes seconds, on a busy disk minutes
         self.was_tried = threading.Event()  # once a store was opened, or could not be
         self.state = DeliveryState.read(journal.folder)
         if self.state.offset > journal.size:  # the lines went with the process that had them in memory
@@ -175,8 +176,10 @@ class Delivery:
             self.is_loading = False
         try:
             self._count_request()
+            self.is_making_store = tracking.name == "local" and not database(tracking).exists()
             return MlflowStore.open(tracking)
         finally:
+            self.is_making_store = False
             self.was_tried.set()
 
     def _forget_store(self) -> None:

@@ -6,6 +6,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from lctrain.system.terminal import print_folded
 from lctrain.tracking.delivery import PAUSE, Delivery, is_unreachable, journal_lock
 from lctrain.tracking.journal import Journal
 from lctrain.tracking.orphaned_runs import end_dead_runs
@@ -75,7 +76,7 @@ class DeliveryThread(threading.Thread):
         """Waits for the delivery of the rest, for so long as it gets on.
 
         Args:
-            patience: seconds without progress after which nothing more is waited for.
+            patience: seconds without progress after which nothing more is waited for, but for a new local store.
 
         Returns:
             Why some of it is left, in one line; empty where all is delivered.
@@ -84,7 +85,7 @@ class DeliveryThread(threading.Thread):
         self._has_entries.set()
         self._may_deliver.set()
         furthest, since = self._delivery.position, time.monotonic()
-        while self.is_alive() and time.monotonic() - since <= patience:
+        while self.is_alive() and time.monotonic() - since <= self._longest_wait(patience):
             self.join(0.05)
             if self._delivery.is_loading or self._delivery.position > furthest:
                 furthest, since = self._delivery.position, time.monotonic()
@@ -96,6 +97,9 @@ class DeliveryThread(threading.Thread):
         if isinstance(self._failure, RunDeletedError):
             return str(self._failure)
         return reason if self._failure is None else format_error(self._failure)
+
+    def _longest_wait(self, patience: float) -> float:
+        return max(patience, LONGEST_OPENING) if self._delivery.is_making_store else patience
 
     @property
     def deleted(self) -> str | None:
@@ -162,4 +166,4 @@ class DeliveryThread(threading.Thread):
             kept = f"what the run logs is kept in {self._journal.folder} and delivered as soon as it can be"
             if isinstance(error, RunDeletedError):
                 message, kept = str(error), f"what it logs is kept in {self._journal.folder} until the run is restored"
-            print(f"Warning: {message}; {kept}.", file=sys.stderr, flush=True)
+            print_folded(f"Warning: {message}; {kept}.", sys.stderr)

@@ -1,5 +1,6 @@
 """A finished run's model and configuration, from its store; an error says what is missing and why."""
 
+import sys
 import zipfile
 import zlib
 from dataclasses import dataclass
@@ -12,7 +13,15 @@ from lctrain.config.schema import TrackingConfig
 from lctrain.errors import UserError
 from lctrain.tracking.journal import FILE as JOURNAL_FILE
 from lctrain.tracking.moving import FOLDER_TAG, find_relocation, local_path
-from lctrain.tracking.results import find_deleted, find_run, format_run, get_run_by_prefix, open_existing, search_runs
+from lctrain.tracking.results import (
+    LATEST,
+    find_deleted,
+    find_run,
+    format_run,
+    get_run_by_prefix,
+    open_existing,
+    search_runs,
+)
 from lctrain.tracking.store import load_mlflow, restore_command, store_uri
 
 if TYPE_CHECKING:  # MLflow takes seconds to load
@@ -44,7 +53,8 @@ def fetch_run(tracking: TrackingConfig, run_id: str, folder: Path, argument: str
 
     Args:
         tracking: where the store is.
-        run_id: whole, or its first letters, where no other run of the experiment begins with them.
+        run_id: whole, or its first letters, where no other run of the experiment begins with them; or latest, as
+            `find_latest` has it.
         folder: an empty one.
         argument: what the user calls the id, for errors.
 
@@ -52,6 +62,7 @@ def fetch_run(tracking: TrackingConfig, run_id: str, folder: Path, argument: str
         UserError: no store, no such run, or one that has no model, which is damaged or can't be reached.
     """
     client, experiment_id = open_existing(tracking)
+    run_id = find_latest(tracking, argument) if run_id == LATEST else run_id
     run = _find(client, experiment_id, run_id, tracking, argument)
     source = _Source(client, run, tracking, argument)
     model = source.fetch(source.find_model(), folder / "model", "the folder of its model")
@@ -62,6 +73,30 @@ def fetch_run(tracking: TrackingConfig, run_id: str, folder: Path, argument: str
         raise UserError(f"`{argument}` must be a run with a model of lctrain; got {format_run(run)}, {held}.")
     source.check_not_damaged(files[0])
     return FetchedRun(run.info.run_id, yaml.safe_load(config.read_text()), files[0])
+
+
+def find_latest(tracking: TrackingConfig, argument: str) -> str:
+    """The id of the newest finished run of a training, which is printed with its name.
+
+    Args:
+        tracking: where the store is, and the experiment.
+        argument: what the user calls the run, for errors.
+
+    Raises:
+        UserError: no store, or no such run in its experiment.
+    """
+    client, experiment_id = open_existing(tracking)
+    finished = search_runs(client, experiment_id, "attributes.status = 'FINISHED'")
+    # A sweep's own run has a verb too.
+    latest = next((run for run in finished if "verb" not in run.data.tags), None)
+    if latest is None:
+        where = f"experiment {tracking.experiment!r} of {store_uri(tracking)}"
+        raise UserError(
+            f"`{argument}` {LATEST}: no training is finished in {where}. Train a model first, or give an id."
+        )
+    print(f"The latest finished run is {format_run(latest)}.", file=sys.stderr, flush=True)
+    run_id: str = latest.info.run_id
+    return run_id
 
 
 @dataclass(frozen=True)
@@ -185,4 +220,6 @@ def _find(client: "MlflowClient", experiment_id: str, run_id: str, tracking: Tra
         raise UserError(f"`{argument}` must be a run that is there; {format_run(deleted)} was deleted in MLflow. {fix}")
     known = list(search_runs(client, experiment_id, ""))
     otherwise = f"is none in experiment {tracking.experiment!r}"
-    return get_run_by_prefix(known, run_id, f"`{argument}` must be the id of a run", otherwise, "It has no runs.")
+    return get_run_by_prefix(
+        known, run_id, f"`{argument}` must be {LATEST} or the id of a run", otherwise, "It has no runs."
+    )

@@ -1,8 +1,8 @@
 """The journal of a run: a file that only grows, in the job's folder, and the files that the run logged beside it.
 
 Each line is a JSON object with its `kind`, the `time` when it was logged, in milliseconds since the epoch, and what
-belongs to the kind: `run` (the first line), `params`, `tags`, `metrics`, `artifact`, `model`, `end`, and `resumed`
-where a run goes on that had ended.
+belongs to the kind: `run` (the first line), `params`, `tags`, `metrics`, `datasets`, `artifact`, `model`, `end`, and
+`resumed` where a run goes on that had ended.
 
 A line is handed to the kernel by one write and not forced to the disk: it survives the death of the process, SIGKILL
 included, though not a loss of power; to wait for the disk at each line could slow a training. The end is forced.

@@ -5,6 +5,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from lctrain.system.terminal import print_folded
 from lctrain.tracking.mlflow_store import MlflowStore
 from lctrain.tracking.store import load_mlflow, open_artifacts
 
@@ -40,7 +41,7 @@ def deliver_model(store: MlflowStore, run_id: str, folder: Path) -> None:
         return
     if not folder.exists():
         message = f"the model is not delivered again: {folder} was removed once a store, now gone, had it"
-        print(f"Warning: {message}.", file=sys.stderr, flush=True)
+        print_folded(f"Warning: {message}.", sys.stderr)
         return
     if logged is None:
         logged = client.create_logged_model(store.experiment_id, NAME, source_run_id=run_id, params=run.data.params)

@@ -1,5 +1,6 @@
 """Ends runs whose process could not: it was killed, or the machine was."""
 
+import json
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -13,7 +14,7 @@ from lctrain.tracking.reading import read_journal
 from lctrain.tracking.run_owner import find_owner_state, is_gone
 from lctrain.tracking.store import restore_command
 
-OWNER_TAG = "lctrain.owner."  # and host, boot, pid, born
+OWNER_TAG = "lctrain.owner"  # as JSON: host, boot, pid, born
 PARENT_TAG = "mlflow.parentRunId"
 DIED = "its process died without a word, as one does that is killed or out of memory"
 SYNC_PATIENCE = 3  # seconds
@@ -120,4 +121,9 @@ def _find_owner_state(tags: Mapping[str, str]) -> str:
 
 
 def _read_owner(tags: Mapping[str, str]) -> dict[str, str]:
-    return {name.removeprefix(OWNER_TAG): value for name, value in tags.items() if name.startswith(OWNER_TAG)}
+    if OWNER_TAG in tags:
+        owner: dict[str, str] = json.loads(tags[OWNER_TAG])
+        return owner
+    # Runs that an earlier release began have a tag for each.
+    prefix = f"{OWNER_TAG}."
+    return {name.removeprefix(prefix): value for name, value in tags.items() if name.startswith(prefix)}

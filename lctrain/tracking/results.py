@@ -22,7 +22,7 @@ IS_SWEEP = "tags.`sweep.jobs` != ''"  # the tag that only a sweep's own run has
 NEWEST_FIRST = ["attributes.start_time DESC"]
 RUNS_PER_REQUEST = 200
 REQUESTS_AT_ONCE = 8
-MIN_PREFIX, MAX_SUGGESTED = 4, 5
+MIN_PREFIX, MAX_SUGGESTED, SHORT = 4, 3, 8
 ACTIVE, DELETED = 1, 2  # views, as MLflow numbers them
 
 
@@ -49,8 +49,8 @@ def open_existing(tracking: TrackingConfig) -> "tuple[MlflowClient, str]":
     place = store_uri(tracking)
     if isinstance(tracking, LocalTracking) and not database(tracking).exists():
         raise UserError(
-            f"`tracking.folder` must hold an MLflow store to report on; got {tracking.folder!r}, which has no"
-            f" {database(tracking).name}. Run a sweep here (python -m lctrain -m ...), or name its folder."
+            f"`tracking.folder` must hold an MLflow store; got {tracking.folder!r}, which has no"
+            f" {database(tracking).name}. Train here first (python -m lctrain ...), or name its folder."
         )
     try:
         client = open_client(tracking)
@@ -116,7 +116,7 @@ def get_run_by_prefix(known: "Sequence[Run]", prefix: str, expected: str, otherw
     if len(found) == 1:
         return found[0]
     what = f"is the beginning of {len(found)}" if found else otherwise
-    message = "; ".join(format_run(run) for run in (found or known)[:MAX_SUGGESTED])
+    message = "; ".join(format_run(run, None if found else SHORT) for run in (found or known)[:MAX_SUGGESTED])
     latest = f"The latest are: {message}." if known else if_none
     raise UserError(f"{expected}; got {prefix!r}, which {what}. {latest}")
 
@@ -148,9 +148,10 @@ def find_deleted_jobs(tracking: TrackingConfig, sweep: RunResult, jobs: Collecti
     return sorted(int(number) for number in deleted if number.isdecimal())
 
 
-def format_run(run: "Run") -> str:
+def format_run(run: "Run", num_letters: int | None = None) -> str:
+    """Its id, whole or as many letters of it as are asked for, its name and when it began."""
     start = datetime.fromtimestamp(run.info.start_time / 1e3, UTC).strftime("%Y-%m-%d %H:%M UTC")
-    return f"{run.info.run_id} ({run.info.run_name}, {start})"
+    return f"{run.info.run_id[:num_letters]} ({run.info.run_name}, {start})"
 
 
 def find_run(client: "MlflowClient", run_id: str) -> "Run | None":

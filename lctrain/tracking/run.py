@@ -10,7 +10,7 @@ import signal
 import sys
 import threading
 import uuid
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import Any
@@ -18,6 +18,7 @@ from typing import Any
 import psutil
 
 from lctrain.config.schema import TrackingConfig
+from lctrain.system.terminal import print_folded
 from lctrain.tracking.delivery_thread import DeliveryThread
 from lctrain.tracking.journal import Journal, make_journal
 from lctrain.tracking.models import save_model
@@ -25,7 +26,7 @@ from lctrain.tracking.moving import FOLDER_TAG
 from lctrain.tracking.orphaned_runs import OWNER_TAG
 from lctrain.tracking.reading import read_journal
 from lctrain.tracking.run_owner import describe_owner
-from lctrain.tracking.run_result import RunResult
+from lctrain.tracking.run_result import FIRST_EPOCH, RunResult
 from lctrain.tracking.store import dump_tracking, restore_command
 from lctrain.tracking.values import flatten, format_table, shorten
 
@@ -50,6 +51,8 @@ class Run:
         self._tables: list[str] = []
         self._end: tuple[str, str | None] = ("FINISHED", None)
         self._has_model = repeated is not None and any(one.fields["kind"] == "model" for one in journal.entries())
+        # A run that goes on keeps the numbers of its epochs.
+        self.first_epoch = FIRST_EPOCH if repeated is None else repeated.first_epoch
         self._known_params = frozenset(repeated.params if repeated else ())
         metrics = repeated.metrics.items() if repeated else ()
         self._known_points = {(name, point.step) for name, points in metrics for point in points}
@@ -86,6 +89,14 @@ class Run:
     def log_tags(self, tags: Mapping[str, str]) -> None:
         self._append_texts("tags", tags, dict(tags), f"{'-'.join(tags)[:50]}.json")
 
+    def log_datasets(self, datasets: Sequence[Mapping[str, str]]) -> None:
+        """What MLflow's UI shows as the run's datasets.
+
+        Args:
+            datasets: the fields of MLflow's `Dataset` of each, and its `context`.
+        """
+        self._append("datasets", values=[dict(dataset) for dataset in datasets])
+
     def log_text(self, text: str, path: str) -> None:
         self._add_file(path, text.encode())
 
@@ -121,7 +132,7 @@ class Run:
             if not _is_disk_full(error):
                 raise
             shutil.rmtree(partial, ignore_errors=True)
-            print(f"Warning: the model was not kept: no room in {folder} ({error}).", file=sys.stderr, flush=True)
+            print_folded(f"Warning: the model was not kept: no room in {folder} ({error}).", sys.stderr)
             return False
         self._append("model", path=MODEL)
         return True
@@ -226,7 +237,7 @@ def _append_run(
 
 
 def _owner_tags() -> dict[str, str]:
-    return {f"{OWNER_TAG}{key}": value for key, value in describe_owner().items()}
+    return {OWNER_TAG: json.dumps(describe_owner())}
 
 
 def _append_end(run: Run, status: str, error: str | None) -> None:
@@ -256,7 +267,7 @@ def _print_pending(run: Run, reason: str, restore: str | None = None) -> None:
         fix = fix if restore is None else f"Restore the run first: {restore}. {fix}"
     else:
         fix = f"There was no room for the rest in {folder}, so that it is lost."
-    print(f"{message} {fix}", file=sys.stderr, flush=True)
+    print_folded(f"{message} {fix}", sys.stderr)
 
 
 @contextmanager

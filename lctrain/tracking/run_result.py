@@ -2,6 +2,9 @@
 
 from dataclasses import dataclass, field
 
+ID_LETTERS = 8  # of a run's id, where people read or type it
+FIRST_EPOCH = 1  # the step of the first epoch's metrics; runs of earlier releases counted from 0
+
 
 @dataclass(frozen=True)
 class Point:
@@ -10,7 +13,7 @@ class Point:
     timestamp: int
     """Milliseconds since the epoch."""
     step: int
-    """The epoch, or 0 for what is measured once."""
+    """The epoch, from 1 on, or 0 for what is measured once."""
     value: float
     """May be NaN or infinite, as after a training that diverged."""
 
@@ -42,6 +45,11 @@ class RunResult:
     def seconds(self) -> float | None:
         """From start to end; None while it runs."""
         return None if self.end is None else (self.end - self.start) / 1e3
+
+    @property
+    def first_epoch(self) -> int:
+        """The step that the first epoch has in this run: 0 where an earlier release began it."""
+        return min((point.step for point in self.metrics.get("loss", [])), default=FIRST_EPOCH)
 
     def history(self, name: str) -> list[Point]:
         """The points of a metric by step, then time; none where it was not logged."""

@@ -13,6 +13,7 @@ from lctrain.tracking.models import deliver_model
 from lctrain.tracking.store import load_mlflow
 
 LIMITS = {"params": 100, "tags": 100, "metrics": 1000}  # MLflow's own, of one request
+CONTEXT_TAG = "mlflow.data.context"  # MLflow's own, of what a run used a dataset for
 # What MLflow answers to an id that it does not know, a deleted run's excepted.
 UNKNOWN = "RESOURCE_DOES_NOT_EXIST"
 # What MLflow answers to a value that it will never take.
@@ -67,6 +68,9 @@ class RunSender:
             "metrics",
             [(name, value, one["time"], one["step"]) for one in metrics for name, value in one["values"].items()],
         )
+        for one in fields:
+            if one["kind"] == "datasets":
+                self._send_datasets(one)
         for one in {one["path"]: one for one in fields if one["kind"] in ("artifact", "model")}.values():
             self._send_file(one)
         turns = [one for one in fields if one["kind"] in ("end", "resumed")]
@@ -132,6 +136,23 @@ class RunSender:
             refusal: Exception = error
             return refusal
         return None
+
+    def _send_datasets(self, fields: Mapping[str, Any]) -> None:
+        """MLflow knows a dataset by its name and digest, so that to send it again adds none."""
+        from mlflow.entities import Dataset, DatasetInput, InputTag
+
+        inputs = []
+        for one in fields["values"]:
+            described = {name: value for name, value in one.items() if name != "context"}
+            inputs.append(DatasetInput(Dataset(**described), [InputTag(CONTEXT_TAG, one["context"])]))
+        self.before_request()
+        try:
+            self.store.client.log_inputs(self.run_id, inputs)
+        except load_mlflow().MlflowException as error:
+            if error.error_code != REFUSED:
+                raise
+            self.check_not_deleted(error)
+            self._keep_refused(fields, error)
 
     def _send_file(self, fields: Mapping[str, Any]) -> None:
         """A disk that is full where artifacts are kept must hold back neither metrics nor the run's end."""

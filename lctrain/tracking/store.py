@@ -21,6 +21,9 @@ if TYPE_CHECKING:  # they take seconds to load
 
 LOCK = ".mlflow.lock"  # beside the database, of who makes it
 ARTIFACTS = "mlartifacts"  # the folder beside a local store's database
+# What MLflow's own UI goes by: it opens such an experiment where its training runs are.
+EXPERIMENT_TAGS = {"mlflow.experimentKind": "custom_model_development"}
+EXPERIMENT = "lctrain"  # where the configuration names no other
 EXPERIMENT_EXISTS = "RESOURCE_ALREADY_EXISTS"
 ENVIRONMENT = {  # unless the user has set them
     "MLFLOW_HTTP_REQUEST_TIMEOUT": "20",  # seconds; MLflow's own is 120, and seven more attempts
@@ -42,10 +45,19 @@ _opened: dict[Path, list[tuple[int, int] | None]] = {}
 
 
 def ui_command(tracking: TrackingConfig) -> str:
-    """What shows the store: the one command that opens MLflow's UI on it, or the server's address."""
+    """What shows the store: the one command that opens MLflow's UI on its training runs, or the server's address."""
     if is_http(tracking):
         return tracking.uri
-    return f"mlflow ui --backend-store-uri {shlex.quote(store_uri(tracking))}"
+    named = ["tracking=server", f"tracking.uri={tracking.uri}"] if isinstance(tracking, ServerTracking) else []
+    named = name_folder(store_folder(tracking)) if isinstance(tracking, LocalTracking) else named
+    named += [] if tracking.experiment == EXPERIMENT else [f'tracking.experiment="{tracking.experiment}"']
+    return shlex.join(["python", "-m", "lctrain", "ui", *named])
+
+
+def name_folder(folder: Path) -> list[str]:
+    """The override that names the store in a folder; none for that in the working folder."""
+    # Hydra takes few letters without quotes.
+    return [] if folder == Path.cwd() else [f'tracking.folder="{folder}"']
 
 
 def restore_command(tracking: TrackingConfig, run_id: str) -> str:
@@ -211,7 +223,7 @@ def _lock_store(tracking: TrackingConfig) -> Iterator[None]:
         store_folder(tracking).mkdir(parents=True, exist_ok=True)
         with FileLock(store_folder(tracking) / LOCK):
             if not database(tracking).exists():
-                _create_database(database(tracking))
+                _create_database(database(tracking).resolve())  # which a link may lead to
             yield
     elif is_http(tracking):
         yield
@@ -247,7 +259,7 @@ def _find_experiment(mlflow: Any, client: "MlflowClient", tracking: TrackingConf
     experiment = client.get_experiment_by_name(tracking.experiment)
     if experiment is None:
         try:
-            return client.create_experiment(tracking.experiment, artifact_location=artifact_root(tracking))
+            return client.create_experiment(tracking.experiment, artifact_root(tracking), EXPERIMENT_TAGS)
         except mlflow.MlflowException as error:
             experiment = client.get_experiment_by_name(tracking.experiment)  # another process may have been faster
             if error.error_code != EXPERIMENT_EXISTS or experiment is None:

@@ -2,6 +2,7 @@
 
 from lctrain.training.callbacks import EpochMetrics, StepLosses
 from lctrain.training.fitting import ends_in_other_weights, evaluate, fit
+from lctrain.training.missing_operations import explain_missing_operations
 from lctrain.training.setup import (
     compile_model,
     encode_labels,
@@ -26,6 +27,7 @@ __all__ = [
     "ends_in_other_weights",
     "evaluate",
     "evaluation_batches",
+    "explain_missing_operations",
     "find_not_compilable",
     "fit",
     "is_deterministic",

@@ -10,18 +10,24 @@ Log = Callable[[dict[str, float], int], None]
 
 
 class EpochMetrics(keras.callbacks.Callback):
-    """Hands each epoch's metrics to `log(metrics, epoch)`; the first epoch is 0."""
+    """Hands each epoch's metrics to `log(metrics, epoch)`.
 
-    def __init__(self, log: Log):
+    Args:
+        log: what gets them.
+        first: the number of the first epoch.
+    """
+
+    def __init__(self, log: Log, first: int):
         super().__init__()
         self._log = log
+        self._first = first
 
     def on_epoch_end(self, epoch: int, logs: Logs = None) -> None:
-        self._log(dict(logs or {}), epoch)
+        self._log(dict(logs or {}), self._first + epoch)
 
     def catch_up(self, metrics: Sequence[dict[str, float]]) -> None:
         """Hands over those of the epochs that an earlier process trained."""
-        for epoch, values in enumerate(metrics):
+        for epoch, values in enumerate(metrics, self._first):
             self._log(values, epoch)
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from lctrain.config.schema import CheckpointConfig
+from lctrain.system.terminal import print_folded
 from lctrain.training.checkpoints import (
     Checkpoint,
     Checkpoints,
@@ -115,9 +116,9 @@ class CheckpointManager:
             return dict(best.arrays)
         except (DamagedCheckpointError, OSError) as error:
             message = f"the best epoch's weights can't be read ({error}); the last epoch's are taken"
-            print(f"Warning: {message}.", file=sys.stderr, flush=True)
+            print_folded(f"Warning: {message}.", sys.stderr)
             return None
 
     def _warn_not_saved(self, what: str, error: OSError) -> None:
         message = f"{what} can't be written to {self._folder} ({error.strerror or error})"
-        print(f"Warning: {message}; training goes on, and the one before it stays.", file=sys.stderr, flush=True)
+        print_folded(f"Warning: {message}; training goes on, and the one before it stays.", sys.stderr)

@@ -20,6 +20,7 @@ from typing import Any, BinaryIO
 import numpy as np
 
 from lctrain.system.files import PARTIAL, write_durably
+from lctrain.system.terminal import print_folded
 
 META = "meta.json"
 SUFFIX = ".npz"
@@ -102,7 +103,7 @@ class Checkpoints:
                     return checkpoint
             is_oldest = path is files[0]
             instead = "no other is left, training begins anew" if is_oldest else "the one before it is taken"
-            print(f"Warning: the checkpoint {path} {problem}; {instead}.", file=sys.stderr, flush=True)
+            print_folded(f"Warning: the checkpoint {path} {problem}; {instead}.", sys.stderr)
         return None
 
     def _files(self) -> list[Path]:

@@ -18,6 +18,7 @@ from lctrain.config import Config
 from lctrain.config.schema import TrainingConfig
 from lctrain.errors import TrainingFailed
 from lctrain.system.signals import Terminated, interrupts
+from lctrain.system.terminal import print_folded
 from lctrain.training.batches import Batches
 from lctrain.training.callbacks import Logs
 from lctrain.training.checkpoint_manager import CheckpointManager
@@ -151,7 +152,7 @@ class Loop:
         checkpoint = self._checkpoint_manager.read_resumable()
         if checkpoint is not None:
             self.restore(checkpoint)
-            print(self.state.format_position(self._training.epochs), file=sys.stderr, flush=True)
+            print_folded(self.state.format_position(self._training.epochs), sys.stderr)
             self._replay_history()
         else:
             self._save()
@@ -223,7 +224,7 @@ class Loop:
         for monitor in self._metric_monitors.values():
             if isinstance(monitor, Plateau) and monitor.lower(self.model.optimizer):
                 rate = float(self.model.optimizer.learning_rate)
-                print(f"Epoch {epoch + 1}: the learning rate is {rate:g} from now on.", file=sys.stderr, flush=True)
+                print_folded(f"Epoch {epoch + 1}: the learning rate is {rate:g} from now on.", sys.stderr)
             if isinstance(monitor, EarlyStopping) and monitor.must_stop:
                 self.state.has_ended = True
 
@@ -249,7 +250,7 @@ class Loop:
         epoch = metric_monitor.state["best_epoch"]
         if epoch is None:
             message = f"`{metric_monitor.monitor}` was a finite number in no epoch; the last epoch's weights are taken"
-            print(f"Warning: {message}.", file=sys.stderr, flush=True)
+            print_folded(f"Warning: {message}.", sys.stderr)
             return
         best = self._checkpoint_manager.read_best(epoch)
         if best is not None:

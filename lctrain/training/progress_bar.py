@@ -9,6 +9,7 @@ import keras
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
+from lctrain.system.terminal import find_width, format_folded
 from lctrain.training.callbacks import Logs
 
 SECONDS_BETWEEN = 0.1  # from one drawing to the next
@@ -50,9 +51,9 @@ class EpochBar(keras.callbacks.Callback, AbstractContextManager["EpochBar"]):
 
     def on_epoch_end(self, epoch: int, logs: Logs = None) -> None:
         seconds = time.perf_counter() - self._started
-        self._bar.console.print(
-            f"{self._name(epoch)}  {seconds:.1f} s  {_format_logs(logs)}", markup=False, soft_wrap=True
-        )
+        line = f"{self._name(epoch)}  {seconds:.1f} s  {_format_logs(logs)}"
+        folded = format_folded(line, find_width(self._bar.console.file), indent=2)
+        self._bar.console.print(folded, markup=False, soft_wrap=True)
 
     def _name(self, epoch: int) -> str:
         return f"Epoch {epoch + 1}/{self.params['epochs']}"

@@ -21,7 +21,7 @@ from lctrain.training.distribution import allow_uneven_batches
 def prepare_process(config: Config) -> None:
     """Sets what Keras and TensorFlow keep per process: the seed of weights and dropout, the float type, determinism.
 
-    Losses and penalties are added up in that type, which must be the weights'.
+    Losses and penalties are added up in that type.
     """
     keras.utils.set_random_seed(config.seed)
     keras.config.set_floatx("float64" if config.precision == "float64" else "float32")
@@ -69,8 +69,15 @@ def compile_model(model: keras.Model, config: Config) -> None:
             jit_compile=must_jit,
             steps_per_execution=config.training.steps_per_execution,
         )
+    _add_up_penalties(model)
     if config.strategy == "mirrored":
         allow_uneven_batches(model)
+
+
+def _add_up_penalties(model: keras.Model) -> None:
+    """Lets a compiled model have penalties on layers of another dtype than its loss, which Keras can't add up."""
+    aggregate = model._aggregate_additional_loss
+    model._aggregate_additional_loss = lambda penalty: aggregate(keras.ops.cast(penalty, keras.config.floatx()))
 
 
 def encode_labels(labels: np.ndarray, config: Config) -> np.ndarray:

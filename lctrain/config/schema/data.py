@@ -104,7 +104,8 @@ class TableConfig(DataConfig):
     path: Name
     """A CSV file (.csv, .tsv, also with .gz) or a Parquet file (.parquet)."""
     separator: Literal["comma", "semicolon", "tab", "pipe"] | None = None
-    """What separates the cells of a CSV file; null is a comma in .csv and a tab in .tsv."""
+    """What separates the cells of a CSV file; null is a comma in .csv and a tab in .tsv, or what else alone cuts the
+    first line."""
     decimal: Literal["point", "comma"] = "point"
     """How a CSV file writes the fraction of a number: 1.5 or 1,5."""
     target: Column | Annotated[list[Column], Field(min_length=1)]

@@ -82,6 +82,9 @@ class DataSet:
         user_keys: of the user's own files, the keys that only the user can give, each with what to write.
         reading: of the user's own files, the keys that say how they are read. A model that was trained on some files
             gets others read in the same way.
+        inputs: `module:function`, which reads examples without targets from a path, for a model that was trained, or
+            gives None where the path is of another kind; empty where arrays alone can be read.
+        inputs_kind: what that path must be, in words.
     """
 
     schema: type[DataConfig]
@@ -91,6 +94,8 @@ class DataSet:
     has_target_shape: bool = False
     user_keys: Mapping[str, str] = field(default_factory=dict)
     reading: tuple[str, ...] = ()
+    inputs: str = ""
+    inputs_kind: str = ""
 
     @property
     def is_of_files(self) -> bool:
@@ -156,6 +161,8 @@ DATA_SETS: dict[str, DataSet] = {
         tasks=None,
         user_keys={"path": FILE, "target": "COLUMN"},
         reading=("features", "one_hot", "categories"),
+        inputs="lctrain.data.table:load_table_inputs",
+        inputs_kind="a table (.csv, .tsv, .csv.gz, .tsv.gz, .parquet)",
     ),
     "images": DataSet(
         ImagesConfig,
@@ -164,6 +171,8 @@ DATA_SETS: dict[str, DataSet] = {
         tasks=("classification", "binary"),
         user_keys={"path": FILE},
         reading=("class_names",),
+        inputs="lctrain.data.images:load_image_inputs",
+        inputs_kind="a folder of images, or one image",
     ),
 }
 

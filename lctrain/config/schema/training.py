@@ -86,8 +86,9 @@ class TrainingConfig(Group):
     loss: Any = None  # a spec, checked in objectives.py, as those of the metrics
     """What training lessens; null is the cross-entropy, of probabilities or logits as the model gives them, or with
     `data.task: regression` the mean squared error."""
-    metrics: dict[Any, Any] = Field(default_factory=lambda: {"accuracy": {"type": "Accuracy"}}, max_length=100)
-    """What is told after each epoch besides the loss: names of your own and classes, or a list of classes."""
+    metrics: dict[Any, Any] = Field(default_factory=dict, max_length=100)
+    """What is told after each epoch besides the loss: names of your own and classes, or a list of classes. `accuracy`,
+    `mae` and `r2` may be auto, and all are where nothing is said: each is there where it suits `data.task`."""
     class_weight: Annotated[
         Literal["balanced"] | dict[ClassNumber, Annotated[float, Field(ge=0)]] | None,
         BeforeValidator(_check_class_weight),

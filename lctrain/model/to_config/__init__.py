@@ -13,6 +13,7 @@ from lctrain.errors import ConfigError, Problem, UserError
 from lctrain.layers.sums import find_misplaced_sums
 from lctrain.model.to_config.calls import Array, Calls, read_calls
 from lctrain.model.to_config.specs import write_layer
+from lctrain.system.files import refuse_unwritable, replace_file
 
 __all__ = ["model_to_config"]
 
@@ -53,7 +54,8 @@ def model_to_config(model: keras.Model, path: str | Path | None = None) -> dict[
         )
         warnings.warn(f"{listed}: {message}", stacklevel=2)
     if path is not None:
-        Path(path).write_text(yaml.safe_dump(config, sort_keys=False), encoding="utf-8")
+        with refuse_unwritable("path", Path(path)):
+            replace_file(Path(path), yaml.safe_dump(config, sort_keys=False).encode())
     return config
 
 

@@ -10,7 +10,7 @@ from lctrain import layers as own_layers
 from lctrain.config.allowlist import LIST_ARGUMENTS, ClassEntry, classes, find_class, nested_group
 from lctrain.config.specs import find_problems_in_spec
 from lctrain.config.spelling import normalize
-from lctrain.config.validation import HASHES, LAYER_NAME
+from lctrain.config.validation import HASHES, LAYER_NAME, MAX_NAME
 from lctrain.errors import Problem
 from lctrain.layers.sums import SUMS
 from lctrain.model.build import build_layer
@@ -26,7 +26,7 @@ def write_layer(layer: keras.layers.Layer, any_name: bool = False) -> tuple[dict
     """The spec of a layer, and what of it a configuration can't hold; `any_name` where it will be renamed."""
     path, entry = f"model.layers.{layer.name}", _find_entry(layer)
     if not any_name and not LAYER_NAME.fullmatch(layer.name):
-        fix = "Names are letters, digits and underscores, a letter first."
+        fix = f"Names are at most {MAX_NAME} letters, digits and underscores, a letter first."
         return {}, [Problem(path, f"has a name that configurations can't have. {fix}")]
     if entry is None:
         return {}, [Problem(path, f"must be of a class that configurations may name; got {type(layer).__name__}.")]

@@ -17,6 +17,7 @@ from lctrain.report.kernels.measuring import KernelNumbers, measure_kernels
 from lctrain.report.kernels.selecting import Selection, select_kernels
 from lctrain.report.kernels.thinning import format_steps, thin
 from lctrain.report.theme import LIGHT, Theme, apply_theme, format_plain
+from lctrain.system.files import write_durably
 
 HEIGHT, RESOLUTION = 6.8, 150  # inches, dots per inch
 SEQUENCE_WIDTH = 11.0  # inches
@@ -54,7 +55,9 @@ def draw_kernels(
     layout = ConstrainedLayoutEngine(hspace=0.06, wspace=0.03)
     figure = Figure(figsize=(SEQUENCE_WIDTH, HEIGHT), layout=layout, facecolor=theme.background)
     figure.suptitle(format_layer(layer), x=0.01, ha="left", color=theme.ink, fontsize=11)
-    figure.supxlabel(NOTE, x=0.01, ha="left", color=theme.ink, fontsize=8)
+    figure.supxlabel(
+        "\n".join(filter(None, [NOTE, format_others(layer)])), x=0.01, ha="left", color=theme.ink, fontsize=8
+    )
     if layer.window.rank == 1:
         _fill_sequence(figure, layer, selection, numbers, theme)
     else:
@@ -72,12 +75,22 @@ def format_layer(layer: LayerKernels) -> str:
     return f"{format_plain(layer.name)} ({layer.kind}): {shape}"
 
 
-def _format_selection(layer: LayerKernels, selection: Selection) -> str:
-    message = f"Kernels of filter {selection.filter}"
+def format_selection(layer: LayerKernels, selection: Selection) -> str:
     channel, *more = selection.channels(layer)
     if more:
-        return f"{message}, the input channels as red, green, blue"
-    return f"{message}, input channel {layer.channel_number(selection.filter, channel)}"
+        return f"Kernels of filter {selection.filter}, the input channels as red, green, blue"
+    return f"Kernels of filter {selection.filter}, input channel {layer.channel_number(selection.filter, channel)}"
+
+
+def format_others(layer: LayerKernels) -> str:
+    """Which kernels the layer has besides those that are drawn, and the flags that choose them; empty for none.
+
+    A channel is chosen among those that a filter reads.
+    """
+    depth = layer.window.output_spatial[0] if layer.window.rank == 3 else 1
+    counts = {"filter": layer.filters, "channel": layer.in_channels, "slice": depth}
+    flags = [f"--{name} N (0 to {count - 1})" for name, count in counts.items() if count > 1]
+    return f"`lctrain kernels` draws others of this layer by {', '.join(flags)}" if flags else ""
 
 
 def _fill_sequence(
@@ -89,7 +102,7 @@ def _fill_sequence(
     ((positions, step),) = thin(layer.window.output_spatial)
     taps = np.moveaxis(select_kernels(layer, selection)[positions], 0, 1)  # (taps, positions, channels)
     ends = (positions[0] - step / 2, positions[-1] + step / 2)
-    title = _format_selection(layer, selection) + format_steps(layer.window.output_spatial, [step], ["position"])
+    title = format_selection(layer, selection) + format_steps(layer.window.output_spatial, [step], ["position"])
     bar = figure.add_subplot(grid[0, 1])
     title += _draw_weights(axes, taps, (*ends, len(taps) - 0.5, -0.5), theme, bar)
     axes.set(aspect="auto", xlabel="output position", ylabel="tap")
@@ -106,7 +119,7 @@ def _fill_image(
 ) -> None:
     """The kernels as tiles on the left, a map for each kind of numbers on the right."""
     kernels, maps = select_kernels(layer, selection), [getattr(numbers, name) for *_, name in MAPS]
-    title = _format_selection(layer, selection)
+    title = format_selection(layer, selection)
     if layer.window.rank == 3:
         depth, tap = selection.depth(layer), layer.window.kernel_size[0] // 2
         kernels, maps = kernels[depth, :, :, tap], [one[depth] for one in maps]
@@ -192,4 +205,5 @@ def draw_model(model: Any) -> Iterator[tuple[str, Figure]]:
 def save_picture(figure: Figure, file: Path) -> None:
     """As PNG or SVG, by the file's ending; the same figure gives the same file."""
     metadata = {"Date": None} if file.suffix == ".svg" else None
-    figure.savefig(file, dpi=RESOLUTION, metadata=metadata)
+    kind = file.suffix.removeprefix(".")
+    write_durably(file, lambda target: figure.savefig(target, format=kind, dpi=RESOLUTION, metadata=metadata))

@@ -5,11 +5,11 @@ from pathlib import Path
 
 import numpy as np
 
-from lctrain.errors import UserError
 from lctrain.report.kernels.drawing import draw_kernels, save_picture
 from lctrain.report.kernels.layers import LayerKernels
 from lctrain.report.kernels.measuring import KernelNumbers
 from lctrain.report.kernels.selecting import Selection, describe_numbers
+from lctrain.system.files import refuse_unwritable, replace_file
 
 
 def save_kernels(out: Path, layer: LayerKernels, numbers: KernelNumbers, selection: Selection) -> None:
@@ -18,15 +18,12 @@ def save_kernels(out: Path, layer: LayerKernels, numbers: KernelNumbers, selecti
     Raises:
         UserError: a file that can't be written.
     """
-    try:
-        out.parent.mkdir(parents=True, exist_ok=True)
+    with refuse_unwritable("--out", out):
         if out.suffix == ".json":
             text = json.dumps(describe_numbers(layer, numbers, selection), allow_nan=False)
-            out.write_text(text + "\n", encoding="utf-8")
+            replace_file(out, f"{text}\n".encode())
         else:
             save_picture(draw_kernels(layer, selection, numbers), out)
-    except OSError as error:
-        raise UserError(f"`--out` must be a file that can be written; got {str(out)!r} ({error.strerror}).") from error
 
 
 def format_numbers(numbers: KernelNumbers) -> str:
