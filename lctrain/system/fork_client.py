@@ -101,7 +101,8 @@ _lock = threading.Lock()
 
 def make_environment(changes: Mapping[str, str]) -> dict[str, str]:
     """This process's environment with changes, and its search path for modules."""
-    return {**os.environ, **changes, "PYTHONPATH": os.pathsep.join(dict.fromkeys(filter(None, sys.path)))}
+    paths = [path or os.getcwd() for path in sys.path]  # as `python -c` has it
+    return {**os.environ, **changes, "PYTHONPATH": os.pathsep.join(dict.fromkeys(paths))}
 
 
 def fork(server: ForkServer, folder: Path, log: IO[bytes], environment: Mapping[str, str]) -> ForkedProcess:
