@@ -35,12 +35,11 @@ def run_lctrain(warm_server, tmp_path_factory):
     It is a fork of the warm server, or where the environment asks for it, a new process.
     """
 
-    def run(folder, *arguments, timeout=240):
+    def run(folder, *arguments, timeout=240, environment=None):
         outputs = [tmp_path_factory.mktemp("run") / name for name in ("stdout", "stderr")]
         command = ["python", "-m", "lctrain", *map(str, arguments)]
-        outcome = run_in_process(
-            warm_start.run, folder, command[3:], *outputs, timeout=timeout, server=warm_server, grace=1
-        )
+        request = warm_start.run, folder, command[3:], *outputs
+        outcome = run_in_process(*request, timeout=timeout, environment=environment, server=warm_server, grace=1)
         if outcome.status == "timed_out":
             raise subprocess.TimeoutExpired(command, timeout)
         return subprocess.CompletedProcess(command, outcome.exit_code, *(path.read_text() for path in outputs))

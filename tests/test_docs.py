@@ -4,7 +4,6 @@ Trainings get `training.limit_batches=1`, and `training.epochs=1` where they don
 trials; ids, addresses and folders of a reader's own are put in the place of those that the documents make up.
 """
 
-import os
 import re
 import shlex
 import shutil
@@ -118,15 +117,15 @@ def adapt(arguments):
     return [*arguments, "training.limit_batches=1"]
 
 
-def run_command(folder, text, environment=None):
+def run_command(folder, text, run_lctrain, **environment):
     """What went wrong with a command, or several; an empty text if nothing did."""
     for made_up, own in find_own(folder, text).items():
         text = text.replace(made_up, own)
-    message = [run_words(folder, words, environment) for words in split(text)]
+    message = [run_words(folder, words, run_lctrain, environment) for words in split(text)]
     return "\n".join(filter(None, message))
 
 
-def run_words(folder, words, environment):
+def run_words(folder, words, run_lctrain, environment):
     if words[:2] == ["pip", "install"]:
         wanted = set(re.findall(r"\w+", " ".join(re.findall(r"\[(.*?)\]", " ".join(words)))))
         lacking = wanted - set(metadata("lctrain").get_all("Provides-Extra"))
@@ -136,16 +135,12 @@ def run_words(folder, words, environment):
     arguments = adapt(words[3:])
     if arguments == ["ui"]:
         return run_ui(folder)
-    done = call([*TRAIN, *arguments], folder, env=environment)
+    done = run_lctrain(folder, *arguments, timeout=540, environment=environment)
     if "device.index=1" in arguments and done.returncode == 2:
         return "" if "`device" in done.stderr else done.stderr  # which machine has a second GPU?
     if any(re.match("resume=", argument) for argument in arguments) and "Going on from step" not in done.stderr:
         return f"nothing was resumed: {done.stderr[-2000:]}"
     return "" if done.returncode == 0 else f"exit code {done.returncode}: {done.stderr[-2000:]}"
-
-
-def call(command, folder, **arguments):
-    return subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=540, check=False, **arguments)
 
 
 def run_ui(folder):
@@ -160,21 +155,24 @@ def run_ui(folder):
     return message or ("" if process.returncode == 0 else f"exit code {process.returncode}")
 
 
-def run_python(folder, code):
+def run_python(folder, code, _):
     run_id = find_own(folder, code)["RUN_ID"]
-    done = call([sys.executable, "-c", f"run_id = {run_id!r}\n{code}"], folder)
+    command = [sys.executable, "-c", f"run_id = {run_id!r}\n{code}"]
+    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=540, check=False)
     return done.stderr[-2000:] if done.returncode else ""
 
 
-def run_session(folder, text):
+def run_session(folder, text, run_lctrain):
     """Whether a command refuses what it is given with the words that the document shows."""
     command, _, expected = text.removeprefix("$ ").partition("\n")
-    done = call([sys.executable, *shlex.split(command)[1:]], folder)
+    words = shlex.split(command)
+    assert words[:3] == LCTRAIN, command
+    done = run_lctrain(folder, *words[3:], timeout=540)
     is_so = expected.strip() in done.stderr and done.returncode == 2
     return "" if is_so else f"exit code {done.returncode}, it tells: {done.stdout}{done.stderr}"
 
 
-def write_yaml(folder, text):
+def write_yaml(folder, text, _):
     """A file that says in its first line what it is called."""
     path = folder / re.match(r"# (\S+\.yaml)\n", text)[1]
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -186,12 +184,12 @@ RUNNERS = {"command": run_command, "python": run_python, "session": run_session,
 
 
 @pytest.fixture(scope="module")
-def folder(tmp_path_factory):
+def folder(tmp_path_factory, run_lctrain):
     """A folder with all files that the documents name, a finished run and a sweep."""
     folder = tmp_path_factory.mktemp("docs")
     make_files(folder)
-    subprocess.run([*TRAIN, "model=lc2d", *SHORT], cwd=folder, check=True, capture_output=True)
-    subprocess.run([*TRAIN, "-m", "model=lc2d", "seed=0,1", *SHORT], cwd=folder, check=True, capture_output=True)
+    run_lctrain(folder, "model=lc2d", *SHORT).check_returncode()
+    run_lctrain(folder, "-m", "model=lc2d", "seed=0,1", *SHORT).check_returncode()
     return folder
 
 
@@ -304,10 +302,10 @@ def test_what_is_linked_is_there(document):
 @pytest.mark.parametrize(
     "document", [one for one, pieces in PIECES.items() if pieces], ids=lambda document: str(document.relative_to(ROOT))
 )
-def test_what_a_document_shows_works(document, place):
+def test_what_a_document_shows_works(document, place, run_lctrain):
     wrong = {}
     for piece in PIECES[document]:
-        message = "" if needs_server(piece) else RUNNERS[piece.kind](place, piece.text)
+        message = "" if needs_server(piece) else RUNNERS[piece.kind](place, piece.text, run_lctrain)
         if message:
             wrong[f"{piece.place} {piece.text}"] = message
     assert not wrong, "\n\n".join(f"{piece}\n{message}" for piece, message in wrong.items())
@@ -316,7 +314,7 @@ def test_what_a_document_shows_works(document, place):
 # What needs a server
 
 
-def run_those_of(server, folder, changes, environment=None):
+def run_those_of(server, folder, run_lctrain, changes, **environment):
     """Runs the commands that need a server; `changes` are made in their text."""
     pieces = [piece for piece in COMMANDS if server in piece.text]
     assert pieces
@@ -325,32 +323,32 @@ def run_those_of(server, folder, changes, environment=None):
         for made_up, own in changes.items():
             text = text.replace(made_up, own)
         text = text[text.index("python ") :]  # behind variables, which `environment` has
-        assert run_command(folder, text, {**os.environ, **(environment or {})}) == "", piece.place
+        assert run_command(folder, text, run_lctrain, **environment) == "", piece.place
 
 
 @pytest.mark.slow
-def test_what_needs_an_mlflow_server_works(place, tmp_path):
+def test_what_needs_an_mlflow_server_works(run_lctrain, place, tmp_path):
     (tmp_path / "server").mkdir()
     with mlflow_server(f"sqlite:///{tmp_path}/server.db", tmp_path / "server") as server:
-        run_those_of("http://HOST", place, {"http://HOST:5000": server.uri})
+        run_those_of("http://HOST", place, run_lctrain, {"http://HOST:5000": server.uri})
 
 
 @pytest.mark.slow
 @pytest.mark.skipif(why_no_postgresql() is not None, reason=str(why_no_postgresql()))
-def test_what_needs_postgresql_works(place):
+def test_what_needs_postgresql_works(run_lctrain, place):
     with postgresql() as uri:
-        run_those_of("postgresql://", place, {"postgresql://USER@HOST/DATABASE": uri})
+        run_those_of("postgresql://", place, run_lctrain, {"postgresql://USER@HOST/DATABASE": uri})
 
 
 @pytest.mark.slow
 @pytest.mark.skipif(why_no_slurm() is not None, reason=str(why_no_slurm()))
-def test_what_needs_slurm_works(place):
+def test_what_needs_slurm_works(run_lctrain, place):
     with slurm() as variables:
-        run_those_of("hydra/launcher=slurm", place, {}, variables)
+        run_those_of("hydra/launcher=slurm", place, run_lctrain, {}, **variables)
 
 
 @pytest.mark.slow
 @pytest.mark.skipif(why_no_ray() is not None, reason=str(why_no_ray()))
-def test_what_needs_ray_works(place):
+def test_what_needs_ray_works(run_lctrain, place):
     with ray() as variables:
-        run_those_of("hydra/launcher=ray", place, {"num_cpus=4": "num_cpus=1"}, variables)
+        run_those_of("hydra/launcher=ray", place, run_lctrain, {"num_cpus=4": "num_cpus=1"}, **variables)
