@@ -11,6 +11,7 @@ os.environ.setdefault("KERAS_BACKEND", "tensorflow")
 
 import pytest
 import warm_start
+from forked_files import FileRunner
 
 from lctrain.devices.runtime import find_started
 from lctrain.system.fork_client import ForkServer, keep
@@ -20,12 +21,19 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # as a shell has it for w
     signal.signal(signal.SIGINT, signal.default_int_handler)  # so that what tests start can be interrupted
 
 
+WARM_SERVER = ForkServer(f"lctrain-tests-{os.getpid()}", warm_start.load, find_started)
+
+
+def pytest_configure(config):
+    if hasattr(config, "workerinput"):
+        config.pluginmanager.register(FileRunner(config, WARM_SERVER))
+
+
 @pytest.fixture(scope="session")
 def warm_server():
     """What forks the command lines of a session, and what these start."""
-    server = ForkServer(f"lctrain-tests-{os.getpid()}", warm_start.load, find_started)
-    with keep(server):
-        yield server
+    with keep(WARM_SERVER):
+        yield WARM_SERVER
 
 
 @pytest.fixture(scope="session")

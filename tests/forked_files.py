@@ -1,0 +1,89 @@
+"""Runs the tests of each file in a fork of a worker of xdist's, which has loaded TensorFlow and runs nothing of it.
+
+What tests leave in memory ends with their file: compiled operations, which TensorFlow never frees, settings, caches. So
+no worker grows from file to file, and no file finds what another has left.
+"""
+
+import contextlib
+import os
+import signal
+from multiprocessing import Pipe
+
+import pytest
+from _pytest.runner import runtestprotocol
+
+from lctrain.devices.runtime import find_started
+from lctrain.system.fork_client import keep
+from lctrain.system.signals import leave
+
+
+class FileRunner:
+    """A plugin that takes the place of pytest's own way to run a test; it keeps the server for all files."""
+
+    def __init__(self, config, server):
+        self._hook, self._config, self._server = config.hook, config, server
+        self._path = self._pid = self._connection = None
+
+    @pytest.hookimpl(wrapper=True)
+    def pytest_runtestloop(self):
+        with keep(self._server):
+            return (yield)
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_runtest_protocol(self, item, nextitem):
+        if item.path != self._path:
+            self._start(item)
+        is_last = nextitem is None or nextitem.path != item.path
+        item.ihook.pytest_runtest_logstart(nodeid=item.nodeid, location=item.location)
+        for report in self._run(item, None if is_last else nextitem):
+            item.ihook.pytest_runtest_logreport(report=report)
+        item.ihook.pytest_runtest_logfinish(nodeid=item.nodeid, location=item.location)
+        if is_last:
+            self._end()
+        return True
+
+    def _start(self, item):
+        assert not find_started(), f"before {item.path}: {find_started()}, or a test file's own import has done so"
+        self._path = item.path
+        self._config._tmp_path_factory.getbasetemp()  # else each fork would empty it
+        self._connection, other = Pipe()
+        self._pid = os.fork()
+        if not self._pid:
+            self._connection.close()
+            self._serve(other, item.session.items)
+        other.close()
+
+    def _serve(self, connection, items):
+        """Runs what it is told, as all that this process does from now on."""
+        code = 1
+        with contextlib.suppress(EOFError):
+            while True:
+                place, next_place = connection.recv()
+                nextitem = None if next_place is None else items[next_place]
+                reports = runtestprotocol(items[place], log=False, nextitem=nextitem)
+                to_data = self._hook.pytest_report_to_serializable
+                connection.send([to_data(config=self._config, report=report) for report in reports])
+                code = 0
+        leave(code)
+
+    def _run(self, item, nextitem):
+        items = item.session.items
+        call = pytest.CallInfo.from_call(lambda: self._ask(items, item, nextitem), when="call")
+        if call.excinfo is None:
+            from_data = self._hook.pytest_report_from_serializable
+            return [from_data(config=self._config, data=data) for data in call.result]
+        os.kill(self._pid, signal.SIGABRT)  # on which it writes down where it stands
+        self._end()
+        return [item.ihook.pytest_runtest_makereport(item=item, call=call)]
+
+    def _ask(self, items, item, nextitem):
+        self._connection.send((items.index(item), None if nextitem is None else items.index(nextitem)))
+        try:
+            return self._connection.recv()
+        except EOFError:
+            raise RuntimeError("the process of the file's tests has died") from None
+
+    def _end(self):
+        self._connection.close()
+        os.waitpid(self._pid, 0)
+        self._path = None
