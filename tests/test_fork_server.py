@@ -8,6 +8,7 @@ import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -19,7 +20,7 @@ import pytest
 
 from lctrain.system import fork_client
 from lctrain.system.fork_client import ForkServer, keep
-from lctrain.system.fork_server import READ_LATE
+from lctrain.system.fork_server import MORE_OOM_SCORE, MOST_OOM_SCORE, OOM_SCORE, READ_LATE
 from lctrain.system.subprocesses import run_in_process
 
 pytestmark = pytest.mark.skipif(not fork_client.IS_SUPPORTED, reason="only Linux has these servers")
@@ -70,10 +71,12 @@ def describe():
         "signals": [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGCHLD)],
         "random": (np.random.random(), random.random()),
         "is_forked": fork_client.origin is not None,
+        "oom_score": int(OOM_SCORE.read_text()),
     }
 
 
 def say_and(action, path=None):
+    tempfile.mkdtemp()  # which nobody removes
     print("last words", flush=True)
     if path is not None:
         path.write_text(str(os.getpid()))
@@ -142,6 +145,7 @@ def test_a_fork_is_as_good_as_a_new_process(server, monkeypatch, tmp_path):
     forked = first.value
     assert (forked.pop("loaded"), fresh.pop("loaded")) == (True, False)
     assert (forked.pop("is_forked"), fresh.pop("is_forked")) == (True, False)
+    assert forked.pop("oom_score") == min(fresh.pop("oom_score") + MORE_OOM_SCORE, MOST_OOM_SCORE)
     assert forked.pop("parent") != os.getpid() == fresh.pop("parent")
     second = run().value
     for place in (0, 1):
@@ -223,9 +227,11 @@ def test_a_server_that_hangs_is_ended_and_says_where(monkeypatch, tmp_path):
         ("raise", "raised", 0, "ValueError: went wrong"),
     ],
 )
-def test_a_death_is_told_as_that_of_a_new_process(server, action, status, exit_code, reason):
+def test_a_death_is_that_of_a_new_process(server, action, status, exit_code, reason, tmp_path, monkeypatch):
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     outcomes = [run_in_process(say_and, action, server=one) for one in (server, None)]
     assert [(one.status, one.exit_code, one.reason) for one in outcomes] == [(status, exit_code, reason)] * 2
+    assert not list(tmp_path.iterdir())
 
 
 def test_a_timeout_and_an_end_take_the_children_along(server, tmp_path):

@@ -4,13 +4,16 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
 import time
+from pathlib import Path
 
 import pytest
 
 from lctrain.cli import main
 from lctrain.cost import MEBIBYTE
 from lctrain.errors import ConfigError, Problem, UserError
+from lctrain.system.files import find_shared_temporary_folder
 from lctrain.system.subprocesses import run_in_process
 
 
@@ -161,6 +164,22 @@ def test_a_memory_limit_holds():
 def test_output_goes_to_the_log(tmp_path):
     assert run_in_process(speak, log_file=tmp_path / "job.log").status == "done"
     assert (tmp_path / "job.log").read_text() == "to the log\n"
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs a disk that is full")
+def test_a_full_disk_under_the_log_hides_no_reason():
+    outcome = run_in_process(fail_unpicklably, log_file=Path("/dev/full"))
+    assert (outcome.status, outcome.reason) == ("raised", "Unpicklable: first")
+
+
+def find_folders():
+    return tempfile.gettempdir(), find_shared_temporary_folder()
+
+
+def test_temporary_files_are_in_a_folder_that_goes_with_the_process():
+    own, shared = run_in_process(find_folders).value
+    assert Path(own).parent == shared == Path(tempfile.gettempdir())
+    assert not os.path.exists(own)
 
 
 LEAVING = """

@@ -5,7 +5,6 @@ import os
 import re
 import signal
 import subprocess
-import sys
 import time
 from contextlib import ExitStack
 from pathlib import Path
@@ -15,13 +14,14 @@ import mlflow
 import psutil
 import pytest
 import yaml
-from job_processes import find_job, no_process_is_left  # noqa: F401 - a fixture
+from job_processes import find_job, find_sockets, nothing_is_left, start_sweep  # noqa: F401 - a fixture
 from servers.ray import ray, why_no_ray
 from servers.slurm import slurm, why_no_slurm
 
 from lctrain.composition import launchers
 from lctrain.composition.overrides import check_arguments, leave_keys_to_validation
 from lctrain.errors import UserError
+from lctrain.system import fork_client
 
 
 def needs(group, name, why_no_server=lambda: None):
@@ -209,12 +209,12 @@ def test_every_job_is_recorded_whatever_becomes_of_the_others(tmp_path, launcher
         f"training.epochs=2,{ENDLESS}",
     ]  # Keras takes no two
     extras = ["hydra.launcher.n_jobs=2"] if name == "joblib" else []
-    command = [sys.executable, "-m", "lctrain", "-m", f"hydra/launcher={name}", *extras, *jobs, *TINY]
-    with subprocess.Popen(
-        command, cwd=tmp_path, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
-    ) as sweep:
+    has_server = fork_client.IS_SUPPORTED and name != "slurm"  # whose jobs may not live in other allocations
+    with start_sweep(tmp_path, "-m", f"hydra/launcher={name}", *extras, *jobs, *TINY, environment=environment) as sweep:
         try:
-            end_job(name, wait_for_epoch(tmp_path, 1), environment)
+            record = wait_for_epoch(tmp_path, 1)
+            assert bool(find_sockets(tmp_path)) == has_server
+            end_job(name, record, environment)
             out, errors = sweep.communicate(timeout=180)
         finally:
             sweep.kill()
@@ -227,6 +227,8 @@ def test_every_job_is_recorded_whatever_becomes_of_the_others(tmp_path, launcher
     assert parent.info.status == "FAILED"
     assert [run.info.status for run in children] == ["FINISHED", "KILLED", "FAILED", "FAILED"]
     assert {run.data.tags["mlflow.parentRunId"] for run in children} == {parent.info.run_id}
+    method = "forkserver" if has_server else "spawn"
+    assert {run.data.tags["sweep.start_method"] for run in children} == {method}
     assert "Job 3 has failed after" in out
 
 
@@ -276,17 +278,8 @@ def read_store(folder):
 @pytest.mark.parametrize(("number", "is_for_all"), [(signal.SIGTERM, False), (signal.SIGINT, True)])
 @needs("hydra/launcher", "joblib")
 def test_an_interrupt_lets_joblibs_workers_end_their_jobs(tmp_path, number, is_for_all):
-    (tmp_path / "temporary").mkdir()
     extras = ["hydra/launcher=joblib", "hydra.launcher.n_jobs=2", f"training.epochs={ENDLESS}", "seed=0,1,2,3,4"]
-    with subprocess.Popen(
-        [sys.executable, "-m", "lctrain", "-m", *extras, *TINY],
-        cwd=tmp_path,
-        env={**os.environ, "TMPDIR": str(tmp_path / "temporary")},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        start_new_session=True,
-    ) as sweep:
+    with start_sweep(tmp_path, "-m", *extras, *TINY, start_new_session=True) as sweep:
         try:
             for job in (0, 1):
                 wait_for_epoch(tmp_path, job)
@@ -299,7 +292,6 @@ def test_an_interrupt_lets_joblibs_workers_end_their_jobs(tmp_path, number, is_f
             sweep.kill()
     assert [record["status"] for record in records_in(tmp_path)] == ["interrupted"] * 2, errors
     assert "3 of 5 jobs were not started." in out
-    assert not list((tmp_path / "temporary").iterdir())
     assert "resource_tracker" not in errors
     assert "Traceback" not in errors
     assert sweep.returncode == 128 + number

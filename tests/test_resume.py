@@ -2,8 +2,6 @@
 
 import json
 import re
-import subprocess
-import sys
 from pathlib import Path
 
 import kill
@@ -21,13 +19,7 @@ from lctrain.system.subprocesses import run_in_process
 
 SMALL = ["model=lc2d", "data=synthetic", "data.input_shape=[5,7,2]", "data.num_examples=700", "training.epochs=3"]
 SMALL += ["training.checkpoint.every_steps=5", "training.progress=none", "training.log_every_steps=1"]
-VICTIM = Path(kill.__file__).parent / "victim.py"
-
-
-def run_victim(folder, *arguments):
-    """A job that kills itself in its second epoch."""
-    command = [sys.executable, str(VICTIM), "--die", "mid_epoch", "--epoch", "1", "--", *arguments]
-    return subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=240, check=False)
+IN_SECOND_EPOCH = ["--die", "mid_epoch", "--epoch", "1"]
 
 
 def read_runs(folder):
@@ -37,10 +29,10 @@ def read_runs(folder):
 
 
 @pytest.fixture(scope="module")
-def killed(tmp_path_factory, run_lctrain):
+def killed(tmp_path_factory, run_lctrain, warm_server):
     """A folder with a job that was killed; the job's folder, and its run's id."""
     folder = tmp_path_factory.mktemp("killed")
-    assert run_victim(folder, *SMALL).returncode == kill.SIGKILL
+    assert kill.run_victim(folder, IN_SECOND_EPOCH, SMALL, warm_server) == kill.SIGKILL
     assert run_lctrain(folder, "sync").returncode == 0  # it died before the store had the run
     (job,) = folder.glob("outputs/*/*")
     return folder, job, json.loads((job / "tracking" / "delivered.json").read_text())["run_id"]
@@ -105,12 +97,12 @@ def test_where_nothing_is_left_a_new_job_starts(tmp_path, run_lctrain):
     assert "Nothing to resume: no job of this configuration was left unfinished. A new one starts." in finished.stderr
 
 
-def test_other_data_under_the_same_name_is_refused(tmp_path, run_lctrain):
+def test_other_data_under_the_same_name_is_refused(tmp_path, run_lctrain, warm_server):
     from made_files import make_arrays
 
     path = make_arrays(tmp_path)
     arguments = ["data=arrays", f"data.path={path}", "model=dense", "training.batch_size=4", *SMALL[4:]]
-    assert run_victim(tmp_path, *arguments).returncode == kill.SIGKILL
+    assert kill.run_victim(tmp_path, IN_SECOND_EPOCH, arguments, warm_server) == kill.SIGKILL
     import numpy as np
 
     held = dict(np.load(path))
@@ -120,10 +112,10 @@ def test_other_data_under_the_same_name_is_refused(tmp_path, run_lctrain):
     assert "`data` has changed since the job was begun" in finished.stderr
 
 
-def test_a_job_killed_twice_in_one_epoch_ends_with_the_same_bits(tmp_path):
-    whole = kill.run_scenario(tmp_path / "whole", [])
+def test_a_fork_killed_twice_in_one_epoch_ends_with_the_bits_of_a_new_process(tmp_path, warm_server):
+    whole = kill.run_scenario(tmp_path / "whole", [], server=None)
     assert min(whole[f"num_{kind}"] for kind in ("weights", "optimizer", "seeds")) > 0
-    twice = kill.run_scenario(tmp_path / "twice", kill.SCENARIOS["twice in one epoch"])
+    twice = kill.run_scenario(tmp_path / "twice", kill.SCENARIOS["twice in one epoch"], server=warm_server)
     assert kill.differences(twice, whole) == []
     assert (whole["status"], whole["num_doubled"]) == ("FINISHED", 0)
 
@@ -155,8 +147,8 @@ def test_a_job_that_runs_is_not_resumed(tmp_path, monkeypatch):
 
 
 @pytest.mark.slow
-def test_a_job_killed_at_any_moment_ends_with_the_same_bits(tmp_path):
-    results = kill.compare(tmp_path)
+def test_a_job_killed_at_any_moment_ends_with_the_same_bits(tmp_path, warm_server):
+    results = kill.compare(tmp_path, warm_server)
     control = results.pop("control: seeds left out")
     assert set(control) >= {"weights", "seeds", "history", "step_losses"}
     assert results == {name: [] for name in ("not killed, again", *kill.SCENARIOS)}

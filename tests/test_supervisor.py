@@ -5,12 +5,16 @@ import json
 import os
 import signal
 import sys
+import tempfile
 import time
 from dataclasses import replace
+from pathlib import Path
 
 import mlflow
 import pytest
 from conftest import make_config
+from job_processes import TEMPORARY, nothing_is_left  # noqa: F401 - a fixture
+from test_memory import real_group, run_inside
 
 from lctrain.config import validate
 from lctrain.errors import ConfigError, Problem, UserError
@@ -40,6 +44,12 @@ def server():
             yield
 
 
+@pytest.fixture(autouse=True)
+def temporary(tmp_path, monkeypatch):
+    (tmp_path / TEMPORARY).mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / TEMPORARY))
+
+
 def run_job(config, overrides, folder, parent, tags):
     """Does what its only override says, in the middle of a run."""
     with start_run(config.tracking, "child", tags, folder, parent) as run:
@@ -52,6 +62,10 @@ def run_job(config, overrides, folder, parent, tags):
             os._exit(7)
         if overrides == ["kill"]:
             os.kill(os.getpid(), signal.SIGKILL)
+        if overrides == ["grow"]:
+            grown = []
+            while True:
+                grown.append(bytes(2**20) + b"0")
         if overrides == ["sleep"]:
             signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
             time.sleep(60)
@@ -111,6 +125,31 @@ def test_a_job_that_dies_is_recorded_with_its_reason(tmp_path, action, status, e
     assert (run.info.status, run.data.tags["sweep.status"]) == (state, status)
     assert reason.splitlines()[0] in run.data.tags["error"]
     assert run.data.metrics == {"loss": 0.5}
+
+
+IN_A_GROUP = """
+import sys
+from pathlib import Path
+from test_supervisor import *
+
+fork_client.origin = ForkServer(f"lctrain-test-{os.getpid()}-group", load_all_code, find_nothing)
+with keep(fork_client.origin):
+    for number, action in enumerate(["grow", "work"]):
+        print(supervise(run_job, make_task(Path(sys.argv[1]), action, number)))
+    assert fork_client._connections[fork_client.origin.name].process.poll() is None
+"""
+
+
+@pytest.mark.skipif(not fork_client.IS_SUPPORTED, reason="only Linux has control groups")
+def test_a_job_that_takes_too_much_of_its_control_group_is_killed_alone(tmp_path, monkeypatch):
+    monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parent))
+    with real_group(limit=25 * 10**8) as group:
+        process = run_inside(group, ["-c", IN_A_GROUP, tmp_path], tmp_path)
+    assert process.returncode == 0, process.stdout + process.stderr
+    killed, done = Records(tmp_path).read_all()
+    assert (killed.status, killed.exit_code, done.status) == ("killed", 1, "done")
+    assert killed.reason == "killed by SIGKILL (the kernel's usual answer to a lack of memory)"
+    assert [run.info.status for run in runs_of(make_task(tmp_path, "work"))] == ["KILLED", "FINISHED"]
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="needs POSIX signals")

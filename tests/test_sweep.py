@@ -3,6 +3,7 @@
 import json
 import re
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -10,8 +11,11 @@ from pathlib import Path
 
 import mlflow
 import pytest
-from job_processes import find_job, no_process_is_left  # noqa: F401 - a fixture
+from job_processes import find_job, find_sockets, nothing_is_left, start_sweep  # noqa: F401 - a fixture
 from test_memory import real_group, run_inside
+
+from lctrain.sweep.records import Records
+from lctrain.tracking import read_journal
 
 FAST = ("training.epochs=2", "data=synthetic", "data.input_shape=[5,7,2]", "data.num_examples=200")
 START_METHOD = "forkserver" if sys.platform == "linux" else "spawn"
@@ -170,16 +174,12 @@ print(sorted({{"tensorflow", "keras", "sklearn", "jax", "torch"}} & set(sys.modu
 
 @pytest.mark.skipif(sys.platform == "win32", reason="needs POSIX signals")
 def test_a_killed_job_and_an_interrupt_leave_everything_in_order(tmp_path, run_lctrain):
-    command = [sys.executable, "-m", "lctrain", "-m", "training.epochs=100000,1,200000", *FAST[1:]]
-    heard = signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background jobs are born deaf to it
-    try:
-        sweep = subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-    finally:
-        signal.signal(signal.SIGINT, heard)
+    sweep = start_sweep(tmp_path, "-m", "training.epochs=100000,1,200000", *FAST[1:])
     try:
         wait_for_epoch(tmp_path, 0)
         find_job(tmp_path, 0).kill()
         wait_for_epoch(tmp_path, 2)
+        assert find_sockets(tmp_path)
         find_job(tmp_path, 2).parent().kill()  # the server, without which the job goes on
         sweep.send_signal(signal.SIGINT)
         output, errors = sweep.communicate(timeout=120)
@@ -199,14 +199,14 @@ def test_a_killed_job_and_an_interrupt_leave_everything_in_order(tmp_path, run_l
 
 def test_a_killed_job_goes_on_where_it_was_when_its_sweep_is_resumed(tmp_path, run_lctrain):
     settings = ["training.epochs=400,1", "training.checkpoint.every_steps=3", *FAST[1:]]
-    command = [sys.executable, "-m", "lctrain", "-m", *settings]
-    sweep = subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    sweep = start_sweep(tmp_path, "-m", *settings)
     try:
         wait_for_epoch(tmp_path, 0)
         job = find_job(tmp_path, 0)
         job.parent().kill()  # the server; the next job has another
         job.kill()
-        assert sweep.wait(timeout=240) == 1
+        output, errors = sweep.communicate(timeout=240)
+        assert sweep.returncode == 1, (output, errors)
     finally:
         sweep.kill()
     assert [record["status"] for record in records_of(tmp_path)] == ["killed", "done"]
@@ -223,6 +223,50 @@ def test_a_killed_job_goes_on_where_it_was_when_its_sweep_is_resumed(tmp_path, r
     for name in ("loss", "val_loss"):
         history = client.get_metric_history(children[0].info.run_id, name)
         assert sorted(point.step for point in history) == list(range(1, 401))
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="needs POSIX signals")
+def test_a_store_that_is_away_and_a_termination_lose_nothing(tmp_path):
+    with socket.create_server(("127.0.0.1", 0)) as nobody:
+        uri = f"http://127.0.0.1:{nobody.getsockname()[1]}"
+    away = ["tracking=server", f"tracking.uri={uri}", "tracking.patience=1"]
+    sweep = start_sweep(tmp_path, "-m", "training.epochs=1,100000", *FAST[1:], *away)
+    try:
+        wait_for_epoch(tmp_path, 1)
+        sweep.terminate()
+        _, errors = sweep.communicate(timeout=120)
+    finally:
+        sweep.kill()
+    assert sweep.returncode == 143, errors
+    assert "Traceback" not in errors
+    assert "Warning: not all that 2 of 2 jobs logged has reached the store." in " ".join(errors.split())
+    statuses = [(record["status"], record["exit_code"]) for record in records_of(tmp_path)]
+    assert statuses == [("done", 0), ("interrupted", 143)]
+    runs = [read_journal(Path(record["journal"])) for record in records_of(tmp_path)]
+    assert [(run.status, run.tags["sweep.start_method"]) for run in runs] == [
+        ("FINISHED", START_METHOD),
+        ("KILLED", START_METHOD),
+    ]
+    assert all("loss" in run.metrics for run in runs)
+
+
+def test_a_full_disk_fails_jobs_which_go_on_when_there_is_room(tmp_path, mount_small_disk):
+    disk = mount_small_disk("200k")  # which takes all of a job but its model
+    sweep = start_sweep(tmp_path, "-m", "seed=0,1", *FAST, f"hydra.sweep.dir={disk}/sweep")
+    output, errors = sweep.communicate(timeout=240)
+    assert sweep.returncode == 1, errors
+    assert "Traceback" not in errors
+    assert "[1/2] Job 0 has failed" in output
+    assert "there is no room for the trained model" in output
+    assert re.search(r"\[2/2\] Job 1 has failed after \d.* s: .*(no room|No space left on device)", output)
+    subprocess.run(["mount", "-o", "remount,size=20m", disk], check=True)
+    resumed = start_sweep(tmp_path, f"sweep.resume={disk}/sweep")
+    output, errors = resumed.communicate(timeout=240)
+    assert resumed.returncode == 0, errors
+    records = Records(disk / "sweep").read_all()
+    assert [(record.status, record.attempt) for record in records] == [("done", 2)] * 2
+    runs = [read_journal(Path(str(record.journal))) for record in records]
+    assert [(run.status, run.tags["sweep.start_method"]) for run in runs] == [("FINISHED", START_METHOD)] * 2
 
 
 def wait_for_epoch(folder, number):

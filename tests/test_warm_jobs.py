@@ -2,12 +2,14 @@
 
 import hashlib
 import os
+from typing import get_args
 
 import pytest
 from conftest import make_config
 
-from lctrain.config import validate
+from lctrain.config import Config, validate
 from lctrain.devices import runtime
+from lctrain.implementations import IMPLEMENTATIONS
 from lctrain.job.run import load_code, run_job_of_sweep
 from lctrain.system import fork_client
 from lctrain.system.fork_client import ForkServer, keep
@@ -62,6 +64,14 @@ def compare(server, changes, tmp_path):
 
 def test_a_fork_trains_to_the_bits_of_a_new_process(server, tmp_path):
     compare(server, {}, tmp_path)
+
+
+def test_the_settings_have_every_value_of_what_decides_on_bits():
+    configs = [validate(make_config(**changes)) for changes in ({}, *SETTINGS)]
+    values = {"implementation": ("auto", *IMPLEMENTATIONS), "jit_compile": (True, False)}
+    values |= {key: get_args(Config.model_fields[key].annotation) for key in ("precision", "strategy")}
+    for key, expected in values.items():
+        assert {getattr(config, key) for config in configs} == set(expected), key
 
 
 @pytest.mark.slow

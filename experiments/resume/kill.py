@@ -5,12 +5,19 @@ python experiments/resume/kill.py [--out results/kill.json]
 
 import argparse
 import json
-import subprocess
+import os
 import sys
 import tempfile
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
+from victim import run_in_folder
+
+from lctrain.devices.runtime import find_started
+from lctrain.job.run import load_code
+from lctrain.system.fork_client import ForkServer, keep
+from lctrain.system.subprocesses import run_in_process
 from lctrain.tracking import find_journals, read_journal
 
 HERE = Path(__file__).parent
@@ -31,18 +38,24 @@ SCENARIOS = {  # the moments at which a training dies, one process after the oth
     "twice in one epoch": ["mid_epoch", "later_in_epoch"],
     "while the model is saved": ["in_model"],
 }
+FRESH = ("not killed, again", "end of an epoch")  # whose processes are new; those of the others are forks
 SIGKILL = -9
 
 
-def run_victim(folder: Path, *options: str, resume: bool) -> int:
-    """One process; its exit code."""
-    arguments = [*COMMAND, *(["resume=true"] if resume else [])]
-    command = [sys.executable, str(HERE / "victim.py"), *options, "--", *arguments]
-    with (folder / "output.txt").open("ab") as output:
-        return subprocess.run(command, cwd=folder, stdout=output, stderr=output, timeout=600, check=False).returncode
+def run_victim(folder: Path, options: Sequence[str], arguments: Sequence[str], server: ForkServer | None) -> int | None:
+    """One process, a fork of the server or a new one; its exit code.
+
+    Raises:
+        RuntimeError: the server forks none.
+    """
+    log = folder / "output.txt"
+    outcome = run_in_process(run_in_folder, folder, [*options, "--", *arguments], log_file=log, server=server)
+    if server is not None and "The process is started afresh" in log.read_text():
+        raise RuntimeError(log.read_text())
+    return outcome.value if outcome.status == "done" else outcome.exit_code
 
 
-def run_scenario(folder: Path, deaths: list[str], *options: str) -> dict:
+def run_scenario(folder: Path, deaths: list[str], *options: str, server: ForkServer | None) -> dict:
     """Kills and resumes; what the last process ended with, and what the run's journal tells.
 
     Raises:
@@ -50,11 +63,13 @@ def run_scenario(folder: Path, deaths: list[str], *options: str) -> dict:
     """
     folder.mkdir()
     for number, moment in enumerate(deaths):
-        code = run_victim(folder, "--die", moment, resume=number > 0)
+        arguments = [*COMMAND, *(["resume=true"] if number > 0 else [])]
+        code = run_victim(folder, ["--die", moment], arguments, server)
         if code != SIGKILL:
             raise RuntimeError(f"it was to die at {moment}, and ended with {code}: {tail(folder)}")
     report = folder / "report.json"
-    code = run_victim(folder, "--report", str(report.absolute()), *options, resume=bool(deaths))
+    arguments = [*COMMAND, *(["resume=true"] if deaths else [])]
+    code = run_victim(folder, ["--report", str(report.absolute()), *options], arguments, server)
     if code != 0:
         raise RuntimeError(f"the last process ended with {code}: {tail(folder)}")
     return json.loads(report.read_text()) | read_run(folder)
@@ -77,19 +92,19 @@ def differences(found: dict, expected: dict) -> list[str]:
     return [key for key in expected if found[key] != expected[key]]
 
 
-def compare(folder: Path, tell=print) -> dict[str, list[str]]:
+def compare(folder: Path, server: ForkServer, tell=print) -> dict[str, list[str]]:
     """For each scenario, in what it differs from the training that was not killed; nothing is what is hoped for."""
-    whole = run_scenario(folder / "whole", [])
+    whole = run_scenario(folder / "whole", [], server=server)
     for kind in ("weights", "optimizer", "seeds"):
         if not whole[f"num_{kind}"]:
             raise RuntimeError(f"there are no {kind} to compare")
-    again = run_scenario(folder / "whole-again", [])
-    results = {"not killed, again": differences(again, whole)}
-    for name, deaths in SCENARIOS.items():
+    results = {}
+    for name, deaths in {"not killed, again": [], **SCENARIOS}.items():
         started = time.monotonic()
-        results[name] = differences(run_scenario(folder / name.replace(" ", "-"), deaths), whole)
+        found = run_scenario(folder / name.replace(" ", "-"), deaths, server=None if name in FRESH else server)
+        results[name] = differences(found, whole)
         tell(f"{name}: {results[name] or 'the same'} ({time.monotonic() - started:.0f} s)", flush=True)
-    control = run_scenario(folder / "control", ["mid_epoch"], "--leave-out-seeds")
+    control = run_scenario(folder / "control", ["mid_epoch"], "--leave-out-seeds", server=server)
     results["control: seeds left out"] = differences(control, whole)
     tell(f"control, seeds left out: {results['control: seeds left out']}", flush=True)
     return results
@@ -99,8 +114,9 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--out", type=Path, default=HERE / "results" / "kill.json")
     out = parser.parse_args().out
-    with tempfile.TemporaryDirectory(prefix="lctrain-kill-") as folder:
-        results = compare(Path(folder))
+    server = ForkServer(f"lctrain-kill-{os.getpid()}", load_code, find_started)
+    with keep(server), tempfile.TemporaryDirectory(prefix="lctrain-kill-") as folder:
+        results = compare(Path(folder), server)
     out.parent.mkdir(parents=True, exist_ok=True)
     out.write_text(json.dumps(results, indent=1) + "\n")
     control = results.pop("control: seeds left out")

@@ -1,7 +1,7 @@
 """`python -m lctrain` in a process that kills itself at a chosen moment, or tells what it ended with.
 
-python victim.py --die MOMENT -- ARGUMENTS      dies by SIGKILL at that moment, in the given epoch
-python victim.py --report FILE -- ARGUMENTS     writes digests of the final weights, optimizer and seeds
+--die MOMENT -- ARGUMENTS      dies by SIGKILL at that moment, in the given epoch
+--report FILE -- ARGUMENTS     writes digests of the final weights, optimizer and seeds
 """
 
 import argparse
@@ -9,7 +9,7 @@ import hashlib
 import json
 import os
 import signal
-import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 from lctrain.cli import main
@@ -118,21 +118,19 @@ def arrange_report(file: Path, leave_out_seeds: bool) -> None:
         loop.write_variables = write_others
 
 
-def run() -> int:
+def run_in_folder(folder: Path, given: Sequence[str]) -> int:
+    """All that a process does; the exit code of the command line."""
     parser = argparse.ArgumentParser()
     parser.add_argument("--die", choices=MOMENTS)
     parser.add_argument("--epoch", type=int, default=2)
     parser.add_argument("--report", type=Path)
     parser.add_argument("--leave-out-seeds", action="store_true")
     parser.add_argument("arguments", nargs="*")
-    options = parser.parse_args()
+    options = parser.parse_args(given)
+    os.chdir(folder)
     prepare_process()
     if options.die:
         arrange_death(options.die, options.epoch)
     if options.report:
         arrange_report(options.report, options.leave_out_seeds)
     return main(options.arguments)
-
-
-if __name__ == "__main__":
-    sys.exit(run())

@@ -3,7 +3,6 @@
 import importlib
 import os
 import tarfile
-import tempfile
 import zlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -19,6 +18,7 @@ from lctrain.data.checks import as_labels, refuse
 from lctrain.data.pickles import RefusedError
 from lctrain.data.splits import Loaded, Split
 from lctrain.errors import ConfigError, Problem
+from lctrain.system.files import find_shared_temporary_folder
 
 DAMAGED = (OSError, EOFError, ValueError, KeyError, zlib.error, tarfile.TarError, RefusedError)
 
@@ -65,7 +65,7 @@ def _list_folders(data: DownloadedConfig) -> list[Path]:
     if data.folder is not None:
         return [Path(data.folder).expanduser()]
     home = Path(os.environ.get("KERAS_HOME") or Path.home() / ".keras")
-    return [home / "datasets", Path(tempfile.gettempdir(), ".keras", "datasets")]
+    return [home / "datasets", find_shared_temporary_folder() / ".keras" / "datasets"]
 
 
 def _find(data: DownloadedConfig, read: Callable[[Path], Arrays | None]) -> dict[str, Split] | None:

@@ -3,7 +3,6 @@
 import csv
 import os
 import subprocess
-import tempfile
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
@@ -14,6 +13,7 @@ from filelock import FileLock, Timeout
 
 from lctrain.config.schema import GpuConfig
 from lctrain.errors import UserError
+from lctrain.system.files import find_shared_temporary_folder
 
 POLL_SECONDS = 0.5
 FOR_ALL_USERS = 0o777  # of the folder of locks, and without the sticky bit, under which Linux keeps users' locks apart
@@ -69,7 +69,7 @@ def choose_visible(listing: str, visible: str | None) -> list[Gpu]:
 
 def default_lock_folder() -> Path:
     """`lctrain-gpus` in the machine's folder for temporary files, which all of its users share."""
-    return Path(tempfile.gettempdir()) / "lctrain-gpus"
+    return find_shared_temporary_folder() / "lctrain-gpus"
 
 
 def acquire_device(

@@ -1,5 +1,6 @@
 """What a process does that `run_in_process` has started: it calls one function and writes down what came of it."""
 
+import contextlib
 import importlib
 import os
 import pickle
@@ -10,7 +11,7 @@ import threading
 import traceback
 from pathlib import Path
 
-from lctrain.system.files import replace_file
+from lctrain.system.files import replace_file, use_temporary_folder
 from lctrain.system.signals import leave
 
 REQUEST, RESULT = "request", "result"  # files in the folder of a request
@@ -25,6 +26,7 @@ def serve(folder: Path) -> None:
     with open(os.devnull) as nothing:
         os.dup2(nothing.fileno(), 0)
     threading.Thread(target=_end_with, args=(lifeline, folder), daemon=True).start()
+    use_temporary_folder(folder)
     module, name, arguments, memory_limit = pickle.loads((folder / REQUEST).read_bytes())
     if memory_limit is not None:
         import resource
@@ -35,7 +37,8 @@ def serve(folder: Path) -> None:
         answer = ("done", function(*arguments))
         data = pickle.dumps(answer)
     except Exception as error:
-        traceback.print_exc()
+        with contextlib.suppress(OSError):  # a full disk has no room for it, but the reason is told all the same
+            traceback.print_exc()
         reason = f"{type(error).__name__}: {error}"
         data = pickle.dumps(("raised", {"reason": reason, "error": _picklable(error)}))
     replace_file(folder / RESULT, data, survives_power_loss=False)

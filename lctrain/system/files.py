@@ -3,6 +3,7 @@
 import errno
 import json
 import os
+import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -11,6 +12,20 @@ from typing import Any, BinaryIO
 from lctrain.errors import UserError
 
 PARTIAL = ".partial"  # behind the name of a file that is being written
+
+_shared_temporary: Path | None = None  # where this process has a folder for temporary files of its own
+
+
+def use_temporary_folder(folder: Path) -> None:
+    """Has `tempfile` make all files of this process in a folder which others remove, however this process ends."""
+    global _shared_temporary
+    _shared_temporary = find_shared_temporary_folder()
+    tempfile.tempdir = str(folder)
+
+
+def find_shared_temporary_folder() -> Path:
+    """The machine's folder for temporary files."""
+    return _shared_temporary or Path(tempfile.gettempdir())
 
 
 @contextmanager

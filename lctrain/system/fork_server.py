@@ -32,6 +32,10 @@ READ_LATE = {  # variables that are not read before a child has them
 FORK_SAFE_THREADS = {"jemalloc_bg_thd"}  # which its library stops and starts around a fork
 THREADS = Path("/proc/self/task")
 MESSAGE_BYTES = 4096  # of the path of a request's folder
+OOM_SCORE = Path("/proc/self/oom_score_adj")
+# Thousandths of the memory there is, by which a job counts as larger when the kernel looks for what to kill: more than
+# the pages of files that its server has and it has not. To kill the server would free nothing that jobs still share.
+MORE_OOM_SCORE, MOST_OOM_SCORE = 300, 1000
 
 
 class Server:
@@ -141,6 +145,7 @@ class Server:
             os.close(log)
             os.chdir(working_folder)
             _take_over(environment)
+            OOM_SCORE.write_text(str(min(int(OOM_SCORE.read_text()) + MORE_OOM_SCORE, MOST_OOM_SCORE)))
             fork_client.origin = self._described
             child.serve(folder)
             leave(0)
