@@ -145,7 +145,8 @@ class Server:
             os.close(log)
             os.chdir(working_folder)
             _take_over(environment)
-            OOM_SCORE.write_text(str(min(int(OOM_SCORE.read_text()) + MORE_OOM_SCORE, MOST_OOM_SCORE)))
+            with contextlib.suppress(OSError):  # where it may not be written, the kernel may choose the server
+                OOM_SCORE.write_text(str(min(int(OOM_SCORE.read_text()) + MORE_OOM_SCORE, MOST_OOM_SCORE)))
             fork_client.origin = self._described
             child.serve(folder)
             leave(0)
