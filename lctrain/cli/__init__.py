@@ -2,7 +2,6 @@
 
 import shlex
 import sys
-import traceback
 from collections.abc import Sequence
 from importlib import import_module
 from types import ModuleType
@@ -221,6 +220,8 @@ def _print_error(error: Exception, heading: str, debug: bool) -> int:
     """Prints an error in one or a few lines; returns the exit code that it stands for."""
     text = "\n".join(str(error).splitlines()[:3])
     if debug:
+        import traceback  # here, since `--help` must be quick
+
         traceback.print_exception(error)
     elif isinstance(error, UserError | TrainingFailed):
         _print_if_possible(f"{heading}: {error}")
