@@ -1,0 +1,39 @@
+"""Loading large libraries: without searching them for garbage, and without packages that they can do without."""
+
+import gc
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+
+
+@contextmanager
+def loading() -> Iterator[None]:
+    """Loads without Python's garbage collector, which would search all that is loaded anew for every bit more of it.
+
+    What is there at the end is never searched again: it stays as long as the process, as modules do.
+    """
+    num_modules, was_enabled = len(sys.modules), gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if len(sys.modules) > num_modules:
+            gc.freeze()
+        if was_enabled:
+            gc.enable()
+
+
+@contextmanager
+def hidden(packages: Sequence[str]) -> Iterator[None]:
+    """Lets libraries that are loaded meanwhile take packages for not installed, but those that are loaded already.
+
+    No other thread may load any of them meanwhile.
+    """
+    missing = [name for name in packages if name not in sys.modules]
+    sys.modules.update(dict.fromkeys(missing))  # type: ignore[arg-type] # None is how Python itself is told so
+    try:
+        yield
+    finally:
+        for name in missing:
+            if sys.modules.get(name) is None:
+                sys.modules.pop(name, None)
