@@ -23,6 +23,7 @@ from lctrain.errors import (
     suggest,
 )
 from lctrain.implementations import JOB_CHOICES
+from lctrain.system.loading import loading
 from lctrain.system.process_setup import open_standard_files, prepare_process
 from lctrain.system.signals import Terminated, leave_at_once
 from lctrain.system.terminal import find_width, format_folded, print_folded
@@ -149,7 +150,8 @@ def run_command(arguments: Sequence[str]) -> int:
 
 
 def load_verb(name: str) -> ModuleType:
-    return import_module(f"lctrain.cli.{VERBS[name].module}")
+    with loading():
+        return import_module(f"lctrain.cli.{VERBS[name].module}")
 
 
 def run_verb(name: str, arguments: Sequence[str], print_error: PrintError) -> int:
