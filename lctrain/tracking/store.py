@@ -135,12 +135,10 @@ def load_store_code(tracking: TrackingConfig) -> None:
 
 def load_all_code() -> None:
     """Loads all of MLflow that runs and their models take, whatever the store."""
-    load_mlflow()
-    for name in LOADED_LATE:
-        import_module(name)
-    from mlflow.utils.requirements_utils import warn_dependency_requirement_mismatches
-
-    warn_dependency_requirement_mismatches(["mlflow"])  # which reads what is installed, once for a process
+    with loading():
+        load_mlflow()
+        for name in LOADED_LATE:
+            import_module(name)
 
 
 def open_store(tracking: TrackingConfig) -> "tuple[MlflowClient, str]":
