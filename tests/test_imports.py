@@ -66,12 +66,28 @@ def load_and_watch(config):
 run.load_libraries = load_and_watch
 unused = {"IPython", "jax", "matplotlib", "mlflow", "pandas", "scipy", "sklearn", "sqlalchemy"}
 taken = {"mlflow", "pandas", "scipy", "sklearn", "sqlalchemy"}
-from lctrain.cli import main
-assert main(["model=lc2d", "training=fast"]) == 0
+sys.argv[1:] = ["model=lc2d", "training=fast"]
+from lctrain.__main__ import run as run_process
+run_process()
 """
     lines = run_python(code, tmp_path).splitlines()
     assert "loaded [] True True" in lines
     assert "first step []" in lines
+
+
+def test_a_process_that_is_not_ours_alone_can_search_all_that_is_loaded(run_python):
+    code = """
+import gc
+from lctrain.system.loading import claim_process, loading
+def load(name):
+    with loading():
+        __import__(name)
+    return gc.get_freeze_count() > 0, gc.isenabled()
+print(load("colorsys"))
+claim_process()
+print(load("colorsys"), load("netrc"))
+"""
+    assert run_python(code).splitlines() == ["(False, True)", "(False, True) (True, True)"]
 
 
 def test_what_is_hidden_is_there_again_and_what_was_loaded_stays():

@@ -5,19 +5,30 @@ import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
+_is_claimed = False
+
+
+def claim_process() -> None:
+    """Says that this process does lctrain's work alone, so that what is loaded in it need never be searched again.
+
+    Elsewhere that might matter: `gc.get_referrers` does not see what is not searched.
+    """
+    global _is_claimed
+    _is_claimed = True
+
 
 @contextmanager
 def loading() -> Iterator[None]:
     """Loads without Python's garbage collector, which would search all that is loaded anew for every bit more of it.
 
-    What is there at the end is never searched again: it stays as long as the process, as modules do.
+    In a process that is claimed, what is there at the end is never searched again: it stays, as modules do.
     """
     num_modules, was_enabled = len(sys.modules), gc.isenabled()
     gc.disable()
     try:
         yield
     finally:
-        if len(sys.modules) > num_modules:
+        if _is_claimed and len(sys.modules) > num_modules:
             gc.freeze()
         if was_enabled:
             gc.enable()

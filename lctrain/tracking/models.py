@@ -2,6 +2,7 @@
 
 import shutil
 import sys
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -19,8 +20,8 @@ def save_model(model: Any, folder: Path, requirements: list[str]) -> None:
     """
     load_mlflow()
     import mlflow.keras
-    from mlflow.utils import environment
 
+    environment: Any = import_module("mlflow.utils.environment")
     warn_of_mismatches = environment.warn_dependency_requirement_mismatches
     environment.warn_dependency_requirement_mismatches = lambda _: None
     try:
