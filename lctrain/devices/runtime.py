@@ -54,7 +54,7 @@ def without_startup_messages() -> Iterator[None]:
 
 
 def load_keras() -> None:
-    """Loads TensorFlow and Keras for a process that does nothing but what its command line asks for."""
+    """Loads TensorFlow and Keras; in a process of our own alone, without packages that no job uses."""
     with loading(), hidden(UNUSED_PACKAGES):
         import tensorflow  # noqa: F401
 

@@ -120,7 +120,7 @@ def run_job(
         with start_run(config.tracking, name, tags, folder, parent, journal, repeats=True) as run:
             _log_config(run, config, overrides, notes)
             resolved = _resolve_tuned(config, run, devices) if resumed is None else resumed.resolve(config)
-            # What MLflow's import takes is not the job's: neither its memory nor the time that it takes from a first step.
+            # MLflow's import is not the job's, neither what it takes of memory nor of a first step's time.
             run.wait_for_store()
             load_splitting_code()
             memory_before = memory.begin_measuring()

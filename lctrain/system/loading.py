@@ -9,9 +9,9 @@ _is_claimed = False
 
 
 def claim_process() -> None:
-    """Says that this process does lctrain's work alone, so that what is loaded in it need never be searched again.
+    """Says that this process does lctrain's work alone: what is loaded in it is never searched again, and some hidden.
 
-    Elsewhere that might matter: `gc.get_referrers` does not see what is not searched.
+    Elsewhere both would matter: `gc.get_referrers` sees nothing that is not searched, and Keras would take no DataFrame.
     """
     global _is_claimed
     _is_claimed = True
@@ -38,9 +38,9 @@ def loading() -> Iterator[None]:
 def hidden(packages: Sequence[str]) -> Iterator[None]:
     """Lets libraries that are loaded meanwhile take packages for not installed, but those that are loaded already.
 
-    No other thread may load any of them meanwhile.
+    So in a process that is claimed. No other thread may load any of them meanwhile.
     """
-    missing = [name for name in packages if name not in sys.modules]
+    missing = [name for name in packages if name not in sys.modules] if _is_claimed else []
     sys.modules.update(dict.fromkeys(missing))  # type: ignore[arg-type] # None is how Python itself is told so
     try:
         yield
