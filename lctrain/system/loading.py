@@ -11,7 +11,7 @@ _is_claimed = False
 def claim_process() -> None:
     """Says that this process does lctrain's work alone: what is loaded in it is never searched again, and some hidden.
 
-    Elsewhere both would matter: `gc.get_referrers` sees nothing that is not searched, and Keras would take no DataFrame.
+    Elsewhere both would matter: `gc.get_referrers` sees nothing that is not searched, Keras would take no DataFrame.
     """
     global _is_claimed
     _is_claimed = True
