@@ -5,9 +5,14 @@ with lctrain's layers can be loaded.
 """
 
 import importlib
-from typing import Any
+import sys
 
-from wrapt import register_post_import_hook
+TYPE_CHECKING = False
+if TYPE_CHECKING:  # which takes longer to load than all that is here
+    from collections.abc import Sequence
+    from importlib.machinery import ModuleSpec
+    from types import ModuleType
+    from typing import Any
 
 __version__ = "0.1.0"
 
@@ -15,7 +20,7 @@ __version__ = "0.1.0"
 LAZY_FUNCTIONS = {"build": "lctrain.api", "model_to_config": "lctrain.model.to_config"}  # by the module that has each
 
 
-def __getattr__(name: str) -> Any:
+def __getattr__(name: str) -> "Any":
     if name in ("compose", "layers", "legacy", "r"):
         return importlib.import_module(f"lctrain.{name}")
     if name in LAZY_FUNCTIONS:
@@ -23,5 +28,29 @@ def __getattr__(name: str) -> Any:
     raise AttributeError(f"module 'lctrain' has no attribute {name!r}")
 
 
+class KerasFinder:
+    """Lets `lctrain.layers` be loaded right behind Keras, whoever loads that, found where it is found without this."""
+
+    def find_spec(
+        self, name: str, path: "Sequence[str] | None" = None, target: "ModuleType | None" = None
+    ) -> "ModuleSpec | None":
+        if name != "keras":
+            return None
+        others = (finder for finder in sys.meta_path if finder is not self)
+        spec = next(filter(None, (finder.find_spec(name, path, target) for finder in others)), None)
+        if spec is not None and spec.loader is not None:
+            execute = spec.loader.exec_module
+
+            def execute_and_load_layers(module: "ModuleType") -> None:
+                execute(module)
+                importlib.import_module("lctrain.layers")
+
+            spec.loader.exec_module = execute_and_load_layers  # type: ignore[method-assign]
+        return spec
+
+
 # Keras finds the classes of a saved model in its registry only, and lctrain.layers fills that when imported.
-register_post_import_hook(lambda _keras: importlib.import_module("lctrain.layers"), "keras")
+if "keras" in sys.modules:
+    importlib.import_module("lctrain.layers")
+else:
+    sys.meta_path.insert(0, KerasFinder())

@@ -3,11 +3,9 @@
 An error message names the place as the user wrote it, what was expected there, what was got, and how to fix it.
 """
 
-import difflib
 import re
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
-from typing import Any, Self
+from typing import Any, NamedTuple, Self
 
 MAX_NAMES = 8  # in one sentence
 FEW_NAMES = 6  # that may all be meant
@@ -37,8 +35,7 @@ class TrainingFailed(Exception):  # noqa: N818 - it says what is so, not that so
     """A training that can't go on; the CLI shows its text alone, without a traceback, and exits with 1."""
 
 
-@dataclass(frozen=True)
-class Problem:
+class Problem(NamedTuple):
     """One thing wrong in a configuration.
 
     Args:
@@ -113,10 +110,12 @@ def suggest(name: str, known: Iterable[str], prefix: str = "") -> str:
         holders = sorted({one.replace("_", ""): one for one in sorted(by_folded_name) if folded in one}.values())
         holders = [candidate for candidate in holders if candidate.startswith(folded)] or holders
         nearest = holders if len(holders) <= FEW_NAMES else []
-    nearest = nearest or difflib.get_close_matches(folded, sorted(by_folded_name), n=1, cutoff=0.65)
+    from difflib import get_close_matches  # here, since `--help` must be quick
+
+    nearest = nearest or get_close_matches(folded, sorted(by_folded_name), n=1, cutoff=0.65)
     if nearest:
         return f"Did you mean {' or '.join(f'`{prefix}{by_folded_name[candidate]}`' for candidate in nearest)}?"
-    few = difflib.get_close_matches(folded, sorted(by_folded_name), n=MAX_NAMES, cutoff=0)
+    few = get_close_matches(folded, sorted(by_folded_name), n=MAX_NAMES, cutoff=0)
     names = sorted(prefix + by_folded_name[candidate] for candidate in few)
     more = f" and {len(by_folded_name) - len(few)} more" if len(few) < len(by_folded_name) else ""
     return f"Known are: {', '.join(names)}{more}."

@@ -4,8 +4,7 @@ A new implementation is a new file in `lctrain/ops/` and a new row here.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal, Protocol
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Protocol
 
 BACKENDS = ("TensorFlow", "JAX", "torch")
 DENSE_MATRIX_LIMIT = 131_072  # elements; on 2 CPU cores the dense matmul wins up to 100,000 at batch 128, more below
@@ -24,8 +23,7 @@ class Sizes(Protocol):
     def dense_matrix(self) -> int: ...
 
 
-@dataclass(frozen=True)
-class Implementation:
+class Implementation(NamedTuple):
     """One way to compute a locally connected layer.
 
     Args:

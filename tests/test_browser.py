@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 from made_sweeps import make_failure, make_parent, make_run
 
-from lctrain.report import build_report
+from lctrain.report.sweep import build_report
 
 pytestmark = pytest.mark.slow
 SWEEP = ("-m", "model=lc2d", "implementation=2,batched", "training.epochs=5")

@@ -7,8 +7,10 @@ from dataclasses import replace
 import pytest
 from made_sweeps import make_failure, make_parent, make_run
 
-from lctrain.report import build_report, compare, compare_rankings, rank_implementations, recommend
-from lctrain.report.ranking import are_tied
+from lctrain.report.comparison import compare
+from lctrain.report.ranking import are_tied, compare_rankings, rank_implementations
+from lctrain.report.recommendation import recommend
+from lctrain.report.sweep import build_report
 
 RATE = "optimizer.learning_rate"
 

@@ -10,8 +10,9 @@ import mlflow
 import pytest
 from made_sweeps import make_failure, make_run
 
-from lctrain.report import compare, fold_metrics, recommend, summarize_folds
-from lctrain.report.folds import format_folds
+from lctrain.report.comparison import compare
+from lctrain.report.folds import fold_metrics, format_folds, summarize_folds
+from lctrain.report.recommendation import recommend
 
 
 def make_fold(number, fold, accuracy, **others):

@@ -16,11 +16,13 @@ from matplotlib.colors import to_hex, to_rgb
 from matplotlib.figure import Figure
 from matplotlib.image import imread
 
-from lctrain.report import build_report, compare, print_report
 from lctrain.report.bars import MAX_BARS, choose_bars
+from lctrain.report.comparison import compare
 from lctrain.report.losses import MAX_LINES, choose_curves
 from lctrain.report.page import FOLDER
 from lctrain.report.pictures import draw_comparison, draw_losses, draw_measured
+from lctrain.report.sweep import build_report
+from lctrain.report.terminal import print_report
 from lctrain.report.theme import DARK, LIGHT, pick_colours
 from lctrain.tracking.run_result import Point
 

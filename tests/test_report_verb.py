@@ -12,7 +12,8 @@ from mlflow.entities import Metric, Param, RunTag
 
 from lctrain.config.schema import LocalTracking
 from lctrain.errors import UserError
-from lctrain.report import build_report, compare
+from lctrain.report.comparison import compare
+from lctrain.report.sweep import build_report
 from lctrain.tracking import read_journal, read_sweep, store_uri
 from lctrain.tracking.run_result import RunResult
 

@@ -195,7 +195,7 @@ def test_the_page_holds_every_class_argument_and_key():
             section = section.partition(f"### {entry.name}\n")[2].partition("\n### ")[0]
             assert all(f"- `{name}`" in section for name in entry.arguments), entry.name
     assert all(f"| `{name}` |" in page for name in Config.model_fields)
-    assert all(field.description for field in Config.model_fields.values())
+    assert all("description" in field for field in Config.model_json_schema()["properties"].values())
 
 
 def test_the_verb_prints_what_the_tests_compare(tmp_path, run_lctrain):

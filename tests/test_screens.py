@@ -18,8 +18,8 @@ import warm_start
 from made_sweeps import log_sweep, make_run
 
 from lctrain.config.schema import LocalTracking
-from lctrain.report import bench_columns, compare, summary_columns
-from lctrain.report.tables import BENCH_COLUMNS
+from lctrain.report.comparison import compare
+from lctrain.report.tables import BENCH_COLUMNS, bench_columns, summary_columns
 from lctrain.report.tables import SUMMARY as SUMMARY_ROWS
 from lctrain.report.terminal import sweep_columns
 from lctrain.system import tables, terminal

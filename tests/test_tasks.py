@@ -19,7 +19,7 @@ from lctrain.errors import ConfigError
 from lctrain.model.build import build_model, build_optimizer
 from lctrain.model.objectives import build_loss, build_metrics
 from lctrain.model.summary import summarize
-from lctrain.report import draw_loss_curve
+from lctrain.report.curves import draw_loss_curve
 
 STEPS, CHANNELS, NUM_CLASSES, NUM_TARGETS = 7, 2, 4, 3
 NUM = 48

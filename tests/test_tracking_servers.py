@@ -16,7 +16,7 @@ from servers.postgresql import postgresql, why_no_postgresql
 
 from lctrain.config.schema import LocalTracking, ServerTracking
 from lctrain.errors import UserError
-from lctrain.report import compare
+from lctrain.report.comparison import compare
 from lctrain.tracking import (
     check_writable,
     deliver,

@@ -14,8 +14,8 @@ from pathlib import Path
 import psutil
 
 from lctrain.config.schema import LocalTracking
-from lctrain.report import Comparison, compare, compare_rankings, rank_implementations
-from lctrain.report.ranking import MARGIN
+from lctrain.report.comparison import Comparison, compare
+from lctrain.report.ranking import MARGIN, compare_rankings, rank_implementations
 from lctrain.system.machine import describe_machine
 from lctrain.tracking import read_sweep
 

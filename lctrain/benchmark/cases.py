@@ -7,7 +7,7 @@ import numpy as np
 
 from lctrain.config import Config
 from lctrain.config.tasks import num_outputs
-from lctrain.devices.runtime import Devices, load_libraries
+from lctrain.devices.runtime import Devices, load_keras, load_libraries
 from lctrain.system import memory
 from lctrain.system.process_setup import set_environment
 
@@ -17,9 +17,9 @@ WHOLE_MODEL = "(model)"  # the name of a case that is no layer's
 def load_code() -> None:
     """Loads all that cases need, for a server that forks a process for each."""
     set_environment()
+    load_keras()
     import lctrain.benchmark.timing
     import lctrain.model.build
-    import lctrain.report
     import lctrain.training.distribution  # noqa: F401
 
 

@@ -2,7 +2,6 @@
 
 import shlex
 import sys
-import traceback
 from collections.abc import Sequence
 from importlib import import_module
 from types import ModuleType
@@ -24,6 +23,7 @@ from lctrain.errors import (
     suggest,
 )
 from lctrain.implementations import JOB_CHOICES
+from lctrain.system.loading import loading
 from lctrain.system.process_setup import open_standard_files, prepare_process
 from lctrain.system.signals import Terminated, leave_at_once
 from lctrain.system.terminal import find_width, format_folded, print_folded
@@ -150,7 +150,8 @@ def run_command(arguments: Sequence[str]) -> int:
 
 
 def load_verb(name: str) -> ModuleType:
-    return import_module(f"lctrain.cli.{VERBS[name].module}")
+    with loading():
+        return import_module(f"lctrain.cli.{VERBS[name].module}")
 
 
 def run_verb(name: str, arguments: Sequence[str], print_error: PrintError) -> int:
@@ -221,6 +222,8 @@ def _print_error(error: Exception, heading: str, debug: bool) -> int:
     """Prints an error in one or a few lines; returns the exit code that it stands for."""
     text = "\n".join(str(error).splitlines()[:3])
     if debug:
+        import traceback  # here, since `--help` must be quick
+
         traceback.print_exception(error)
     elif isinstance(error, UserError | TrainingFailed):
         _print_if_possible(f"{heading}: {error}")

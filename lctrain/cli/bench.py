@@ -20,6 +20,7 @@ from lctrain.cli.parser import VerbParser
 from lctrain.composition.hydra_app import Job, run_jobs
 from lctrain.data import check_feeds
 from lctrain.errors import EXIT_DONE, EXIT_FAILED, PrintError, UserError
+from lctrain.report.tables import bench_columns
 from lctrain.system.files import check_file_to_write, refuse_unwritable, write_json
 from lctrain.system.fork_client import keep
 from lctrain.system.machine import describe_machine
@@ -74,8 +75,6 @@ def run(options: argparse.Namespace, print_error: PrintError) -> int:
 
 
 def print_rows(rows: Sequence[Row]) -> None:
-    from lctrain.report import bench_columns  # which takes matplotlib
-
     fastest = find_fastest(rows)
     print_table(
         "bench (ms: median per step of one batch)",

@@ -10,7 +10,6 @@ from lctrain.composition.sweep_overrides import check_no_resume, is_sweep, read_
 from lctrain.data import check_feeds, complete_reading
 from lctrain.errors import EXIT_DONE, EXIT_USER_ERROR, PrintError
 from lctrain.model.summary import summarize
-from lctrain.sweep.run import validate_jobs
 from lctrain.system.terminal import print_folded
 
 
@@ -39,6 +38,8 @@ def run(options: argparse.Namespace, print_error: PrintError) -> int:
         jobs.append(job)
 
     if is_sweep(options.arguments):
+        from lctrain.sweep.run import validate_jobs  # which takes what jobs take
+
         jobs = validate_jobs(options.arguments, read_settings(options.arguments).num_trials is not None, print_error)
         if not jobs:
             return EXIT_USER_ERROR

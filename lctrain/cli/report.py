@@ -38,7 +38,8 @@ def run(options: argparse.Namespace, print_error: PrintError) -> int:
     with refuse_unwritable("--out", folder, "folder"):
         folder.mkdir(parents=True, exist_ok=True)
 
-    from lctrain.report import build_report, print_report  # which take matplotlib
+    from lctrain.report.sweep import build_report  # which take matplotlib
+    from lctrain.report.terminal import print_report
 
     report = build_report(parent, children, deleted=find_deleted_jobs(tracking, parent, children))
     print_report(report)

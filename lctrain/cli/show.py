@@ -11,7 +11,6 @@ from lctrain.cost import MEBIBYTE
 from lctrain.errors import PrintError, UserError
 from lctrain.implementations import IMPLEMENTATIONS
 from lctrain.model.summary import LayerSummary, ModelSummary, summarize
-from lctrain.model.svg import draw_model
 from lctrain.system.files import check_file_to_write, refuse_unwritable, replace_file
 from lctrain.system.tables import Column, print_table
 from lctrain.system.terminal import print_folded
@@ -40,6 +39,8 @@ def run(options: argparse.Namespace, print_error: PrintError) -> int:
         if options.svg is not None:
             if drawn:
                 raise UserError(f"`--svg` draws one model, and has drawn `{drawn[0]}`. Leave it out of sweeps.")
+            from lctrain.model.svg import draw_model  # which takes Python's XML, and with it all of HTTP
+
             with refuse_unwritable("--svg", options.svg):
                 replace_file(options.svg, draw_model(model).encode())
             drawn.append(model.name)

@@ -1,6 +1,5 @@
 """The choices of each group that ship with lctrain: found, described, and copied to be edited."""
 
-import json
 import re
 from collections.abc import Iterable
 from pathlib import Path
@@ -80,7 +79,9 @@ def save_schema(group: str, folder: Path, key: str = "--out") -> Path:
     Raises:
         UserError: a place that can't be written, as `key` has it.
     """
-    from lctrain.config.json_schema import file_schema  # here, since `--help` lists choices and must be quick
+    import json  # here, since `--help` lists choices and must be quick
+
+    from lctrain.config.json_schema import file_schema
 
     path = folder / f"{group}.json"
     with refuse_unwritable(key, folder, "folder"):

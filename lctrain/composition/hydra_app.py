@@ -13,10 +13,12 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import hydra
+from hydra._internal.hydra import Hydra
 from hydra._internal.utils import get_args_parser  # hydra.main's own, so that --config-dir is read as it reads it
 from hydra.core.hydra_config import HydraConfig
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.errors import MissingConfigException
+from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 from yaml import MarkedYAMLError
@@ -192,24 +194,35 @@ def _is_here(uri: str) -> bool:
 
 @contextmanager
 def _hydra_environment(arguments: Sequence[str]) -> Iterator[None]:
-    """Hydra reads its arguments from sys.argv, and raises instead of printing if an environment variable says so."""
+    """Hydra reads its arguments from sys.argv, and raises instead of printing if an environment variable says so.
+
+    To know whether there are several jobs it would compose them all once more; here the command line alone says so.
+    """
     OmegaConf.register_new_resolver("unique_suffix", lambda: secrets.token_hex(3), use_cache=True, replace=True)
     check_arguments(arguments)
     parsed, _ = get_args_parser().parse_known_args(list(arguments))
     for flag, folder in (("--config-dir", parsed.config_dir), ("--config-path", parsed.config_path)):
         if folder is not None:
             check_folder(folder, flag)
-    argv, full_error = sys.argv, os.environ.get("HYDRA_FULL_ERROR")
+    argv, full_error, get_mode = sys.argv, os.environ.get("HYDRA_FULL_ERROR"), Hydra.get_mode
     sys.argv = ["lctrain", *(arguments if parsed.shell_completion else map(leave_keys_to_validation, arguments))]
     os.environ["HYDRA_FULL_ERROR"] = "1"
+    Hydra.get_mode = _read_mode  # type: ignore[assignment, method-assign]
     try:
         yield
     finally:
         sys.argv = argv
+        Hydra.get_mode = get_mode  # type: ignore[method-assign]
         if full_error is None:
             del os.environ["HYDRA_FULL_ERROR"]
         else:
             os.environ["HYDRA_FULL_ERROR"] = full_error
+
+
+def _read_mode(hydra: Hydra, config_name: str | None, overrides: Sequence[str]) -> RunMode | None:
+    """What `hydra.mode` says; None where the flags decide."""
+    modes = [value for _, key, value in map(split_override, overrides) if key == "hydra.mode"]
+    return RunMode[str(modes[-1])] if modes else None
 
 
 @contextmanager

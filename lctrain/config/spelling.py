@@ -15,7 +15,7 @@ What it does not know it leaves as it is: validation tells of it.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any
 
 from lctrain.config.allowlist import LIST_ARGUMENTS, ClassEntry, find_class, nested_group
@@ -40,7 +40,7 @@ class Spelling:
     def as_written(self, problem: Problem) -> Problem:
         for path, written in self.written.items():
             if problem.path == path or problem.path.startswith(f"{path}."):
-                return replace(problem, path=written + problem.path.removeprefix(path))
+                return problem._replace(path=written + problem.path.removeprefix(path))
         return problem
 
 

@@ -6,7 +6,6 @@ import tarfile
 import zlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import replace
 from math import prod
 from pathlib import Path
 from typing import NoReturn
@@ -54,7 +53,7 @@ def refuse_damaged(path: Path) -> Iterator[None]:
     try:
         yield
     except ConfigError as error:
-        raise ConfigError(replace(problem, path="data.folder") for problem in error.problems) from None
+        raise ConfigError(problem._replace(path="data.folder") for problem in error.problems) from None
     except DAMAGED as error:
         reason = f"it has no {error}" if isinstance(error, KeyError) else str(error)
         refuse("data.folder", path, f"can't be read: {reason}. Remove it, and it is downloaded anew.")

@@ -5,11 +5,13 @@ import numpy as np
 from lctrain.config.schema import DataConfig
 from lctrain.data.checks import require
 from lctrain.errors import ConfigError, Problem
+from lctrain.system.loading import loading
 
 
 def load_splitting_code() -> None:
     """Loads what drawing splits takes: its memory is not the data's."""
-    import sklearn.model_selection  # noqa: F401
+    with loading():
+        import sklearn.model_selection  # noqa: F401
 
 
 def find_problems_in_splits(data: DataConfig, own: tuple[str, ...]) -> list[Problem]:

@@ -16,6 +16,7 @@ from lctrain.config import Config
 from lctrain.config.schema import AnyDevice, CpuConfig, GpuConfig
 from lctrain.devices.gpus import acquire_device, default_lock_folder, list_gpus
 from lctrain.errors import UserError
+from lctrain.system.loading import hidden, loading
 from lctrain.system.machine import available_cores
 from lctrain.system.terminal import print_folded
 
@@ -25,6 +26,9 @@ STARTUP_MESSAGES = re.compile(
     rb"|To enable the following instructions"
     rb"|E\d{4} .*cuInit: .*(no CUDA|UNKNOWN ERROR \(303\))"  # no graphics card, on a machine without one
 )
+
+# What TensorFlow and Keras load where it is installed, for arrays, pictures and wrappers that no job hands them.
+UNUSED_PACKAGES = ("IPython", "jax", "matplotlib", "pandas", "scipy", "sklearn")
 
 
 @contextmanager
@@ -49,14 +53,19 @@ def without_startup_messages() -> Iterator[None]:
                     os.write(2, line)
 
 
+def load_keras() -> None:
+    """Loads TensorFlow and Keras; in a process of our own alone, without packages that no job uses."""
+    with loading(), hidden(UNUSED_PACKAGES):
+        import tensorflow  # noqa: F401
+
+
 def load_tensorflow() -> None:
-    """Loads TensorFlow and Keras, and starts the runtime, which else would tell of it at the first operation."""
+    """`load_keras`, and starts the runtime, which else would tell of it at the first operation."""
     with without_startup_messages():
+        load_keras()
         import tensorflow as tf
 
         tf.config.list_logical_devices()
-
-        import keras  # noqa: F401
 
 
 @dataclass(frozen=True)
@@ -102,6 +111,7 @@ def load_libraries(config: Config) -> Devices:
         return _check_replicas(_started[0], config)
     os.environ.setdefault("CUDA_DEVICE_ORDER", "PCI_BUS_ID")  # as nvidia-smi numbers them
     with without_startup_messages():
+        load_keras()
         import tensorflow as tf
 
         gpus = tf.config.list_physical_devices("GPU")
@@ -110,7 +120,6 @@ def load_libraries(config: Config) -> Devices:
         _start(acquired, gpus)
         names = tuple(device.name for device in tf.config.list_logical_devices(acquired.name.upper()))
 
-        import lctrain.report
         import lctrain.training  # noqa: F401
     devices = Devices(config.device, acquired, names, _describe(acquired, gpus, names), locks)
     _started.append(_check_replicas(devices, config))

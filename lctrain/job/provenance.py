@@ -13,6 +13,7 @@ from lctrain.config import Config
 from lctrain.config.schema import DataConfig
 from lctrain.data import Splits
 from lctrain.job.resume_state import fingerprint
+from lctrain.report.settings import format_label
 from lctrain.system.machine import describe_machine
 
 CHOICES = "sweep.choices"  # the tag with the overrides that other jobs of the sweep have not
@@ -23,8 +24,6 @@ COMMIT = "mlflow.source.git.commit"  # MLflow's own name, by which its UI shows 
 
 def name_run(config: Config, tags: Mapping[str, str]) -> str:
     """`lc2d-batched`; of a job of a sweep also what else differs from the others: `lc2d-batched, threads=2`."""
-    from lctrain.report.settings import format_label  # which loads Matplotlib
-
     choices = json.loads(tags.get(CHOICES, "{}"))
     varying = [key for key in choices if key not in ("model", "implementation")]
     name = ", ".join([f"{config.model.name}-{config.implementation}", *filter(None, [format_label(choices, varying)])])

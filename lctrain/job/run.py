@@ -23,7 +23,9 @@ from lctrain.job.provenance import describe_datasets, describe_job, name_run
 from lctrain.job.resume_state import ResumeState
 from lctrain.job.sources import is_of_store
 from lctrain.model.summary import summarize
+from lctrain.report.tables import summary_columns
 from lctrain.system import fork_client, memory
+from lctrain.system.loading import loading
 from lctrain.system.process_setup import prepare_process, set_environment
 from lctrain.system.signals import Terminated, interrupts, leave_at_once
 from lctrain.system.tables import print_table
@@ -39,9 +41,12 @@ def load_code() -> None:
     load_benchmark_code()
     load_splitting_code()
     load_all_code()
-    from matplotlib.backends import backend_agg  # noqa: F401
+    with loading():
+        from matplotlib.backends import backend_agg  # noqa: F401
 
-    import lctrain.job.train  # noqa: F401
+        import lctrain.job.train
+        import lctrain.report.curves
+        import lctrain.report.kernels  # noqa: F401
 
 
 def run_job_of_sweep(
@@ -115,7 +120,8 @@ def run_job(
         with start_run(config.tracking, name, tags, folder, parent, journal, repeats=True) as run:
             _log_config(run, config, overrides, notes)
             resolved = _resolve_tuned(config, run, devices) if resumed is None else resumed.resolve(config)
-            run.wait_for_store()  # MLflow's memory is not the job's, however long its import takes beside this
+            # MLflow's import is not the job's, neither what it takes of memory nor of a first step's time.
+            run.wait_for_store()
             load_splitting_code()
             memory_before = memory.begin_measuring()
             splits = load_splits(config.data, config.data_format)
@@ -206,8 +212,6 @@ def _check_init_from(config: Config) -> None:
 
 
 def _print_summary(config: Config, metrics: dict[str, float], run_id: str | None, overrides: Sequence[str]) -> None:
-    from lctrain.report import summary_columns
-
     has_local = any(layer.costs for layer in summarize(config).layers)
     implementation = f", implementation {config.implementation}" if has_local else ""
     print_table(f"{config.model.name}{implementation}", summary_columns(metrics))

@@ -16,7 +16,6 @@ from lctrain.errors import TrainingFailed
 from lctrain.job.provenance import list_requirements
 from lctrain.job.resume_state import STATES
 from lctrain.model.build import build_model, describe_layers, find_implementations
-from lctrain.report import draw_loss_curve, kernels
 from lctrain.system import memory
 from lctrain.system.signals import interrupts
 from lctrain.system.terminal import print_folded
@@ -107,6 +106,8 @@ def _log_resolved(model: Any, config: Config, run: Run, devices: Devices, splits
 
 def _log_model(model: Any, history: dict[str, list[float]], config: Config, run: Run) -> None:
     """The trained model, its loss curve and, where they are asked for, its kernels."""
+    from lctrain.report.curves import draw_loss_curve  # which takes Matplotlib
+
     settings = config.training
     curve = draw_loss_curve(history, settings.loss, config.data.task, settings.validation_frequency)
     run.log_figure(curve, "loss_curve.png")
@@ -118,6 +119,8 @@ def _log_model(model: Any, history: dict[str, list[float]], config: Config, run:
 
 
 def _log_kernels(model: Any, run: Run) -> None:
+    from lctrain.report import kernels  # which takes Matplotlib
+
     pictures = dict(kernels.draw_model(model))
     for name, figure in pictures.items():
         run.log_figure(figure, f"kernels/{name}.png")

@@ -11,7 +11,7 @@ from lctrain.sweep.records import Record
 from lctrain.tracking import Run, read_journal
 
 if TYPE_CHECKING:  # it loads Matplotlib
-    from lctrain.report import Report
+    from lctrain.report.sweep import Report
 
 NOTE = "mlflow.note.content"  # MLflow's own, which its UI shows as the run's description
 BEST = "sweep.best_run"  # the tag with the id of the best job's run

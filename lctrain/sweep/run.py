@@ -193,7 +193,9 @@ def _finish(sweep: Sweep, run: Run, status: str = "FINISHED") -> list[Record]:
         run.fail(f"{len(failed)} of {sweep.manifest.num_jobs} jobs are not done")
     if not children:
         return records
-    from lctrain.report import build_report, fold_metrics, print_report, summarize_folds  # which loads Matplotlib
+    from lctrain.report.folds import fold_metrics, summarize_folds
+    from lctrain.report.sweep import build_report  # which loads Matplotlib
+    from lctrain.report.terminal import print_report
 
     ended = replace(read_journal(run.folder), status="FAILED" if failed and status == "FINISHED" else status)
     report = build_report(ended, children, sweep.config.sweep.objective)

@@ -12,6 +12,7 @@ import traceback
 from pathlib import Path
 
 from lctrain.system.files import replace_file, use_temporary_folder
+from lctrain.system.loading import claim_process
 from lctrain.system.signals import leave
 
 REQUEST, RESULT = "request", "result"  # files in the folder of a request
@@ -22,6 +23,7 @@ def serve(folder: Path) -> None:
 
     Standard input ends with the process that waits for this one, which then is asked to end too.
     """
+    claim_process()
     lifeline = os.dup(0)  # which no process that this one starts inherits
     with open(os.devnull) as nothing:
         os.dup2(nothing.fileno(), 0)

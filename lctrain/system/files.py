@@ -1,7 +1,6 @@
 """Files that are there whole or not at all, whatever is killed or loses power."""
 
 import errno
-import json
 import os
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
@@ -73,6 +72,8 @@ def _make_error(number: int, path: Path) -> OSError:
 
 def write_json(path: Path, content: Mapping[str, Any]) -> None:
     """Replaces a file of JSON, as `write_durably`; several processes may do so at once."""
+    import json  # here, since `--help` must be quick
+
     replace_file(path, json.dumps(content, indent=1).encode() + b"\n", suffix=f".{os.getpid()}{PARTIAL}")
 
 

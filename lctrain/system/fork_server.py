@@ -23,6 +23,7 @@ from typing import NoReturn
 
 from lctrain.system import child, fork_client, memory
 from lctrain.system.fork_client import CONTEXT, CREDENTIALS, NUMBER, ForkServer
+from lctrain.system.loading import claim_process
 from lctrain.system.signals import leave, leave_at_once
 
 READ_LATE = {  # variables that are not read before a child has them
@@ -182,6 +183,7 @@ def main() -> None:
     environment = dict(os.environ)
     described = ForkServer(name, resolve_name(load), resolve_name(find_refusal))
     server = Server(described, socket.socket(fileno=int(listener)), socket.socket(fileno=int(control)), environment)
+    claim_process()
     described.load()
     sys.stdout.flush()  # else each child would write it once more
     gc.collect()

@@ -1,7 +1,6 @@
 """SIGINT and SIGTERM: put off to where a job can stop, so that no exception is thrown into TensorFlow's midst."""
 
 import atexit
-import logging
 import os
 import signal
 import sys
@@ -85,7 +84,8 @@ interrupts = Interrupts()  # signals are the process's
 def leave_at_once(exit_code: int) -> NoReturn:
     """Ends the process without Python's own clean-up, during which busy threads of TensorFlow may abort it."""
     try:
-        logging.shutdown()
+        if "logging" in sys.modules:
+            sys.modules["logging"].shutdown()
         sys.stdout.flush()
         sys.stderr.flush()
     except (OSError, RuntimeError):  # nobody reads them any more, or a signal came in the midst of writing

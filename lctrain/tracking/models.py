@@ -2,6 +2,7 @@
 
 import shutil
 import sys
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -13,11 +14,20 @@ NAME = "model"  # of the MLflow model, in `runs:/ID/model`
 
 
 def save_model(model: Any, folder: Path, requirements: list[str]) -> None:
-    """Writes the MLflow model to a new folder; it holds no pickle, and loads after `import lctrain`."""
+    """Writes the MLflow model to a new folder; it holds no pickle, and loads after `import lctrain`.
+
+    MLflow would read all files of all that is installed, to warn of requirements that are not: these come from there.
+    """
     load_mlflow()
     import mlflow.keras
 
-    mlflow.keras.save_model(model, str(folder), pip_requirements=requirements)
+    environment: Any = import_module("mlflow.utils.environment")
+    warn_of_mismatches = environment.warn_dependency_requirement_mismatches
+    environment.warn_dependency_requirement_mismatches = lambda _: None
+    try:
+        mlflow.keras.save_model(model, str(folder), pip_requirements=requirements)
+    finally:
+        environment.warn_dependency_requirement_mismatches = warn_of_mismatches
 
 
 def deliver_model(store: MlflowStore, run_id: str, folder: Path) -> None:

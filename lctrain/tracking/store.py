@@ -14,6 +14,7 @@ from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
 from filelock import FileLock
 
 from lctrain.config.schema import LocalTracking, ServerTracking, TrackingConfig
+from lctrain.system.loading import loading
 
 if TYPE_CHECKING:  # they take seconds to load
     from mlflow import MlflowClient
@@ -114,7 +115,8 @@ def load_mlflow() -> Any:
     """MLflow, which takes seconds to load, with the timeouts and the silence that a thread beside a training needs."""
     for name, value in ENVIRONMENT.items():
         os.environ.setdefault(name, value)
-    import mlflow
+    with loading():
+        import mlflow
 
     for logger in ("mlflow", "alembic", "urllib3"):  # mlflow sets its own levels when it is loaded
         logging.getLogger(logger).setLevel(logging.CRITICAL)
@@ -123,21 +125,20 @@ def load_mlflow() -> Any:
 
 def load_store_code(tracking: TrackingConfig) -> None:
     """Loads all of MLflow that a store takes, reachable or not; most of it `import mlflow` leaves for later."""
-    load_mlflow()
-    if is_http(tracking):
-        import mlflow.store.tracking.rest_store
-    else:
-        import mlflow.store.tracking.sqlalchemy_store  # noqa: F401
+    with loading():
+        load_mlflow()
+        if is_http(tracking):
+            import mlflow.store.tracking.rest_store
+        else:
+            import mlflow.store.tracking.sqlalchemy_store  # noqa: F401
 
 
 def load_all_code() -> None:
     """Loads all of MLflow that runs and their models take, whatever the store."""
-    load_mlflow()
-    for name in LOADED_LATE:
-        import_module(name)
-    from mlflow.utils.requirements_utils import warn_dependency_requirement_mismatches
-
-    warn_dependency_requirement_mismatches(["mlflow"])  # which reads what is installed, once for a process
+    with loading():
+        load_mlflow()
+        for name in LOADED_LATE:
+            import_module(name)
 
 
 def open_store(tracking: TrackingConfig) -> "tuple[MlflowClient, str]":

@@ -1,8 +1,9 @@
 """The types that several groups share."""
 
-from typing import Annotated, Literal
+from contextlib import suppress
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, GetJsonSchemaHandler
 
 PositiveInt = Annotated[int, Field(gt=0, lt=2**31)]
 Seed = Annotated[int, Field(ge=0, lt=2**32)]
@@ -19,6 +20,30 @@ OpenShape = Annotated[list[PositiveInt | None], Field(min_length=1)]
 
 
 class Group(BaseModel):
-    model_config = ConfigDict(
-        extra="forbid", frozen=True, strict=True, allow_inf_nan=False, use_attribute_docstrings=True
-    )
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
+
+    @classmethod
+    def __get_pydantic_json_schema__(cls, core_schema: Any, handler: GetJsonSchemaHandler) -> dict[str, Any]:
+        """Pydantic's own, with the docstrings of fields, which it would otherwise look up in every process."""
+        schema = handler(core_schema)
+        properties = handler.resolve_ref_schema(schema)["properties"]
+        for name, text in _read_docstrings(cls).items():
+            properties[name].setdefault("description", text)
+        return schema
+
+
+def _read_docstrings(group: type[Group]) -> dict[str, str]:
+    """By field, the text below it in the source of its class."""
+    import ast
+    import inspect
+
+    found: dict[str, str] = {}
+    for base in reversed(group.__mro__[: group.__mro__.index(Group)]):
+        with suppress(OSError):  # of a class that is made by a function there is no source
+            (tree,) = ast.parse(inspect.getsource(base)).body
+            fields, below = tree.body, tree.body[1:]  # type: ignore[attr-defined] # it is a class
+            for field, text in zip(fields, below, strict=False):
+                match field, text:
+                    case ast.AnnAssign(target=ast.Name(name)), ast.Expr(ast.Constant(str(described))):
+                        found[name] = inspect.cleandoc(described)
+    return found
