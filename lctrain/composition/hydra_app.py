@@ -67,13 +67,16 @@ class Job:
     number: int | None
 
 
-def run_jobs(run_job: Callable[[Job], None], arguments: Sequence[str], print_error: PrintError) -> int:
+def run_jobs(
+    run_job: Callable[[Job], None], arguments: Sequence[str], print_error: PrintError, plugins: Sequence[str] = ()
+) -> int:
     """Composes and validates what the command line asks for and runs each job; with -m several, one after the other.
 
     Args:
         run_job: runs one of them.
         arguments: the command line behind the verb.
         print_error: prints an error of one of several jobs under a heading.
+        plugins: settings that choose what else than Hydra's own sweeper and launcher calls the task.
 
     Returns:
         The exit code: 0, or where jobs of several failed 1; 2 where all did by the user's mistakes.
@@ -94,7 +97,7 @@ def run_jobs(run_job: Callable[[Job], None], arguments: Sequence[str], print_err
             errors[job] = error
 
     check_arguments(arguments)
-    launch(task, without_launcher(arguments))
+    launch(task, without_launcher(arguments), plugins)
     if not errors:
         return EXIT_DONE
     if num_jobs == 1:
@@ -106,19 +109,20 @@ def run_jobs(run_job: Callable[[Job], None], arguments: Sequence[str], print_err
     return EXIT_USER_ERROR if are_mistakes else EXIT_FAILED
 
 
-def launch(task: Callable[[DictConfig], Any], arguments: Sequence[str]) -> None:
+def launch(task: Callable[[DictConfig], Any], arguments: Sequence[str], plugins: Sequence[str] = ()) -> None:
     """Lets Hydra compose the configuration of each job that the command line asks for, and call the task with it.
 
     Args:
         task: called with what was composed; under launchers other than Hydra's own it is pickled.
         arguments: the command line behind the verb.
+        plugins: as for `run_jobs`.
 
     Raises:
         UserError: a mistake in the command line, or what Hydra or its launcher could not make sense of.
     """
     # Hydra takes these before or behind all overrides, but not among them.
     arguments = sorted([*arguments, *list_quiet_settings(arguments)], key=lambda argument: argument not in MULTIRUN)
-    with _hydra_environment(arguments), hydra_errors(arguments):
+    with _hydra_environment(arguments, plugins), hydra_errors(arguments):
         hydra.main(config_path=str(config_folder()), config_name=CONFIG, version_base="1.3")(task)()
 
 
@@ -191,7 +195,7 @@ def _is_here(uri: str) -> bool:
 
 
 @contextmanager
-def _hydra_environment(arguments: Sequence[str]) -> Iterator[None]:
+def _hydra_environment(arguments: Sequence[str], plugins: Sequence[str]) -> Iterator[None]:
     """Hydra reads its arguments from sys.argv, and raises instead of printing if an environment variable says so."""
     OmegaConf.register_new_resolver("unique_suffix", lambda: secrets.token_hex(3), use_cache=True, replace=True)
     check_arguments(arguments)
@@ -200,7 +204,8 @@ def _hydra_environment(arguments: Sequence[str]) -> Iterator[None]:
         if folder is not None:
             check_folder(folder, flag)
     argv, full_error = sys.argv, os.environ.get("HYDRA_FULL_ERROR")
-    sys.argv = ["lctrain", *(arguments if parsed.shell_completion else map(leave_keys_to_validation, arguments))]
+    words = arguments if parsed.shell_completion else map(leave_keys_to_validation, arguments)
+    sys.argv = ["lctrain", *words, *plugins]
     os.environ["HYDRA_FULL_ERROR"] = "1"
     try:
         yield
