@@ -140,8 +140,8 @@ def read_job(composed: DictConfig) -> Job:
     """
     hydra_config = HydraConfig.get()
     config = validate(*read_composed(composed))
-    _check_store(config)
     overrides = [override.removeprefix(FORCED) for override in read_overrides()]
+    _check_store(config, overrides)
     number = None if OmegaConf.is_missing(hydra_config.job, "num") else hydra_config.job.num
     return Job(config, overrides, Path(hydra_config.runtime.output_dir), number)
 
@@ -171,10 +171,9 @@ def read_overrides() -> list[str]:
     return list(overrides)
 
 
-def _check_store(config: Config) -> None:
+def _check_store(config: Config, overrides: Sequence[str]) -> None:
     """A file may choose a store inside the working folder, or on this machine, alone; the command line any."""
-    overrides = [split_override(override) for override in read_overrides()]
-    ours = {key for _, key, value in overrides if key != "tracking" or (value or "")[:1] == "{"}
+    ours = {key for _, key, value in map(split_override, overrides) if key != "tracking" or (value or "")[:1] == "{"}
     for key, where in (("folder", "folder"), ("artifacts", "folder"), ("uri", "machine")):
         value = getattr(config.tracking, key, None)
         if value is None or {"tracking", f"tracking.{key}"} & ours:
