@@ -16,8 +16,7 @@ class GridSweeper(BasicSweeper):
     def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
         from lctrain.composition.sweep_loader import SweepLoader
 
-        loader = SweepLoader(hydra_context.config_loader.get_search_path())
-        context = replace(hydra_context, config_loader=loader)
+        context = replace(hydra_context, config_loader=SweepLoader(hydra_context.config_loader))
         super().setup(hydra_context=context, task_function=task_function, config=config)
 
     def validate_batch_is_legal(self, batch: Sequence[Sequence[str]]) -> None:

@@ -1,10 +1,11 @@
 """Composing the jobs of a sweep: the files once for each set of choices, the values of each job on top of them."""
 
 import pickle
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from copy import copy
 
 from hydra._internal.config_loader_impl import ConfigLoaderImpl, get_overrides_dirname
-from hydra.core.config_search_path import ConfigSearchPath
+from hydra.core.config_loader import ConfigLoader
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override
 from hydra.types import RunMode
@@ -18,18 +19,19 @@ class SweepLoader(ConfigLoaderImpl):
     only then the other overrides are applied one by one. So no value can change what is kept.
 
     Args:
-        search_path: where Hydra looks for files.
+        hydras: Hydra's own.
     """
 
-    def __init__(self, search_path: ConfigSearchPath) -> None:
-        super().__init__(search_path)
+    def __init__(self, hydras: ConfigLoader) -> None:
+        super().__init__(hydras.get_search_path())
+        self._hydras = hydras
         self._overrides: dict[str, Override] = {}
         self._is_group: dict[str, bool] = {}
         self._composed: dict[tuple[object, ...], bytes] = {}
 
-    def __reduce__(self) -> tuple[type["SweepLoader"], tuple[ConfigSearchPath]]:
-        """Launchers send it with each job to where that runs: without what it keeps."""
-        return SweepLoader, (self.config_search_path,)
+    def __reduce__(self) -> tuple[Callable[[ConfigLoader], ConfigLoader], tuple[ConfigLoader]]:
+        """Where launchers send it with a job there is nothing to share: Hydra's own arrives."""
+        return copy, (self._hydras,)
 
     def _load_configuration_impl(
         self,
