@@ -19,6 +19,16 @@ class _LateLauncher(Launcher):
         self.given = {"hydra_context": hydra_context, "task_function": task_function, "config": config}
 
 
+class DryLauncher(_LateLauncher):
+    """Hands every job to who only looks at it, here and one after the other."""
+
+    def launch(self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int) -> Sequence[JobReturn]:
+        from hydra_plugins.lctrain_launchers import _dry
+
+        _dry.launch(self.given, job_overrides, initial_job_idx)
+        return []
+
+
 class JoblibLauncher(_LateLauncher):
     """Runs several jobs at once in joblib's workers, and lets each end its job when the sweep is interrupted."""
 

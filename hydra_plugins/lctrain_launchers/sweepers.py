@@ -1,11 +1,26 @@
-"""What Hydra finds: the sweeper's name, which loads Optuna when there is something to sweep."""
+"""What Hydra finds: the sweepers' names, which load what they need when there is something to sweep."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
+from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
 from hydra.plugins.sweeper import Sweeper
 from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig
+
+
+class GridSweeper(BasicSweeper):
+    """Hydra's own, whose jobs share what their files make; it leaves looking at them to who has, or will."""
+
+    def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
+        from lctrain.composition.sweep_loader import SweepLoader
+
+        context = replace(hydra_context, config_loader=SweepLoader(hydra_context.config_loader))
+        super().setup(hydra_context=context, task_function=task_function, config=config)
+
+    def validate_batch_is_legal(self, batch: Sequence[Sequence[str]]) -> None:
+        """Nothing: lctrain has composed every job of a sweep before it asks Hydra to launch them."""
 
 
 class OptunaSweeper(Sweeper):

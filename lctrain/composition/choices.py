@@ -14,6 +14,7 @@ COMMAND = "# python -m lctrain "
 FOR_PROGRAMS = (COMMAND, "# yaml-language-server:", "# @package")  # lines of a header that describe nothing
 NAMED_FREELY = ("model", "training")  # groups whose `name` only names; elsewhere it says which kind it is
 HEADER_LENGTH = 4096  # characters in which a file's description is looked for
+CONFIG = "config"  # the file that Hydra composes first
 
 
 def config_folder() -> Path:

@@ -9,15 +9,17 @@ from omegaconf import DictConfig
 
 from lctrain.composition.hydra_app import Job, launch, read_composed, read_written, run_jobs
 from lctrain.composition.hydra_flags import PRINTING
+from lctrain.composition.launchers import DRY, SHARED
 from lctrain.composition.override_forms import quote
 from lctrain.composition.overrides import check_arguments
+from lctrain.composition.sweep_overrides import is_sweep
 from lctrain.errors import PrintError, UserError
 
 
 def run_dry(handle_job: Callable[[Job], None], arguments: Sequence[str], print_error: PrintError) -> int:
     """As `run_jobs`, but nothing of Hydra's stays behind: no folder of outputs, no log file."""
     with _without_traces(arguments) as untraced:
-        return run_jobs(handle_job, untraced, print_error)
+        return run_jobs(handle_job, untraced, print_error, [SHARED, DRY] if is_sweep(arguments) else [])
 
 
 def compose_dry(arguments: Sequence[str]) -> dict[str, Any]:

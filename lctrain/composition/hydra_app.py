@@ -1,8 +1,6 @@
-"""Composing configurations with Hydra; its errors become ours."""
+"""Composing configurations with Hydra."""
 
-import glob
 import os
-import re
 import secrets
 import sys
 from collections.abc import Callable, Iterator, Sequence
@@ -16,19 +14,16 @@ import hydra
 from hydra._internal.hydra import Hydra
 from hydra._internal.utils import get_args_parser  # hydra.main's own, so that --config-dir is read as it reads it
 from hydra.core.hydra_config import HydraConfig
-from hydra.core.override_parser.overrides_parser import OverridesParser
-from hydra.errors import MissingConfigException
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
-from omegaconf.errors import OmegaConfBaseException
-from yaml import MarkedYAMLError
 
-from lctrain.composition.choices import config_folder, suggest_choice
+from lctrain.composition.choices import CONFIG, config_folder
+from lctrain.composition.hydra_errors import hydra_errors
 from lctrain.composition.hydra_flags import MULTIRUN
 from lctrain.composition.launchers import without_launcher
 from lctrain.composition.override_forms import split_override
 from lctrain.composition.overrides import FORCED, check_arguments, leave_keys_to_validation
-from lctrain.composition.user_files import check_folder, check_not_hidden, open_config_folder
+from lctrain.composition.user_files import check_folder, check_not_hidden
 from lctrain.config import Config, validate
 from lctrain.config.interpolation import resolve
 from lctrain.data import complete_from_files
@@ -40,16 +35,9 @@ from lctrain.errors import (
     PrintError,
     Problem,
     UserError,
-    suggest_near,
 )
 
-NOT_DELETED = re.compile(r"Could not delete from config\. '(.+?)' does not exist")
-OF_OTHER_VALUE = re.compile(r"Could not delete '([^'=]+)=|Could not delete from config\. The value of '(.+?)'")
-NOT_MERGED = re.compile(r"Error merging override (.+)")
-LIST_FOR_MAPPING = "Cannot merge DictConfig with ListConfig"
-
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
-CONFIG = "config"
 
 
 @dataclass(frozen=True)
@@ -69,13 +57,16 @@ class Job:
     number: int | None
 
 
-def run_jobs(run_job: Callable[[Job], None], arguments: Sequence[str], print_error: PrintError) -> int:
+def run_jobs(
+    run_job: Callable[[Job], None], arguments: Sequence[str], print_error: PrintError, plugins: Sequence[str] = ()
+) -> int:
     """Composes and validates what the command line asks for and runs each job; with -m several, one after the other.
 
     Args:
         run_job: runs one of them.
         arguments: the command line behind the verb.
         print_error: prints an error of one of several jobs under a heading.
+        plugins: settings that choose what else than Hydra's own sweeper and launcher calls the task.
 
     Returns:
         The exit code: 0, or where jobs of several failed 1; 2 where all did by the user's mistakes.
@@ -96,7 +87,7 @@ def run_jobs(run_job: Callable[[Job], None], arguments: Sequence[str], print_err
             errors[job] = error
 
     check_arguments(arguments)
-    launch(task, without_launcher(arguments))
+    launch(task, without_launcher(arguments), plugins)
     if not errors:
         return EXIT_DONE
     if num_jobs == 1:
@@ -108,19 +99,20 @@ def run_jobs(run_job: Callable[[Job], None], arguments: Sequence[str], print_err
     return EXIT_USER_ERROR if are_mistakes else EXIT_FAILED
 
 
-def launch(task: Callable[[DictConfig], Any], arguments: Sequence[str]) -> None:
+def launch(task: Callable[[DictConfig], Any], arguments: Sequence[str], plugins: Sequence[str] = ()) -> None:
     """Lets Hydra compose the configuration of each job that the command line asks for, and call the task with it.
 
     Args:
         task: called with what was composed; under launchers other than Hydra's own it is pickled.
         arguments: the command line behind the verb.
+        plugins: as for `run_jobs`.
 
     Raises:
         UserError: a mistake in the command line, or what Hydra or its launcher could not make sense of.
     """
     # Hydra takes these before or behind all overrides, but not among them.
     arguments = sorted([*arguments, *list_quiet_settings(arguments)], key=lambda argument: argument not in MULTIRUN)
-    with _hydra_environment(arguments), hydra_errors(arguments):
+    with _hydra_environment(arguments, plugins), hydra_errors(arguments):
         hydra.main(config_path=str(config_folder()), config_name=CONFIG, version_base="1.3")(task)()
 
 
@@ -138,8 +130,8 @@ def read_job(composed: DictConfig) -> Job:
     """
     hydra_config = HydraConfig.get()
     config = validate(*read_composed(composed))
-    _check_store(config)
     overrides = [override.removeprefix(FORCED) for override in read_overrides()]
+    _check_store(config, overrides)
     number = None if OmegaConf.is_missing(hydra_config.job, "num") else hydra_config.job.num
     return Job(config, overrides, Path(hydra_config.runtime.output_dir), number)
 
@@ -169,10 +161,9 @@ def read_overrides() -> list[str]:
     return list(overrides)
 
 
-def _check_store(config: Config) -> None:
+def _check_store(config: Config, overrides: Sequence[str]) -> None:
     """A file may choose a store inside the working folder, or on this machine, alone; the command line any."""
-    overrides = [split_override(override) for override in read_overrides()]
-    ours = {key for _, key, value in overrides if key != "tracking" or (value or "")[:1] == "{"}
+    ours = {key for _, key, value in map(split_override, overrides) if key != "tracking" or (value or "")[:1] == "{"}
     for key, where in (("folder", "folder"), ("artifacts", "folder"), ("uri", "machine")):
         value = getattr(config.tracking, key, None)
         if value is None or {"tracking", f"tracking.{key}"} & ours:
@@ -193,7 +184,7 @@ def _is_here(uri: str) -> bool:
 
 
 @contextmanager
-def _hydra_environment(arguments: Sequence[str]) -> Iterator[None]:
+def _hydra_environment(arguments: Sequence[str], plugins: Sequence[str]) -> Iterator[None]:
     """Hydra reads its arguments from sys.argv, and raises instead of printing if an environment variable says so.
 
     To know whether there are several jobs it would compose them all once more; here the command line alone says so.
@@ -205,7 +196,8 @@ def _hydra_environment(arguments: Sequence[str]) -> Iterator[None]:
         if folder is not None:
             check_folder(folder, flag)
     argv, full_error, get_mode = sys.argv, os.environ.get("HYDRA_FULL_ERROR"), Hydra.get_mode
-    sys.argv = ["lctrain", *(arguments if parsed.shell_completion else map(leave_keys_to_validation, arguments))]
+    words = arguments if parsed.shell_completion else map(leave_keys_to_validation, arguments)
+    sys.argv = ["lctrain", *words, *plugins]
     os.environ["HYDRA_FULL_ERROR"] = "1"
     Hydra.get_mode = _read_mode  # type: ignore[assignment, method-assign]
     try:
@@ -223,98 +215,3 @@ def _read_mode(hydra: Hydra, config_name: str | None, overrides: Sequence[str]) 
     """What `hydra.mode` says; None where the flags decide."""
     modes = [value for _, key, value in map(split_override, overrides) if key == "hydra.mode"]
     return RunMode[str(modes[-1])] if modes else None
-
-
-@contextmanager
-def hydra_errors(arguments: Sequence[str]) -> Iterator[None]:
-    """What Hydra, OmegaConf and YAML say of a user's mistake, in one or a few lines of ours."""
-    try:
-        yield
-    except MissingConfigException as error:
-        raise UserError(_format_missing_choice(error, arguments)) from error
-    except MarkedYAMLError as error:
-        raise UserError(_format_yaml_error(error)) from error
-    except OmegaConfBaseException as error:
-        where = f"`{error.full_key}`: " if error.full_key else ""
-        raise UserError(f"{where}{str(error).splitlines()[0]}.") from error
-    except (UserError, MemoryError, BrokenPipeError):
-        raise
-    except OSError as error:
-        if error.filename is None:  # what Hydra prints can't be written
-            raise
-        message = f"the job's folder can't be made: {str(error.filename)!r} ({error.strerror}) in {str(Path.cwd())!r}"
-        fix = "Start it in a folder that can be written (cd), or write elsewhere: hydra.run.dir=DIR tracking.folder=DIR"
-        raise UserError(f"{message}. {fix}") from error
-    except Exception as error:  # jobs keep theirs to themselves, so this is what Hydra could not make sense of
-        raise UserError(_format_composition_error(error, arguments)) from error
-
-
-def _format_missing_choice(error: MissingConfigException, arguments: Sequence[str]) -> str:
-    group, _, choice = str(error.missing_cfg_file).rpartition("/")
-    if not error.options:
-        fix = f"Leave it out, or write {choice}.yaml in the folder of --config-dir."
-        return f"`--config-name` must name a file of configurations; got {choice!r}. {fix}"
-    parsed, _ = get_args_parser().parse_known_args(list(arguments))
-    path = Path(parsed.config_dir or "", group, f"{choice}.yaml")
-    if path.is_symlink():
-        return f"`{group}`: {path} can't be read; it links to {path.readlink()}, which is not there."
-    if path.with_suffix(".yml").is_file():
-        return f"`{group}`: {path.with_suffix('.yml')} must end in .yaml. Rename it to {path.name}"
-    here = sorted(Path().glob(f"*/{glob.escape(group)}/{glob.escape(choice)}.yaml"))
-    if here:
-        message = f"has no choice {choice!r} of lctrain's; {here[0]} is yours"
-        return f"`{group}` {message}. Add --config-dir {here[0].parents[1]}"
-    return f"`{group}` has no choice {choice!r}.{suggest_choice(group, choice, error.options)}"
-
-
-def _format_composition_error(error: Exception, arguments: Sequence[str]) -> str:
-    if isinstance(error.__cause__, MarkedYAMLError):
-        return _format_yaml_error(error.__cause__)
-    missing = NOT_DELETED.search(str(error))
-    if missing:
-        hint = _suggest_key(missing[1], arguments) or " The keys: python -m lctrain --cfg job"
-        return f"`~{missing[1]}`: there is no such key to delete.{hint}"
-    other = OF_OTHER_VALUE.match(str(error))
-    if other:
-        key = other[1] or other[2]
-        return f"`~{key}=...`: what is there has another value. To delete whatever it has, type ~{key}"
-    text = str(error).replace(FORCED, "")
-    unmerged = NOT_MERGED.match(text)
-    if unmerged and error.__cause__ is not None:
-        reason = str(error.__cause__).splitlines()[0].replace(LIST_FOR_MAPPING, "a mapping can't become a list")
-        return f"`{unmerged[1]}` does not fit what is there: {reason}. Set or delete its keys one by one."
-    lines = [line for line in text.splitlines()[:4] if line.strip() and "append" not in line]
-    if not lines:
-        reason = f"the files can't be composed ({type(error).__name__})"
-        return f"{reason}. Keys must be text, and every `${{` must have its `}}`."
-    return "\n".join(lines)
-
-
-def _suggest_key(key: str, arguments: Sequence[str]) -> str:
-    """The nearest key of the configuration as it is without the deletions; sweeps aside, which change values alone."""
-    parsed, _ = get_args_parser().parse_known_args(list(map(leave_keys_to_validation, arguments)))
-    overrides = [
-        override.input_line or ""
-        for override in OverridesParser.create().parse_overrides(parsed.overrides)
-        if not override.is_delete()
-        and not override.is_sweep_override()
-        and not override.key_or_group.startswith("hydra")
-    ]
-    overrides += open_config_folder(parsed.config_dir)
-    with hydra.initialize_config_dir(str(config_folder()), version_base="1.3"):
-        node = OmegaConf.to_container(hydra.compose(CONFIG, overrides), resolve=False)
-    *parents, last = key.split(".")
-    above = ""
-    for parent in [*parents, last]:
-        if not isinstance(node, dict):
-            return ""
-        if parent not in node:
-            return suggest_near(parent, node, above)
-        node, above = node[parent], f"{above}{parent}."
-    return ""
-
-
-def _format_yaml_error(error: MarkedYAMLError) -> str:
-    mark = error.problem_mark
-    where = f"{mark.name}, line {mark.line + 1}" if mark is not None else "a configuration file"
-    return f"{where}: {error.problem}. Mend the YAML there."

@@ -2,6 +2,7 @@
 
 import re
 import shlex
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from itertools import islice
 from typing import Any, get_args
@@ -185,9 +186,9 @@ def _find_problem_in_values(override: Override, text: str, is_multirun: bool) ->
         return f"`{text}` gives no value. List some: {key}=A,B"
     if "null" in values and override.key_or_group in list_choices():
         return f"`{text}` has null among its values, which is no choice. Run that job by itself, without `{key}`"
-    once = list(dict.fromkeys(values))
-    if len(once) < len(values):
-        twice, mended = next(one for one in once if values.count(one) > 1), f"{key}={','.join(once)}"
+    counts = Counter(values)
+    if len(counts) < len(values):
+        twice, mended = next(one for one in counts if counts[one] > 1), f"{key}={','.join(counts)}"
         return f"`{text}` gives {twice} twice, for two equal jobs. Type {shlex.quote(mended)}"
     return None
 

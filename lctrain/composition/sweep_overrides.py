@@ -14,8 +14,8 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Glob, Override
 from omegaconf import OmegaConf
 
-from lctrain.composition.choices import config_folder
-from lctrain.composition.hydra_app import CONFIG, hydra_errors
+from lctrain.composition.choices import CONFIG, config_folder
+from lctrain.composition.hydra_errors import hydra_errors
 from lctrain.composition.launchers import without_launcher
 from lctrain.composition.override_forms import split_override
 from lctrain.composition.overrides import FORCED, check_arguments, leave_keys_to_validation
