@@ -43,7 +43,7 @@ class FileRunner:
         return True
 
     def _start(self, item):
-        assert not find_started(), f"before {item.path}: {find_started()}, or a test file's own import has done so"
+        assert not find_started(), f"{find_started()}: some test file does so when it is imported"
         self._path = item.path
         self._config._tmp_path_factory.getbasetemp()  # else each fork would empty it
         self._connection, other = Pipe()

@@ -53,7 +53,7 @@ REFUSED = {
     "two masks": differently_masked,
     "Rescaling": behind(L.Rescaling(0.5)),
     "Identity": behind(L.Identity()),
-    "Normalization": behind(L.Normalization(mean=0.1, variance=0.5)),
+    "Normalization": behind(lambda words: L.Normalization(mean=0.1, variance=0.5)(words)),  # which starts TensorFlow
     "average": averaged,
     "later": later,
 }
