@@ -16,12 +16,12 @@ def embed(words, units=4):
     return L.Embedding(9, units, mask_zero=True)(words)
 
 
-def beside(merge):
-    """A masked array merged with one without a mask, read by an LSTM."""
+def beside(merge_class):
+    """A masked array merged with one without a mask, read by an LSTM; to make the layer here would start TensorFlow."""
 
     def make(words, others):
         masked = embed(words)
-        return L.LSTM(3, name="reader")(merge([masked, L.Conv1D(4, 3, padding="same")(masked)]))
+        return L.LSTM(3, name="reader")(merge_class()([masked, L.Conv1D(4, 3, padding="same")(masked)]))
 
     return make
 
@@ -30,8 +30,8 @@ def differently_masked(words, others):
     return L.LSTM(3, name="reader")(L.Add()([embed(words), embed(others)]))
 
 
-def behind(layer):
-    return lambda words, _: L.LSTM(3, name="reader")(layer(embed(words)))
+def behind(layer_class, **arguments):
+    return lambda words, _: L.LSTM(3, name="reader")(layer_class(**arguments)(embed(words)))
 
 
 def averaged(words, others):
@@ -47,13 +47,13 @@ def later(words, others):
 
 
 REFUSED = {
-    "Add": beside(L.Add()),
-    "Multiply": beside(L.Multiply()),
-    "Concatenate": beside(L.Concatenate()),
+    "Add": beside(L.Add),
+    "Multiply": beside(L.Multiply),
+    "Concatenate": beside(L.Concatenate),
     "two masks": differently_masked,
-    "Rescaling": behind(L.Rescaling(0.5)),
-    "Identity": behind(L.Identity()),
-    "Normalization": behind(lambda words: L.Normalization(mean=0.1, variance=0.5)(words)),  # which starts TensorFlow
+    "Rescaling": behind(L.Rescaling, scale=0.5),
+    "Identity": behind(L.Identity),
+    "Normalization": behind(L.Normalization, mean=0.1, variance=0.5),
     "average": averaged,
     "later": later,
 }

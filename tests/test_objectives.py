@@ -17,7 +17,7 @@ from lctrain.model.objectives import build_loss, build_metrics
 
 NUM_CLASSES = 4
 LABELS = np.array([0, 1, 2, 3, 1, 0])
-SCORES = keras.ops.softmax(np.random.default_rng(0).standard_normal((6, NUM_CLASSES)).astype("float32"))
+SCORES = np.random.default_rng(0).dirichlet(np.ones(NUM_CLASSES), 6).astype("float32")
 ARGUMENTS = {
     "IoU": {"num_classes": NUM_CLASSES, "target_class_ids": [0, 2]},
     "MeanIoU": {"num_classes": NUM_CLASSES},
