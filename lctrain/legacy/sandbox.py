@@ -22,7 +22,7 @@ BYTES_PER_SECOND = 2**24  # and for each so many bytes one more: disks and these
 MEMORY = 3 * 2**29  # of address space, for any file
 MEMORY_PER_BYTE = 4
 # What libraries print of it.
-OUT_OF_MEMORY = ("MemoryError", "failed to map segment", "annot allocate memory")
+OUT_OF_MEMORY = ("MemoryError", "failed to map segment", "annot allocate memory", "Memory allocation still failed")
 FILE_SIZE = 2**20
 GROWTH = 64  # of today's arrays over the file
 
