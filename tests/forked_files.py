@@ -17,12 +17,15 @@ from lctrain.system.fork_client import keep
 from lctrain.system.signals import leave
 
 
+ANSWER_SECONDS = 10  # in which a test whose time is over should have ended
+
+
 class FileRunner:
     """A plugin that takes the place of pytest's own way to run a test; it keeps the server for all files."""
 
     def __init__(self, config, server):
         self._hook, self._config, self._server = config.hook, config, server
-        self._path = self._pid = self._connection = None
+        self._path = self._pid = self._connection = self._reports = None
 
     @pytest.hookimpl(wrapper=True)
     def pytest_runtestloop(self):
@@ -31,6 +34,9 @@ class FileRunner:
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_runtest_protocol(self, item, nextitem):
+        if self._pid == 0:
+            self._reports = runtestprotocol(item, log=False, nextitem=nextitem)
+            return True
         if item.path != self._path:
             self._start(item)
         is_last = nextitem is None or nextitem.path != item.path
@@ -55,14 +61,18 @@ class FileRunner:
 
     def _serve(self, connection, items):
         """Runs what it is told, as all that this process does from now on."""
+        for plugin in self._config.pluginmanager.get_plugins():
+            if type(plugin).__module__ == "xdist.remote":  # whose connection is the worker's
+                self._config.pluginmanager.unregister(plugin)
         code = 1
         with contextlib.suppress(EOFError):
             while True:
                 place, next_place = connection.recv()
                 nextitem = None if next_place is None else items[next_place]
-                reports = runtestprotocol(items[place], log=False, nextitem=nextitem)
+                # With all that other plugins do around a test: filters of warnings, timeouts.
+                self._hook.pytest_runtest_protocol(item=items[place], nextitem=nextitem)
                 to_data = self._hook.pytest_report_to_serializable
-                connection.send([to_data(config=self._config, report=report) for report in reports])
+                connection.send([to_data(config=self._config, report=report) for report in self._reports])
                 code = 0
         leave(code)
 
@@ -82,6 +92,12 @@ class FileRunner:
             return self._connection.recv()
         except EOFError:
             raise RuntimeError("the process of the file's tests has died") from None
+        except (
+            pytest.fail.Exception
+        ):  # its time is over, by pytest-timeout; its process, asked a little later, knows where
+            if not self._connection.poll(ANSWER_SECONDS):
+                raise
+            return self._connection.recv()
 
     def _end(self):
         self._connection.close()
