@@ -16,7 +16,6 @@ from lctrain.devices.runtime import find_started
 from lctrain.system.fork_client import keep
 from lctrain.system.signals import leave
 
-
 ANSWER_SECONDS = 10  # in which a test whose time is over should have ended
 
 
