@@ -4,7 +4,7 @@ Importing this package loads neither Keras nor TensorFlow. Once Keras is loaded 
 with lctrain's layers can be loaded.
 """
 
-import importlib
+import importlib.util
 import sys
 
 TYPE_CHECKING = False
@@ -31,19 +31,26 @@ def __getattr__(name: str) -> "Any":
 class KerasFinder:
     """Lets `lctrain.layers` be loaded right behind Keras, whoever loads that, found where it is found without this."""
 
+    def __init__(self) -> None:
+        self._is_asking = False
+
     def find_spec(
         self, name: str, path: "Sequence[str] | None" = None, target: "ModuleType | None" = None
     ) -> "ModuleSpec | None":
-        if name != "keras":
+        if name != "keras" or self._is_asking:
             return None
-        others = (finder for finder in sys.meta_path if finder is not self)
-        spec = next(filter(None, (finder.find_spec(name, path, target) for finder in others)), None)
+        self._is_asking = True
+        try:
+            spec = importlib.util.find_spec(name)
+        finally:
+            self._is_asking = False
         if spec is not None and spec.loader is not None:
             execute = spec.loader.exec_module
 
             def execute_and_load_layers(module: "ModuleType") -> None:
                 execute(module)
-                importlib.import_module("lctrain.layers")
+                if module.__name__ == name:  # a loader may have several modules
+                    importlib.import_module("lctrain.layers")
 
             spec.loader.exec_module = execute_and_load_layers  # type: ignore[method-assign]
         return spec

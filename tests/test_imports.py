@@ -106,8 +106,13 @@ def test_what_is_hidden_is_there_again_and_what_was_loaded_stays(monkeypatch):
     assert "this" not in sys.modules
 
 
-def test_layers_are_loaded_behind_keras_whoever_loads_it(run_python):
-    code = (
-        "import sys, lctrain; assert 'keras' not in sys.modules; import keras; print('lctrain.layers' in sys.modules)"
-    )
-    assert run_python(code) == "True\n"
+@pytest.mark.parametrize("twice", ["pass", "importlib.reload(lctrain)", "del sys.modules['lctrain']; import lctrain"])
+def test_layers_are_loaded_behind_keras_whoever_loads_it(run_python, twice):
+    code = f"""
+import importlib, sys, lctrain
+assert 'keras' not in sys.modules
+{twice}
+import keras
+print('lctrain.layers' in sys.modules, keras.__spec__.loader.get_filename('keras') == keras.__file__)
+"""
+    assert run_python(code) == "True True\n"

@@ -184,6 +184,7 @@ def test_temporary_files_are_in_a_folder_that_goes_with_the_process():
 
 LEAVING = """
 import atexit, tempfile, threading, time
+from concurrent.futures import ThreadPoolExecutor
 from lctrain.system.signals import leave
 
 class Kept:
@@ -193,6 +194,8 @@ class Kept:
 kept, folder = Kept(), tempfile.TemporaryDirectory()
 print(folder.name)
 atexit.register(print, "at exit")
+pool = ThreadPoolExecutor(1)
+pool.submit(int).result()  # its thread waits for more until it is told to end
 threading.Thread(target=lambda: (time.sleep(0.5), print("thread"))).start()
 leave(0)
 """

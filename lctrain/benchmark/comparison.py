@@ -1,6 +1,6 @@
 """Every case of a configuration, each measured in a process of its own, and the fastest implementation in each."""
 
-import os
+import secrets
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from operator import itemgetter
@@ -37,7 +37,7 @@ def format_jit_warning(config: Config) -> str:
 
 def make_server() -> ForkServer:
     """Forks the processes of the cases; where this process was forked itself, by the same server."""
-    return fork_client.origin or ForkServer(f"lctrain-bench-{os.getpid()}", load_code, find_started)
+    return fork_client.origin or ForkServer(f"lctrain-bench-{secrets.token_hex(8)}", load_code, find_started)
 
 
 @dataclass(frozen=True)

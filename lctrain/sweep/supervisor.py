@@ -137,7 +137,9 @@ def find_server(config: Config, sweep_folder: Path) -> ForkServer | None:
     """What forks the processes of a sweep's jobs, the same on all of a machine; None where each starts afresh."""
     if not (fork_client.IS_SUPPORTED and config.sweep.isolate) or config.sweep.start_method == "spawn":
         return None
-    digest = hashlib.sha256(f"{os.getuid()} {sweep_folder}".encode()).hexdigest()
+    # Containers that share a network, and so the names of servers, share neither processes nor files.
+    namespaces = [os.readlink(f"/proc/self/ns/{kind}") for kind in ("pid", "mnt")]
+    digest = hashlib.sha256(f"{os.getuid()} {namespaces} {sweep_folder}".encode()).hexdigest()
     return fork_client.origin or ForkServer(f"lctrain-{digest}", load_code, find_started)
 
 

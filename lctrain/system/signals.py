@@ -96,11 +96,9 @@ def leave_at_once(exit_code: int) -> NoReturn:
 def leave(exit_code: int) -> NoReturn:
     """Ends the process as Python does, but does not take its modules apart: those of TensorFlow take seconds.
 
-    What is done: threads that are no daemons are waited for, and what waits for the exit is called (temporary folders
-    are removed, locks released, MLflow's runs ended, whatever a plugin or a debugger wants).
+    What is done: executors of threads are told to end, threads that are no daemons are waited for, and what waits for
+    the exit is called (temporary folders are removed, locks released, MLflow's runs ended, whatever a plugin wants).
     """
-    for thread in threading.enumerate():
-        if thread is not threading.current_thread() and not thread.daemon:
-            thread.join()
+    threading._shutdown()  # type: ignore[attr-defined]
     atexit._run_exitfuncs()
     leave_at_once(exit_code)
