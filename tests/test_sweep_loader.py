@@ -154,4 +154,4 @@ def test_files_are_composed_once_however_many_jobs_there_are(monkeypatch, capsys
             assert (len(jobs), errors) == (choices * num_seeds, [])
             counted.append(len(calls))
         assert counted == [counted[0]] * 2
-        assert counted[0] == 2 + choices  # of the command line: which mode, and the sweep as a whole; of each model one
+        assert counted[0] == 1 + choices  # the sweep as a whole, and each model
