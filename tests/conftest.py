@@ -14,7 +14,8 @@ import warm_start
 from forked_files import FileRunner
 
 from lctrain.devices.runtime import find_started
-from lctrain.system.fork_client import ForkServer, keep
+from lctrain.system.fork_client import keep
+from lctrain.system.fork_connection import ForkServer
 from lctrain.system.subprocesses import run_in_process
 
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # as a shell has it for what it starts in the background
@@ -50,6 +51,8 @@ def run_lctrain(warm_server, tmp_path_factory):
         outcome = run_in_process(*request, timeout=timeout, environment=environment, server=warm_server, grace=1)
         if outcome.status == "timed_out":
             raise subprocess.TimeoutExpired(command, timeout)
+        if outcome.status == "raised":  # what a real command line would end with
+            raise outcome.error or RuntimeError(outcome.reason)
         return subprocess.CompletedProcess(command, outcome.exit_code, *(path.read_text() for path in outputs))
 
     return run

@@ -4,9 +4,9 @@ What tests leave in memory ends with their file: compiled operations, which Tens
 no worker grows from file to file, and no file finds what another has left.
 """
 
-import contextlib
 import os
 import signal
+import warnings
 from multiprocessing import Pipe
 
 import pytest
@@ -52,7 +52,10 @@ class FileRunner:
         self._path = item.path
         self._config._tmp_path_factory.getbasetemp()  # else each fork would empty it
         self._connection, other = Pipe()
-        self._pid = os.fork()
+        with warnings.catch_warnings():
+            # Of Python 3.12 and later: xdist's threads wait for what the controller says, and hold no lock meanwhile.
+            warnings.filterwarnings("ignore", ".*use of fork.*", DeprecationWarning)
+            self._pid = os.fork()
         if not self._pid:
             self._connection.close()
             self._serve(other, item.session.items)
@@ -64,7 +67,7 @@ class FileRunner:
             if type(plugin).__module__ == "xdist.remote":  # whose connection is the worker's
                 self._config.pluginmanager.unregister(plugin)
         code = 1
-        with contextlib.suppress(EOFError):
+        try:
             while True:
                 place, next_place = connection.recv()
                 nextitem = None if next_place is None else items[next_place]
@@ -73,7 +76,10 @@ class FileRunner:
                 to_data = self._hook.pytest_report_to_serializable
                 connection.send([to_data(config=self._config, report=report) for report in self._reports])
                 code = 0
-        leave(code)
+        except EOFError:
+            pass
+        finally:  # whatever comes up here must not reach the worker's own loop
+            leave(code)
 
     def _run(self, item, nextitem):
         items = item.session.items
@@ -99,6 +105,8 @@ class FileRunner:
             return self._connection.recv()
 
     def _end(self):
+        if self._path is None:  # it has died
+            return
         self._connection.close()
         os.waitpid(self._pid, 0)
         self._path = None

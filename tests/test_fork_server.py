@@ -1,9 +1,11 @@
 """Processes that a server forks: as good as new ones, whatever dies."""
 
+import atexit
 import ctypes
 import os
 import random
 import re
+import shutil
 import signal
 import socket
 import subprocess
@@ -16,11 +18,13 @@ from functools import partial
 from pathlib import Path
 
 import numpy as np
+import psutil
 import pytest
 
-from lctrain.system import fork_client
-from lctrain.system.fork_client import ForkServer, keep
-from lctrain.system.fork_server import MORE_OOM_SCORE, MOST_OOM_SCORE, OOM_SCORE, READ_LATE
+from lctrain.system import fork_client, fork_connection
+from lctrain.system.fork_client import find_shared_bytes, keep
+from lctrain.system.fork_connection import ForkServer
+from lctrain.system.fork_server import OOM_SCORE, READ_LATE
 from lctrain.system.subprocesses import run_in_process
 
 pytestmark = pytest.mark.skipif(not fork_client.IS_SUPPORTED, reason="only Linux has these servers")
@@ -42,6 +46,13 @@ def load_a_thread():
 
 def load_nothing_there():
     import no_such_module  # noqa: F401
+
+
+def load_and_be_killed():
+    with Path(os.environ["KILLED"]).open("a") as file:
+        file.write("once")
+    if file.name.endswith("always") or Path(file.name).read_text() == "once":
+        os.kill(os.getpid(), signal.SIGKILL)
 
 
 def hang():
@@ -86,6 +97,8 @@ def say_and(action, path=None):
         os._exit(7)
     if action == "leave":
         sys.exit(5)
+    if action == "say":
+        sys.exit("and why")
     if action == "raise":
         raise ValueError("went wrong")
     if action == "wait":
@@ -145,7 +158,7 @@ def test_a_fork_is_as_good_as_a_new_process(server, monkeypatch, tmp_path):
     forked = first.value
     assert (forked.pop("loaded"), fresh.pop("loaded")) == (True, False)
     assert (forked.pop("is_forked"), fresh.pop("is_forked")) == (True, False)
-    assert forked.pop("oom_score") == min(fresh.pop("oom_score") + MORE_OOM_SCORE, MOST_OOM_SCORE)
+    assert fresh.pop("oom_score") < forked.pop("oom_score")
     assert forked.pop("parent") != os.getpid() == fresh.pop("parent")
     second = run().value
     for place in (0, 1):
@@ -191,7 +204,10 @@ def test_another_environment_takes_a_new_process(server, tmp_path, change):
     [
         ((load_a_thread, find_nothing), "its server has the threads left"),
         ((load, find_something), "something has started"),
-        ((load_nothing_there, find_nothing), "(?s)could not be loaded:.*No module named 'no_such_module'"),
+        (
+            (load_nothing_there, find_nothing),
+            "(?s)could not be loaded \\(exit code 1\\):.*No module named 'no_such_module'",
+        ),
     ],
 )
 def test_what_would_be_no_fresh_start_is_refused(functions, reason, tmp_path):
@@ -206,8 +222,50 @@ def test_what_would_be_no_fresh_start_is_refused(functions, reason, tmp_path):
     assert not has_server(server.name)
 
 
+@pytest.mark.parametrize(("how_often", "is_forked"), [("first", True), ("always", False)])
+def test_a_server_that_is_killed_while_it_loads_has_a_second_try(how_often, is_forked, tmp_path, monkeypatch):
+    monkeypatch.setenv("KILLED", str(tmp_path / how_often))
+    server = ForkServer(f"lctrain-test-{os.getpid()}-{how_often}", load_and_be_killed, find_nothing)
+    with keep(server):
+        for _ in range(2):
+            outcome = run_in_process(describe, server=server, log_file=tmp_path / "log")
+            assert outcome.value["is_forked"] == is_forked
+    assert (tmp_path / how_often).read_text() == "onceonce"
+    reason = "The process is started afresh: its server could not be loaded (killed by SIGKILL)\n"
+    assert (tmp_path / "log").read_text() == ("" if is_forked else reason)
+
+
+def test_what_a_server_can_t_read_it_refuses_and_goes_on(server, tmp_path):
+    parent = run_in_process(say_and, "nothing", server=server).value
+    control = fork_client._connections[server.name].control
+    here, there = socket.socketpair()
+    with here, there, (tmp_path / "log").open("wb") as log:
+        socket.send_fds(control, [os.fsencode(tmp_path / "nowhere")], [there.fileno(), log.fileno()])
+        there.close()
+        assert b"No such file or directory" in here.makefile("rb").read()
+    assert run_in_process(say_and, "nothing", server=server).value == parent
+
+
+def find_own_bytes():
+    return find_shared_bytes(fork_client.origin)
+
+
+def test_what_forks_share_is_the_memory_of_the_server_s_own(server, tmp_path):
+    assert find_shared_bytes(None) == 0
+    parent = run_in_process(say_and, "nothing", server=server).value
+    found = find_shared_bytes(server)
+    memory = psutil.Process(parent).memory_info()
+    assert found == pytest.approx(memory.rss - memory.shared, rel=0.05)
+    assert found > 0
+    assert run_in_process(find_own_bytes, server=server).value == pytest.approx(found, rel=0.2)
+    with start_sharing(server, tmp_path / "pid") as process:  # a process that has found the server there
+        assert process.stdout.readline() == f"{parent}\n"
+        assert int(process.stdout.readline()) == pytest.approx(found, rel=0.05)
+        process.kill()
+
+
 def test_a_server_that_hangs_is_ended_and_says_where(monkeypatch, tmp_path):
-    monkeypatch.setattr(fork_client, "ANSWER_SECONDS", 2)
+    monkeypatch.setattr(fork_connection, "ANSWER_SECONDS", 2)
     server = ForkServer(f"lctrain-test-{os.getpid()}-hang", hang, find_nothing)
     with keep(server):
         outcome = run_in_process(describe, server=server, log_file=tmp_path / "log")
@@ -224,6 +282,7 @@ def test_a_server_that_hangs_is_ended_and_says_where(monkeypatch, tmp_path):
         ("kill", "killed", -signal.SIGKILL, "killed by SIGKILL (the kernel's usual answer to a lack of memory)"),
         ("exit", "exited", 7, "exited with code 7: last words"),
         ("leave", "exited", 5, "exited with code 5: last words"),
+        ("say", "exited", 1, "exited with code 1: last words and why"),
         ("raise", "raised", 0, "ValueError: went wrong"),
     ],
 )
@@ -235,8 +294,8 @@ def test_a_death_is_that_of_a_new_process(server, action, status, exit_code, rea
 
 
 def test_a_timeout_and_an_end_take_the_children_along(server, tmp_path):
-    outcome = run_in_process(say_and, "sleep", tmp_path / "pid", timeout=1, server=server)
-    assert (outcome.status, outcome.reason) == ("timed_out", "ran longer than 1 s")
+    outcome = run_in_process(say_and, "sleep", tmp_path / "pid", timeout=4, server=server)
+    assert (outcome.status, outcome.reason) == ("timed_out", "ran longer than 4 s")
     pid = int((tmp_path / "pid").read_text())
     wait_for(lambda: not is_alive(pid))
     for one in (server, None):
@@ -275,16 +334,16 @@ def test_many_at_once_have_one_server(server):
 SHARING = """
 import sys
 from pathlib import Path
-from test_fork_server import ForkServer, find_nothing, load, run_in_process, say_and
+from test_fork_server import ForkServer, find_nothing, find_shared_bytes, load, run_in_process, say_and
 server = ForkServer(sys.argv[1], load, find_nothing)
-print(run_in_process(say_and, "nothing", server=server).value, flush=True)
+print(run_in_process(say_and, "nothing", server=server).value, find_shared_bytes(server), sep="\\n", flush=True)
 run_in_process(say_and, "sleep", Path(sys.argv[2]), server=server)
 """
 
 
-def start_sharing(server, path, folder):
+def start_sharing(server, path, **variables):
     command = [sys.executable, "-c", SHARING, server.name, path]
-    environment = fork_client.make_environment({"TMPDIR": str(folder)})
+    environment = fork_client.make_environment(variables)
     return subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment, cwd=Path(__file__).parent)
 
 
@@ -292,7 +351,7 @@ def test_processes_share_a_server_which_ends_with_the_last_and_takes_the_jobs_of
     server = ForkServer(f"lctrain-test-{os.getpid()}-shared", load, find_nothing)
     folder = tmp_path / "temporary"
     folder.mkdir()
-    sharing = [start_sharing(server, tmp_path / name, folder) for name in ("one", "other")]
+    sharing = [start_sharing(server, tmp_path / name, TMPDIR=str(folder)) for name in ("one", "other")]
     parents = {int(process.stdout.readline()) for process in sharing}
     assert len(parents) == 1
     (parent,) = parents
@@ -318,3 +377,20 @@ def test_a_name_that_another_has_is_not_used(monkeypatch, tmp_path):
         outcome = run_in_process(describe, server=server, log_file=tmp_path / "log")
     assert not outcome.value["is_forked"]
     assert "another user has taken its server's name" in (tmp_path / "log").read_text()
+
+
+def load_a_temporary_folder():
+    folder = os.environ["LIBRARYS_FOLDER"]
+    Path(folder).mkdir()
+    atexit.register(shutil.rmtree, folder)
+
+
+def test_a_folder_of_the_server_s_own_stays_until_its_end(tmp_path, monkeypatch):
+    monkeypatch.setenv("LIBRARYS_FOLDER", str(tmp_path / "library"))
+    server = ForkServer(f"lctrain-test-{os.getpid()}-folder", load_a_temporary_folder, find_nothing)
+    with keep(server):
+        for _ in range(2):
+            run_in_process(say_and, "nothing", server=server, log_file=tmp_path / "log")
+            assert (tmp_path / "library").is_dir()
+            assert (tmp_path / "log").read_text() == "last words\n"
+    assert not (tmp_path / "library").exists()

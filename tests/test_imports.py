@@ -106,13 +106,31 @@ def test_what_is_hidden_is_there_again_and_what_was_loaded_stays(monkeypatch):
     assert "this" not in sys.modules
 
 
-@pytest.mark.parametrize("twice", ["pass", "importlib.reload(lctrain)", "del sys.modules['lctrain']; import lctrain"])
-def test_layers_are_loaded_behind_keras_whoever_loads_it(run_python, twice):
+WRAPT = "import wrapt; wrapt.register_post_import_hook(lambda module: print('a hook'), 'keras')"
+MLFLOW = WRAPT.replace("import wrapt", "import mlflow.utils.import_hooks as wrapt")
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        ("pass", "pass"),
+        ("pass", "importlib.reload(lctrain)"),
+        ("pass", "del sys.modules['lctrain']; import lctrain"),
+        (WRAPT, "pass"),
+        ("pass", WRAPT),
+        (MLFLOW, "pass"),
+        ("pass", MLFLOW),
+    ],
+)
+def test_layers_are_loaded_behind_keras_whoever_loads_it(run_python, before, after):
     code = f"""
-import importlib, sys, lctrain
+import importlib, sys
+{before}
+import lctrain
 assert 'keras' not in sys.modules
-{twice}
+{after}
 import keras
 print('lctrain.layers' in sys.modules, keras.__spec__.loader.get_filename('keras') == keras.__file__)
 """
-    assert run_python(code) == "True True\n"
+    hooks = [line for line in (before, after) if line in (WRAPT, MLFLOW)]
+    assert run_python(code) == "a hook\n" * len(hooks) + "True True\n"

@@ -351,3 +351,21 @@ def test_trials_that_fail_do_not_end_a_study(tmp_path, run_lctrain):
     parent, children = read_store(tmp_path)
     assert parent.info.status == "FAILED"
     assert [run.info.status for run in children] == ["FAILED", "FINISHED", "FAILED"]
+
+
+@needs("hydra/launcher", "joblib")
+def test_joblibs_workers_and_their_jobs_end_with_a_sweep_that_is_killed(tmp_path):
+    extras = ["hydra/launcher=joblib", "hydra.launcher.n_jobs=2", f"training.epochs={ENDLESS}", "seed=0,1,2,3,4"]
+    with start_sweep(tmp_path, "-m", *extras, *TINY) as sweep:
+        try:
+            for job in (0, 1):
+                wait_for_epoch(tmp_path, job)
+            others = psutil.Process(sweep.pid).children(recursive=True)
+            others += [find_job(Path(record["folder"])) for record in records_in(tmp_path)]
+        finally:
+            sweep.kill()
+        _, alive = psutil.wait_procs(others, timeout=60)
+        assert not alive
+        _, errors = sweep.communicate()
+    assert "Traceback" not in errors
+    assert [record["status"] for record in records_in(tmp_path)] == ["interrupted"] * 2

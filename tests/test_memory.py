@@ -152,16 +152,18 @@ print(limit.source, limit.is_address_space, 2 * 10**9 < limit.bytes < 3 * 10**9,
 def test_the_limit_that_is_nearest_decides(monkeypatch):
     resident = Available(3 * 10**9, "resident")
     limits = [Available(4 * 10**9, "wider"), resident, Available(9 * 10**9, "mapped", is_address_space=True)]
-    monkeypatch.setattr(memory, "find_limits", lambda: limits)
+    monkeypatch.setattr(memory, "find_limits", lambda **_: limits)
     assert find_tightest(10**9) == (resident, 2.05e9)
     assert format_shortage(10**9) == ""
     assert format_shortage(2 * 10**9) == "needs 3.0 GB; 3.0 GB are available (resident)"
-    monkeypatch.setattr(memory, "find_limits", lambda: limits[2:])
+    monkeypatch.setattr(memory, "find_limits", lambda **_: limits[2:])
     assert format_shortage(3 * 10**9) == "needs 9.1 GB of address space; 9.0 GB are available (mapped)"
 
 
 def leave(monkeypatch, gigabytes):
-    monkeypatch.setattr(memory, "find_limits", lambda: [Available(int(gigabytes * 1e9), "a limit")])
+    limit = Available(int(gigabytes * 1e9), "a limit")
+    monkeypatch.setattr(memory, "_control_groups", lambda _: [limit])
+    monkeypatch.setattr(memory, "_address_space", list)
 
 
 def needed_gigabytes(config):
@@ -187,6 +189,8 @@ def test_a_job_is_refused_warned_of_or_let_pass_by_what_is_available(monkeypatch
     assert check_memory(config).startswith(f"The job may not fit into memory: it needs {needed:.1f} GB; ")
     leave(monkeypatch, needed / 0.7)
     assert check_memory(config) == ""
+    leave(monkeypatch, needed / 1.3)
+    assert check_memory(config, shared_bytes=int(needed * 1e9)) == ""
 
 
 def test_where_no_implementation_fits_what_takes_most_is_told(monkeypatch):

@@ -23,7 +23,8 @@ from lctrain.sweep.records import Manifest, Record, Records
 from lctrain.sweep.resume import check_resumed, digest
 from lctrain.sweep.supervisor import STOPPED, Task, close_lost, supervise
 from lctrain.system import fork_client
-from lctrain.system.fork_client import ForkServer, keep
+from lctrain.system.fork_client import keep
+from lctrain.system.fork_connection import ForkServer
 from lctrain.tracking import start_run, store_uri
 from lctrain.tracking.run_owner import describe_owner
 from lctrain.tracking.store import load_all_code

@@ -12,7 +12,8 @@ from lctrain.devices import runtime
 from lctrain.implementations import IMPLEMENTATIONS
 from lctrain.job.run import load_code, run_job_of_sweep
 from lctrain.system import fork_client
-from lctrain.system.fork_client import ForkServer, keep
+from lctrain.system.fork_client import keep
+from lctrain.system.fork_connection import ForkServer
 from lctrain.system.subprocesses import run_in_process
 from lctrain.tracking import read_journal
 

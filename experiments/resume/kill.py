@@ -16,7 +16,8 @@ from victim import run_in_folder
 
 from lctrain.devices.runtime import find_started
 from lctrain.job.run import load_code
-from lctrain.system.fork_client import ForkServer, keep
+from lctrain.system.fork_client import keep
+from lctrain.system.fork_connection import ForkServer
 from lctrain.system.subprocesses import run_in_process
 from lctrain.tracking import find_journals, read_journal
 

@@ -2,10 +2,12 @@
 
 import os
 import signal
+import threading
 import time
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 from hydra.core.utils import JobReturn
@@ -16,7 +18,10 @@ from joblib._parallel_backends import LokyBackend
 from joblib.externals.loky import get_reusable_executor
 from omegaconf import DictConfig
 
+from lctrain.errors import EXIT_INTERRUPTED
+
 SECONDS_TO_END = 40  # a job gets 30 to close its run
+POLL_SECONDS = 1.0
 BACKEND = "loky"  # the name by which hydra-joblib-launcher asks for it
 
 _is_interrupted = False  # of a worker
@@ -49,13 +54,16 @@ class _Interruptible:
 
     Args:
         task: what Hydra is to call.
+        sweep: the process of the sweep, with which its workers end.
     """
 
     task: TaskFunction
+    sweep: int
 
     def __call__(self, composed: DictConfig) -> Any:
         global _has_job
         signal.signal(signal.SIGINT, _note_interrupt)
+        _watch(self.sweep)
         if _is_interrupted:
             raise KeyboardInterrupt
         _has_job = True
@@ -63,6 +71,22 @@ class _Interruptible:
             return self.task(composed)
         finally:
             _has_job = False
+
+
+@cache
+def _watch(sweep: int) -> None:
+    """Ends this worker, and its job, when the sweep's process has died: nobody else would do so for minutes."""
+
+    def end_with_sweep() -> None:
+        while os.getppid() == sweep:
+            time.sleep(POLL_SECONDS)
+        os.kill(os.getpid(), signal.SIGINT)
+        deadline = time.monotonic() + SECONDS_TO_END
+        while (_has_job or not _is_interrupted) and time.monotonic() < deadline:
+            time.sleep(0.1)
+        os._exit(EXIT_INTERRUPTED)
+
+    threading.Thread(target=end_with_sweep, name="end-with-sweep", daemon=True).start()
 
 
 def _note_interrupt(signal_number: int, frame: Any) -> None:
@@ -89,7 +113,7 @@ def launch(
     """
     register_parallel_backend(BACKEND, _Interrupting)
     launcher = JoblibLauncher(**settings)
-    launcher.setup(**{**given, "task_function": _Interruptible(given["task_function"])})
+    launcher.setup(**{**given, "task_function": _Interruptible(given["task_function"], os.getpid())})
     try:
         return launcher.launch(job_overrides, initial_job_idx=first)
     finally:

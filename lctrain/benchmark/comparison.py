@@ -15,7 +15,8 @@ from lctrain.devices.runtime import find_started
 from lctrain.errors import UserError
 from lctrain.model.summary import summarize
 from lctrain.system import fork_client
-from lctrain.system.fork_client import ForkServer
+from lctrain.system.fork_client import find_shared_bytes
+from lctrain.system.fork_connection import ForkServer
 from lctrain.system.machine import describe_machine
 from lctrain.system.memory import format_shortage
 from lctrain.system.subprocesses import run_in_process
@@ -99,7 +100,7 @@ def measure_case(case: BenchCase, server: ForkServer | None = None) -> Row:
     Raises:
         UserError: the user's mistake, which all cases would meet.
     """
-    reason = format_shortage(case.row["predicted_mb"] * MEBIBYTE)
+    reason = format_shortage(case.row["predicted_mb"] * MEBIBYTE, find_shared_bytes(server))
     if reason:
         return case.row | {"status": "too large", "reason": reason}
     outcome = run_in_process(case.measure, *case.arguments, timeout=TIMEOUT, server=server)

@@ -179,8 +179,10 @@ def _measure(
 ) -> Iterator[Timing]:
     """The timings of these cases, in their order; what was measured now is remembered."""
     recalled = [measurements.recall(_what(config, case)) for case in cases]
+    shared = fork_client.find_shared_bytes(fork_client.origin)
     refused = [
-        format_shortage(sum(costs[name][choice].total for name, choice in case.choices.items())) for case in cases
+        format_shortage(sum(costs[name][choice].total for name, choice in case.choices.items()), shared)
+        for case in cases
     ]
     new = [case for case, seen, reason in zip(cases, recalled, refused, strict=True) if seen is None and not reason]
     seen_now = iter(_measure_in_process(config, new) if new else [])

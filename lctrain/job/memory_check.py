@@ -69,8 +69,12 @@ def job_cost(config: Config, implementation: int | str | None = None) -> JobCost
     return _add_up(config, summarize(config), implementation)
 
 
-def check_memory(config: Config) -> str:
+def check_memory(config: Config, shared_bytes: int = 0) -> str:
     """Compares what a training job needs with what is available, whatever limits it.
+
+    Args:
+        config: validated.
+        shared_bytes: that the job finds taken and shares (`fork_client.find_shared_bytes`).
 
     Returns:
         A warning where it comes near that; empty where it doesn't.
@@ -83,20 +87,22 @@ def check_memory(config: Config) -> str:
     except ConfigError:  # building tells, which takes some shapes that the arithmetic refuses
         return ""
     cost = _add_up(config, model)
-    limit, counted = find_tightest(cost.total)
+    limit, counted = find_tightest(cost.total, shared_bytes)
     message = f"it {format_need(limit, counted)}"
     if counted > REFUSED_FROM * limit.bytes:
-        raise DoesNotFit(f"the job does not fit into memory: {message}. {_suggest_less(config, model, cost)}")
+        suggestion = _suggest_less(config, model, cost, shared_bytes)
+        raise DoesNotFit(f"the job does not fit into memory: {message}. {suggestion}")
     if counted > WARNED_FROM * limit.bytes:
         return f"The job may not fit into memory: {message}."
     return ""
 
 
-def _suggest_less(config: Config, model: ModelSummary, cost: JobCost) -> str:
+def _suggest_less(config: Config, model: ModelSummary, cost: JobCost, shared_bytes: int) -> str:
     """The implementations that would fit, the smallest first, or what else can be lowered."""
     has_choice = any(layer.costs for layer in model.layers)
     needs = {choice: _add_up(config, model, choice).total for choice in IMPLEMENTATIONS if has_choice}
-    fitting = [choice for choice in sorted(needs, key=needs.__getitem__) if not format_shortage(needs[choice])]
+    smallest_first = sorted(needs, key=needs.__getitem__)
+    fitting = [choice for choice in smallest_first if not format_shortage(needs[choice], shared_bytes)]
     if fitting:
         listed = [f"{choice} ({(needs[choice] + RUNTIME_BYTES) / GIGABYTE:.1f} GB)" for choice in fitting]
         return f"With these implementations it fits: {', '.join(listed)}."

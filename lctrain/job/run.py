@@ -107,7 +107,7 @@ def run_job(
     _check_init_from(config)
     with resume_state.lock(folder):
         resumed = _read_resume_state(digest, folder, resumes)
-        warning = check_memory(config)
+        warning = check_memory(config, fork_client.find_shared_bytes(fork_client.origin))
         if warning:
             print_folded(warning, sys.stderr)
         devices = load_libraries(config)

@@ -10,10 +10,11 @@ from pathlib import Path
 from lctrain.composition.dry_run import run_dry
 from lctrain.composition.hydra_app import Job, launch
 from lctrain.composition.launchers import SHARED, without_launcher
-from lctrain.composition.override_forms import quote
+from lctrain.composition.override_forms import quote, split_override
 from lctrain.composition.sweep_overrides import RESUME, read_settings, vary_one_by_one
 from lctrain.config import Config
 from lctrain.data import check_feeds
+from lctrain.devices.runtime import load_keras
 from lctrain.errors import EXIT_DONE, EXIT_FAILED, EXIT_USER_ERROR, ConfigError, PrintError, Problem, UserError, suggest
 from lctrain.model.summary import summarize
 from lctrain.sweep.own_run import list_params, log_counts, log_report
@@ -148,8 +149,11 @@ def _run(sweep: Sweep) -> int:
     tags |= {"sweep.command": " ".join(sweep.manifest.arguments)}
     (folder / STOPPED).unlink(missing_ok=True)
     journal = None if sweep.resumed is None else Path(str(sweep.resumed.journal))
-    starts_here = not any("hydra/launcher" in argument for argument in sweep.manifest.arguments)
+    launchers = [value for _, key, value in map(split_override, sweep.manifest.arguments) if key == "hydra/launcher"]
+    starts_here = set(launchers) <= {"basic"}
     server = find_server(config, folder) if starts_here else None
+    if starts_here and not config.sweep.isolate:
+        load_keras()  # before MLflow is loaded beside it, which takes packages that Keras is to do without
     with keep(server), start_run(config.tracking, f"sweep-{config.model.name}", tags, folder, resumed=journal) as run:
         replace(sweep.manifest, journal=str(run.folder)).write(folder)
         run.log_params(list_params(sweep.manifest.arguments))

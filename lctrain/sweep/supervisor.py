@@ -26,7 +26,7 @@ from lctrain.job.provenance import CHOICES, name_run
 from lctrain.job.run import load_code
 from lctrain.sweep.records import Record, Records
 from lctrain.system import fork_client
-from lctrain.system.fork_client import ForkServer
+from lctrain.system.fork_connection import ForkServer
 from lctrain.system.subprocesses import Outcome, run_in_process
 from lctrain.tracking import deliver, end_run, find_journals, ignore_signals, start_run, tag_run
 from lctrain.tracking.journal import FILE as JOURNAL_FILE
@@ -95,10 +95,11 @@ def supervise(run_job: RunJob, task: Task) -> Record:
         records.write(record)
         return record
     before = _journal_sizes(task.folder)
+    server = find_server(task.config, task.sweep_folder)
     try:
-        record = replace(record, warning=check_memory(task.config))
+        record = replace(record, warning=check_memory(task.config, fork_client.find_shared_bytes(server)))
         records.write(record)
-        record = _run(run_job, task, record)
+        record = _run(run_job, task, record, server)
     except DoesNotFit as error:
         record = replace(record, status="refused", reason=str(error), exit_code=exit_code_of(error))
     except BaseException as error:
@@ -116,7 +117,7 @@ def supervise(run_job: RunJob, task: Task) -> Record:
     return record
 
 
-def _run(run_job: RunJob, task: Task, record: Record) -> Record:
+def _run(run_job: RunJob, task: Task, record: Record, server: ForkServer | None) -> Record:
     """The record of the job, which is run now."""
     arguments = task.config, task.overrides, task.folder, task.parent, task.tags
     if not task.config.sweep.isolate:
@@ -128,7 +129,7 @@ def _run(run_job: RunJob, task: Task, record: Record) -> Record:
             return replace(record, **_describe_outcome(Outcome("raised", repr(error), 0.0, error=error)))
     task.folder.mkdir(parents=True, exist_ok=True)
     log = task.folder / ("job.log" if record.attempt == 1 else f"job.{record.attempt}.log")
-    timeout, server = task.config.sweep.job_timeout, find_server(task.config, task.sweep_folder)
+    timeout = task.config.sweep.job_timeout
     outcome = run_in_process(run_job, *arguments, timeout=timeout, log_file=log, grace=GRACE, server=server)
     return replace(record, log=str(log), **_describe_outcome(outcome))
 

@@ -41,9 +41,8 @@ class SweepTask:
             folder = self.working_folder / Path(job.config.tracking.folder).expanduser()  # the store stays where it is
             tracking = job.config.tracking.model_copy(update={"folder": str(folder)})
             job = replace(job, config=job.config.model_copy(update={"tracking": tracking}))
-        if (
-            HydraConfig.get().runtime.choices["hydra/launcher"] == "slurm"
-        ):  # whose jobs may not outlive their allocations
+        # A fork of another job's process would live in that one's allocation.
+        if HydraConfig.get().runtime.choices["hydra/launcher"] == "slurm":
             sweep = job.config.sweep.model_copy(update={"start_method": "spawn"})
             job = replace(job, config=job.config.model_copy(update={"sweep": sweep}))
         number = 0 if job.number is None else job.number

@@ -8,14 +8,18 @@ import shutil
 import signal
 import sys
 import threading
+import time
 import traceback
+from functools import partial
 from pathlib import Path
 
+from lctrain.errors import EXIT_TERMINATED
 from lctrain.system.files import replace_file, use_temporary_folder
 from lctrain.system.loading import claim_process
-from lctrain.system.signals import leave
+from lctrain.system.signals import last_steps, leave, leave_at_once
 
 REQUEST, RESULT = "request", "result"  # files in the folder of a request
+GRACE = 30.0  # seconds that a process gets to end when nobody waits for it any more
 
 
 def serve(folder: Path) -> None:
@@ -49,8 +53,11 @@ def serve(folder: Path) -> None:
 def _end_with(lifeline: int, folder: Path) -> None:
     """A job does not outlive the process that waits for it: nobody would know of it, nor remove the folder."""
     os.read(lifeline, 1)
-    shutil.rmtree(folder, ignore_errors=True)
-    os.kill(os.getpid(), signal.SIGTERM)
+    last_steps.append(partial(shutil.rmtree, folder, ignore_errors=True))
+    if signal.getsignal(signal.SIGTERM) != signal.SIG_DFL:
+        os.kill(os.getpid(), signal.SIGTERM)
+        time.sleep(GRACE)
+    leave_at_once(EXIT_TERMINATED)
 
 
 def _picklable(error: Exception) -> Exception | None:

@@ -5,12 +5,15 @@ for forks itself, so that no lock is held; of the environment nothing differs th
 Where that is not so, the process is refused.
 """
 
+import atexit
 import contextlib
 import faulthandler
 import gc
+import math
 import os
 import pickle
 import select
+import shutil
 import signal
 import socket
 import sys
@@ -22,7 +25,8 @@ from pkgutil import resolve_name
 from typing import NoReturn
 
 from lctrain.system import child, fork_client, memory
-from lctrain.system.fork_client import CONTEXT, CREDENTIALS, NUMBER, ForkServer
+from lctrain.system.fork_client import CONTEXT
+from lctrain.system.fork_connection import CREDENTIALS, NUMBER, ForkServer
 from lctrain.system.loading import claim_process
 from lctrain.system.signals import leave, leave_at_once
 
@@ -34,9 +38,7 @@ FORK_SAFE_THREADS = {"jemalloc_bg_thd"}  # which its library stops and starts ar
 THREADS = Path("/proc/self/task")
 MESSAGE_BYTES = 4096  # of the path of a request's folder
 OOM_SCORE = Path("/proc/self/oom_score_adj")
-# Thousandths of the memory there is, by which a job counts as larger when the kernel looks for what to kill: more than
-# the pages of files that its server has and it has not. To kill the server would free nothing that jobs still share.
-MORE_OOM_SCORE, MOST_OOM_SCORE = 300, 1000
+MOST_OOM_SCORE = 1000  # thousandths of the memory there is
 
 
 class Server:
@@ -55,10 +57,12 @@ class Server:
         self._described, self._listener, self._environment = described, listener, environment
         self._controls = {control}
         self._jobs: dict[int, socket.socket] = {}
+        self._more_oom_score = 0
         self._woken, self._waker = socket.socketpair()
 
     def run(self) -> None:
         """Forks until nobody has the server open any more; what it has forked goes on."""
+        self._more_oom_score = find_more_oom_score()
         for end in (self._woken, self._waker):
             end.setblocking(False)
         signal.signal(signal.SIGCHLD, lambda *_: None)
@@ -76,10 +80,12 @@ class Server:
     def _accept(self) -> None:
         control, _ = self._listener.accept()
         credentials = control.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, CREDENTIALS.size)
-        if CREDENTIALS.unpack(credentials)[1] == os.getuid():
-            self._controls.add(control)
-        else:
+        if CREDENTIALS.unpack(credentials)[1] != os.getuid():
             control.close()
+            return
+        with contextlib.suppress(OSError):  # who is gone already is read as such
+            control.sendall(NUMBER.pack(os.getpid()))
+        self._controls.add(control)
 
     def _report_ended(self) -> None:
         while self._jobs:
@@ -90,23 +96,25 @@ class Server:
                 connection.sendall(NUMBER.pack(os.waitstatus_to_exitcode(status)))
 
     def _answer(self, control: socket.socket) -> None:
-        folder, handles, _, _ = socket.recv_fds(control, MESSAGE_BYTES, 2, socket.MSG_CMSG_CLOEXEC)
+        try:
+            folder, handles, _, _ = socket.recv_fds(control, MESSAGE_BYTES, 2, socket.MSG_CMSG_CLOEXEC)
+        except ConnectionResetError:
+            folder = b""
         if not folder:
             self._controls.remove(control)
             control.close()
             return
         connection, log = socket.socket(fileno=handles[0]), handles[1]
-        working_folder, environment = pickle.loads(Path(os.fsdecode(folder), CONTEXT).read_bytes())
-        refusal = self._find_refusal(environment)
+        try:
+            working_folder, environment = pickle.loads(Path(os.fsdecode(folder), CONTEXT).read_bytes())
+            refusal = self._find_refusal(environment)
+            pid = 0 if refusal else os.fork()
+        except OSError as error:
+            refusal = str(error)
         if not refusal:
-            try:
-                pid = os.fork()
-            except OSError as error:
-                refusal = str(error)
-            else:
-                if pid == 0:
-                    self._become(Path(os.fsdecode(folder)), connection, log, working_folder, environment)
-                self._jobs[pid] = connection
+            if pid == 0:
+                self._become(Path(os.fsdecode(folder)), connection, log, working_folder, environment)
+            self._jobs[pid] = connection
         os.close(log)
         with contextlib.suppress(OSError):  # nobody waits for it any more
             connection.sendall(NUMBER.pack(0) + refusal.encode() if refusal else NUMBER.pack(pid))
@@ -147,11 +155,14 @@ class Server:
             os.chdir(working_folder)
             _take_over(environment)
             with contextlib.suppress(OSError):  # where it may not be written, the kernel may choose the server
-                OOM_SCORE.write_text(str(min(int(OOM_SCORE.read_text()) + MORE_OOM_SCORE, MOST_OOM_SCORE)))
-            fork_client.origin = self._described
+                OOM_SCORE.write_text(str(min(int(OOM_SCORE.read_text()) + self._more_oom_score, MOST_OOM_SCORE)))
+            fork_client.origin, fork_client.inherited_bytes = self._described, memory.anonymous_bytes(os.getpid())
+            atexit.unregister(shutil.rmtree)  # of folders that are the server's
             child.serve(folder)
             leave(0)
         except SystemExit as error:
+            if isinstance(error.code, str):
+                print(error.code, file=sys.stderr)
             leave(error.code if isinstance(error.code, int) else int(error.code is not None))
         except BaseException:
             traceback.print_exc()
@@ -170,6 +181,14 @@ def _take_over(environment: Mapping[str, str]) -> None:
         numpy.random.seed()  # Python's own does so by itself
 
 
+def find_more_oom_score() -> int:
+    """By how much a job must count as larger than it is when the kernel looks for what to kill.
+
+    It has not the pages of files that its server has. To kill the server would free nothing that jobs still share.
+    """
+    return math.ceil(MOST_OOM_SCORE * memory.file_bytes() / memory.find_total()) + 1
+
+
 def find_threads() -> list[str]:
     """The names of threads that a fork of this process would lack, and whose locks it might find held."""
     others = [thread.name for thread in threading.enumerate() if thread is not threading.main_thread()]
@@ -179,23 +198,25 @@ def find_threads() -> list[str]:
 
 def main() -> None:
     faulthandler.enable()
-    name, load, find_refusal, listener, control = sys.argv[1:]
+    name, load, find_refusal, *handles = sys.argv[1:]
+    listener, control = (socket.socket(fileno=int(handle)) for handle in handles)
     environment = dict(os.environ)
     described = ForkServer(name, resolve_name(load), resolve_name(find_refusal))
-    server = Server(described, socket.socket(fileno=int(listener)), socket.socket(fileno=int(control)), environment)
+    server = Server(described, listener, control, environment)
     claim_process()
     described.load()
     sys.stdout.flush()  # else each child would write it once more
     gc.collect()
     gc.freeze()  # so that collections in children touch, and so copy, nothing of what is loaded
-    memory.note_file_pages()
+    with contextlib.suppress(OSError):  # where they can't be seen, a job's peak counts what it maps anew
+        memory.note_file_pages()
     # OpenBLAS ends its threads before a fork and starts them where they are used again: from here on there are none.
     pid = os.fork()
     if pid == 0:
         os._exit(0)
     os.waitpid(pid, 0)
     server.run()
-    os._exit(0)
+    leave(0)
 
 
 if __name__ == "__main__":

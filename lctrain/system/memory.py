@@ -4,7 +4,7 @@ import ctypes
 import gc
 import sys
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from mmap import PAGESIZE
 from pathlib import Path, PurePosixPath
 
@@ -39,7 +39,7 @@ class Available:
     is_address_space: bool = False
 
 
-def find_limits(proc: Path = PROC) -> list[Available]:
+def find_limits(proc: Path = PROC, shared_bytes: int = 0) -> list[Available]:
     """What each limit leaves: the machine's free memory, every control group around this process, its address space.
 
     Inside a container the kernel kills, without a word, what grows beyond its control group's limit, however much the
@@ -47,31 +47,36 @@ def find_limits(proc: Path = PROC) -> list[Available]:
 
     Args:
         proc: where the system tells of processes; its files name all others.
+        shared_bytes: that are taken already and need not be taken once more (`fork_client.find_shared_bytes`).
     """
-    limits = [Available(psutil.virtual_memory().available, "the machine's free memory")]
-    limits += [*_control_groups(proc), *_address_space()]
-    return limits
+    resident = [Available(psutil.virtual_memory().available, "the machine's free memory"), *_control_groups(proc)]
+    return [*(replace(limit, bytes=limit.bytes + shared_bytes) for limit in resident), *_address_space()]
 
 
-def find_tightest(needed_bytes: float) -> tuple[Available, float]:
+def find_tightest(needed_bytes: float, shared_bytes: int = 0) -> tuple[Available, float]:
     """The limit that a process which loads TensorFlow and then takes so many bytes comes nearest to, or most above.
+
+    Args:
+        needed_bytes: above what TensorFlow takes.
+        shared_bytes: as in `find_limits`.
 
     Returns:
         The limit, and the bytes that count under it.
     """
     return max(
-        ((limit, _count_under(limit, needed_bytes)) for limit in find_limits()),
+        ((limit, _count_under(limit, needed_bytes)) for limit in find_limits(shared_bytes=shared_bytes)),
         key=lambda pair: pair[1] / max(pair[0].bytes, 1),
     )
 
 
-def format_shortage(needed_bytes: float) -> str:
+def format_shortage(needed_bytes: float, shared_bytes: int = 0) -> str:
     """`needs 20.5 GB; 15.0 GB are available (the machine's free memory)`, where that is so; else nothing.
 
     Args:
         needed_bytes: by a process of its own, above what TensorFlow takes.
+        shared_bytes: as in `find_limits`.
     """
-    limit, counted = find_tightest(needed_bytes)
+    limit, counted = find_tightest(needed_bytes, shared_bytes)
     return format_need(limit, counted) if counted > limit.bytes else ""
 
 
@@ -100,24 +105,36 @@ def _address_space() -> list[Available]:
     return [Available(max(limit - mapped, 0), "RLIMIT_AS, ulimit -v", is_address_space=True)]
 
 
+def find_total(proc: Path = PROC) -> int:
+    """The bytes that there are for this process and all others under the narrowest limit."""
+    limits = [_read_text(folder / CONTROL_FILES[kind][0]) for kind, folder in _list_groups(proc)]
+    return min([int(psutil.virtual_memory().total), *(int(limit) for limit in limits if limit not in ("", "max"))])
+
+
 def _control_groups(proc: Path) -> list[Available]:
-    """What each control group that this process is in leaves, from its own up to the outermost that is seen here."""
+    """What each control group that this process is in leaves."""
     found = []
+    for kind, folder in _list_groups(proc):
+        left = _read_group(kind, folder)
+        if left is not None:
+            found.append(Available(left, str(folder / CONTROL_FILES[kind][0])))
+    return found
+
+
+def _list_groups(proc: Path) -> Iterator[tuple[str, Path]]:
+    """The control groups that this process is in, from its own up to the outermost that is seen here."""
     for kind, folder, mount in _mounted_groups(proc):
-        limit_file, used_file, cached = CONTROL_FILES[kind]
         while True:
-            left = _read_group(folder, limit_file, used_file, cached)
-            if left is not None:
-                found.append(Available(left, str(folder / limit_file)))
+            yield kind, folder
             is_counted_above = kind == "cgroup2" or _read_text(folder.parent / "memory.use_hierarchy") != "0"
             if folder == mount or not is_counted_above:
                 break
             folder = folder.parent
-    return found
 
 
-def _read_group(folder: Path, limit_file: str, used_file: str, cached: str) -> int | None:
+def _read_group(kind: str, folder: Path) -> int | None:
     """Bytes that one group leaves; None where it sets no limit."""
+    limit_file, used_file, cached = CONTROL_FILES[kind]
     limit, used = _read_text(folder / limit_file), _read_text(folder / used_file)
     if limit in ("", "max") or not used:
         return None
@@ -159,6 +176,21 @@ def _read_text(path: Path) -> str:
 def resident_memory_bytes() -> int:
     """The memory that this process has resident now."""
     return int(psutil.Process().memory_info().rss)
+
+
+def file_bytes() -> int:
+    """What this process has resident of files (Linux)."""
+    return int(psutil.Process().memory_info().shared)
+
+
+def anonymous_bytes(pid: int) -> int:
+    """The memory that a process has resident now, without what is in files.
+
+    Raises:
+        psutil.Error: there is no such process, or none that may be asked.
+    """
+    memory = psutil.Process(pid).memory_info()
+    return int(memory.rss - getattr(memory, "shared", 0))
 
 
 _pages_of_parent: list[tuple[int, int]] = []

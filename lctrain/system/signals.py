@@ -13,6 +13,7 @@ from typing import NoReturn
 from lctrain.errors import EXIT_INTERRUPTED, EXIT_TERMINATED
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
+last_steps: list[Callable[[], None]] = []  # done when this process ends by itself, in whichever way
 
 
 class Terminated(SystemExit):
@@ -83,6 +84,8 @@ interrupts = Interrupts()  # signals are the process's
 
 def leave_at_once(exit_code: int) -> NoReturn:
     """Ends the process without Python's own clean-up, during which busy threads of TensorFlow may abort it."""
+    for step in last_steps:
+        step()
     try:
         if "logging" in sys.modules:
             sys.modules["logging"].shutdown()

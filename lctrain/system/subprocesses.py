@@ -15,7 +15,8 @@ from pathlib import Path
 from typing import IO, Any, Literal
 
 from lctrain.system.child import REQUEST, RESULT
-from lctrain.system.fork_client import RUN_MODULE, ForkedProcess, ForkServer, RefusedError, fork, make_environment
+from lctrain.system.fork_client import ForkedProcess, fork, make_environment
+from lctrain.system.fork_connection import RUN_MODULE, ForkServer, RefusedError
 
 LOG_LINES_IN_REASON = 3
 
@@ -73,7 +74,8 @@ def run_in_process(
     Returns:
         The outcome; a job that fails in whatever way does not raise here.
     """
-    with tempfile.TemporaryDirectory(prefix="lctrain-job-") as name:
+    # What has left the session of the job may go on writing there.
+    with tempfile.TemporaryDirectory(prefix="lctrain-job-", ignore_cleanup_errors=True) as name:
         folder = Path(name)
         what = function.__module__, function.__qualname__, arguments
         (folder / REQUEST).write_bytes(pickle.dumps((*what, memory_limit)))
@@ -173,8 +175,11 @@ def _ask_to_end(process: Process, grace: float) -> None:
 def _kill_tree(process: Process) -> None:
     """Kills what is left of a process and its children."""
     if hasattr(os, "killpg"):
-        with contextlib.suppress(ProcessLookupError):  # all of them have ended
+        try:
             os.killpg(process.pid, signal.SIGKILL)
+        except ProcessLookupError:  # all of them have ended, or a fork has no session of its own yet
+            if process.returncode is None:
+                process.send_signal(signal.SIGKILL)
     else:
         process.send_signal(signal.SIGTERM)  # which kills, on Windows
     process.wait()
