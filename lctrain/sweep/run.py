@@ -9,7 +9,7 @@ from pathlib import Path
 
 from lctrain.composition.dry_run import run_dry
 from lctrain.composition.hydra_app import Job, launch
-from lctrain.composition.launchers import SHARED, without_launcher
+from lctrain.composition.launchers import LEAN, SHARED, without_launcher
 from lctrain.composition.override_forms import quote, split_override
 from lctrain.composition.sweep_overrides import RESUME, read_settings, vary_one_by_one
 from lctrain.config import Config
@@ -159,12 +159,12 @@ def _run(sweep: Sweep) -> int:
         run.log_params(list_params(sweep.manifest.arguments))
         print_folded(f"The files of the {num_jobs} jobs are in {folder}")
         common = frozenset.intersection(*map(frozenset, sweep.manifest.jobs or [sweep.manifest.arguments]))
-        shared = [] if sweep.manifest.jobs is None else [SHARED]
+        plugins = [LEAN] if sweep.manifest.jobs is None else [LEAN, SHARED]
         task = SweepTask(folder, run.folder, Path.cwd(), common)
         try:
             with watch(SweepMonitor(Records(folder), num_jobs, print_folded, common)):
                 given = sweep.manifest.arguments
-                launch(task, [*given, f"hydra.sweep.dir={quote(folder)}"], shared)
+                launch(task, [*given, f"hydra.sweep.dir={quote(folder)}"], plugins)
         except BaseException as error:
             started = _finish(sweep, run, "FAILED" if isinstance(error, Exception) else "KILLED")
             _print_resume_command(sweep, started)
