@@ -109,8 +109,8 @@ PLUGINS = {
         "optuna": Plugin("optuna_study", "optuna", "hydra_plugins.hydra_optuna_sweeper", OPTUNA_KEYS),
     },
 }
-# What the program itself sets: jobs of a sweep share what their files make, those that have ended leave no configuration
-# behind, and those that are only looked at no folder.
+# What the program itself sets: jobs of a sweep share what their files make. Those that have ended leave no
+# configuration behind, those that are only looked at no folder.
 SHARED = "hydra.sweeper._target_=hydra_plugins.lctrain_launchers.sweepers.GridSweeper"
 LEAN = "+hydra.callbacks.forget_config._target_=hydra_plugins.lctrain_launchers._callbacks.ForgetConfig"
 DRY = "hydra.launcher._target_=hydra_plugins.lctrain_launchers.launchers.DryLauncher"
