@@ -318,10 +318,21 @@ def test_a_server_s_death_ends_no_job_and_the_next_one_has_another(server, tmp_p
         path.with_suffix(".go").touch()
         thread.join()
     assert [(one.status, one.exit_code) for one in outcomes] == [("done", 0), ("killed", None)]
-    assert outcomes[1].reason == "ended without a result, as has the server that had forked it"
+    assert outcomes[1].reason.startswith("ended without a result, and the server that had forked it tells nothing")
     parents = {run_in_process(say_and, "nothing", server=server).value for _ in range(2)}
     assert len(parents) == 1
     assert parents != {os.getpid()}
+
+
+@pytest.mark.parametrize("action", ["wait", "die silently"])
+def test_a_server_that_hangs_holds_nobody_up(server, action, tmp_path):
+    path = tmp_path / "pid"
+    with ThreadPoolExecutor() as pool:
+        outcome = pool.submit(run_in_process, say_and, action, path, server=server)
+        wait_for(path.exists)
+        os.kill(fork_client._connections[server.name].process.pid, signal.SIGSTOP)
+        path.with_suffix(".go").touch()
+        assert outcome.result(60).status == ("done" if action == "wait" else "killed")
 
 
 def test_many_at_once_have_one_server(server):

@@ -7,11 +7,13 @@ where only the server has died; so this is a small one that does.
 import contextlib
 import os
 import pickle
+import select
 import signal
 import socket
 import subprocess
 import sys
 import threading
+import time
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -21,6 +23,7 @@ from lctrain.system import fork_connection
 from lctrain.system.fork_connection import NUMBER, Connection, ForkServer, RefusedError, connect, receive
 
 IS_SUPPORTED = sys.platform == "linux"  # elsewhere libraries that were loaded before a fork may fail after it
+LOOK_SECONDS = 5.0  # after which it is looked whether a process has ended of which its server tells nothing
 TRIES = 2  # to load a server that is killed meanwhile, as the kernel does where memory is short
 CONTEXT = "context"  # the file in a request's folder with what the server itself must know of it
 
@@ -36,6 +39,10 @@ class ForkedProcess:
         self.returncode: int | None = None  # for ever, where the server has died before it
         self._connection = connection
         self._is_over = False
+        try:
+            self._handle: int | None = os.pidfd_open(pid)
+        except OSError:  # it has ended already, or Linux is older than 5.3
+            self._handle = None
 
     def wait(self, timeout: float = threading.TIMEOUT_MAX) -> int | None:
         """Waits for the end; returns the exit code, negative for a signal, or None where nobody knows it.
@@ -43,12 +50,32 @@ class ForkedProcess:
         Raises:
             subprocess.TimeoutExpired: it has not ended after so many seconds.
         """
-        if not self._is_over:
-            number = receive(self._connection, timeout)
+        deadline = time.monotonic() + timeout
+        while not self._is_over:
+            has_ended = self._has_ended()
+            seconds = LOOK_SECONDS if has_ended else min(LOOK_SECONDS, max(deadline - time.monotonic(), 0))
+            try:
+                number = receive(self._connection, seconds)
+            except subprocess.TimeoutExpired:
+                if not has_ended:
+                    if time.monotonic() >= deadline:
+                        raise
+                    continue
+                number = b""  # a server that hangs tells nothing
             self.returncode = NUMBER.unpack(number)[0] if number else None
             self._is_over = True
             self._connection.close()
+            if self._handle is not None:
+                os.close(self._handle)
         return self.returncode
+
+    def _has_ended(self) -> bool:
+        """Whether the process is seen to have ended, whatever its server tells."""
+        if self._handle is None:
+            return False
+        poll = select.poll()
+        poll.register(self._handle, select.POLLIN)
+        return bool(poll.poll(0))
 
     def send_signal(self, number: int) -> None:
         with contextlib.suppress(ProcessLookupError):

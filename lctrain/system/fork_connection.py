@@ -102,8 +102,7 @@ class Connection:
         if self.process is not None:
             if not self.has_answered:  # it may still load for long, for nobody
                 self.process.kill()
-            with contextlib.suppress(subprocess.TimeoutExpired):
-                self.process.wait(END_SECONDS)
+            self.end()
         if self.log is not None:
             self.log.close()
 

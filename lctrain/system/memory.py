@@ -93,7 +93,7 @@ def _count_under(limit: Available, needed_bytes: float) -> float:
 
 
 def _address_space() -> list[Available]:
-    """What RLIMIT_AS leaves, where it is set."""
+    """What RLIMIT_AS gives each process, where it is set: all that a job maps counts, what it finds mapped as well."""
     if sys.platform == "win32":
         return []
     import resource
@@ -101,8 +101,7 @@ def _address_space() -> list[Available]:
     limit, _ = resource.getrlimit(resource.RLIMIT_AS)
     if limit == resource.RLIM_INFINITY:
         return []
-    mapped = psutil.Process().memory_info().vms
-    return [Available(max(limit - mapped, 0), "RLIMIT_AS, ulimit -v", is_address_space=True)]
+    return [Available(limit, "RLIMIT_AS, ulimit -v", is_address_space=True)]
 
 
 def find_total(proc: Path = PROC) -> int:

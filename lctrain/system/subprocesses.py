@@ -188,7 +188,7 @@ def _kill_tree(process: Process) -> None:
 def describe_exit(exit_code: int | None, log: Path) -> tuple[Literal["exited", "killed"], str]:
     """Status and reason of a process that left no result."""
     if exit_code is None:
-        return "killed", "ended without a result, as has the server that had forked it"
+        return "killed", "ended without a result, and the server that had forked it tells nothing: it has died or hangs"
     if exit_code >= 0:
         tail = " ".join(log.read_text(errors="replace").splitlines()[-LOG_LINES_IN_REASON:])
         return "exited", f"exited with code {exit_code}: {tail}"
