@@ -23,7 +23,7 @@ from lctrain.system import fork_connection
 from lctrain.system.fork_connection import NUMBER, Connection, ForkServer, RefusedError, connect, receive
 
 IS_SUPPORTED = sys.platform == "linux"  # elsewhere libraries that were loaded before a fork may fail after it
-LOOK_SECONDS = 5.0  # after which it is looked whether a process has ended of which its server tells nothing
+CHECK_SECONDS = 5.0  # after which a process is checked for its end, where its server tells nothing
 TRIES = 2  # to load a server that is killed meanwhile, as the kernel does where memory is short
 CONTEXT = "context"  # the file in a request's folder with what the server itself must know of it
 
@@ -53,7 +53,7 @@ class ForkedProcess:
         deadline = time.monotonic() + timeout
         while not self._is_over:
             has_ended = self._has_ended()
-            seconds = LOOK_SECONDS if has_ended else min(LOOK_SECONDS, max(deadline - time.monotonic(), 0))
+            seconds = CHECK_SECONDS if has_ended else min(CHECK_SECONDS, max(deadline - time.monotonic(), 0))
             try:
                 number = receive(self._connection, seconds)
             except subprocess.TimeoutExpired:
