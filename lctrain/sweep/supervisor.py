@@ -26,13 +26,13 @@ from lctrain.job.provenance import CHOICES, name_run
 from lctrain.job.run import load_code
 from lctrain.sweep.records import Record, Records
 from lctrain.system import fork_client
+from lctrain.system.child import GRACE
 from lctrain.system.fork_connection import ForkServer
 from lctrain.system.subprocesses import Outcome, run_in_process
 from lctrain.tracking import deliver, end_run, find_journals, ignore_signals, start_run, tag_run
 from lctrain.tracking.journal import FILE as JOURNAL_FILE
 from lctrain.tracking.run_owner import describe_owner, find_owner_state
 
-GRACE = 30.0  # seconds that a job gets to end its run before it is killed
 DELIVERY = 2.0  # seconds that a sweep waits for the store between two jobs; the rest is sent at its end
 STOPPED = "stopped"  # the file that tells later jobs that one has failed, under sweep.on_error=stop
 RUN_STATES = {"done": "FINISHED", "failed": "FAILED", "refused": "FAILED"}  # of MLflow; all others are KILLED

@@ -19,7 +19,7 @@ from lctrain.system.loading import claim_process
 from lctrain.system.signals import last_steps, leave, leave_at_once
 
 REQUEST, RESULT = "request", "result"  # files in the folder of a request
-GRACE = 30.0  # seconds that a process gets to end when nobody waits for it any more
+GRACE = 30.0  # seconds that a job gets to end its run before it is killed, or left to itself where nobody waits
 
 
 def serve(folder: Path) -> None:

@@ -137,8 +137,10 @@ def keep(server: ForkServer | None) -> Iterator[None]:
 
 def find_shared_bytes(server: ForkServer | None) -> int:
     """Memory that a fork of the server finds taken, and shares with it; in a fork what this has found itself."""
-    if server is None or server == origin:
-        return 0 if server is None else inherited_bytes
+    if server is None:
+        return 0
+    if server == origin:
+        return inherited_bytes
     import psutil
 
     from lctrain.system.memory import anonymous_bytes
